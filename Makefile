@@ -1,0 +1,172 @@
+# cellmatch: build, test, install.  One file, no recursion but one: targets that need installed
+# packages are run by a second make after `deps`, so that `make deps check` works on a bare machine
+# (pkg-config is asked only there), also with -j.
+#
+#   make deps demo          install what is missing, build, run the pipeline on generated cells
+#   make deps check         the same for the tests
+#   make MODE=asan check    release (default) asan ubsan tsan cov
+# `make help` lists the targets.
+
+MODE ?= release
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+libexecdir ?= $(prefix)/libexec
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
+completiondir ?= $(datadir)/bash-completion/completions
+VERSION := 0.1.0
+BUILD := build/$(MODE)
+
+DEPS := gcc make pkg-config libc6-dev libhdf5-dev libopenblas-pthread-dev libzstd-dev zstd \
+	libxxhash-dev librandom123-dev liblzf-dev zlib1g-dev \
+	libcmocka-dev bats mandoc clang-format
+DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-h5py python3-torch \
+	python3-faiss clang libclang-rt-14-dev valgrind cppcheck shellcheck
+
+TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
+LIB_SRC := $(wildcard lib/*/*.c)
+UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
+BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
+SOURCES := $(wildcard lib/*/*.[ch] bin/*.c tests/*/*.[ch])
+MAKEFLAGS += --no-builtin-rules
+
+# A sanitizer build keeps its tools under build/, so that bin/ always holds the release.
+ifeq ($(MODE),release)
+BINDIR := bin
+else
+BINDIR := $(BUILD)/bin
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef
+MODE_release := -O2 -g
+# asan includes ubsan: one run of the tests finds both.
+MODE_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+MODE_ubsan := -O1 -g -fsanitize=undefined -fno-sanitize-recover=all
+MODE_tsan := -O1 -g -fsanitize=thread
+MODE_cov := -O0 -g --coverage
+PACKAGES := openblas hdf5-serial libzstd libxxhash liblzf zlib
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null))$(PKG_LIBS)
+CC := gcc
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DCM_VERSION='"$(VERSION)"' -Ilib $(WARN) $(MODE_$(MODE)) \
+	-pthread -MMD -MP $(PKG_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = $(MODE_$(MODE)) -pthread -Wl,--as-needed $(LDFLAGS)
+LIBS = $(PKG_LIBS) -lm
+
+.PHONY: all build unit build-now unit-now deps deps-dev demo check check-long bench install \
+	uninstall dist format format-check new help clean lint FORCE
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# Goals of one invocation run one after the other, also with -j: nothing of the build starts before
+# deps is done, and no two makes build the same file.  What each starts runs in parallel.
+CHAIN := clean deps deps-dev all build unit demo check check-long bench install
+before :=
+$(foreach g,$(filter $(MAKECMDGOALS),$(CHAIN)),$(eval $(g): | $(before))$(eval before += $(g)))
+
+all build: ; @$(MAKE) --no-print-directory build-now
+unit: ; @$(MAKE) --no-print-directory unit-now
+build-now: $(TOOLS:%=$(BINDIR)/%)
+unit-now: build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BUILD)/tests/faults/cmsbreak
+
+deps: ; @sh tests/deps.sh $(DEPS)
+deps-dev: ; @sh tests/deps.sh $(DEPS) $(DEPS_DEV)
+
+# V=1 shows whole commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %s\n' '$1')
+
+# ---- objects -------------------------------------------------------------------------------
+$(BUILD)/flags: FORCE
+	@pkg-config --exists $(PACKAGES) 2>/dev/null || \
+		{ echo "make: libraries are missing; 'make deps' installs them" >&2; exit 1; }
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(LIBS))' >$@.new; \
+	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+FORCE:
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,cc $<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+LIB := $(BUILD)/libcellmatch.a
+$(LIB): $(LIB_SRC:%.c=$(BUILD)/%.o)
+	$(call say,ar $@)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(TOOLS:%=$(BINDIR)/%): $(BINDIR)/%: $(BUILD)/bin/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,ld $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(UNIT:%=$(BUILD)/tests/unit/%): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
+	$(call say,ld $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+# Breaks streams for the fault tests; knows the format from man/cms.5, not from lib/.
+$(BUILD)/tests/faults/cmsbreak: $(BUILD)/tests/faults/cmsbreak.o
+	$(call say,ld $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BENCH:%=$(BUILD)/tests/bench/%): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
+	$(call say,ld $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# ---- what people ask for -------------------------------------------------------------------
+demo: ; @$(MAKE) --no-print-directory build-now && \
+	PATH="$(CURDIR)/$(BINDIR):$$PATH" pipelines/demo.sh
+
+check: ; @$(MAKE) --no-print-directory unit-now && MODE=$(MODE) tests/run
+check-long: ; @$(MAKE) --no-print-directory unit-now && MODE=$(MODE) tests/run --long
+bench: ; @$(MAKE) --no-print-directory build-now $(BENCH:%=$(BUILD)/tests/bench/%) && \
+	MODE=$(MODE) tests/bench/run
+
+format: ; @clang-format -i $(SOURCES)
+format-check: ; @clang-format --dry-run --Werror $(SOURCES)
+lint: ; tests/lint
+
+new: ; @tests/template/new $(TOOL)
+
+# The tools stand in libexec, because the package `at` owns `batch`; `cellmatch` finds them.
+SUBST = sed 's|@libexecdir@|$(libexecdir)|g;s|@datadir@|$(datadir)|g;s|@version@|$(VERSION)|g'
+D = $(DESTDIR)
+install: all
+	install -d $(D)$(bindir) $(D)$(libexecdir)/cellmatch $(D)$(datadir)/cellmatch/pipelines \
+		$(D)$(completiondir) $(addprefix $(D)$(mandir)/man,1 3 5 7)
+	$(if $(TOOLS),install $(TOOLS:%=$(BINDIR)/%) $(D)$(libexecdir)/cellmatch)
+	for p in man/*.[1357]; do install -m 644 $$p $(D)$(mandir)/man$${p##*.} || exit 1; done
+	cp -R pipelines/. $(D)$(datadir)/cellmatch/pipelines
+	rm -f $(addprefix $(D)$(datadir)/cellmatch/pipelines/,cellmatch.in completion.bash)
+	$(SUBST) pipelines/cellmatch.in >$(D)$(bindir)/cellmatch
+	chmod 755 $(D)$(bindir)/cellmatch
+	install -m 644 pipelines/completion.bash $(D)$(completiondir)/cellmatch
+
+uninstall:
+	rm -f $(D)$(bindir)/cellmatch $(D)$(completiondir)/cellmatch
+	rm -rf $(D)$(libexecdir)/cellmatch $(D)$(datadir)/cellmatch
+	for p in man/*.[1357]; do rm -f $(D)$(mandir)/man$${p##*.}/$${p##*/}; done
+
+dist:
+	git archive --prefix=cellmatch-$(VERSION)/ -o cellmatch-$(VERSION).tar.gz HEAD
+
+clean: ; rm -rf build $(TOOLS:%=bin/%)
+
+help:
+	@printf '%s\n' \
+	'make deps        install the packages for build and check (Debian, Ubuntu)' \
+	'make deps-dev    the same and the oracles of the fixtures, fuzzers, linters' \
+	'make all         build every tool into bin/' \
+	'make check       all tests, under 5 minutes; ends with "N passed, N failed"' \
+	'make check-long  the same with the real data and the slow laws' \
+	'make bench       benchmarks: ratios against rivals and limits of the same run' \
+	'make demo        the whole pipeline on generated cells' \
+	'make install     prefix=/usr/local DESTDIR=    make uninstall takes it away' \
+	'make dist        a source archive' \
+	'make format-check, lint' \
+	'make new TOOL=x  a new tool, its man page and its tests from the template' \
+	'MODE=release|asan|ubsan|tsan|cov  CFLAGS=...  V=1 (whole commands)'

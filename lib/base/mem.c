@@ -1,0 +1,73 @@
+/* base/mem.c - checked memory.  See mem.h for the choice.
+ *
+ * Large blocks are aligned to a cache line, so that vector kernels and BLAS panels start on one;
+ * aligned_alloc wants a multiple of the alignment, hence the rounding.  realloc cannot keep an
+ * alignment promise, so cm_realloc makes none.
+ */
+#include "base/mem.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+enum { ALIGN = 64, LARGE = 4096 };
+
+static size_t total(size_t n, size_t size)
+{
+    size_t bytes;
+    if (cm_mul(n, size, &bytes) || bytes > PTRDIFF_MAX - ALIGN)
+        cm_panic(4, "out of memory: %zu items of %zu bytes asked for", n, size);
+    return bytes ? bytes : 1;
+}
+
+void *cm_alloc(size_t n, size_t size)
+{
+    size_t bytes = total(n, size);
+    void *p =
+        bytes < LARGE ? malloc(bytes) : aligned_alloc(ALIGN, (bytes + ALIGN - 1) / ALIGN * ALIGN);
+    if (!p)
+        cm_panic(4, "out of memory: %zu bytes asked for", bytes);
+    return p;
+}
+
+void *cm_zalloc(size_t n, size_t size)
+{
+    size_t bytes = total(n, size);
+    void *p = calloc(1, bytes); /* the kernel's zero pages come free */
+    if (!p)
+        cm_panic(4, "out of memory: %zu bytes asked for", bytes);
+    return p;
+}
+
+void *cm_realloc(void *p, size_t n, size_t size)
+{
+    size_t bytes = total(n, size);
+    void *q = realloc(p, bytes);
+    if (!q)
+        cm_panic(4, "out of memory: %zu bytes asked for", bytes);
+    return q;
+}
+
+char *cm_strdup(const char *s)
+{
+    size_t n = strlen(s) + 1;
+    return memcpy(cm_alloc(n, 1), s, n);
+}
+
+void cm_free(void *p) { free(p); }
+
+void *cm_grow(void *p, size_t *cap, size_t need, size_t size)
+{
+    size_t want = *cap + *cap / 2 + 16;
+    if (want < need)
+        want = need;
+    p = cm_realloc(p, want, size);
+    *cap = want;
+    return p;
+}
+
+int cm_mul(size_t a, size_t b, size_t *out) { return __builtin_mul_overflow(a, b, out) ? -1 : 0; }
+
+int cm_add(size_t a, size_t b, size_t *out) { return __builtin_add_overflow(a, b, out) ? -1 : 0; }

@@ -1,0 +1,41 @@
+/* base/mem.h - checked memory and size arithmetic.
+ *
+ * Problem: matrix sizes come from files; a product that overflows must never become a small
+ * allocation.  Choice: every allocation takes (count, size), the product is checked, and running
+ * out of memory ends the program with status 4 and the amount asked for: no caller can recover in
+ * the middle of a matrix.  Sizes read from a file are compared with the format's limits BEFORE they
+ * come here.  Rejected: malloc with checks at each call, which nobody tests.
+ */
+#ifndef CM_BASE_MEM_H
+#define CM_BASE_MEM_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Memory for n items of `size` bytes (at least one byte), 64-byte aligned when n * size >= 4096.
+ * Never NULL.  The caller frees it with cm_free. */
+void *cm_alloc(size_t n, size_t size);
+void *cm_zalloc(size_t n, size_t size); /* the same, all bytes zero */
+void *cm_realloc(void *p, size_t n, size_t size);
+char *cm_strdup(const char *s);
+void cm_free(void *p);
+
+#define CM_NEW(type, n)  ((type *)cm_alloc((n), sizeof(type)))
+#define CM_ZNEW(type, n) ((type *)cm_zalloc((n), sizeof(type)))
+
+/* Grows an array to hold at least `need` items, by half again at a time.  *cap counts items. */
+#define CM_GROW(p, cap, need)                                                                      \
+    ((need) > (cap) ? (void)((p) = cm_grow((p), &(cap), (need), sizeof *(p))) : (void)0)
+void *cm_grow(void *p, size_t *cap, size_t need, size_t size);
+
+/* a * b and a + b; 0 and *out set, or -1 on overflow (no message). */
+int cm_mul(size_t a, size_t b, size_t *out);
+int cm_add(size_t a, size_t b, size_t *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,107 @@
+/* base/rng.c - distributions over Philox4x32-10.
+ *
+ * Key words: the two halves of the seed; counter words: index low, a, b, purpose with the index's
+ * high half folded in.  So one (seed, purpose, a, b) has 2^64 blocks of four words.  Every draw
+ * uses whole blocks (wasteful by design: a draw's cost is nothing beside what it feeds, and
+ * positions stay easy to reason about).  The Gaussian takes one of Box-Muller's two values, so that
+ * a normal is also a pure function of its position.
+ */
+#include "base/rng.h"
+
+#include <Random123/philox.h>
+#include <math.h>
+
+struct cm_rng cm_rng_make(uint64_t seed, enum cm_purpose purpose, uint32_t a, uint32_t b)
+{
+    return (struct cm_rng){.seed = seed, .purpose = (uint32_t)purpose, .a = a, .b = b};
+}
+
+void cm_rng_words(const struct cm_rng *g, uint64_t index, uint32_t out[4])
+{
+    philox4x32_key_t key = {{(uint32_t)g->seed, (uint32_t)(g->seed >> 32)}};
+    philox4x32_ctr_t ctr = {
+        {(uint32_t)index, g->a, g->b, g->purpose ^ ((uint32_t)(index >> 32) << 8)}};
+    philox4x32_ctr_t r = philox4x32(ctr, key);
+    for (int i = 0; i < 4; i++)
+        out[i] = r.v[i];
+}
+
+uint64_t cm_rng_u64(struct cm_rng *g)
+{
+    uint32_t w[4];
+    cm_rng_words(g, g->index++, w);
+    return (uint64_t)w[1] << 32 | w[0];
+}
+
+double cm_rng_uniform(struct cm_rng *g) { return (double)(cm_rng_u64(g) >> 11) * 0x1p-53; }
+
+double cm_rng_normal(struct cm_rng *g)
+{
+    uint32_t w[4];
+    cm_rng_words(g, g->index++, w);
+    double u = ((double)(((uint64_t)w[1] << 32 | w[0]) >> 11) + 1) * 0x1p-53; /* (0, 1] */
+    double v = (double)(((uint64_t)w[3] << 32 | w[2]) >> 11) * 0x1p-53;
+    return sqrt(-2 * log(u)) * cos(2 * M_PI * v);
+}
+
+uint64_t cm_rng_below(struct cm_rng *g, uint64_t n)
+{
+    uint64_t limit = UINT64_MAX - UINT64_MAX % n; /* reject the ragged end: no modulo bias */
+    uint64_t v;
+    do
+        v = cm_rng_u64(g);
+    while (v >= limit);
+    return v % n;
+}
+
+double cm_rng_gamma(struct cm_rng *g, double shape)
+{
+    if (shape < 1) { /* Gamma(a) = Gamma(a + 1) U^(1/a) */
+        double u = cm_rng_uniform(g);
+        return cm_rng_gamma(g, shape + 1) * pow(u > 0 ? u : 0x1p-54, 1 / shape);
+    }
+    double d = shape - 1.0 / 3, c = 1 / sqrt(9 * d);
+    for (;;) {
+        double x = cm_rng_normal(g), v = 1 + c * x;
+        if (v <= 0)
+            continue;
+        v = v * v * v;
+        double u = cm_rng_uniform(g);
+        if (u > 0 && log(u) < 0.5 * x * x + d - d * v + d * log(v))
+            return d * v;
+    }
+}
+
+uint64_t cm_rng_poisson(struct cm_rng *g, double mean)
+{
+    uint64_t k = 0;
+    /* A Gamma(m) arrival time splits a large mean in two (Ahrens and Dieter), exactly. */
+    while (mean > 16) {
+        uint64_t m = (uint64_t)(mean * 7 / 8);
+        double t = cm_rng_gamma(g, (double)m);
+        if (t > mean) { /* the m-th arrival came too late: a binomial of the m - 1 before it */
+            double p = mean / t;
+            for (uint64_t i = 1; i < m; i++)
+                k += cm_rng_uniform(g) < p;
+            return k;
+        }
+        k += m;
+        mean -= t;
+    }
+    double product = cm_rng_uniform(g), floor_ = exp(-mean);
+    while (product > floor_) {
+        k++;
+        product *= cm_rng_uniform(g);
+    }
+    return k;
+}
+
+void cm_rng_shuffle(struct cm_rng *g, uint64_t *items, size_t n)
+{
+    for (size_t i = n; i > 1; i--) {
+        size_t j = (size_t)cm_rng_below(g, i);
+        uint64_t t = items[i - 1];
+        items[i - 1] = items[j];
+        items[j] = t;
+    }
+}

@@ -1,0 +1,98 @@
+/* base/strs.c - packed string lists and their index.  See strs.h for the choice.
+ *
+ * The index has at most half of its places taken, probes linearly, and keeps the FIRST position of
+ * a repeated name, which is what "join by name" means everywhere in the toolkit; the repetition
+ * itself is reported in `duplicate`, because most callers must refuse it.
+ */
+#include "base/strs.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+void cm_strs_free(struct cm_strs *s)
+{
+    cm_free(s->off);
+    cm_free(s->bytes);
+    *s = (struct cm_strs){0};
+}
+
+void cm_strs_clear(struct cm_strs *s) { s->n = s->used = 0; }
+
+void cm_strs_addn(struct cm_strs *s, const char *text, size_t n)
+{
+    CM_GROW(s->off, s->cap, s->n + 1);
+    CM_GROW(s->bytes, s->room, s->used + n + 1);
+    s->off[s->n++] = s->used;
+    if (n)
+        memcpy(s->bytes + s->used, text, n);
+    s->bytes[s->used + n] = 0;
+    s->used += n + 1;
+}
+
+void cm_strs_add(struct cm_strs *s, const char *text) { cm_strs_addn(s, text, strlen(text)); }
+
+void cm_strs_copy(struct cm_strs *to, const struct cm_strs *from)
+{
+    if (to == from)
+        return;
+    cm_strs_clear(to);
+    CM_GROW(to->off, to->cap, from->n);
+    CM_GROW(to->bytes, to->room, from->used);
+    if (from->n)
+        memcpy(to->off, from->off, from->n * sizeof *to->off);
+    if (from->used)
+        memcpy(to->bytes, from->bytes, from->used);
+    to->n = from->n;
+    to->used = from->used;
+}
+
+bool cm_strs_equal(const struct cm_strs *a, const struct cm_strs *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (strcmp(cm_strs_get(a, i), cm_strs_get(b, i)))
+            return false;
+    return true;
+}
+
+/* The place of `name`, or the free place where it would go. */
+static size_t probe(const struct cm_index *x, const char *name)
+{
+    size_t at = (size_t)cm_hash64(name, strlen(name), 0) & x->mask;
+    while (x->slot[at] && strcmp(cm_strs_get(x->strs, x->slot[at] - 1), name))
+        at = (at + 1) & x->mask;
+    return at;
+}
+
+void cm_index_make(struct cm_index *x, const struct cm_strs *s)
+{
+    CM_ASSERT(s->n < UINT32_MAX - 1);
+    size_t places = 16;
+    while (places < 2 * s->n)
+        places *= 2;
+    *x = (struct cm_index){.strs = s, .mask = places - 1, .duplicate = CM_ABSENT};
+    x->slot = CM_ZNEW(uint32_t, places);
+    for (size_t i = 0; i < s->n; i++) {
+        size_t at = probe(x, cm_strs_get(s, i));
+        if (!x->slot[at])
+            x->slot[at] = (uint32_t)i + 1;
+        else if (x->duplicate == CM_ABSENT)
+            x->duplicate = i;
+    }
+}
+
+void cm_index_free(struct cm_index *x)
+{
+    cm_free(x->slot);
+    *x = (struct cm_index){0};
+}
+
+size_t cm_index_find(const struct cm_index *x, const char *name)
+{
+    size_t at = probe(x, name);
+    return x->slot[at] ? x->slot[at] - 1 : CM_ABSENT;
+}

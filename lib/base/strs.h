@@ -1,0 +1,56 @@
+/* base/strs.h - packed lists of strings, and the map from a name to its place in one.
+ *
+ * Problem: a stream carries hundreds of thousands of cell and feature names; a malloc a name costs
+ * more than the matrix.  Choice: one byte arena with offsets (names are NUL-terminated inside, so
+ * they print), and an open-addressing index over XXH64 built when somebody needs to look a name up.
+ * Rejected: a general hash table with its own copies of the keys.
+ */
+#ifndef CM_BASE_STRS_H
+#define CM_BASE_STRS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Zero-initialise ({0}); release with cm_strs_free.  String i is at bytes + off[i]. */
+struct cm_strs {
+    size_t n, cap;
+    uint64_t *off;
+    char *bytes;
+    size_t used, room;
+};
+
+void cm_strs_free(struct cm_strs *s);
+void cm_strs_clear(struct cm_strs *s); /* empty, memory kept */
+void cm_strs_add(struct cm_strs *s, const char *text);
+void cm_strs_addn(struct cm_strs *s, const char *text, size_t n);  /* text has no NUL inside */
+void cm_strs_copy(struct cm_strs *to, const struct cm_strs *from); /* replaces what `to` holds */
+bool cm_strs_equal(const struct cm_strs *a, const struct cm_strs *b);
+
+static inline const char *cm_strs_get(const struct cm_strs *s, size_t i)
+{
+    return s->bytes + s->off[i];
+}
+
+#define CM_ABSENT SIZE_MAX
+
+/* name -> position.  Borrows the list: it must outlive the index and not change. */
+struct cm_index {
+    const struct cm_strs *strs;
+    uint32_t *slot; /* position + 1, 0 = free */
+    size_t mask;
+    size_t duplicate; /* a position whose name occurred before, or CM_ABSENT */
+};
+
+void cm_index_make(struct cm_index *x, const struct cm_strs *s); /* s->n < 2^32 - 1 */
+void cm_index_free(struct cm_index *x);
+size_t cm_index_find(const struct cm_index *x, const char *name); /* first position, or CM_ABSENT */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

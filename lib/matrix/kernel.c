@@ -1,0 +1,99 @@
+/* matrix/kernel.c - the inner loops of sparse x dense.
+ *
+ * Problem: one entry of x means one multiply-add along a row of the dense side; the loop is bound
+ * by fetching those rows.  Choice: GCC's vector types, eight floats or four doubles each, up to
+ * eight of them at a time in registers; the columns of x are taken in tiles whose rows of the dense
+ * side stay in a core's cache, from a table of where each row enters each tile; compiled for AVX2
+ * and for the plain machine and chosen when the program starts (target_clones).  A sum never
+ * crosses lanes, so both give the same bits.  Float and double differ in the type alone:
+ * kernel_loops.h is included twice.  Rejected: intrinsics (one machine only), and plain loops with
+ * -O3 (the sums went through memory).
+ */
+#include "matrix/kernel.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/pool.h"
+
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
+#define CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define CLONES
+#endif
+
+enum { CACHE = 256 << 10 }; /* bytes of the dense side that a core keeps near */
+
+struct cut {
+    const struct cm_csr *x;
+    struct cm_tiles *tiles;
+    size_t shards;
+};
+
+static int cut_rows(void *arg, size_t shard)
+{
+    const struct cut *c = arg;
+    const struct cm_csr *x = c->x;
+    size_t stop = cm_shard_begin(x->rows, c->shards, shard + 1);
+    for (size_t i = cm_shard_begin(x->rows, c->shards, shard); i < stop; i++) {
+        const uint32_t *idx = x->idx + x->ptr[i];
+        uint32_t n = (uint32_t)(x->ptr[i + 1] - x->ptr[i]), at = 0;
+        for (size_t t = 0; t <= c->tiles->n; t++) {
+            size_t limit = cm_shard_begin(x->cols, c->tiles->n, t);
+            while (at < n && idx[at] < limit)
+                at++;
+            c->tiles->from[t * x->rows + i] = at;
+        }
+    }
+    return 0;
+}
+
+struct cm_tiles cm_tiles_make(const struct cm_csr *x, size_t row, size_t least)
+{
+    CM_ASSERT(x->cols <= UINT32_MAX);
+    /* A tile of fewer than 8 entries of an average row costs more than its misses. */
+    size_t by_cache = x->cols / (row && row < CACHE ? CACHE / row : 1) + 1;
+    size_t by_entries = x->rows ? x->ptr[x->rows] / x->rows / 8 : 0;
+    size_t n = by_cache < by_entries ? by_cache : by_entries;
+    if (n < least)
+        n = least;
+    struct cm_tiles tiles = {.n = cm_shards(x->cols, 16, n)};
+    size_t size;
+    if (cm_mul(tiles.n + 1, x->rows, &size))
+        cm_panic(4, "out of memory: %zu tiles of %zu rows", tiles.n, x->rows);
+    tiles.from = CM_NEW(uint32_t, size);
+    struct cut c = {.x = x, .tiles = &tiles, .shards = cm_shards(x->rows, 64, 64)};
+    cm_parallel(c.shards, cut_rows, &c);
+    return tiles;
+}
+
+void cm_tiles_free(struct cm_tiles *t)
+{
+    cm_free(t->from);
+    t->from = NULL;
+}
+
+#define EACH_1(DO) DO(0)
+#define EACH_2(DO) EACH_1(DO) DO(1)
+#define EACH_4(DO) EACH_2(DO) DO(2) DO(3)
+#define EACH_8(DO) EACH_4(DO) DO(4) DO(5) DO(6) DO(7)
+
+#define LOAD(w)  VEC s##w = *(const VEC *)(at + w * N);
+#define ADD(w)   s##w += a * *(const VEC *)(row + w * N);
+#define STORE(w) *(VEC *)(at + w * N) = s##w;
+#define PUT(w)   *(VEC *)(row + w * N) += a * s##w;
+
+/* Unaligned vectors: rows of the dense side begin anywhere. */
+typedef float vec_f __attribute__((vector_size(32), aligned(4), may_alias));
+typedef double vec_d __attribute__((vector_size(32), aligned(8), may_alias));
+
+#define T          float
+#define VEC        vec_f
+#define TIMES      cm_kernel_times_f
+#define TRANSPOSED cm_kernel_transposed_f
+#include "matrix/kernel_loops.h"
+
+#define T          double
+#define VEC        vec_d
+#define TIMES      cm_kernel_times_d
+#define TRANSPOSED cm_kernel_transposed_d
+#include "matrix/kernel_loops.h"

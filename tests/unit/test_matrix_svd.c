@@ -1,0 +1,325 @@
+/* The truncated SVD against SciPy and NumPy (tests/ref/make_matrix.py), against LAPACK on matrices
+ * with flat, repeated and vanishing singular values, and against itself on other threads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "matrix/blas.h"
+#include "matrix/svd.h"
+#include "ref.h"
+
+#define FILE_ "tests/ref/matrix_svd.txt"
+
+static struct cm_csr from_dense(const double *a, size_t rows, size_t cols)
+{
+    struct cm_csr m = cm_csr_make(cols);
+    uint32_t *idx = CM_NEW(uint32_t, cols);
+    float *val = CM_NEW(float, cols);
+    for (size_t i = 0; i < rows; i++) {
+        uint64_t ptr[2] = {0, 0};
+        for (size_t j = 0; j < cols; j++)
+            if (a[i * cols + j] != 0) {
+                idx[ptr[1]] = (uint32_t)j;
+                val[ptr[1]++] = (float)a[i * cols + j];
+            }
+        cm_csr_append(&m, 1, ptr, idx, val);
+    }
+    cm_free(idx);
+    cm_free(val);
+    return m;
+}
+
+static struct cm_csr fixture(size_t cols)
+{
+    struct ref ptr = ref_load(FILE_, "ptr"), idx = ref_load(FILE_, "idx");
+    struct ref val = ref_load(FILE_, "val");
+    struct cm_csr m = cm_csr_make(cols);
+    uint64_t *p = CM_NEW(uint64_t, ptr.cols);
+    uint32_t *i = CM_NEW(uint32_t, idx.cols);
+    float *v = CM_NEW(float, val.cols);
+    for (size_t e = 0; e < ptr.cols; e++)
+        p[e] = (uint64_t)ptr.v[e];
+    for (size_t e = 0; e < idx.cols; e++)
+        i[e] = (uint32_t)idx.v[e], v[e] = (float)val.v[e];
+    cm_csr_append(&m, ptr.cols - 1, p, i, v);
+    void *all[] = {ptr.v, idx.v, val.v, p, i, v};
+    for (size_t e = 0; e < sizeof all / sizeof *all; e++)
+        cm_free(all[e]);
+    return m;
+}
+
+static void compare(const struct cm_csr *x, const float *mean, const char *name)
+{
+    char block[32];
+    snprintf(block, sizeof block, "%s.s", name);
+    struct ref s = ref_load(FILE_, block);
+    snprintf(block, sizeof block, "%s.v", name);
+    struct ref v = ref_load(FILE_, block);
+    size_t k = s.cols, iterations = 0;
+    float *got = CM_NEW(float, x->cols *k);
+    double *values = CM_NEW(double, k);
+    assert_int_equal(cm_svd_truncated(x, mean, k, 1, 1e-8, 100, got, values, &iterations), 0);
+    assert_in_range(iterations, 1, 100);
+    for (size_t e = 0; e < k; e++)
+        assert_true(fabs(values[e] - s.v[e]) < 1e-9 * s.v[e]);
+    for (size_t i = 0; i < x->cols * k; i++) /* v is rounded to float once */
+        assert_true(fabs((double)got[i] - v.v[i]) < 1e-6);
+    /* the transpose has the same values, and takes the other path */
+    if (!mean) {
+        struct cm_csr t = cm_csr_transpose(x);
+        float *left = CM_NEW(float, t.cols *k);
+        assert_int_equal(cm_svd_truncated(&t, NULL, k, 1, 1e-8, 100, left, values, NULL), 0);
+        for (size_t e = 0; e < k; e++)
+            assert_true(fabs(values[e] - s.v[e]) < 1e-9 * s.v[e]);
+        cm_free(left);
+        cm_csr_free(&t);
+    }
+    cm_free(got);
+    cm_free(values);
+    cm_free(s.v);
+    cm_free(v.v);
+}
+
+static void equals_scipy(void **state)
+{
+    (void)state;
+    struct ref m = ref_load(FILE_, "mean");
+    struct cm_csr x = fixture(m.cols);
+    float *mean = CM_NEW(float, m.cols);
+    for (size_t j = 0; j < m.cols; j++)
+        mean[j] = (float)m.v[j];
+    compare(&x, NULL, "plain");
+    compare(&x, mean, "centred");
+    cm_free(mean);
+    cm_free(m.v);
+    cm_csr_free(&x);
+}
+
+/* A random orthonormal n x r as rows of r x n. */
+static double *frame(size_t n, size_t r, uint32_t salt)
+{
+    struct cm_rng g = cm_rng_make(3, CM_RNG_TEST, salt, 1);
+    double *a = CM_NEW(double, n *r), *t = CM_NEW(double, n *r);
+    for (size_t i = 0; i < n * r; i++)
+        a[i] = cm_rng_normal(&g);
+    assert_int_equal(cm_qr_double(n, r, a, r), 0);
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < r; c++)
+            t[c * n + i] = a[i * r + c];
+    cm_free(a);
+    return t;
+}
+
+/* U diag(given) V' for random frames, `count` values. */
+static struct cm_csr planted(size_t rows, size_t cols, const double *given, size_t count)
+{
+    double *u = frame(rows, count, 1), *v = frame(cols, count, 2);
+    double *a = CM_ZNEW(double, rows *cols);
+    for (size_t e = 0; e < count; e++)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < cols; j++)
+                a[i * cols + j] += u[e * rows + i] * given[e] * v[e * cols + j];
+    struct cm_csr m = from_dense(a, rows, cols);
+    cm_free(a);
+    cm_free(u);
+    cm_free(v);
+    return m;
+}
+
+/* Values against LAPACK's on the same floats; v orthonormal; |X v| = s; the sign rule. */
+static void check(const struct cm_csr *x, size_t k, double tolerance)
+{
+    size_t rows = x->rows, cols = x->cols, r = rows < cols ? rows : cols;
+    double *a = CM_ZNEW(double, rows *cols), *u = CM_NEW(double, rows *r);
+    double *want = CM_NEW(double, r), *vt = CM_NEW(double, r *cols), *s = CM_NEW(double, k);
+    double *b = CM_NEW(double, rows *cols);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t e = x->ptr[i]; e < x->ptr[i + 1]; e++)
+            a[i * cols + x->idx[e]] = (double)x->val[e];
+    memcpy(b, a, rows * cols * sizeof *a);
+    assert_int_equal(cm_svd(rows, cols, b, u, want, vt), 0);
+    float *v = CM_NEW(float, cols *k);
+    size_t iterations;
+    assert_int_equal(cm_svd_truncated(x, NULL, k, 5, 1e-7, 1000, v, s, &iterations), 0);
+    assert_true(iterations <= 1000);
+    for (size_t e = 0; e < k; e++) {
+        if (fabs(s[e] - want[e]) > tolerance * want[0])
+            fail_msg("value %zu of %zu: %.17g, expected %.17g", e, k, s[e], want[e]);
+        if (e)
+            assert_true(s[e] <= s[e - 1]);
+        double length = 0, largest = 0;
+        for (size_t i = 0; i < rows; i++) {
+            double y = 0;
+            for (size_t j = 0; j < cols; j++)
+                y += a[i * cols + j] * (double)v[j * k + e];
+            length += y * y;
+        }
+        assert_true(fabs(sqrt(length) - want[e]) < 1e-5 * want[0] + 1e-30);
+        for (size_t f = 0; f <= e; f++) {
+            double d = 0;
+            for (size_t j = 0; j < cols; j++)
+                d += (double)v[j * k + e] * (double)v[j * k + f];
+            assert_true(fabs(d - (e == f)) < 1e-5);
+        }
+        for (size_t j = 0; j < cols; j++)
+            if (fabs((double)v[j * k + e]) > fabs(largest))
+                largest = (double)v[j * k + e];
+        assert_true(largest > 0);
+    }
+    void *all[] = {a, b, u, want, vt, s, v};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        cm_free(all[i]);
+}
+
+static void both(const struct cm_csr *x, size_t k, double tolerance)
+{
+    struct cm_csr t = cm_csr_transpose(x);
+    check(x, k, tolerance);
+    check(&t, k, tolerance);
+    cm_csr_free(&t);
+}
+
+static void flat_spectrum(void **state)
+{
+    (void)state;
+    double s[90];
+    for (size_t e = 0; e < 90; e++)
+        s[e] = e < 4 ? 50 - 10 * (double)e : 3 - .005 * (double)e;
+    struct cm_csr x = planted(150, 100, s, 90);
+    both(&x, 40, 1e-7);
+    cm_csr_free(&x);
+}
+
+static void repeated_values(void **state)
+{
+    (void)state;
+    double s[80]; /* more copies than a block has columns */
+    for (size_t e = 0; e < 80; e++)
+        s[e] = e < 35 ? 7 : 2;
+    struct cm_csr x = planted(120, 90, s, 80);
+    both(&x, 20, 1e-6);
+    both(&x, 50, 1e-6);
+    cm_csr_free(&x);
+}
+
+static void deficient_rank(void **state)
+{
+    (void)state;
+    const double s[3] = {9, 4, 1};
+    struct cm_csr x = planted(60, 45, s, 3);
+    both(&x, 3, 1e-6);
+    both(&x, 10, 1e-6);
+    both(&x, 45, 1e-6);
+    cm_csr_free(&x);
+    struct cm_csr zero = cm_csr_make(30);
+    const uint64_t none[41] = {0};
+    cm_csr_append(&zero, 40, none, NULL, NULL);
+    both(&zero, 25, 1e-12);
+    cm_csr_free(&zero);
+    double diagonal[64] = {0};
+    for (size_t i = 0; i < 8; i++)
+        diagonal[i * 9] = 1;
+    struct cm_csr one = from_dense(diagonal, 8, 8);
+    both(&one, 8, 1e-12);
+    cm_csr_free(&one);
+}
+
+/* A diagonal whose neighbours differ so little that the basis (4 k + 512) is full long before the
+ * leading values are found: several restarts.  The answer is known without another program. */
+static void restarts(void **state)
+{
+    (void)state;
+    enum { N = 1200, K = 5 };
+    struct cm_csr x = cm_csr_make(N + 7); /* 7 empty columns: n is the rows; its transpose below */
+    for (uint32_t i = 0; i < N; i++) {
+        uint64_t ptr[2] = {0, 1};
+        float v = sqrtf(1000 + (float)i);
+        cm_csr_append(&x, 1, ptr, &i, &v);
+    }
+    struct cm_csr t = cm_csr_transpose(&x), *both_ways[2] = {&x, &t};
+    for (size_t w = 0; w < 2; w++) {
+        double s[K];
+        float *v = CM_NEW(float, both_ways[w]->cols *K);
+        size_t iterations;
+        assert_int_equal(cm_svd_truncated(both_ways[w], NULL, K, 3, 1e-7, 1000, v, s, &iterations),
+                         0);
+        assert_in_range(iterations, (4 * K + 512) / (K + 20) + 1, 1000); /* more than one basis */
+        for (size_t e = 0; e < K; e++) {
+            assert_true(fabs(s[e] - (double)x.val[N - 1 - e]) < 1e-9);
+            for (size_t j = 0; j < both_ways[w]->cols; j++)
+                assert_true(fabs((double)v[j * K + e] - (j == N - 1 - e)) < 1e-3);
+        }
+        cm_free(v);
+    }
+    cm_csr_free(&x);
+    cm_csr_free(&t);
+}
+
+/* A bound that is too low is told apart from a result. */
+static void the_bound_is_reported(void **state)
+{
+    (void)state;
+    struct cm_csr x = cm_csr_make(900);
+    for (uint32_t i = 0; i < 900; i++) {
+        uint64_t ptr[2] = {0, 1};
+        float v = sqrtf(1000 + (float)i);
+        cm_csr_append(&x, 1, ptr, &i, &v);
+    }
+    float *v = CM_NEW(float, 900 * 5);
+    double s[5];
+    size_t iterations;
+    assert_int_equal(cm_svd_truncated(&x, NULL, 5, 3, 1e-9, 6, v, s, &iterations), 0);
+    assert_int_equal(iterations, 7);
+    cm_free(v);
+    cm_csr_free(&x);
+}
+
+static void the_same_on_any_threads(void **state)
+{
+    (void)state;
+    struct cm_csr x = fixture(90);
+    float v1[90 * 8], v2[90 * 8];
+    double s1[8], s2[8];
+    assert_int_equal(cm_svd_truncated(&x, NULL, 8, 42, 1e-6, 100, v1, s1, NULL), 0);
+    cm_pool_set_threads(3);
+    assert_int_equal(cm_svd_truncated(&x, NULL, 8, 42, 1e-6, 100, v2, s2, NULL), 0);
+    cm_pool_set_threads(1);
+    assert_memory_equal(v1, v2, sizeof v1);
+    assert_memory_equal(s1, s2, sizeof s1);
+    cm_csr_free(&x);
+}
+
+static void bad_requests(void **state)
+{
+    (void)state;
+    double a[6] = {1, 2, 3, 4, 5, (double)NAN}, s[3];
+    float v[9];
+    struct cm_csr x = from_dense(a, 2, 3);
+    assert_int_equal(cm_svd_truncated(&x, NULL, 3, 1, 1e-6, 10, v, s, NULL), CM_EUSAGE);
+    assert_int_equal(cm_svd_truncated(&x, NULL, 2, 1, 1e-6, 10, v, s, NULL), CM_ENUMERIC);
+    assert_int_equal(cm_svd_truncated(&x, NULL, 0, 1, 1e-6, 10, v, s, NULL), 0);
+    cm_csr_free(&x);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equals_scipy),
+        cmocka_unit_test(flat_spectrum),
+        cmocka_unit_test(repeated_values),
+        cmocka_unit_test(deficient_rank),
+        cmocka_unit_test(restarts),
+        cmocka_unit_test(the_bound_is_reported),
+        cmocka_unit_test(the_same_on_any_threads),
+        cmocka_unit_test(bad_requests),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

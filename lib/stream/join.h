@@ -1,0 +1,41 @@
+/* stream/join.h - several streams as one: which heads fit together, and rows from all of them.
+ *
+ * Problem: libraries, shards and splits are put together again, and nothing may be mixed silently:
+ * not counts with normalised values, not two fits, not columns in two orders.  Choice: one function
+ * says whether heads fit and makes the head of the whole (labels: the union; what an input lacks is
+ * missing there); one brings a chunk's labels into that form; one gathers rows in memory for those
+ * who must see all of them.  Category codes are left to the writer, which re-codes.
+ */
+#ifndef CM_STREAM_JOIN_H
+#define CM_STREAM_JOIN_H
+
+#include "stream/cms.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The head of the whole from the heads of n inputs; what[i] names input i in messages.  Slots must
+ * agree in name, state, encoding, lazy transform, fitted scalars and vectors, and column names in
+ * order; labels of one name must have one type; keys part.* must agree.  All else comes from the
+ * first input.  Rows are promised when every input promises them.  0 or CM_EINPUT. */
+int cm_join_heads(struct cm_head *out, const struct cm_head *const *in, const char *const *what,
+                  size_t n);
+
+/* Gives a chunk of input `in` the labels of `out`, in its order; afterwards the codes of each label
+ * still refer to the dict of that name in `in`.  Labels that `in` lacks are missing. */
+void cm_join_labels(struct cm_chunk *c, const struct cm_head *in, const struct cm_head *out);
+
+/* Appends the rows of a chunk (labels of `out` by cm_join_labels, codes of `in`) to `all`, codes
+ * turned into those of `out`, whose dicts grow.  Value types widen without loss.  Lazy blocks keep
+ * their row factors. */
+void cm_join_append(struct cm_chunk *all, const struct cm_chunk *c, const struct cm_head *in,
+                    struct cm_head *out);
+/* Rows at[0..n-1] of `all` as a chunk. */
+void cm_join_take(struct cm_chunk *to, const struct cm_chunk *all, const struct cm_head *out,
+                  const uint64_t *at, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

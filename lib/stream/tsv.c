@@ -1,0 +1,960 @@
+/* stream/tsv.c - streams as text.
+ *
+ *     #cms     1
+ *     #head    key  value                  HEAD but for rows (they may be filtered) and lazy
+ *     #cols    slot  line of COLS
+ *     #numbers slot                        columns are named by number, 0-based
+ *     #dict    label  ordered|plain  category ...     again when categories are added
+ *     #name    label ...                   what the fields of a row are; for people
+ *     #block   type ...                    a block begins; value type of each slot
+ *     name  label ...  column:value ...    a row; dense: values alone
+ *     #batch   epoch  step  split          pairs: the block below is a batch
+ *     #pick    epoch  step  row ...
+ *     #tensor  name  type  AxB  values     a tensor among rows (the fit that svd carries)
+ *     #end
+ *
+ * A row of several slots has "|NAME" before each slot's values; a tensor of a model is a row.  A
+ * missing label is an empty field, the empty category is "%".  Block lines are hints.
+ */
+#include "stream/tsv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "stream/wire.h"
+
+static const char *const value_name[] = {"one", "u8", "u16", "u32", "f32", "f64"};
+
+/* ===== to text ============================================================================ */
+
+void cm_tsv_make(struct cm_tsv *t, const struct cm_head *h)
+{
+    *t = (struct cm_tsv){.sent = CM_ZNEW(size_t, h->nlabels + 1)};
+    for (size_t k = 0; k < h->nslots; k++) {
+        struct cm_index x;
+        cm_index_make(&x, &h->slot[k].cols.names);
+        t->number[k] = x.duplicate != CM_ABSENT;
+        cm_index_free(&x);
+    }
+}
+
+void cm_tsv_free(struct cm_tsv *t)
+{
+    cm_free(t->sent);
+    t->sent = NULL;
+}
+
+/* A name as the first thing in a field: what looks like one of our own marks is escaped too. */
+static void put_name(struct cm_buf *to, const char *name)
+{
+    if (*name == '#' || *name == '|')
+        cm_buf_printf(to, "%%%02X", (unsigned)(unsigned char)*name++);
+    cm_escape(to, name);
+}
+
+/* Every line of `text` (n bytes) with `front` before it. */
+static void put_lines(struct cm_buf *to, const char *front, const char *text, size_t n)
+{
+    for (const char *end = text + n, *line = text; line < end;) {
+        const char *stop = memchr(line, '\n', (size_t)(end - line));
+        cm_buf_puts(to, front);
+        cm_buf_put(to, line, (size_t)(stop - line) + 1);
+        line = stop + 1;
+    }
+}
+
+void cm_tsv_keys(const struct cm_head *h, struct cm_buf *to) { cm_wire_put_head(to, h); }
+
+void cm_tsv_cols(const struct cm_head *h, size_t slot, struct cm_buf *to)
+{
+    struct cm_buf b = {0};
+    cm_wire_put_cols(&b, slot, &h->slot[slot].cols);
+    cm_buf_put(to, b.p + 8, b.n - 8); /* behind u32 slot, u32 0 */
+    cm_buf_free(&b);
+}
+
+/* Categories that the text does not know yet. */
+static void put_dicts(struct cm_tsv *t, const struct cm_head *h, struct cm_buf *to)
+{
+    for (size_t k = 0; k < h->nlabels; k++) {
+        const struct cm_dict *d = &h->label[k].dict;
+        if (t->sent[k] == d->names.n)
+            continue;
+        cm_buf_puts(to, "#dict\t");
+        cm_escape(to, h->label[k].name);
+        cm_buf_puts(to, d->ordered ? "\tordered" : "\tplain");
+        for (; t->sent[k] < d->names.n; t->sent[k]++) {
+            cm_buf_puts(to, "\t");
+            cm_escape(to, cm_strs_get(&d->names, t->sent[k]));
+        }
+        cm_buf_puts(to, "\n");
+    }
+}
+
+void cm_tsv_row_names(const struct cm_head *h, struct cm_buf *to)
+{
+    cm_buf_puts(to, "#name");
+    for (size_t k = 0; k < h->nlabels; k++) {
+        cm_buf_puts(to, "\t");
+        cm_escape(to, h->label[k].name);
+    }
+    for (size_t k = 0; k < h->nslots; k++) {
+        if (h->nslots > 1) {
+            cm_buf_puts(to, "\t|");
+            cm_escape(to, h->slot[k].name);
+        }
+        if (!h->slot[k].dense)
+            cm_buf_puts(to, "\tcolumn:value ...");
+        for (size_t j = 0; h->slot[k].dense && j < h->slot[k].cols.names.n; j++) {
+            cm_buf_puts(to, "\t");
+            cm_escape(to, cm_strs_get(&h->slot[k].cols.names, j));
+        }
+    }
+    cm_buf_puts(to, "\n");
+}
+
+void cm_tsv_head(struct cm_tsv *t, const struct cm_head *h, struct cm_buf *to)
+{
+    struct cm_buf b = {0};
+    struct cm_head plain = {0};
+    char front[32];
+    cm_head_copy(&plain, h);
+    for (size_t k = 0; k < plain.nslots; k++) {
+        plain.slot[k].rows = 0;
+        plain.slot[k].lazy = CM_LAZY_NO;
+    }
+    cm_buf_puts(to, "#cms\t1\n");
+    cm_wire_put_head(&b, &plain);
+    put_lines(to, "#head\t", (const char *)b.p, b.n);
+    for (size_t k = 0; k < plain.nslots; k++) {
+        snprintf(front, sizeof front, "#cols\t%zu\t", k);
+        b.n = 0;
+        cm_tsv_cols(&plain, k, &b);
+        put_lines(to, front, (const char *)b.p, b.n);
+        if (t->number[k])
+            cm_buf_printf(to, "#numbers\t%zu\n", k);
+    }
+    cm_head_free(&plain);
+    cm_buf_free(&b);
+    put_dicts(t, h, to);
+    if (h->kind != CM_MODEL)
+        cm_tsv_row_names(h, to);
+}
+
+static void put_label(struct cm_buf *to, const struct cm_label *l, const struct cm_vec *v, size_t i)
+{
+    char number[CM_NUMBER_MAX];
+    switch (v->type) {
+    case CM_T_CAT:
+        if (v->cat[i] != CM_CAT_MISSING) {
+            const char *name = cm_strs_get(&l->dict.names, v->cat[i]);
+            cm_escape(to, name);
+            if (!*name)
+                cm_buf_puts(to, "%");
+        }
+        break;
+    case CM_T_BOOL:
+        if (v->b[i] != CM_BOOL_MISSING)
+            cm_buf_puts(to, v->b[i] ? "true" : "false");
+        break;
+    case CM_T_I64:
+        if (v->i[i] != CM_I64_MISSING)
+            cm_buf_printf(to, "%" PRId64, v->i[i]);
+        break;
+    case CM_T_F64:
+        if (v->f[i] == v->f[i])
+            cm_buf_puts(to, cm_format_f64(v->f[i], number));
+        break;
+    case CM_T_STR:
+        cm_escape(to, cm_strs_get(&v->s, i));
+        break;
+    }
+}
+
+/* Values of a block as the stream means them: f32 where the transform is lazy, else as stored. */
+struct values {
+    const float *lazy;
+    const struct cm_block *b;
+};
+
+static struct values values_of(struct cm_block *b, const struct cm_slot *s)
+{
+    return (struct values){s->lazy == CM_LAZY_NO ? NULL : cm_block_f32(b, s), b};
+}
+
+static void put_value(struct cm_buf *to, const struct values *v, uint64_t e)
+{
+    char number[CM_NUMBER_MAX];
+    if (v->lazy)
+        cm_buf_puts(to, cm_format_f32(v->lazy[e], number));
+    else if (v->b->type < CM_V_F32)
+        cm_buf_printf(to, "%.0f", cm_block_x(v->b, e));
+    else if (v->b->type == CM_V_F32)
+        cm_buf_puts(to, cm_format_f32((float)cm_block_x(v->b, e), number));
+    else
+        cm_buf_puts(to, cm_format_f64(cm_block_x(v->b, e), number));
+}
+
+static void put_tensor(const struct cm_tensor *t, struct cm_buf *to)
+{
+    struct cm_block b = {.type = t->type, .raw = t->data, .nnz = t->n};
+    struct values v = {NULL, &b};
+    put_name(to, t->name);
+    cm_buf_printf(to, "\t%s\t", value_name[t->type]);
+    for (unsigned k = 0; k < t->ndim; k++)
+        cm_buf_printf(to, "%s%" PRIu64, k ? "x" : "", t->shape[k]);
+    for (uint64_t e = 0; e < t->n; e++) {
+        cm_buf_puts(to, "\t");
+        put_value(to, &v, e);
+    }
+    cm_buf_puts(to, "\n");
+}
+
+static void put_row(const struct cm_tsv *t, const struct cm_slot *s, size_t slot,
+                    const struct values *v, size_t i, struct cm_buf *to)
+{
+    const struct cm_block *b = v->b;
+    uint64_t e = b->dense ? i * b->cols : b->ptr[i], end = b->dense ? e + b->cols : b->ptr[i + 1];
+    for (; e < end; e++) {
+        cm_buf_puts(to, "\t");
+        if (!b->dense) {
+            if (t->number[slot])
+                cm_buf_printf(to, "%" PRIu32, b->idx[e]);
+            else
+                put_name(to, cm_strs_get(&s->cols.names, b->idx[e]));
+            cm_buf_puts(to, ":");
+        }
+        put_value(to, v, e);
+    }
+}
+
+static void put_name_and_labels(const struct cm_head *h, const struct cm_chunk *c, size_t i,
+                                struct cm_buf *to)
+{
+    put_name(to, cm_strs_get(&c->names, i));
+    for (size_t k = 0; k < h->nlabels; k++) {
+        cm_buf_puts(to, "\t");
+        put_label(to, &h->label[k], &c->label[k], i);
+    }
+}
+
+void cm_tsv_labels_head(const struct cm_head *h, struct cm_buf *to)
+{
+    cm_buf_puts(to, "name");
+    for (size_t k = 0; k < h->nlabels; k++) {
+        cm_buf_puts(to, "\t");
+        cm_escape(to, h->label[k].name);
+    }
+    cm_buf_puts(to, "\n");
+}
+
+void cm_tsv_labels(const struct cm_head *h, const struct cm_chunk *c, struct cm_buf *to)
+{
+    for (size_t i = 0; i < c->rows; i++) {
+        put_name_and_labels(h, c, i, to);
+        cm_buf_puts(to, "\n");
+    }
+}
+
+void cm_tsv_chunk(struct cm_tsv *t, const struct cm_head *h, struct cm_chunk *c, bool bare,
+                  struct cm_buf *to)
+{
+    if (c->is_tensor) {
+        if (bare && h->kind != CM_MODEL)
+            return;
+        if (h->kind != CM_MODEL)
+            cm_buf_puts(to, "#tensor\t");
+        put_tensor(c->tensor, to);
+        return;
+    }
+    if (c->is_pick) {
+        if (bare)
+            return;
+        cm_buf_printf(to, "#pick\t%u\t%" PRIu64, c->batch.epoch, c->batch.step);
+        for (size_t k = 0; k < c->batch.rows; k++)
+            cm_buf_printf(to, "\t%" PRIu64, c->pick[k]);
+        cm_buf_puts(to, "\n");
+        return;
+    }
+    struct values v[CM_MAX_SLOTS];
+    for (size_t k = 0; k < h->nslots; k++)
+        v[k] = values_of(&c->block[k], &h->slot[k]);
+    if (!bare) {
+        put_dicts(t, h, to);
+        if (c->has_batch)
+            cm_buf_printf(to, "#batch\t%u\t%" PRIu64 "\t%u\n", c->batch.epoch, c->batch.step,
+                          c->batch.split);
+        cm_buf_puts(to, "#block");
+        for (size_t k = 0; k < h->nslots; k++)
+            cm_buf_printf(to, "\t%s", v[k].lazy ? "f32" : value_name[c->block[k].type]);
+        cm_buf_puts(to, "\n");
+    }
+    for (size_t i = 0; i < c->rows; i++) {
+        put_name_and_labels(h, c, i, to);
+        for (size_t k = 0; k < h->nslots; k++) {
+            if (h->nslots > 1) {
+                cm_buf_puts(to, "\t|");
+                cm_escape(to, h->slot[k].name);
+            }
+            put_row(t, &h->slot[k], k, &v[k], i, to);
+        }
+        cm_buf_puts(to, "\n");
+    }
+}
+
+void cm_tsv_end(struct cm_buf *to) { cm_buf_puts(to, "#end\n"); }
+
+void cm_tsv_triplets(const struct cm_head *h, struct cm_chunk *c, struct cm_buf *to)
+{
+    if (c->is_pick || c->is_tensor)
+        return;
+    for (size_t k = 0; k < h->nslots; k++) {
+        const struct cm_slot *s = &h->slot[k];
+        struct values v = values_of(&c->block[k], s);
+        const struct cm_block *b = v.b;
+        for (size_t i = 0; i < c->rows; i++) {
+            uint64_t e = b->dense ? i * b->cols : b->ptr[i];
+            uint64_t end = b->dense ? e + b->cols : b->ptr[i + 1];
+            for (size_t j = 0; e < end; e++, j++) {
+                if (h->nslots > 1) {
+                    cm_escape(to, s->name);
+                    cm_buf_puts(to, "\t");
+                }
+                cm_escape(to, cm_strs_get(&c->names, i));
+                cm_buf_puts(to, "\t");
+                cm_escape(to, cm_strs_get(&s->cols.names, b->dense ? j : b->idx[e]));
+                cm_buf_puts(to, "\t");
+                put_value(to, &v, e);
+                cm_buf_puts(to, "\n");
+            }
+        }
+    }
+}
+
+/* ===== cms-info =========================================================================== */
+
+void cm_tsv_info(const struct cm_reader *r, struct cm_buf *to)
+{
+    const struct cm_head *h = cm_reader_head(r);
+    bool rows = h->kind != CM_MODEL && h->nslots;
+    cm_buf_printf(to, "kind\t%s\n", cm_kind_name(h->kind));
+    if (rows)
+        cm_buf_printf(to, "rows\t%" PRIu64 "\n", cm_reader_rows(r, 0));
+    cm_buf_printf(to, "slots\t%zu\n", h->nslots);
+    for (size_t k = 0; k < h->nslots; k++) {
+        const struct cm_slot *s = &h->slot[k];
+        cm_buf_printf(to, "slot.%zu.name\t", k);
+        cm_escape(to, s->name);
+        cm_buf_printf(to, "\nslot.%zu.encoding\t%s\nslot.%zu.cols\t%zu\n", k,
+                      s->dense ? "dense" : "csr", k, s->cols.names.n);
+        if (rows)
+            cm_buf_printf(to, "slot.%zu.rows\t%" PRIu64 "\nslot.%zu.nnz\t%" PRIu64 "\n", k,
+                          cm_reader_rows(r, k), k, cm_reader_nnz(r, k));
+        cm_buf_printf(to, "slot.%zu.state\t%s\nslot.%zu.columns\tname", k, cm_state_name(s->state),
+                      k);
+        for (size_t v = 0; v < s->cols.nvec; v++) {
+            cm_buf_puts(to, ",");
+            cm_escape(to, s->cols.vec[v].name);
+        }
+        cm_buf_printf(to, "\nslot.%zu.columns_hash\t%016" PRIx64 "\n", k, cm_cols_hash(&s->cols));
+        if (s->lazy != CM_LAZY_NO)
+            cm_buf_printf(to, "slot.%zu.lazy\t%s\n", k,
+                          s->lazy == CM_LAZY_LOG1P  ? "log1p"
+                          : s->lazy == CM_LAZY_SQRT ? "sqrt"
+                                                    : "identity");
+        for (size_t f = 0; f < s->fit.key.n; f++) {
+            cm_buf_printf(to, "slot.%zu.", k);
+            cm_escape(to, cm_strs_get(&s->fit.key, f));
+            cm_buf_puts(to, "\t");
+            cm_escape(to, cm_strs_get(&s->fit.value, f));
+            cm_buf_puts(to, "\n");
+        }
+    }
+    cm_buf_puts(to, "labels\t");
+    for (size_t k = 0; k < h->nlabels; k++) {
+        cm_buf_puts(to, k ? "," : "");
+        cm_escape(to, h->label[k].name);
+    }
+    cm_buf_puts(to, "\n");
+    for (size_t k = 0; k < h->nlabels; k++) {
+        static const char *const type[] = {"cat", "bool", "i64", "f64", "str"};
+        cm_buf_printf(to, "label.%zu.name\t", k);
+        cm_escape(to, h->label[k].name);
+        cm_buf_printf(to, "\nlabel.%zu.type\t%s\n", k, type[h->label[k].type]);
+        if (h->label[k].type != CM_T_CAT)
+            continue;
+        cm_buf_printf(to, "label.%zu.categories\t%zu\n", k, h->label[k].dict.names.n);
+        cm_buf_printf(to, "label.%zu.values\t", k);
+        for (size_t v = 0; v < h->label[k].dict.names.n && v < 40; v++) {
+            cm_buf_puts(to, v ? "," : "");
+            cm_escape(to, cm_strs_get(&h->label[k].dict.names, v));
+        }
+        cm_buf_puts(to, h->label[k].dict.names.n > 40 ? ",...\n" : "\n");
+    }
+    for (size_t k = 0; k < h->kv.key.n; k++) {
+        cm_escape(to, cm_strs_get(&h->kv.key, k));
+        cm_buf_puts(to, "\t");
+        cm_escape(to, cm_strs_get(&h->kv.value, k));
+        cm_buf_puts(to, "\n");
+    }
+    cm_buf_printf(to, "digest\t%016" PRIx64 "\n", cm_reader_digest(r));
+    size_t n;
+    const struct cm_history *past = cm_reader_history_list(r, &n);
+    for (size_t k = 0, stage = 0; k < n; k++) {
+        bool prov = !strcmp(past[k].tag, "prov");
+        char front[64];
+        snprintf(front, sizeof front, prov ? "provenance.%zu." : "note.", stage);
+        put_lines(to, front, (const char *)past[k].payload.p, past[k].payload.n);
+        stage += prov;
+    }
+}
+
+void cm_tsv_tensor(const struct cm_tensor *t, struct cm_buf *to)
+{
+    cm_buf_puts(to, "tensor.");
+    cm_escape(to, t->name);
+    cm_buf_printf(to, "\t%s", value_name[t->type]);
+    for (unsigned k = 0; k < t->ndim; k++)
+        cm_buf_printf(to, "%c%" PRIu64, k ? 'x' : ' ', t->shape[k]);
+    cm_buf_puts(to, "\n");
+}
+
+/* ===== from text ========================================================================== */
+
+/* The block under way of one slot. */
+struct cells {
+    size_t rows, n;
+    uint64_t *ptr;
+    uint32_t *idx;
+    double *val;
+    size_t ptr_cap, idx_cap, val_cap;
+};
+
+struct cm_tsv_in {
+    FILE *file;
+    char *what;
+    struct cm_head head;
+    bool number[CM_MAX_SLOTS];
+    struct cm_index index[CM_MAX_SLOTS];
+    bool indexed, ended, blocked; /* blocked: a #block line has been seen */
+    char *line;
+    size_t room;
+    bool held; /* `line` has been read and not used */
+    uint64_t line_number, rows;
+    enum cm_value type[CM_MAX_SLOTS];
+    struct cm_batch batch;
+    bool has_batch;
+    struct cm_strs *label; /* texts of the labels of the block under way */
+    struct cells cell[CM_MAX_SLOTS];
+};
+
+static int fail(const struct cm_tsv_in *in, const char *format, ...) CM_PRINTF(2, 3);
+static int fail(const struct cm_tsv_in *in, const char *format, ...)
+{
+    char text[CM_MESSAGE_MAX - 64];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    return cm_fail(CM_EINPUT, "%s: line %" PRIu64 ": %s", in->what, in->line_number, text);
+}
+
+/* Makes in->line the next line, without its end.  1, 0 at the end of the file, < 0 an error. */
+static int read_line(struct cm_tsv_in *in)
+{
+    if (in->held) {
+        in->held = false;
+        return 1;
+    }
+    errno = 0;
+    ssize_t n = getline(&in->line, &in->room, in->file);
+    if (n < 0)
+        return errno ? cm_fail_errno(CM_ESYSTEM, "%s: read", in->what) : 0;
+    in->line_number++;
+    if (memchr(in->line, 0, (size_t)n))
+        return fail(in, "not text: it holds a NUL byte");
+    if (n && in->line[n - 1] == '\n')
+        in->line[--n] = 0;
+    if (n && in->line[n - 1] == '\r') /* an editor's line ends; our own are escaped */
+        in->line[n - 1] = 0;
+    return 1;
+}
+
+/* If the line begins with the mark, its rest behind the tab ("" without one); else NULL. */
+static char *behind(char *line, const char *mark)
+{
+    size_t n = strlen(mark);
+    if (strncmp(line, mark, n) || (line[n] && line[n] != '\t'))
+        return NULL;
+    return line + n + (line[n] == '\t');
+}
+
+static int take_dict(struct cm_tsv_in *in, char *rest)
+{
+    char *name = cm_next_field(&rest), *order = cm_next_field(&rest);
+    cm_unescape(name);
+    int at = cm_head_find_label(&in->head, name);
+    if (at < 0 || in->head.label[at].type != CM_T_CAT || !order)
+        return fail(in, "#dict: expected a categorical label, found '%.60s'", name);
+    struct cm_dict *d = &in->head.label[at].dict;
+    d->ordered = !strcmp(order, "ordered");
+    for (char *f; (f = cm_next_field(&rest));) {
+        cm_unescape(f);
+        cm_dict_code(d, f);
+    }
+    return 0;
+}
+
+/* #cols and #numbers; 1 if the line was one of them, 0 if not, < 0 an error. */
+static int take_columns(struct cm_tsv_in *in, struct cm_buf *cols)
+{
+    char *rest = behind(in->line, "#cols");
+    bool table = rest != NULL;
+    if (!rest && !(rest = behind(in->line, "#numbers")))
+        return 0;
+    uint64_t slot = 0;
+    char *number = cm_next_field(&rest);
+    if (!cm_parse_u64(number, &slot) || slot >= in->head.nslots)
+        return fail(in, "expected the number of a slot, found '%.40s'", number);
+    if (table)
+        cm_buf_printf(&cols[slot], "%s\n", rest ? rest : "");
+    else
+        in->number[slot] = true;
+    return 1;
+}
+
+static int set_columns(struct cm_tsv_in *in, struct cm_buf *cols, const uint64_t *width)
+{
+    for (size_t k = 0; k < in->head.nslots; k++) {
+        struct cm_cols *c = &in->head.slot[k].cols;
+        size_t lines = 0;
+        for (size_t i = 0; i < cols[k].n; i++)
+            lines += cols[k].p[i] == '\n';
+        cm_buf_put(&cols[k], "", 1);
+        if (lines != width[k] + 1)
+            return cm_fail(CM_EINPUT, "%s: slot %zu: expected %" PRIu64 " columns, found %zu",
+                           in->what, k, width[k], lines ? lines - 1 : 0);
+        int rc = cm_wire_get_cols((char *)cols[k].p, width[k], c);
+        if (rc)
+            return cm_fail_in(rc, in->what);
+        cm_index_make(&in->index[k], &c->names);
+        if (in->index[k].duplicate != CM_ABSENT && !in->number[k])
+            return cm_fail(CM_EINPUT, "%s: column name '%s' occurs twice and no line is '#numbers'",
+                           in->what, cm_strs_get(&c->names, in->index[k].duplicate));
+    }
+    return 0;
+}
+
+/* The '#' lines of the head; the first other line stays held. */
+static int read_head(struct cm_tsv_in *in, struct cm_buf *head, struct cm_buf *cols)
+{
+    uint64_t width[CM_MAX_SLOTS] = {0};
+    bool parsed = false;
+    int rc = read_line(in);
+    char *rest = rc > 0 ? behind(in->line, "#cms") : NULL;
+    if (rc < 0)
+        return rc;
+    if (!rest)
+        return fail(in, "expected '#cms' (the text form of cms-text), found '%.40s'",
+                    rc ? in->line : "nothing");
+    if (strcmp(rest, "1"))
+        return fail(in, "version '%.20s' of the text form, this program reads 1", rest);
+    while ((rc = read_line(in)) > 0) {
+        if (!parsed && (rest = behind(in->line, "#head"))) {
+            cm_buf_printf(head, "%s\n", rest);
+            continue;
+        }
+        if (!parsed) {
+            cm_buf_put(head, "", 1);
+            rc = cm_wire_get_head((char *)head->p, &in->head, width);
+            if (rc)
+                return cm_fail_in(rc, in->what);
+            parsed = true;
+        }
+        rc = take_columns(in, cols);
+        if (rc < 0)
+            return rc;
+        if (rc > 0 || behind(in->line, "#name"))
+            continue;
+        rest = behind(in->line, "#dict");
+        if (!rest)
+            break;
+        rc = take_dict(in, rest);
+        if (rc)
+            return rc;
+    }
+    if (rc < 0)
+        return rc;
+    in->held = true;
+    if (!parsed || feof(in->file))
+        return fail(in, "the text ends in its head");
+    return set_columns(in, cols, width);
+}
+
+int cm_tsv_open(struct cm_tsv_in **out, FILE *file, const char *what)
+{
+    struct cm_tsv_in *in = CM_ZNEW(struct cm_tsv_in, 1);
+    struct cm_buf head = {0}, cols[CM_MAX_SLOTS] = {{0}};
+    *out = in;
+    in->file = file;
+    in->what = cm_strdup(what);
+    int rc = read_head(in, &head, cols);
+    in->label = CM_ZNEW(struct cm_strs, in->head.nlabels + 1);
+    cm_buf_free(&head);
+    for (size_t k = 0; k < CM_MAX_SLOTS; k++) {
+        cm_buf_free(&cols[k]);
+        in->type[k] = CM_V_F64;
+    }
+    return rc;
+}
+
+const struct cm_head *cm_tsv_in_head(const struct cm_tsv_in *in) { return &in->head; }
+
+void cm_tsv_close(struct cm_tsv_in *in)
+{
+    if (!in)
+        return;
+    for (size_t k = 0; k < CM_MAX_SLOTS; k++) {
+        if (in->index[k].slot)
+            cm_index_free(&in->index[k]);
+        cm_free(in->cell[k].ptr);
+        cm_free(in->cell[k].idx);
+        cm_free(in->cell[k].val);
+    }
+    for (size_t k = 0; k < in->head.nlabels; k++)
+        cm_strs_free(&in->label[k]);
+    cm_free(in->label);
+    cm_head_free(&in->head);
+    free(in->line); /* getline's */
+    cm_free(in->what);
+    cm_free(in);
+}
+
+/* ----- rows ------------------------------------------------------------------------------- */
+
+/* A value as the block's type has it: f32 is read as f32, so that no number is rounded twice. */
+static int take_value(struct cm_tsv_in *in, enum cm_value type, const char *text, double *v)
+{
+    if (!cm_parse_f64(text, v) || *v - *v != 0)
+        return fail(in, "expected a finite number, found '%.40s'", text);
+    if (type == CM_V_F32)
+        *v = (double)strtof(text, NULL);
+    return 0;
+}
+
+static int take_entry(struct cm_tsv_in *in, size_t slot, char *field)
+{
+    struct cells *c = &in->cell[slot];
+    const struct cm_strs *names = &in->head.slot[slot].cols.names;
+    char *colon = strrchr(field, ':');
+    if (!colon)
+        return fail(in, "expected column:value, found '%.60s'", field);
+    *colon = 0;
+    uint64_t at = 0;
+    if (in->number[slot]) {
+        if (!cm_parse_u64(field, &at) || at >= names->n)
+            return fail(in, "expected the number of a column below %zu, found '%.40s'", names->n,
+                        field);
+    } else {
+        cm_unescape(field);
+        at = cm_index_find(&in->index[slot], field);
+        if (at == CM_ABSENT)
+            return fail(in, "no column is called '%.60s'", field);
+    }
+    CM_GROW(c->idx, c->idx_cap, c->n + 1);
+    CM_GROW(c->val, c->val_cap, c->n + 1);
+    c->idx[c->n] = (uint32_t)at;
+    return take_value(in, in->type[slot], colon + 1, &c->val[c->n++]);
+}
+
+/* Entries of the row just read into ascending order (an edited row may have any). */
+static int order_row(struct cm_tsv_in *in, size_t slot, size_t begin)
+{
+    struct cells *c = &in->cell[slot];
+    for (size_t i = begin + 1; i < c->n; i++) { /* insertion: nearly always in order already */
+        uint32_t idx = c->idx[i];
+        double val = c->val[i];
+        size_t k = i;
+        for (; k > begin && c->idx[k - 1] >= idx; k--) {
+            if (c->idx[k - 1] == idx)
+                return fail(in, "column '%.60s' occurs twice in the row",
+                            cm_strs_get(&in->head.slot[slot].cols.names, idx));
+            c->idx[k] = c->idx[k - 1];
+            c->val[k] = c->val[k - 1];
+        }
+        c->idx[k] = idx;
+        c->val[k] = val;
+    }
+    return 0;
+}
+
+static int take_slot(struct cm_tsv_in *in, size_t slot, char **rest)
+{
+    const struct cm_slot *s = &in->head.slot[slot];
+    struct cells *c = &in->cell[slot];
+    size_t begin = c->n, width = s->cols.names.n;
+    if (in->head.nslots > 1) {
+        char *mark = cm_next_field(rest);
+        if (!mark || *mark != '|')
+            return fail(in, "expected '|%s' before the values of that slot", s->name);
+    }
+    int rc = 0;
+    while (!rc && *rest && **rest != '|') {
+        char *field = cm_next_field(rest);
+        if (s->dense) {
+            CM_GROW(c->val, c->val_cap, c->n + 1);
+            rc = take_value(in, in->type[slot], field, &c->val[c->n++]);
+        } else {
+            rc = take_entry(in, slot, field);
+        }
+    }
+    if (rc)
+        return rc;
+    if (s->dense && c->n - begin != width)
+        return fail(in, "expected %zu values of slot %s, found %zu", width, s->name, c->n - begin);
+    CM_GROW(c->ptr, c->ptr_cap, c->rows + 2);
+    c->ptr[0] = 0;
+    c->ptr[++c->rows] = c->n;
+    return s->dense ? 0 : order_row(in, slot, begin);
+}
+
+static int take_row(struct cm_tsv_in *in, struct cm_chunk *c)
+{
+    char *rest = in->line, *field = cm_next_field(&rest);
+    cm_unescape(field);
+    cm_strs_add(&c->names, field);
+    for (size_t k = 0; k < in->head.nlabels; k++) {
+        field = cm_next_field(&rest);
+        if (!field)
+            return fail(in, "expected %zu labels, found %zu", in->head.nlabels, k);
+        cm_strs_add(&in->label[k], field);
+    }
+    int rc = 0;
+    for (size_t k = 0; !rc && k < in->head.nslots; k++)
+        rc = take_slot(in, k, &rest);
+    if (!rc && rest)
+        rc = fail(in, "more fields than labels and slots: '%.40s'", rest);
+    c->rows += rc == 0;
+    return rc;
+}
+
+static int take_label(struct cm_tsv_in *in, struct cm_label *l, struct cm_vec *v, size_t i,
+                      const char *text)
+{
+    char *word = cm_strdup(text);
+    bool ok = true;
+    cm_unescape(word);
+    if (v->type == CM_T_STR)
+        cm_strs_add(&v->s, word);
+    else if (!*text)
+        ; /* stays missing */
+    else if (v->type == CM_T_CAT)
+        v->cat[i] = cm_dict_code(&l->dict, strcmp(text, "%") ? word : "");
+    else if (v->type == CM_T_I64)
+        ok = cm_parse_i64(word, &v->i[i]);
+    else if (v->type == CM_T_F64)
+        ok = cm_parse_f64(word, &v->f[i]);
+    else if ((ok = !strcmp(word, "true") || !strcmp(word, "false")))
+        v->b[i] = *word == 't';
+    cm_free(word);
+    return ok ? 0
+              : fail(in, "or a line of its block: label %s does not take '%.40s'", l->name, text);
+}
+
+/* The rows gathered so far as a chunk. */
+static int finish_chunk(struct cm_tsv_in *in, struct cm_chunk *c)
+{
+    struct cm_head *h = &in->head;
+    c->first = in->rows;
+    c->has_batch = in->has_batch;
+    c->batch = in->batch;
+    c->batch.rows = (uint32_t)c->rows;
+    in->rows += c->rows;
+    in->has_batch = false;
+    cm_chunk_labels(c, h);
+    for (size_t k = 0; k < h->nlabels; k++) {
+        if (h->label[k].type == CM_T_STR)
+            cm_strs_clear(&c->label[k].s);
+        for (size_t i = 0; i < c->rows; i++) {
+            int rc = take_label(in, &h->label[k], &c->label[k], i, cm_strs_get(&in->label[k], i));
+            if (rc)
+                return rc;
+        }
+        cm_strs_clear(&in->label[k]);
+    }
+    for (size_t k = 0; k < h->nslots; k++) {
+        struct cells *from = &in->cell[k];
+        struct cm_block *b = &c->block[k];
+        enum cm_value type = in->type[k] == CM_V_F32 ? CM_V_F32 : CM_V_F64;
+        cm_block_shape(b, h->slot[k].dense, c->rows, h->slot[k].cols.names.n, from->n, type);
+        if (!b->dense) {
+            memcpy(b->ptr, from->ptr, (c->rows + 1) * sizeof *b->ptr);
+            if (from->n)
+                memcpy(b->idx, from->idx, from->n * sizeof *b->idx);
+        }
+        if (type == CM_V_F64 && from->n)
+            memcpy(b->raw, from->val, from->n * sizeof *from->val);
+        for (size_t e = 0; type == CM_V_F32 && e < from->n; e++)
+            ((float *)b->raw)[e] = (float)from->val[e];
+        from->rows = from->n = 0;
+    }
+    return 1;
+}
+
+static int take_types(struct cm_tsv_in *in, char *rest)
+{
+    in->blocked = true;
+    for (size_t k = 0; k < in->head.nslots; k++) {
+        char *name = cm_next_field(&rest);
+        int type = -1;
+        for (int t = 0; name && t <= CM_V_F64; t++)
+            type = strcmp(name, value_name[t]) ? type : t;
+        if (type < 0)
+            return fail(in, "#block: expected a value type, found '%.20s'", name ? name : "");
+        in->type[k] = (enum cm_value)type;
+    }
+    return 0;
+}
+
+static int take_numbers(struct cm_tsv_in *in, char **rest, uint64_t *out, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        char *field = cm_next_field(rest);
+        if (!field || !cm_parse_u64(field, &out[k]))
+            return fail(in, "expected a whole number, found '%.20s'", field ? field : "");
+    }
+    return 0;
+}
+
+static int take_pick(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
+{
+    uint64_t v[2];
+    int rc = take_numbers(in, &rest, v, 2);
+    c->is_pick = true;
+    c->batch = (struct cm_batch){.epoch = (uint32_t)v[0], .step = v[1]};
+    while (!rc && rest) {
+        CM_GROW(c->pick, c->pick_cap, c->batch.rows + 1u);
+        rc = take_numbers(in, &rest, &c->pick[c->batch.rows++], 1);
+    }
+    return rc ? rc : 1;
+}
+
+static int take_tensor(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
+{
+    char *name = cm_next_field(&rest), *type = cm_next_field(&rest);
+    char *shape = cm_next_field(&rest);
+    struct cm_tensor *t = CM_ZNEW(struct cm_tensor, 1);
+    cm_tensor_free(c->tensor);
+    c->tensor = t;
+    c->is_tensor = true;
+    int known = -1;
+    for (int k = CM_V_U8; type && k <= CM_V_F64; k++)
+        known = strcmp(type, value_name[k]) ? known : k;
+    if (known < 0 || !shape)
+        return fail(in, "expected a tensor: name, type, shape, values");
+    cm_unescape(name);
+    t->name = cm_strdup(name);
+    t->type = (enum cm_value)known;
+    t->n = 1;
+    for (char *at = shape; *at; t->ndim++) {
+        char *stop = at + strcspn(at, "x");
+        bool more = *stop;
+        *stop = 0;
+        if (t->ndim == CM_TENSOR_DIMS || !cm_parse_u64(at, &t->shape[t->ndim]) ||
+            (t->n && t->shape[t->ndim] > CM_MAX_PAYLOAD / t->n))
+            return fail(in, "expected a shape like 50x48, found '%.40s'", shape);
+        t->n *= t->shape[t->ndim];
+        at = stop + more;
+    }
+    size_t n = 0, cap = 0;
+    double *v = NULL;
+    int rc = 0;
+    while (!rc && rest && n < t->n) {
+        CM_GROW(v, cap, n + 1);
+        rc = take_value(in, t->type, cm_next_field(&rest), &v[n++]);
+    }
+    if (!rc && (n != t->n || rest))
+        rc = fail(in, "tensor %s: expected %" PRIu64 " values, found %s", t->name, t->n,
+                  rest ? "more" : "fewer");
+    if (!rc) {
+        t->data = cm_alloc(n + 1, 8);
+        for (size_t k = 0; k < n; k++)
+            if (t->type == CM_V_F64)
+                ((double *)t->data)[k] = v[k];
+            else if (t->type == CM_V_F32)
+                ((float *)t->data)[k] = (float)v[k];
+            else if (t->type == CM_V_U32)
+                ((uint32_t *)t->data)[k] = (uint32_t)v[k];
+            else if (t->type == CM_V_U16)
+                ((uint16_t *)t->data)[k] = (uint16_t)v[k];
+            else
+                ((uint8_t *)t->data)[k] = (uint8_t)v[k];
+    }
+    cm_free(v);
+    return rc ? rc : 1;
+}
+
+static int finish_text(struct cm_tsv_in *in)
+{
+    int rc = read_line(in);
+    if (rc > 0)
+        return fail(in, "a line behind #end");
+    in->ended = rc == 0;
+    return rc;
+}
+
+int cm_tsv_next(struct cm_tsv_in *in, struct cm_chunk *c)
+{
+    c->has_batch = c->is_pick = c->is_tensor = false;
+    c->rows = 0;
+    cm_strs_clear(&c->names);
+    if (in->ended)
+        return 0;
+    for (;;) {
+        int rc = read_line(in);
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            return fail(in, "the text ends without #end: it was cut");
+        if (*in->line != '#') {
+            rc = in->head.kind == CM_MODEL ? take_tensor(in, in->line, c) : take_row(in, c);
+            if (rc)
+                return rc;
+            if (c->rows >= (in->blocked ? (size_t)1 << 20 : CM_BLOCK_ROWS))
+                return finish_chunk(in, c);
+            continue;
+        }
+        char *types = behind(in->line, "#block"), *batch = behind(in->line, "#batch");
+        char *pick = behind(in->line, "#pick"), *dict = behind(in->line, "#dict");
+        char *tensor = behind(in->line, "#tensor");
+        bool end = behind(in->line, "#end") != NULL;
+        if (c->rows && (types || batch || pick || dict || tensor || end)) {
+            in->held = true;
+            return finish_chunk(in, c);
+        }
+        if (end)
+            return finish_text(in);
+        if (pick)
+            return take_pick(in, pick, c);
+        if (tensor)
+            return take_tensor(in, tensor, c);
+        if (types)
+            rc = take_types(in, types);
+        if (dict)
+            rc = take_dict(in, dict);
+        if (batch) {
+            uint64_t v[3];
+            rc = take_numbers(in, &batch, v, 3);
+            in->has_batch = true;
+            in->batch =
+                (struct cm_batch){.epoch = (uint32_t)v[0], .step = v[1], .split = (uint8_t)v[2]};
+        }
+        if (rc < 0)
+            return rc;
+    }
+}

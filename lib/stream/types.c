@@ -1,0 +1,457 @@
+/* stream/types.c - what a head is made of: typed vectors, column tables, keys and values, slots.
+ *
+ * Problem: every stage copies, selects and extends the same small structures, and a forgotten field
+ * is a lost label.  Choice: each structure has one deep copy and one free here, and selections
+ * carry every vector along, so that a tool cannot drop one by accident.  Lookups are linear: a head
+ * has a handful of slots, labels and keys.  Rejected: a tree of generic values (it would move the
+ * checks into the tools).
+ */
+#include "stream/cms.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+/* ===== names of enumerations ============================================================== */
+
+const char *cm_kind_name(enum cm_kind k)
+{
+    static const char *const name[] = {"matrix", "embedding", "pairs", "match", "model", "table"};
+    return name[k];
+}
+
+size_t cm_value_size(enum cm_value v)
+{
+    static const size_t size[] = {0, 1, 2, 4, 4, 8};
+    return size[v];
+}
+
+static const char *const state_name[] = {"unknown", "counts",    "binary",     "lognorm",
+                                         "sqrt",    "tfidf",     "clr",        "scaled",
+                                         "svd",     "embedding", "similarity", "probability"};
+
+const char *cm_state_name(enum cm_state s) { return state_name[s]; }
+
+bool cm_state_parse(const char *name, enum cm_state *s)
+{
+    for (size_t i = 0; i < sizeof state_name / sizeof *state_name; i++)
+        if (!strcmp(name, state_name[i])) {
+            *s = (enum cm_state)i;
+            return true;
+        }
+    return false;
+}
+
+/* ===== typed vectors ====================================================================== */
+
+void cm_vec_free(struct cm_vec *v)
+{
+    cm_free(v->name);
+    cm_free(v->cat);
+    cm_free(v->b);
+    cm_free(v->i);
+    cm_free(v->f);
+    cm_strs_free(&v->s);
+    *v = (struct cm_vec){0};
+}
+
+/* Room for n items in the array of the vector's type. */
+static void vec_room(struct cm_vec *v, size_t n)
+{
+    switch (v->type) {
+    case CM_T_CAT:
+        CM_GROW(v->cat, v->cap, n);
+        break;
+    case CM_T_BOOL:
+        CM_GROW(v->b, v->cap, n);
+        break;
+    case CM_T_I64:
+        CM_GROW(v->i, v->cap, n);
+        break;
+    case CM_T_F64:
+        CM_GROW(v->f, v->cap, n);
+        break;
+    case CM_T_STR:
+        break;
+    }
+}
+
+static void vec_missing(struct cm_vec *v, size_t from, size_t to)
+{
+    for (size_t k = from; k < to; k++)
+        switch (v->type) {
+        case CM_T_CAT:
+            v->cat[k] = CM_CAT_MISSING;
+            break;
+        case CM_T_BOOL:
+            v->b[k] = CM_BOOL_MISSING;
+            break;
+        case CM_T_I64:
+            v->i[k] = CM_I64_MISSING;
+            break;
+        case CM_T_F64:
+            v->f[k] = NAN;
+            break;
+        case CM_T_STR:
+            cm_strs_add(&v->s, "");
+            break;
+        }
+}
+
+void cm_vec_reset(struct cm_vec *v, const char *name, enum cm_type type, size_t n)
+{
+    if (v->type != type) { /* another array: the old one would keep a wrong `cap` */
+        cm_vec_free(v);
+        v->type = type;
+    }
+    if (!v->name || strcmp(v->name, name)) {
+        char *copy = cm_strdup(name);
+        cm_free(v->name);
+        v->name = copy;
+    }
+    cm_strs_clear(&v->s);
+    vec_room(v, n);
+    v->n = n;
+    vec_missing(v, 0, n);
+}
+
+/* Item `at` of `from` behind the last of `to` (types equal, room made). */
+static void vec_push(struct cm_vec *to, const struct cm_vec *from, size_t at)
+{
+    switch (to->type) {
+    case CM_T_CAT:
+        to->cat[to->n] = from->cat[at];
+        break;
+    case CM_T_BOOL:
+        to->b[to->n] = from->b[at];
+        break;
+    case CM_T_I64:
+        to->i[to->n] = from->i[at];
+        break;
+    case CM_T_F64:
+        to->f[to->n] = from->f[at];
+        break;
+    case CM_T_STR:
+        cm_strs_add(&to->s, cm_strs_get(&from->s, at));
+        break;
+    }
+    to->n++;
+}
+
+void cm_vec_take(struct cm_vec *to, const struct cm_vec *from, const uint64_t *at, size_t n)
+{
+    struct cm_vec v = {0};
+    cm_vec_reset(&v, from->name, from->type, 0);
+    vec_room(&v, n);
+    for (size_t k = 0; k < n; k++)
+        vec_push(&v, from, at[k]);
+    cm_vec_free(to);
+    *to = v;
+}
+
+void cm_vec_append(struct cm_vec *to, const struct cm_vec *from)
+{
+    CM_ASSERT(to->type == from->type);
+    vec_room(to, to->n + from->n);
+    for (size_t k = 0, n = from->n; k < n; k++)
+        vec_push(to, from, k);
+}
+
+void cm_vec_copy(struct cm_vec *to, const struct cm_vec *from)
+{
+    if (to == from)
+        return;
+    cm_vec_reset(to, from->name ? from->name : "", from->type, 0);
+    cm_vec_append(to, from);
+}
+
+/* ===== column tables ====================================================================== */
+
+struct cm_vec *cm_cols_find(const struct cm_cols *c, const char *name)
+{
+    for (size_t k = 0; k < c->nvec; k++)
+        if (!strcmp(c->vec[k].name, name))
+            return &c->vec[k];
+    return NULL;
+}
+
+struct cm_vec *cm_cols_vec(struct cm_cols *c, const char *name, enum cm_type type)
+{
+    CM_ASSERT(type != CM_T_CAT);
+    struct cm_vec *v = cm_cols_find(c, name);
+    if (v && v->type == type)
+        return v;
+    if (!v) {
+        c->vec = cm_realloc(c->vec, c->nvec + 1, sizeof *c->vec);
+        v = &c->vec[c->nvec++];
+        *v = (struct cm_vec){0};
+        cm_vec_reset(v, name, type, c->names.n);
+    } else {
+        char *keep = cm_strdup(name); /* `name` may be v->name itself */
+        cm_vec_reset(v, keep, type, c->names.n);
+        cm_free(keep);
+    }
+    return v;
+}
+
+void cm_cols_drop(struct cm_cols *c, const char *name)
+{
+    struct cm_vec *v = cm_cols_find(c, name);
+    if (!v)
+        return;
+    size_t k = (size_t)(v - c->vec);
+    cm_vec_free(v);
+    memmove(v, v + 1, (c->nvec - k - 1) * sizeof *v);
+    c->nvec--;
+}
+
+void cm_cols_free(struct cm_cols *c)
+{
+    cm_strs_free(&c->names);
+    for (size_t k = 0; k < c->nvec; k++)
+        cm_vec_free(&c->vec[k]);
+    cm_free(c->vec);
+    *c = (struct cm_cols){0};
+}
+
+void cm_cols_copy(struct cm_cols *to, const struct cm_cols *from)
+{
+    if (to == from)
+        return;
+    cm_cols_free(to);
+    cm_strs_copy(&to->names, &from->names);
+    to->nvec = from->nvec;
+    to->vec = CM_ZNEW(struct cm_vec, from->nvec);
+    for (size_t k = 0; k < from->nvec; k++)
+        cm_vec_copy(&to->vec[k], &from->vec[k]);
+}
+
+void cm_cols_select(struct cm_cols *c, const uint64_t *at, size_t n)
+{
+    struct cm_strs names = {0};
+    for (size_t k = 0; k < n; k++)
+        cm_strs_add(&names, cm_strs_get(&c->names, at[k]));
+    cm_strs_free(&c->names);
+    c->names = names;
+    for (size_t k = 0; k < c->nvec; k++)
+        cm_vec_take(&c->vec[k], &c->vec[k], at, n);
+}
+
+uint64_t cm_cols_hash(const struct cm_cols *c)
+{
+    struct cm_hash *h = cm_hash_new();
+    for (size_t k = 0; k < c->names.n; k++) {
+        const char *s = cm_strs_get(&c->names, k);
+        cm_hash_update(h, s, strlen(s) + 1);
+    }
+    uint64_t v = cm_hash_value(h);
+    cm_hash_free(h);
+    return v;
+}
+
+/* ===== keys and values ==================================================================== */
+
+static size_t kv_find(const struct cm_kv *kv, const char *key)
+{
+    for (size_t k = 0; k < kv->key.n; k++)
+        if (!strcmp(cm_strs_get(&kv->key, k), key))
+            return k;
+    return CM_ABSENT;
+}
+
+const char *cm_kv_get(const struct cm_kv *kv, const char *key)
+{
+    size_t k = kv_find(kv, key);
+    return k == CM_ABSENT ? NULL : cm_strs_get(&kv->value, k);
+}
+
+void cm_kv_set(struct cm_kv *kv, const char *key, const char *value)
+{
+    size_t at = kv_find(kv, key);
+    if (at == CM_ABSENT) {
+        cm_strs_add(&kv->key, key);
+        cm_strs_add(&kv->value, value);
+        return;
+    }
+    struct cm_strs values = {0}; /* packed lists cannot change one string in place */
+    for (size_t k = 0; k < kv->value.n; k++)
+        cm_strs_add(&values, k == at ? value : cm_strs_get(&kv->value, k));
+    cm_strs_free(&kv->value);
+    kv->value = values;
+}
+
+void cm_kv_setf(struct cm_kv *kv, const char *key, double value)
+{
+    char text[CM_NUMBER_MAX];
+    cm_kv_set(kv, key, cm_format_f64(value, text));
+}
+
+void cm_kv_seti(struct cm_kv *kv, const char *key, int64_t value)
+{
+    char text[CM_NUMBER_MAX];
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    cm_kv_set(kv, key, text);
+}
+
+int cm_kv_f64(const struct cm_kv *kv, const char *key, double *out)
+{
+    const char *v = cm_kv_get(kv, key);
+    if (!v)
+        return cm_fail(CM_EINPUT, "key %s is missing", key);
+    if (!cm_parse_f64(v, out))
+        return cm_fail(CM_EINPUT, "key %s: expected a number, found \"%s\"", key, v);
+    return 0;
+}
+
+int cm_kv_i64(const struct cm_kv *kv, const char *key, int64_t *out)
+{
+    const char *v = cm_kv_get(kv, key);
+    if (!v)
+        return cm_fail(CM_EINPUT, "key %s is missing", key);
+    if (!cm_parse_i64(v, out))
+        return cm_fail(CM_EINPUT, "key %s: expected a whole number, found \"%s\"", key, v);
+    return 0;
+}
+
+void cm_kv_drop(struct cm_kv *kv, const char *prefix)
+{
+    struct cm_kv left = {0};
+    for (size_t k = 0; k < kv->key.n; k++)
+        if (strncmp(cm_strs_get(&kv->key, k), prefix, strlen(prefix))) {
+            cm_strs_add(&left.key, cm_strs_get(&kv->key, k));
+            cm_strs_add(&left.value, cm_strs_get(&kv->value, k));
+        }
+    cm_kv_free(kv);
+    *kv = left;
+}
+
+void cm_kv_free(struct cm_kv *kv)
+{
+    cm_strs_free(&kv->key);
+    cm_strs_free(&kv->value);
+}
+
+static void kv_copy(struct cm_kv *to, const struct cm_kv *from)
+{
+    cm_strs_copy(&to->key, &from->key);
+    cm_strs_copy(&to->value, &from->value);
+}
+
+/* ===== heads ============================================================================== */
+
+static void slot_free(struct cm_slot *s)
+{
+    cm_free(s->name);
+    cm_cols_free(&s->cols);
+    cm_kv_free(&s->fit);
+    *s = (struct cm_slot){0};
+}
+
+void cm_head_free(struct cm_head *h)
+{
+    for (size_t k = 0; k < h->nslots; k++)
+        slot_free(&h->slot[k]);
+    for (size_t k = 0; k < h->nlabels; k++) {
+        cm_free(h->label[k].name);
+        cm_strs_free(&h->label[k].dict.names);
+    }
+    cm_free(h->label);
+    cm_kv_free(&h->kv);
+    memset(h, 0, sizeof *h);
+}
+
+void cm_slot_copy(struct cm_slot *to, const struct cm_slot *from)
+{
+    if (to == from)
+        return;
+    slot_free(to);
+    *to = *from; /* scalars; what follows replaces every pointer */
+    to->name = cm_strdup(from->name);
+    to->cols = (struct cm_cols){0};
+    to->fit = (struct cm_kv){0};
+    cm_cols_copy(&to->cols, &from->cols);
+    kv_copy(&to->fit, &from->fit);
+}
+
+void cm_head_copy(struct cm_head *to, const struct cm_head *from)
+{
+    if (to == from)
+        return;
+    cm_head_free(to);
+    to->kind = from->kind;
+    to->nslots = from->nslots;
+    for (size_t k = 0; k < from->nslots; k++)
+        cm_slot_copy(&to->slot[k], &from->slot[k]);
+    for (size_t k = 0; k < from->nlabels; k++) {
+        const struct cm_label *l = &from->label[k];
+        struct cm_label *n = cm_head_add_label(to, l->name, l->type, l->slot);
+        cm_strs_copy(&n->dict.names, &l->dict.names);
+        n->dict.ordered = l->dict.ordered;
+    }
+    kv_copy(&to->kv, &from->kv);
+}
+
+struct cm_slot *cm_head_add_slot(struct cm_head *h, const char *name)
+{
+    CM_ASSERT(h->nslots < CM_MAX_SLOTS);
+    struct cm_slot *s = &h->slot[h->nslots++];
+    *s = (struct cm_slot){.name = cm_strdup(name)};
+    return s;
+}
+
+struct cm_label *cm_head_add_label(struct cm_head *h, const char *name, enum cm_type type, int slot)
+{
+    h->label = cm_realloc(h->label, h->nlabels + 1, sizeof *h->label);
+    struct cm_label *l = &h->label[h->nlabels++];
+    *l = (struct cm_label){.name = cm_strdup(name), .type = type, .slot = slot};
+    return l;
+}
+
+const char *cm_slot_alias(const char *name)
+{
+    static const char *const alias[][2] = {{"Gene Expression", "GEX"},
+                                           {"rna", "GEX"},
+                                           {"gex", "GEX"},
+                                           {"RNA", "GEX"},
+                                           {"Peaks", "ATAC"},
+                                           {"atac", "ATAC"},
+                                           {"peaks", "ATAC"},
+                                           {"Antibody Capture", "ADT"},
+                                           {"adt", "ADT"},
+                                           {"prot", "ADT"},
+                                           {"protein", "ADT"}};
+    for (size_t k = 0; k < sizeof alias / sizeof *alias; k++)
+        if (!strcmp(name, alias[k][0]))
+            return alias[k][1];
+    return name;
+}
+
+int cm_head_find_slot(const struct cm_head *h, const char *name)
+{
+    for (size_t k = 0; k < h->nslots; k++)
+        if (!strcmp(cm_slot_alias(h->slot[k].name), cm_slot_alias(name)))
+            return (int)k;
+    return -1;
+}
+
+int cm_head_find_label(const struct cm_head *h, const char *name)
+{
+    for (size_t k = 0; k < h->nlabels; k++)
+        if (!strcmp(h->label[k].name, name))
+            return (int)k;
+    return -1;
+}
+
+uint32_t cm_dict_code(struct cm_dict *d, const char *name)
+{
+    for (size_t k = 0; k < d->names.n; k++)
+        if (!strcmp(cm_strs_get(&d->names, k), name))
+            return (uint32_t)k;
+    cm_strs_add(&d->names, name);
+    return (uint32_t)d->names.n - 1;
+}

@@ -1,0 +1,397 @@
+/* stream/wire.c - HEAD and COLS as text, string lists, and the history of a stream.
+ *
+ * Problem: the head must be readable by awk and still carry every type.  Choice: HEAD is "key TAB
+ * value" lines, COLS is TSV with a typed header line (name, chrom:str, start:i64, fit.idf:f64),
+ * both %-escaped; numbers are printed as the shortest decimal that reads back to the same double,
+ * so a round trip through text is exact.  Keys that this version does not know stay in the head's
+ * free part and are written again.  Rejected: a binary head (no script could look at it).
+ */
+#include "stream/wire.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+static const char *const type_name[] = {"cat", "bool", "i64", "f64", "str"};
+static const char *const lazy_name[] = {"no", "identity", "log1p", "sqrt"};
+
+static int find_name(const char *const *list, size_t n, const char *name)
+{
+    for (size_t k = 0; k < n; k++)
+        if (!strcmp(list[k], name))
+            return (int)k;
+    return -1;
+}
+
+/* ===== text =============================================================================== */
+
+void cm_escape(struct cm_buf *b, const char *text)
+{
+    for (const char *s = text; *s; s++)
+        if (*s == '\t' || *s == '\n' || *s == '\r' || *s == '%')
+            cm_buf_printf(b, "%%%02X", (unsigned)(unsigned char)*s);
+        else
+            cm_buf_put(b, s, 1);
+}
+
+void cm_unescape(char *text)
+{
+    char *out = text;
+    for (const char *s = text; *s; s++) {
+        unsigned v;
+        if (*s == '%' && s[1] && s[2] && sscanf((char[]){s[1], s[2], 0}, "%2x", &v) == 1 && v) {
+            *out++ = (char)v;
+            s += 2;
+        } else {
+            *out++ = *s;
+        }
+    }
+    *out = 0;
+}
+
+static void put_pair(struct cm_buf *b, const char *value, const char *key, ...)
+{
+    char k[256];
+    va_list ap;
+    va_start(ap, key);
+    vsnprintf(k, sizeof k, key, ap);
+    va_end(ap);
+    cm_escape(b, k);
+    cm_buf_puts(b, "\t");
+    cm_escape(b, value);
+    cm_buf_puts(b, "\n");
+}
+
+static void put_count(struct cm_buf *b, uint64_t value, const char *key, size_t k)
+{
+    char text[CM_NUMBER_MAX];
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    put_pair(b, text, key, k);
+}
+
+/* ===== HEAD =============================================================================== */
+
+void cm_wire_put_head(struct cm_buf *b, const struct cm_head *h)
+{
+    put_pair(b, cm_kind_name(h->kind), "kind");
+    put_count(b, h->nslots, "slots", 0);
+    for (size_t k = 0; k < h->nslots; k++) {
+        const struct cm_slot *s = &h->slot[k];
+        put_pair(b, s->name, "slot.%zu.name", k);
+        put_pair(b, s->dense ? "dense" : "csr", "slot.%zu.encoding", k);
+        put_pair(b, s->wide ? "f64" : "auto", "slot.%zu.value", k);
+        put_count(b, s->cols.names.n, "slot.%zu.cols", k);
+        if (s->rows)
+            put_count(b, s->rows, "slot.%zu.rows", k);
+        put_pair(b, cm_state_name(s->state), "slot.%zu.state", k);
+        if (s->lazy != CM_LAZY_NO)
+            put_pair(b, lazy_name[s->lazy], "slot.%zu.lazy", k);
+        for (size_t f = 0; f < s->fit.key.n; f++)
+            put_pair(b, cm_strs_get(&s->fit.value, f), "slot.%zu.%s", k,
+                     cm_strs_get(&s->fit.key, f));
+    }
+    put_count(b, h->nlabels, "labels", 0);
+    for (size_t k = 0; k < h->nlabels; k++) {
+        put_pair(b, h->label[k].name, "label.%zu.name", k);
+        put_pair(b, type_name[h->label[k].type], "label.%zu.type", k);
+        if (h->label[k].slot >= 0)
+            put_count(b, (uint64_t)h->label[k].slot * 1u, "label.%zu.slot", k);
+    }
+    for (size_t k = 0; k < h->kv.key.n; k++)
+        put_pair(b, cm_strs_get(&h->kv.value, k), "%s", cm_strs_get(&h->kv.key, k));
+}
+
+/* Takes key from the list and hands out its value, or NULL. */
+static const char *take(const struct cm_kv *kv, const char *key, size_t k, const char *rest)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s.%zu.%s", key, k, rest);
+    return cm_kv_get(kv, name);
+}
+
+static int get_count(const struct cm_kv *kv, const char *key, uint64_t most, uint64_t *out)
+{
+    const char *v = cm_kv_get(kv, key);
+    if (!v)
+        return cm_fail(CM_EINPUT, "HEAD: key %s is missing", key);
+    if (!cm_parse_u64(v, out) || *out > most)
+        return cm_fail(CM_EINPUT, "HEAD: %s: expected a number up to %" PRIu64 ", found \"%s\"",
+                       key, most, v);
+    return 0;
+}
+
+static int get_slot(const struct cm_kv *kv, size_t k, struct cm_slot *s, uint64_t *cols)
+{
+    char key[64];
+    snprintf(key, sizeof key, "slot.%zu.cols", k);
+    int rc = get_count(kv, key, CM_MAX_ROWS, cols);
+    if (rc)
+        return rc;
+    const char *v = take(kv, "slot", k, "encoding");
+    if (!v || (strcmp(v, "csr") && strcmp(v, "dense")))
+        return cm_fail(CM_EINPUT, "HEAD: slot %zu: expected encoding csr or dense, found \"%s\"", k,
+                       v ? v : "");
+    s->dense = !strcmp(v, "dense");
+    v = take(kv, "slot", k, "value");
+    s->wide = v && !strcmp(v, "f64");
+    v = take(kv, "slot", k, "state");
+    if (v && !cm_state_parse(v, &s->state))
+        s->state = CM_S_UNKNOWN; /* a state of a newer minor version */
+    v = take(kv, "slot", k, "lazy");
+    int lazy = v ? find_name(lazy_name, 4, v) : 0;
+    if (lazy < 0)
+        return cm_fail(CM_EINPUT, "HEAD: slot %zu: unknown lazy transform \"%s\"", k, v);
+    s->lazy = (enum cm_lazy)lazy;
+    if (take(kv, "slot", k, "rows")) {
+        snprintf(key, sizeof key, "slot.%zu.rows", k);
+        rc = get_count(kv, key, CM_MAX_ROWS, &s->rows);
+        if (rc)
+            return rc;
+    }
+    snprintf(key, sizeof key, "slot.%zu.fit.", k);
+    size_t prefix = strlen(key) - strlen("fit.");
+    for (size_t i = 0; i < kv->key.n; i++)
+        if (!strncmp(cm_strs_get(&kv->key, i), key, strlen(key)))
+            cm_kv_set(&s->fit, cm_strs_get(&kv->key, i) + prefix, cm_strs_get(&kv->value, i));
+    return 0;
+}
+
+static int get_labels(const struct cm_kv *kv, struct cm_head *h)
+{
+    uint64_t n = 0;
+    int rc = cm_kv_get(kv, "labels") ? get_count(kv, "labels", 10000, &n) : 0;
+    for (size_t k = 0; !rc && k < n; k++) {
+        const char *name = take(kv, "label", k, "name"), *type = take(kv, "label", k, "type");
+        const char *slot = take(kv, "label", k, "slot");
+        int t = type ? find_name(type_name, 5, type) : -1;
+        uint64_t of = 0;
+        if (!name || t < 0 || (slot && (!cm_parse_u64(slot, &of) || of >= h->nslots)))
+            return cm_fail(CM_EINPUT, "HEAD: label %zu: name, type or slot is missing or wrong", k);
+        cm_head_add_label(h, name, (enum cm_type)t, slot ? (int)of : -1);
+    }
+    return rc;
+}
+
+int cm_wire_get_head(char *text, struct cm_head *h, uint64_t *cols)
+{
+    struct cm_kv kv = {0};
+    int rc = 0;
+    for (char *line = text, *next; !rc && *line; line = next) {
+        next = strchr(line, '\n');
+        if (!next) {
+            rc = cm_fail(CM_EINPUT, "HEAD: the last line has no newline");
+            break;
+        }
+        *next++ = 0;
+        char *tab = strchr(line, '\t');
+        if (!tab) {
+            rc = cm_fail(CM_EINPUT, "HEAD: expected \"key TAB value\", found \"%.40s\"", line);
+            break;
+        }
+        *tab = 0;
+        cm_unescape(line);
+        cm_unescape(tab + 1);
+        cm_strs_add(&kv.key, line);
+        cm_strs_add(&kv.value, tab + 1);
+    }
+    const char *kind = rc ? NULL : cm_kv_get(&kv, "kind");
+    if (!rc) {
+        rc = cm_fail(CM_EINPUT, "HEAD: unknown kind \"%s\"", kind ? kind : "");
+        for (int k = CM_MATRIX; kind && k <= CM_TABLE; k++)
+            if (!strcmp(kind, cm_kind_name((enum cm_kind)k))) {
+                h->kind = (enum cm_kind)k;
+                rc = 0;
+            }
+    }
+    uint64_t n = 0;
+    if (!rc)
+        rc = get_count(&kv, "slots", CM_MAX_SLOTS, &n);
+    for (size_t k = 0; !rc && k < n; k++) {
+        const char *name = take(&kv, "slot", k, "name");
+        struct cm_slot *s = cm_head_add_slot(h, name ? name : "");
+        rc = get_slot(&kv, k, s, &cols[k]);
+    }
+    if (!rc)
+        rc = get_labels(&kv, h);
+    for (size_t i = 0; !rc && i < kv.key.n; i++) {
+        const char *key = cm_strs_get(&kv.key, i);
+        if (strcmp(key, "kind") && strcmp(key, "slots") && strcmp(key, "labels") &&
+            strncmp(key, "slot.", 5) && strncmp(key, "label.", 6)) {
+            cm_strs_add(&h->kv.key, key);
+            cm_strs_add(&h->kv.value, cm_strs_get(&kv.value, i));
+        }
+    }
+    cm_kv_free(&kv);
+    return rc;
+}
+
+/* ===== COLS =============================================================================== */
+
+void cm_wire_put_cols(struct cm_buf *b, size_t slot, const struct cm_cols *c)
+{
+    char number[CM_NUMBER_MAX];
+    cm_buf_u32(b, (uint32_t)slot);
+    cm_buf_u32(b, 0);
+    cm_buf_puts(b, "name");
+    for (size_t v = 0; v < c->nvec; v++) {
+        cm_buf_puts(b, "\t");
+        cm_escape(b, c->vec[v].name);
+        cm_buf_printf(b, ":%s", type_name[c->vec[v].type]);
+    }
+    cm_buf_puts(b, "\n");
+    for (size_t j = 0; j < c->names.n; j++) {
+        cm_escape(b, cm_strs_get(&c->names, j));
+        for (size_t v = 0; v < c->nvec; v++) {
+            const struct cm_vec *x = &c->vec[v];
+            cm_buf_puts(b, "\t");
+            if (x->type == CM_T_STR)
+                cm_escape(b, cm_strs_get(&x->s, j));
+            else if (x->type == CM_T_F64 && x->f[j] == x->f[j])
+                cm_buf_puts(b, cm_format_f64(x->f[j], number));
+            else if (x->type == CM_T_I64 && x->i[j] != CM_I64_MISSING)
+                cm_buf_printf(b, "%" PRId64, x->i[j]);
+            else if (x->type == CM_T_BOOL && x->b[j] != CM_BOOL_MISSING)
+                cm_buf_puts(b, x->b[j] ? "true" : "false");
+        }
+        cm_buf_puts(b, "\n");
+    }
+}
+
+/* One field into place j of v; an empty field stays missing. */
+static int get_field(char *field, struct cm_vec *v, size_t j)
+{
+    cm_unescape(field);
+    bool ok = true;
+    if (v->type == CM_T_STR)
+        cm_strs_add(&v->s, field);
+    else if (!*field)
+        return 0;
+    else if (v->type == CM_T_F64)
+        ok = cm_parse_f64(field, &v->f[j]);
+    else if (v->type == CM_T_I64)
+        ok = cm_parse_i64(field, &v->i[j]);
+    else if ((ok = !strcmp(field, "true") || !strcmp(field, "false")))
+        v->b[j] = *field == 't';
+    return ok ? 0
+              : cm_fail(CM_EINPUT, "COLS: row %zu, column %s: expected %s, found \"%.40s\"", j + 1,
+                        v->name, type_name[v->type], field);
+}
+
+int cm_wire_get_cols(char *text, size_t cols, struct cm_cols *c)
+{
+    char *line = text, *end = strchr(line, '\n');
+    if (!end)
+        return cm_fail(CM_EINPUT, "COLS: no header line");
+    *end = 0;
+    char *rest = line;
+    cm_next_field(&rest);
+    /* Vectors hold `cols` missing values first; strings are appended line by line instead. */
+    for (char *field; (field = cm_next_field(&rest));) {
+        char *colon = strrchr(field, ':');
+        int t = colon ? find_name(type_name, 5, colon + 1) : -1;
+        if (t < 0 || t == CM_T_CAT)
+            return cm_fail(CM_EINPUT, "COLS: column \"%.40s\" has no known type", field);
+        *colon = 0;
+        cm_unescape(field);
+        c->vec = cm_realloc(c->vec, c->nvec + 1, sizeof *c->vec);
+        struct cm_vec *v = &c->vec[c->nvec++];
+        *v = (struct cm_vec){0};
+        cm_vec_reset(v, field, (enum cm_type)t, t == CM_T_STR ? 0 : cols);
+        v->n = cols;
+    }
+    size_t j = 0;
+    for (line = end + 1; *line; line = end + 1, j++) {
+        end = strchr(line, '\n');
+        if (!end || j == cols)
+            return cm_fail(CM_EINPUT, "COLS: expected %zu lines, found %s", cols,
+                           end ? "more" : "an unfinished line");
+        *end = 0;
+        rest = line;
+        char *name = cm_next_field(&rest);
+        cm_unescape(name);
+        if (strlen(name) > CM_MAX_NAME)
+            return cm_fail(CM_EINPUT, "COLS: row %zu: a name longer than 64 KiB", j + 1);
+        cm_strs_add(&c->names, name);
+        for (size_t v = 0; v < c->nvec; v++) {
+            char *field = cm_next_field(&rest);
+            if (!field)
+                return cm_fail(CM_EINPUT, "COLS: row %zu: expected %zu fields, found %zu", j + 1,
+                               c->nvec + 1, v + 1);
+            int rc = get_field(field, &c->vec[v], j);
+            if (rc)
+                return rc;
+        }
+        if (rest)
+            return cm_fail(CM_EINPUT, "COLS: row %zu: more than %zu fields", j + 1, c->nvec + 1);
+    }
+    return j == cols ? 0 : cm_fail(CM_EINPUT, "COLS: expected %zu lines, found %zu", cols, j);
+}
+
+/* ===== string lists ======================================================================= */
+
+void cm_wire_put_strs(struct cm_buf *b, const struct cm_strs *s, size_t from, size_t n)
+{
+    size_t start = b->n;
+    uint64_t bytes = 0;
+    for (size_t k = from; k < from + n; k++)
+        bytes += strlen(cm_strs_get(s, k));
+    cm_buf_u64(b, bytes);
+    for (size_t k = from; k < from + n; k++)
+        cm_buf_u32(b, (uint32_t)strlen(cm_strs_get(s, k)));
+    for (size_t k = from; k < from + n; k++)
+        cm_buf_puts(b, cm_strs_get(s, k));
+    cm_buf_pad8(b, start);
+}
+
+bool cm_wire_get_strs(struct cm_cursor *c, size_t n, struct cm_strs *out)
+{
+    size_t start = c->at;
+    uint64_t bytes = cm_cursor_u64(c), sum = 0;
+    const unsigned char *len = cm_cursor_items(c, n, 4);
+    const char *text = cm_cursor_items(c, bytes, 1);
+    if (c->bad)
+        return false;
+    for (size_t k = 0; k < n; k++) {
+        uint32_t l;
+        cm_le_copy(&l, len + 4 * k, 1, 4);
+        if (l > CM_MAX_NAME || l > bytes - sum || memchr(text + sum, 0, l))
+            return false;
+        cm_strs_addn(out, text + sum, l);
+        sum += l;
+    }
+    cm_cursor_take(c, (8 - (c->at - start) % 8) % 8);
+    return !c->bad && sum == bytes;
+}
+
+/* ===== history ============================================================================ */
+
+void cm_history_add(struct cm_history **h, size_t *n, const char *tag, const void *p, size_t size)
+{
+    struct cm_history x = {0};
+    snprintf(x.tag, sizeof x.tag, "%.8s", tag);
+    cm_buf_put(&x.payload, p, size);
+    cm_buf_put(&x.payload, "", 1);
+    x.payload.n = size;
+    uint64_t id = cm_hash64(p, size, cm_hash64(x.tag, strlen(x.tag), 0));
+    snprintf(x.id, sizeof x.id, "%016" PRIx64, id);
+    for (size_t k = 0; k < *n; k++)
+        if (!strcmp((*h)[k].id, x.id)) { /* two parents with one ancestor */
+            cm_buf_free(&x.payload);
+            return;
+        }
+    *h = cm_realloc(*h, *n + 1, sizeof **h);
+    (*h)[(*n)++] = x;
+}
+
+void cm_history_free(struct cm_history *h, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        cm_buf_free(&h[k].payload);
+    cm_free(h);
+}

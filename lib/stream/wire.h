@@ -1,0 +1,45 @@
+/* stream/wire.h - what reader and writer share about bytes on the wire (private to stream/).
+ *
+ * The layouts are those of man/cms.5, which is the specification; the two sides meet here so that a
+ * tag or a flag is written once.  Escapes: %09 tab, %0A newline, %0D return, %25 percent.
+ */
+#ifndef CM_STREAM_WIRE_H
+#define CM_STREAM_WIRE_H
+
+#include "base/bytes.h"
+#include "base/strs.h"
+#include "stream/cms.h"
+
+#define CM_WIRE_MAGIC                                                                              \
+    "\x89"                                                                                         \
+    "CMS\r\n\x1a\n"
+enum { CM_WIRE_PREFIX = 16, CM_WIRE_RECORD = 16, CM_WIRE_FRAME = 256 * 1024 };
+enum { CM_WIRE_DENSE = 1, CM_WIRE_ROWF = 2 }; /* flags of a BLOCK */
+#define CM_MAX_HISTORY ((size_t)64 << 20) /* bytes of ignorable records kept to be copied through */
+
+struct cm_history {
+    char tag[9];
+    struct cm_buf payload; /* with a NUL behind it */
+    char id[17];
+};
+void cm_history_add(struct cm_history **h, size_t *n, const char *tag, const void *p, size_t size);
+void cm_history_free(struct cm_history *h, size_t n);
+
+/* Parents' side doors for the writer. */
+const struct cm_history *cm_reader_history_list(const struct cm_reader *r, size_t *n);
+bool cm_reader_ended(const struct cm_reader *r);
+
+void cm_escape(struct cm_buf *b, const char *text);
+void cm_unescape(char *text); /* in place */
+
+/* u64 bytes; u32 length[n]; the bytes; padding to 8. */
+void cm_wire_put_strs(struct cm_buf *b, const struct cm_strs *s, size_t from, size_t n);
+bool cm_wire_get_strs(struct cm_cursor *c, size_t n, struct cm_strs *out); /* appended to out */
+
+void cm_wire_put_head(struct cm_buf *b, const struct cm_head *h);
+/* cols: CM_MAX_SLOTS places for the widths that HEAD declares (COLS must agree). */
+int cm_wire_get_head(char *text, struct cm_head *h, uint64_t *cols);
+void cm_wire_put_cols(struct cm_buf *b, size_t slot, const struct cm_cols *c);
+int cm_wire_get_cols(char *text, size_t cols, struct cm_cols *c);
+
+#endif

@@ -1,0 +1,68 @@
+/* prep/lognorm.c - the catalogue of log-normalisations.
+ *
+ * Problem: "log-normalised" means different things in Seurat, scanpy, scran and the competition.
+ * Choice: each under the name its users know, with exactly its formula (norm.h has the letters):
+ *
+ *   seurat        ln(1 + s x/R), s = 1e4                     Seurat LogNormalize
+ *   scanpy        ln(1 + s x/R), s = median of R             scanpy normalize_total + log1p
+ *   scran         log2(1 + x/f), f = size / mean size        scuttle normalizeCounts; log2 is the
+ *                 constant post factor 1/ln 2
+ *   size-factors  ln(1 + x/f), f from a label                the NeurIPS 2021 competition
+ *   cpm           s x/R, s = 1e6                             RelativeCounts, counts per million
+ *   sqrt          sqrt(s x/R), s = median of R               variance-stabilising; ours
+ *
+ * cpm is in no logarithm, so its state is `scaled`.  Rejected: a pseudo-count option (log1p with
+ * another scale says the same up to a constant).
+ */
+#include "prep/norm.h"
+
+#include <math.h>
+
+static double per_ln2(double n, double c, double d)
+{
+    (void)n, (void)c, (void)d;
+    return 1 / log(2);
+}
+
+const struct cm_norm_method cm_lognorm_methods[] = {{.name = "seurat",
+                                                     .aliases = "lognorm",
+                                                     .f = CM_LAZY_LOG1P,
+                                                     .state = CM_S_LOGNORM,
+                                                     .row = CM_ROW_SIZE,
+                                                     .from = CM_SCALE_FIXED,
+                                                     .scale = 1e4},
+                                                    {.name = "scanpy",
+                                                     .aliases = "",
+                                                     .f = CM_LAZY_LOG1P,
+                                                     .state = CM_S_LOGNORM,
+                                                     .row = CM_ROW_SIZE,
+                                                     .from = CM_SCALE_MEDIAN},
+                                                    {.name = "scran",
+                                                     .aliases = "",
+                                                     .f = CM_LAZY_LOG1P,
+                                                     .state = CM_S_LOGNORM,
+                                                     .row = CM_ROW_SIZE,
+                                                     .from = CM_SCALE_MEAN,
+                                                     .label = CM_LABEL_MAY,
+                                                     .post = per_ln2},
+                                                    {.name = "size-factors",
+                                                     .aliases = "neurips",
+                                                     .f = CM_LAZY_LOG1P,
+                                                     .state = CM_S_LOGNORM,
+                                                     .row = CM_ROW_SIZE,
+                                                     .from = CM_SCALE_NONE,
+                                                     .label = CM_LABEL_MUST},
+                                                    {.name = "cpm",
+                                                     .aliases = "rc",
+                                                     .f = CM_LAZY_IDENTITY,
+                                                     .state = CM_S_SCALED,
+                                                     .row = CM_ROW_SIZE,
+                                                     .from = CM_SCALE_FIXED,
+                                                     .scale = 1e6},
+                                                    {.name = "sqrt",
+                                                     .aliases = "",
+                                                     .f = CM_LAZY_SQRT,
+                                                     .state = CM_S_SQRT,
+                                                     .row = CM_ROW_SIZE,
+                                                     .from = CM_SCALE_MEDIAN},
+                                                    {0}};

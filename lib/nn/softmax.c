@@ -1,0 +1,79 @@
+/* nn/softmax.c - softmax over rows.
+ *
+ * Problem: one row of attention scores is about a hundred numbers, too few to hide a slow beginning
+ * or end.  Choice: three passes over a row that lies in the first cache (maximum; exp and sum;
+ * scale), in vectors of 64 bytes, the remainder padded with -inf through the same code.  The sum
+ * runs in lane order, so every machine gets the same bits.  Rejected: a running maximum in one
+ * pass, which pays for its exp twice.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "nn/wide.h"
+
+CM_WIDE_CLONES void cm_exp_all(cm_real *x, size_t n)
+{
+    size_t whole = n / CM_WIDE * CM_WIDE;
+    cm_wide tail = {0};
+    for (size_t i = 0; i < whole; i += CM_WIDE)
+        cm_exp_lanes(&CM_WIDE_AT(x + i));
+    memcpy(&tail, x + whole, (n - whole) * sizeof *x);
+    cm_exp_lanes(&tail);
+    memcpy(x + whole, &tail, (n - whole) * sizeof *x);
+}
+
+CM_WIDE_CLONES void cm_softmax_rows(cm_real *x, size_t N, size_t C)
+{
+    size_t whole = C / CM_WIDE * CM_WIDE, rest = C - whole;
+    for (size_t i = 0; i < N; i++, x += C) {
+        cm_wide tail = (cm_wide){0} - (cm_real)INFINITY;
+        memcpy(&tail, x + whole, rest * sizeof *x);
+        cm_wide most = tail;
+        for (size_t j = 0; j < whole; j += CM_WIDE) {
+            cm_wide v = CM_CWIDE_AT(x + j);
+            __typeof__(v > most) more = v > most;
+            most = (cm_wide)((more & (__typeof__(more))v) | (~more & (__typeof__(more))most));
+        }
+        cm_real max = most[0];
+        for (int j = 1; j < CM_WIDE; j++)
+            max = most[j] > max ? most[j] : max;
+        if (max == -(cm_real)INFINITY) { /* nothing may be attended to */
+            memset(x, 0, C * sizeof *x);
+            continue;
+        }
+        cm_wide sum = tail - max;
+        cm_exp_lanes_below(&sum);
+        tail = sum;
+        for (size_t j = 0; j < whole; j += CM_WIDE) {
+            cm_wide v = CM_CWIDE_AT(x + j) - max;
+            cm_exp_lanes_below(&v);
+            sum += v;
+            CM_WIDE_AT(x + j) = v;
+        }
+        cm_real total = 0;
+        for (int j = 0; j < CM_WIDE; j++)
+            total += sum[j];
+        cm_real scale = 1 / total;
+        for (size_t j = 0; j < whole; j += CM_WIDE)
+            CM_WIDE_AT(x + j) = CM_CWIDE_AT(x + j) * scale;
+        tail = tail * scale;
+        memcpy(x + whole, &tail, rest * sizeof *x);
+    }
+}
+
+CM_CLONES void cm_softmax_rows_backward(cm_real *ds, const cm_real *p, size_t N, size_t C)
+{
+    size_t whole = C / CM_LANES * CM_LANES;
+    for (size_t i = 0; i < N; i++, ds += C, p += C) {
+        cm_vec sum = {0};
+        for (size_t j = 0; j < whole; j += CM_LANES)
+            sum += CM_CVEC(ds + j) * CM_CVEC(p + j);
+        cm_real dot = cm_lanes_sum(&sum);
+        for (size_t j = whole; j < C; j++)
+            dot += ds[j] * p[j];
+        for (size_t j = 0; j < whole; j += CM_LANES)
+            CM_VEC(ds + j) = CM_CVEC(p + j) * (CM_CVEC(ds + j) - dot);
+        for (size_t j = whole; j < C; j++)
+            ds[j] = p[j] * (ds[j] - dot);
+    }
+}

@@ -1,0 +1,89 @@
+/* nn/vec.h - vectors of cm_real, and loops shared by the layers (private to this room).
+ *
+ * GCC's vector types of 32 bytes; functions marked CM_CLONES are compiled for AVX2 and for the
+ * plain machine and chosen when the program starts.  Lanes are added in a fixed order and nothing
+ * is fused, so both give the same bits.  Vectors never cross a function boundary by value: their
+ * calling convention would differ between the two.
+ */
+#ifndef CM_NN_VEC_H
+#define CM_NN_VEC_H
+
+#include "nn/nn.h"
+
+/* Clang 14 loses the symbols of such functions; thread sanitizer's runtime comes too late for
+ * them. */
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) &&                            \
+    !defined(__SANITIZE_THREAD__)
+#define CM_HAVE_CLONES 1
+#else
+#define CM_HAVE_CLONES 0
+#endif
+#ifdef __clang__ /* fuses by default, gcc -std=c11 does not */
+#pragma STDC FP_CONTRACT OFF
+#endif
+
+#if CM_HAVE_CLONES
+#define CM_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define CM_CLONES
+#endif
+#define CM_INLINE static inline __attribute__((always_inline))
+
+/* Unaligned: rows begin anywhere. */
+typedef cm_real cm_vec __attribute__((vector_size(32), aligned(__alignof__(cm_real)), may_alias));
+enum { CM_LANES = sizeof(cm_vec) / sizeof(cm_real) };
+
+#define CM_VEC(p)  (*(cm_vec *)(p))
+#define CM_CVEC(p) (*(const cm_vec *)(p))
+
+/* Sum of the lanes, in lane order. */
+CM_INLINE cm_real cm_lanes_sum(const cm_vec *v)
+{
+    cm_real s = 0;
+    for (int i = 0; i < CM_LANES; i++)
+        s += (*v)[i];
+    return s;
+}
+
+/* y (n) += a x (n) */
+CM_INLINE void cm_axpy(cm_real *y, cm_real a, const cm_real *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + CM_LANES <= n; i += CM_LANES)
+        CM_VEC(y + i) += a * CM_CVEC(x + i);
+    for (; i < n; i++)
+        y[i] += a * x[i];
+}
+
+/* y (n) += x (n) */
+CM_INLINE void cm_add_to(cm_real *y, const cm_real *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + CM_LANES <= n; i += CM_LANES)
+        CM_VEC(y + i) += CM_CVEC(x + i);
+    for (; i < n; i++)
+        y[i] += x[i];
+}
+
+/* Private functions that one file of the room lends to another. */
+
+/* din (N x I) = dout (N x O) w' + beta din */
+void cm_linear_din(cm_real *din, cm_real beta, const cm_real *dout, const cm_real *w, size_t N,
+                   size_t I, size_t O);
+/* sum (n) += the rows of x (N x n) */
+void cm_column_sums(cm_real *sum, const cm_real *x, size_t N, size_t n);
+/* y (n) += x (n), compiled for the machine */
+void cm_accumulate(cm_real *y, const cm_real *x, size_t n);
+/* d (n) *= f'(in) */
+void cm_act_gradient(cm_real *d, const cm_real *in, size_t n, enum cm_activation kind,
+                     double slope);
+/* Elements from..from+n-1 of one cell's dropout: out = in under the mask; with add, out += . */
+void cm_dropout_range(cm_real *out, const cm_real *in, size_t from, size_t n,
+                      const struct cm_dropout *d, uint32_t row, bool add);
+/* cm_attend_backward, its dq, dk, dv overwritten when beta is 0. */
+void cm_attend_back(cm_real *dq, cm_real *dk, cm_real *dv, cm_real *dbias, const cm_real *dout,
+                    const cm_real *prob, const cm_real *q, size_t ldq, const cm_real *k, size_t ldk,
+                    const cm_real *v, size_t ldv, size_t L, size_t M, size_t P, size_t H,
+                    const struct cm_dropout *drop, cm_real beta, cm_real *scratch);
+
+#endif

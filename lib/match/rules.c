@@ -1,0 +1,258 @@
+/* match/rules.c - softmax and dual softmax, and the choice between them.  See rules.h.
+ *
+ * Sums of exponentials are taken relative to the largest term, in double.  Tuning looks at the
+ * similarities from both sides: it keeps a transposed copy, so that both directions are the same
+ * loop over rows, each row writes its own place, and the sums are added in row order.  Terms below
+ * exp(-50) of the largest are skipped: 10^9 of them would change nothing.  Rejected: tuning on the
+ * stored top k (the rule's columns need everything, and validation sets are small).
+ */
+#include "match/rules.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "match/topk.h"
+
+const double cm_rule_grid[CM_RULE_GRID] = {5, 10, 20, 40, 80, 120, 160, 240};
+
+#define NEGLIGIBLE (-50.0)
+
+static const char *const method_name[] = {"softmax", "dual"};
+
+const char *cm_rule_name(enum cm_rule_method m) { return method_name[m]; }
+
+void cm_rule_write(struct cm_kv *kv, const struct cm_rule *rule)
+{
+    cm_kv_set(kv, "rule.method", cm_rule_name(rule->method));
+    cm_kv_setf(kv, "rule.temperature", rule->temperature);
+}
+
+int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule)
+{
+    const char *name = cm_kv_get(kv, "rule.method");
+    if (!name)
+        return cm_fail(CM_EINPUT, "no decision rule here (the head has no key rule.method)");
+    size_t m = 0;
+    while (m < sizeof method_name / sizeof *method_name && strcmp(name, method_name[m]))
+        m++;
+    if (m == sizeof method_name / sizeof *method_name)
+        return cm_fail(CM_EINPUT, "rule.method: expected %s, found '%s'", CM_RULE_METHODS, name);
+    double t;
+    int code = cm_kv_f64(kv, "rule.temperature", &t);
+    if (code < 0)
+        return code;
+    if (!(t > 0) || !isfinite(t))
+        return cm_fail(CM_EINPUT, "rule.temperature: expected a positive number, found %g", t);
+    rule->method = (enum cm_rule_method)m;
+    rule->temperature = t;
+    return 0;
+}
+
+/* ===== tuning ============================================================================= */
+
+/* One direction at one temperature.  Row i of s is cell i's similarities. */
+struct side {
+    const float *s;
+    size_t ld, n;
+    const uint32_t *group;
+    double temperature;
+    double *log_sum;        /* out: log sum_j exp(T s_ij) */
+    const double *opposite; /* the other direction's log_sum; NULL in the first pass */
+    double *soft;           /* out: probability of the true partner */
+    unsigned char *hit;     /* out: is the argmax the true partner? */
+};
+
+enum { SHARDS = 64 };
+
+static bool allowed(const struct side *x, size_t i, size_t j)
+{
+    return !x->group || x->group[i] == x->group[j];
+}
+
+static double logit(const struct side *x, const float *row, size_t j)
+{
+    return x->opposite ? 2 * x->temperature * (double)row[j] - x->opposite[j]
+                       : x->temperature * (double)row[j];
+}
+
+static int side_rows(void *arg, size_t shard)
+{
+    const struct side *x = arg;
+    size_t from = cm_shard_begin(x->n, SHARDS, shard);
+    size_t to = cm_shard_begin(x->n, SHARDS, shard + 1);
+    for (size_t i = from; i < to; i++) {
+        const float *row = x->s + i * x->ld;
+        size_t best = i;
+        double max = -INFINITY, sum = 0;
+        for (size_t j = 0; j < x->n; j++)
+            if (allowed(x, i, j) && logit(x, row, j) > max) {
+                max = logit(x, row, j);
+                best = j;
+            }
+        for (size_t j = 0; j < x->n; j++) {
+            if (!allowed(x, i, j))
+                continue;
+            double d = logit(x, row, j) - max;
+            if (d > NEGLIGIBLE)
+                sum += exp(d);
+        }
+        if (x->log_sum)
+            x->log_sum[i] = max + log(sum);
+        x->soft[i] = exp(logit(x, row, i) - max) / sum;
+        x->hit[i] = best == i;
+    }
+    return 0;
+}
+
+/* Means of soft and hit of one direction. */
+static void side_run(struct side *x, double *soft, double *hard)
+{
+    cm_parallel(SHARDS, side_rows, x);
+    double a = 0, b = 0;
+    for (size_t i = 0; i < x->n; i++) {
+        a += x->soft[i];
+        b += x->hit[i];
+    }
+    *soft = a / (double)x->n;
+    *hard = b / (double)x->n;
+}
+
+void cm_rule_tune(const float *s, size_t ld, size_t n, const uint32_t *group,
+                  struct cm_rule_tuning *out)
+{
+    CM_ASSERT(n > 0 && ld >= n);
+    float *turned = CM_NEW(float, n *n);
+    double *row_log = CM_NEW(double, n), *col_log = CM_NEW(double, n), *soft = CM_NEW(double, n);
+    unsigned char *hit = CM_NEW(unsigned char, n);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            turned[j * n + i] = s[i * ld + j];
+    *out = (struct cm_rule_tuning){0};
+    for (size_t k = 0; k < CM_RULE_GRID; k++) {
+        struct side row = {s, ld, n, group, cm_rule_grid[k], row_log, NULL, soft, hit};
+        struct side col = {turned, n, n, group, cm_rule_grid[k], col_log, NULL, soft, hit};
+        double soft1, soft2, hard1, hard2;
+        side_run(&row, &soft1, &hard1);
+        side_run(&col, &soft2, &hard2);
+        out->soft_at[CM_RULE_SOFTMAX][k] = (soft1 + soft2) / 2;
+        out->argmax = (hard1 + hard2) / 2;
+        row.opposite = col_log;
+        col.opposite = row_log;
+        row.log_sum = col.log_sum = NULL; /* the first pass' sums are still needed */
+        side_run(&row, &soft1, &hard1);
+        side_run(&col, &soft2, &hard2);
+        out->soft_at[CM_RULE_DUAL][k] = (soft1 + soft2) / 2;
+        out->dual_at[k] = (hard1 + hard2) / 2;
+    }
+    enum cm_rule_method m = out->argmax < CM_RULE_ENOUGH ? CM_RULE_SOFTMAX : CM_RULE_DUAL;
+    double most = 0;
+    for (size_t k = 0; k < CM_RULE_GRID; k++)
+        most = fmax(most, out->soft_at[m][k]);
+    size_t best =
+        0; /* the curve is flat at its top, and sharper rows than needed cost calibration */
+    while (out->soft_at[m][best] < CM_RULE_NEAR * most)
+        best++;
+    out->rule = (struct cm_rule){m, cm_rule_grid[best], false};
+    out->soft = out->soft_at[m][best];
+    out->hard = m == CM_RULE_DUAL ? out->dual_at[best] : out->argmax;
+    cm_free(turned);
+    cm_free(row_log);
+    cm_free(col_log);
+    cm_free(soft);
+    cm_free(hit);
+}
+
+/* ===== column normalisers ================================================================= */
+
+void cm_normalisers_make(struct cm_normalisers *c, size_t cols, double temperature)
+{
+    *c = (struct cm_normalisers){cols, temperature, CM_NEW(double, cols), CM_ZNEW(double, cols)};
+    for (size_t j = 0; j < cols; j++)
+        c->max[j] = -INFINITY;
+}
+
+void cm_normalisers_add(struct cm_normalisers *c, size_t n, const uint32_t *idx, const float *s)
+{
+    for (size_t k = 0; k < n; k++) {
+        double *max = &c->max[idx[k]], *sum = &c->sum[idx[k]], v = s[k];
+        if (v > *max) {
+            *sum = *sum * exp(c->temperature * (*max - v)) + 1;
+            *max = v;
+        } else {
+            *sum += exp(c->temperature * (v - *max));
+        }
+    }
+}
+
+void cm_normalisers_log(const struct cm_normalisers *c, double *log_sum)
+{
+    for (size_t j = 0; j < c->cols; j++)
+        log_sum[j] = c->sum[j] > 0 ? c->temperature * c->max[j] + log(c->sum[j]) : 0;
+}
+
+void cm_normalisers_free(struct cm_normalisers *c)
+{
+    cm_free(c->max);
+    cm_free(c->sum);
+    *c = (struct cm_normalisers){0};
+}
+
+void cm_rule_shift(const struct cm_rule *rule, size_t cols, const double *column_log, float *shift)
+{
+    for (size_t j = 0; j < cols; j++)
+        shift[j] = (float)(column_log[j] / (2 * rule->temperature));
+}
+
+/* ===== rows =============================================================================== */
+
+void cm_rule_scratch_free(struct cm_rule_scratch *x)
+{
+    cm_free(x->d);
+    cm_free(x->u);
+    *x = (struct cm_rule_scratch){0};
+}
+
+static size_t drop_zeros(size_t n, uint32_t *idx, float *p)
+{
+    size_t kept = 0;
+    for (size_t k = 0; k < n; k++)
+        if (p[k] > 0) {
+            idx[kept] = idx[k];
+            p[kept++] = p[k];
+        }
+    return kept;
+}
+
+size_t cm_rule_row(const struct cm_rule *rule, size_t n, uint32_t *idx, float *s,
+                   const double *column_log, size_t most, struct cm_rule_scratch *x)
+{
+    if (n == 0)
+        return 0;
+    CM_GROW(x->d, x->d_cap, n);
+    CM_GROW(x->u, x->u_cap, n);
+    size_t best = 0;
+    for (size_t k = 0; k < n; k++) {
+        x->d[k] = rule->method == CM_RULE_DUAL
+                      ? 2 * rule->temperature * (double)s[k] - column_log[idx[k]]
+                      : rule->temperature * (double)s[k];
+        if (x->d[k] > x->d[best])
+            best = k;
+    }
+    double max = x->d[best], sum = 0;
+    if (rule->hard) {
+        idx[0] = idx[best];
+        s[0] = 1;
+        return 1;
+    }
+    for (size_t k = 0; k < n; k++)
+        s[k] = (float)exp(x->d[k] - max);
+    n = cm_top_keep(n, most, s, idx, NULL, x->u);
+    for (size_t k = 0; k < n; k++)
+        sum += s[k];
+    for (size_t k = 0; k < n; k++)
+        s[k] = (float)(s[k] / sum);
+    return drop_zeros(n, idx, s);
+}

@@ -1,0 +1,109 @@
+/* match/rules.h - from similarities to match probabilities.
+ *
+ * Problem: a similarity says who is near; a user wants to know who is the partner, and how sure
+ * that is.  Choice: a rule turns the stored similarities of a row into probabilities that sum to 1.
+ *
+ *   softmax  p_ij = exp(T s_ij) / sum_j exp(T s_ij)
+ *   dual     p_ij proportional over j to r_ij q_ij, r the softmax of row i, q of column j, both
+ *            at T: a column that is near everybody (a hub) loses weight.  As r's normaliser is
+ *            the same for the whole row, p_i. = softmax over j of (2 T s_ij - L_j), where
+ *            L_j = log sum_i exp(T s_ij); so a row needs L, nothing else of the other rows.
+ *
+ * The temperature T multiplies (about 40 for cosines).  Entries that are not stored count as -inf.
+ * Candidates may be restricted to a group (a batch): everything outside counts as not stored.
+ * Rejected: dividing by a temperature, and keeping whole n x n matrices.
+ *
+ * Letters: n rows, m columns, s similarities, T temperature.
+ */
+#ifndef CM_MATCH_RULES_H
+#define CM_MATCH_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stream/cms.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum cm_rule_method { CM_RULE_SOFTMAX, CM_RULE_DUAL };
+#define CM_RULE_METHODS     "softmax|dual" /* in the order of the enum: metavar of --method */
+#define CM_RULE_TEMPERATURE 40.0           /* where nothing was tuned */
+
+struct cm_rule {
+    enum cm_rule_method method;
+    double temperature; /* > 0 */
+    bool hard;          /* all mass to the largest entry, the lowest column among equals */
+};
+
+const char *cm_rule_name(enum cm_rule_method m);
+
+/* The rule in a head: keys rule.method and rule.temperature.  Reading: 0, or CM_EINPUT when a key
+ * is absent, unknown, or no positive number; `hard` is left alone. */
+void cm_rule_write(struct cm_kv *kv, const struct cm_rule *rule);
+int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule);
+
+/* ===== choosing a rule on cells whose partners are known ================================== */
+
+#define CM_RULE_GRID 8
+extern const double cm_rule_grid[CM_RULE_GRID]; /* 5 10 20 40 80 120 160 240 */
+#define CM_RULE_NEAR   0.98 /* a temperature is good enough at this share of the best soft score */
+#define CM_RULE_ENOUGH 0.03 /* below this accuracy of the row argmax, dual is not trusted */
+
+/* "soft" is the mean probability of the true partner, "hard" the share of cells whose true partner
+ * is the argmax (the first among equals); every number is the mean of both directions. */
+struct cm_rule_tuning {
+    struct cm_rule rule;             /* chosen; hard = false */
+    double soft;                     /* of the chosen rule */
+    double hard;                     /* of the chosen rule's argmax */
+    double argmax;                   /* hard, of the similarities themselves */
+    double soft_at[2][CM_RULE_GRID]; /* [method][temperature] */
+    double dual_at[CM_RULE_GRID];    /* hard, after dual */
+};
+
+/* s: n x n (row-major, ld floats a row, finite), cell i of one side and cell i of the other are the
+ * same cell.  group: n codes, candidates are the cells of equal code; NULL = all.  Chooses dual, or
+ * softmax where `argmax` is below CM_RULE_ENOUGH, at the lowest temperature of the grid whose soft
+ * score is at least CM_RULE_NEAR of the best: rows as soft as the score allows, for AUPR and for
+ * people.  n >= 1.  Runs on the pool; takes 4 n^2 bytes. */
+void cm_rule_tune(const float *s, size_t ld, size_t n, const uint32_t *group,
+                  struct cm_rule_tuning *out);
+
+/* ===== applying a rule ==================================================================== */
+
+/* Running log-sum-exp of T s over the entries of each column: the L_j of dual. */
+struct cm_normalisers {
+    size_t cols;
+    double temperature;
+    double *max, *sum; /* L_j = T max_j + log sum_j; -inf and 0 where nothing was seen */
+};
+void cm_normalisers_make(struct cm_normalisers *c, size_t cols, double temperature);
+void cm_normalisers_add(struct cm_normalisers *c, size_t n, const uint32_t *idx, const float *s);
+/* L (cols places); columns without entries get 0, they are never asked for. */
+void cm_normalisers_log(const struct cm_normalisers *c, double *log_sum);
+void cm_normalisers_free(struct cm_normalisers *c);
+
+/* dual ranks the columns of a row by s_ij - shift_j: shift = L / 2T. */
+void cm_rule_shift(const struct cm_rule *rule, size_t cols, const double *column_log, float *shift);
+
+/* Scratch of cm_rule_row; zero-initialise, release with cm_rule_scratch_free. */
+struct cm_rule_scratch {
+    double *d;
+    uint32_t *u;
+    size_t d_cap, u_cap;
+};
+void cm_rule_scratch_free(struct cm_rule_scratch *x);
+
+/* One row, in place: n similarities s at columns idx (ascending) become probabilities that sum to
+ * 1. column_log: the L_j of ALL columns (dual), ignored by softmax.  At most `most` (>= 1) entries
+ * are kept, the largest (the lower column among equals), and the kept ones sum to 1; entries that
+ * are zero in float are dropped.  Returns the number kept, 0 only if n == 0. */
+size_t cm_rule_row(const struct cm_rule *rule, size_t n, uint32_t *idx, float *s,
+                   const double *column_log, size_t most, struct cm_rule_scratch *x);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

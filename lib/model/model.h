@@ -1,0 +1,90 @@
+/* model/model.h - what is learnt, in memory and in a file, and how it maps cells.
+ *
+ * Problem: training, embedding and (later) pair scoring are three programs that meet in one file;
+ * what the file does not say, a user gets wrong: feature order, normalisation, constants.  Choice:
+ * kind `model` carries both column tables (names, coordinates, fitted vectors), both states, every
+ * option as hp.*, the decision rule, and named tensors; applying a model checks all of that before
+ * the first cell.  Rejected: numbers without names (positional blobs), and re-normalising here.
+ *
+ * Tensors (d features of the slot, named by its name, e.g. GEX; m genes and w peaks of the cis
+ * term):
+ *   GEX.mean f32 [d]      GEX.v f32 [d, k]     GEX.s f64 [k]      GEX.p f32 [k, q]
+ *   cca.corr f64 [q]
+ *   cis.gene.feature u32 [m]   cis.gene.h f32 [m, r]   cis.gene.off f32 [m]   cis.gene.sd f32 [m]
+ *   cis.peak.*                 the same for the peaks
+ *   GEX.b f32 [q], GEX.r.*, scale: the trained part (net.h), where hp.encoder names one
+ *   cis.pair.gene u32 [n]      cis.pair.peak u32 [n]   cis.pair.c f32 [n]     cis.mu f64 [1]
+ * Keys: hp.*, features.SLOT (hash of the column names), train.cells, cis.pairs ..., valid.*, rule.*
+ */
+#ifndef CM_MODEL_MODEL_H
+#define CM_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/cis.h"
+#include "model/linear.h"
+#include "model/net.h"
+#include "stream/cms.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct cm_model {
+    struct cm_head head; /* kind model, two slots */
+    struct cm_linear linear;
+    bool has_cis;
+    struct cm_cis cis; /* between the slots GEX and ATAC */
+    bool has_net;
+    struct cm_net net; /* what was trained; the linear part then has its P, too */
+};
+
+/* The tensors, after the model's head was written to w. */
+int cm_model_write(const struct cm_model *m, struct cm_writer *w);
+/* Reads r to END.  CM_EINPUT names the tensor that is missing or does not fit. */
+int cm_model_read(struct cm_model *m, struct cm_reader *r);
+/* The same from a head and tensors that were read; cm_fail without the file's name. */
+int cm_model_from(struct cm_model *m, const struct cm_head *head, const struct cm_tensors *ts);
+void cm_model_free(struct cm_model *m);
+
+/* ===== applying =========================================================================== */
+
+/* Columns of an embedding: q, and m for the cis term where the model has one. */
+size_t cm_model_width(const struct cm_model *m);
+
+/* Position of the slot that a user or a stream calls `name` (rna, peaks ... as cm_slot_alias), or
+ * CM_EINPUT naming the model's slots. */
+int cm_model_side(const struct cm_model *m, const char *name);
+
+/* May this matrix slot be given to side `side`?  CM_EINPUT when the state, the method, or the
+ * fitted constants are others than in training; the message names the command that prepares the
+ * cells. `path` and `model_path` are for the message. */
+int cm_model_accepts(const struct cm_model *m, size_t side, const struct cm_slot *in,
+                     const char *path, const char *model_path);
+
+/* Compares the columns of `in` with the model's.  Equal: *map = NULL.  Otherwise CM_EINPUT names
+ * the first difference; with by_name, *map (in->names.n places, cm_free) gets the model's column of
+ * each input column or UINT32_MAX, *dropped the number of those, and only a missing column is an
+ * error. */
+int cm_model_columns(const struct cm_model *m, size_t side, const struct cm_cols *in, bool by_name,
+                     const char *path, uint32_t **map, size_t *dropped);
+
+/* out (rows x width, ld = width) of prepared cells.  A row depends on its cell alone: same bits for
+ * any cut of the stream into blocks. */
+void cm_model_embed(const struct cm_model *m, size_t side, const struct cm_csr *x, float *out);
+
+/* The same for a block of a stream, in place: values through slot `in`'s lazy rule, columns through
+ * `map` (NULL = as they are), all `width` columns or only part e; the block becomes dense. */
+void cm_model_embed_block(const struct cm_model *m, size_t side, struct cm_block *b,
+                          const struct cm_slot *in, const uint32_t *map, bool all_parts);
+
+/* Head of the embedding of cells with head `in`: kind, slot, column names, part.N, labels. */
+void cm_model_embed_head(const struct cm_model *m, size_t side, const struct cm_head *in,
+                         bool all_parts, struct cm_head *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,501 @@
+/* model/train.c - the steps that presets share.
+ *
+ * Every number that the model depends on is in its head afterwards, as used (k and q may have been
+ * lowered to what the data allow); what cannot change a result is not.  The decision rule is tuned
+ * by match/rules.h on the validation cells, inside batches where `batch --within` was asked for.
+ */
+#include "model/train.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "match/rules.h"
+#include "matrix/blas.h"
+#include "model/tokens.h"
+
+static void say_step(const struct cm_train_voice *v, const char *name)
+{
+    if (v && v->step)
+        v->step(v->arg, name);
+}
+
+static void say_warn(const struct cm_train_voice *v, const char *format, ...) CM_PRINTF(2, 3);
+static void say_warn(const struct cm_train_voice *v, const char *format, ...)
+{
+    char text[CM_MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    if (v && v->warn)
+        v->warn(v->arg, text);
+}
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* ===== the shared start =================================================================== */
+
+/* k and q as the data allow. */
+static void sizes(const struct cm_train_data *d, const struct cm_train_options *o, size_t *k,
+                  size_t *q)
+{
+    const struct cm_csr *x = d->part[0].x;
+    *k = least(least(o->k, x[0].rows), least(x[0].cols, x[1].cols));
+    *q = least(o->q, *k);
+}
+
+static int fit_cis(struct cm_model *m, const struct cm_train_data *d,
+                   const struct cm_train_options *o, float *const z[2],
+                   const struct cm_train_voice *voice)
+{
+    int gene = cm_head_find_slot(&m->head, "GEX"), peak = cm_head_find_slot(&m->head, "ATAC");
+    if (gene < 0 || peak < 0) {
+        say_warn(voice, "no peak-gene term: it needs the slots GEX and ATAC");
+        return 0;
+    }
+    const struct cm_train_part *p = &d->part[0];
+    struct cm_cis_options c = o->cis_options;
+    c.components = least(c.components, m->linear.k);
+    c.seed = o->seed;
+    int code = cm_cis_fit(&m->cis, &c, &p->x[gene], &p->x[peak], z[gene], z[peak], m->linear.k,
+                          m->linear.side[gene].mean, m->linear.side[peak].mean,
+                          &m->head.slot[gene].cols, &m->head.slot[peak].cols, p->group, d->groups);
+    if (code == 0)
+        say_warn(voice, "no peak-gene term: %s", cm_error_message());
+    m->has_cis = code > 0;
+    return code < 0 ? code : 0;
+}
+
+/* ===== hyper-parameters =================================================================== */
+
+/* What a preset's middle depends on.  Numbers in `value`, words in `word`. */
+struct hyper {
+    const char *key, *word;
+    double value;
+};
+
+/* The loop, as `best` has it. */
+static const struct hyper loop[] = {
+    {"hp.residual", NULL, 1},       {"hp.loss", "nce", 0},        {"hp.negatives", "hardest", 0},
+    {"hp.margin", NULL, .2},        {"hp.scale", NULL, 20},       {"hp.scale.max", NULL, 200},
+    {"hp.lr", NULL, 1e-3},          {"hp.lr.linear", NULL, 0},    {"hp.lr.scale", NULL, 1e-2},
+    {"hp.weight.decay", NULL, .01}, {"hp.beta1", NULL, .9},       {"hp.beta2", NULL, .98},
+    {"hp.warmup", NULL, 5},         {"hp.schedule", "cosine", 0}, {"hp.average", NULL, .98},
+    {"hp.valid.every", NULL, 3},    {"hp.patience", NULL, 0},     {NULL, NULL, 0}};
+static const struct hyper best[] = {{"hp.encoder", "mlp", 0},        {"hp.mlp.hidden", NULL, 256},
+                                    {"hp.mlp.dropout.in", NULL, .3}, {"hp.mlp.dropout", NULL, .5},
+                                    {"hp.mlp.init", NULL, .1},       {NULL, NULL, 0}};
+static const struct hyper attn[] = {
+    {"hp.encoder", "tokens", 0}, {"hp.loss", "triplet", 0}, {"hp.lr", NULL, 2e-3}, {NULL, NULL, 0}};
+
+static const struct {
+    const char *name;
+    const struct hyper *hyper;
+} presets[] = {{"linear", NULL}, {"best", best}, {"attn", attn}};
+
+static void set_all(struct cm_kv *hp, const struct hyper *h)
+{
+    for (; h->key; h++)
+        if (h->word)
+            cm_kv_set(hp, h->key, h->word);
+        else
+            cm_kv_setf(hp, h->key, h->value);
+}
+
+void cm_preset_hp(enum cm_preset preset, struct cm_kv *hp)
+{
+    struct cm_tokens_options tokens;
+    if (!presets[preset].hyper)
+        return;
+    set_all(hp, loop);
+    set_all(hp, presets[preset].hyper);
+    if (preset == CM_PRESET_ATTN) {
+        cm_tokens_preset(&tokens, CM_TOKENS_ATTN, "GEX", 0);
+        cm_tokens_write(hp, NULL, &tokens);
+    }
+}
+
+int cm_train_options_read(struct cm_train_options *o, const struct cm_kv *kv)
+{
+    struct cm_cis_options *c = &o->cis_options;
+    int64_t k = 0, q = 0, cis = 0, seed = 0, components = 1;
+    int code = cm_kv_i64(kv, "hp.k", &k);
+    if (!code)
+        code = cm_kv_i64(kv, "hp.q", &q);
+    if (!code)
+        code = cm_kv_f64(kv, "hp.ridge", &o->ridge);
+    if (!code)
+        code = cm_kv_i64(kv, "hp.cis", &cis);
+    if (!code)
+        code = cm_kv_i64(kv, "hp.seed", &seed);
+    if (!code && cis) {
+        code = cm_kv_i64(kv, "hp.cis.components", &components);
+        struct {
+            const char *key;
+            double *to;
+        } real[] = {{"hp.cis.window", &c->window},
+                    {"hp.cis.ridge", &c->ridge},
+                    {"hp.cis.clip", &c->clip},
+                    {"hp.cis.threshold", &c->threshold},
+                    {"hp.cis.sd", &c->sd}};
+        for (size_t i = 0; !code && i < sizeof real / sizeof *real; i++)
+            code = cm_kv_f64(kv, real[i].key, real[i].to);
+    }
+    if (code)
+        return code;
+    if (k < 1 || q < 1 || q > k || components < 1)
+        return cm_fail(CM_EINPUT, "hp.k, hp.q or hp.cis.components is out of range");
+    o->k = (size_t)k;
+    o->q = (size_t)q;
+    o->cis = cis != 0;
+    o->seed = (uint64_t)seed;
+    c->components = (size_t)components;
+    return 0;
+}
+
+/* The names of all cells, in order. */
+static uint64_t cells_hash(const struct cm_train_data *d)
+{
+    struct cm_cols all = {0};
+    for (size_t p = 0; p < 2; p++)
+        for (size_t i = 0; i < d->part[p].names.n; i++)
+            cm_strs_add(&all.names, cm_strs_get(&d->part[p].names, i));
+    uint64_t hash = cm_cols_hash(&all);
+    cm_strs_free(&all.names);
+    return hash;
+}
+
+static void set_hash(struct cm_kv *kv, const char *key, uint64_t hash)
+{
+    char text[20];
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    cm_kv_set(kv, key, text);
+}
+
+/* `cells`: on how many the linear part was fitted. */
+static void record(struct cm_model *m, const struct cm_train_data *d,
+                   const struct cm_train_options *o, int64_t cells)
+{
+    struct cm_kv *kv = &m->head.kv;
+    const struct cm_cis_options *c = &o->cis_options;
+    cm_kv_set(kv, "hp.preset", presets[o->preset].name);
+    cm_kv_seti(kv, "hp.k", (int64_t)m->linear.k);
+    cm_kv_seti(kv, "hp.q", (int64_t)m->linear.q);
+    cm_kv_setf(kv, "hp.ridge", o->ridge);
+    cm_kv_seti(kv, "hp.cis", o->cis);
+    if (o->cis) {
+        cm_kv_setf(kv, "hp.cis.window", c->window);
+        cm_kv_seti(kv, "hp.cis.components", (int64_t)least(c->components, m->linear.k));
+        cm_kv_setf(kv, "hp.cis.ridge", c->ridge);
+        cm_kv_setf(kv, "hp.cis.clip", c->clip);
+        cm_kv_setf(kv, "hp.cis.threshold", c->threshold);
+        cm_kv_setf(kv, "hp.cis.sd", c->sd);
+    }
+    cm_kv_seti(kv, "hp.seed", (int64_t)o->seed);
+    for (size_t i = 0; presets[o->preset].hyper && o->hp && i < o->hp->key.n; i++)
+        cm_kv_set(kv, cm_strs_get(&o->hp->key, i), cm_strs_get(&o->hp->value, i));
+    if (presets[o->preset].hyper && cm_kv_get(&d->head.kv, "batch.size"))
+        cm_kv_set(kv, "hp.batch", cm_kv_get(&d->head.kv, "batch.size"));
+    if (cm_kv_get(&d->head.kv, "batch.within"))
+        cm_kv_set(kv, "hp.within", cm_kv_get(&d->head.kv, "batch.within"));
+    for (size_t s = 0; s < 2; s++) {
+        char key[CM_MAX_NAME];
+        snprintf(key, sizeof key, "features.%s", m->head.slot[s].name);
+        set_hash(kv, key, cm_cols_hash(&m->head.slot[s].cols));
+    }
+    cm_kv_seti(kv, "train.cells", (int64_t)d->part[0].names.n);
+    cm_kv_seti(kv, "linear.cells", cells);
+    if (presets[o->preset].hyper)
+        set_hash(kv, "train.names", cells_hash(d));
+    cm_kv_seti(kv, "cis.candidates", (int64_t)(m->has_cis ? m->cis.candidates : 0));
+    cm_kv_seti(kv, "cis.pairs", (int64_t)(m->has_cis ? m->cis.pairs : 0));
+    cm_kv_seti(kv, "cis.genes", (int64_t)(m->has_cis ? m->cis.gene.n : 0));
+    cm_kv_seti(kv, "cis.peaks", (int64_t)(m->has_cis ? m->cis.peak.n : 0));
+}
+
+/* ===== beginning from a model ============================================================= */
+
+static const char *named(const char *path, const char *otherwise)
+{
+    return path ? path : otherwise;
+}
+
+/* Are the cells those of the model, column by column and prepared alike? */
+static int check_start(const struct cm_train_data *d, const struct cm_train_options *o)
+{
+    const char *data = named(o->data_path, "the pairs"), *path = named(o->start_path, "the model");
+    for (size_t s = 0; s < 2; s++) {
+        const struct cm_slot *in = &d->head.slot[s];
+        uint32_t *map;
+        size_t dropped;
+        if (strcmp(in->name, o->start->head.slot[s].name) != 0)
+            return cm_fail(CM_EINPUT, "%s: slot %zu is %s, in %s it is %s", data, s, in->name, path,
+                           o->start->head.slot[s].name);
+        int code = cm_model_accepts(o->start, s, in, data, path);
+        if (!code)
+            code = cm_model_columns(o->start, s, &in->cols, false, data, &map, &dropped);
+        if (code)
+            return code;
+    }
+    const char *cells = cm_kv_get(&o->start->head.kv, "train.names");
+    char text[20];
+    snprintf(text, sizeof text, "%016" PRIx64, cells_hash(d));
+    if (o->state && (!cells || strcmp(cells, text) != 0))
+        return cm_fail(CM_EINPUT,
+                       "%s: other cells, or in another order, than those of the training that %s "
+                       "stopped",
+                       data, path);
+    return 0;
+}
+
+static int take_start(struct cm_model *m, const struct cm_train_data *d,
+                      const struct cm_train_options *o, int64_t *cells, float *const z[2])
+{
+    struct cm_model *from = o->start;
+    int code = check_start(d, o);
+    if (code)
+        return code;
+    const struct cm_kv *kv = &from->head.kv;
+    if ((code =
+             cm_kv_i64(kv, cm_kv_get(kv, "linear.cells") ? "linear.cells" : "train.cells", cells)))
+        return code;
+    m->linear = from->linear;
+    m->cis = from->cis;
+    m->has_cis = from->has_cis;
+    memset(&from->linear, 0, sizeof from->linear);
+    memset(&from->cis, 0, sizeof from->cis);
+    from->has_cis = false;
+    for (size_t s = 0; s < 2; s++)
+        cm_linear_z(&m->linear, s, &d->part[0].x[s], z[s]);
+    return 0;
+}
+
+/* Tensors of the same name and shape; the factor of the loss begins anew, as hp.scale says. */
+static void copy_tensors(struct cm_net *to, const struct cm_net *from)
+{
+    for (size_t t = 0; t < from->table.n; t++) {
+        const struct cm_param *a = &from->table.p[t], *b = cm_params_find(&to->table, a->name);
+        if (b && b->offset != to->scale && memcmp(a->shape, b->shape, sizeof a->shape) == 0)
+            memcpy(to->w + b->offset, from->w + a->offset, a->n * sizeof *to->w);
+    }
+}
+
+/* ===== the shared end ===================================================================== */
+
+void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const x[2], float *s)
+{
+    size_t w = cm_model_width(m), n[2] = {x[0]->rows, x[1]->rows};
+    float *e[2];
+    for (size_t side = 0; side < 2; side++) {
+        e[side] = CM_NEW(float, n[side] * w);
+        cm_model_embed(m, side, x[side], e[side]);
+    }
+    cm_sgemm_parallel(false, true, n[0], n[1], w, 1, e[0], w, e[1], w, 0, s, n[1]);
+    cm_free(e[0]);
+    cm_free(e[1]);
+}
+
+/* The cells on which the rule is tuned and trained weights are judged. */
+struct sample {
+    struct cm_csr x[2];
+    uint32_t *group;
+    size_t n;
+};
+
+static struct sample valid_sample(const struct cm_train_data *d, uint64_t seed)
+{
+    const struct cm_train_part *v = &d->part[1];
+    size_t all = v->names.n;
+    struct sample s = {.n = least(all, CM_VALID_CELLS)};
+    uint64_t *at = CM_NEW(uint64_t, all);
+    for (size_t i = 0; i < all; i++)
+        at[i] = i;
+    if (s.n < all) {
+        struct cm_rng rng = cm_rng_make(seed, CM_RNG_SAMPLE, 1, 0);
+        cm_rng_shuffle(&rng, at, all);
+    }
+    for (size_t side = 0; side < 2; side++)
+        s.x[side] = cm_csr_rows(&v->x[side], at, s.n);
+    s.group = v->group ? CM_NEW(uint32_t, s.n) : NULL;
+    for (size_t i = 0; s.group && i < s.n; i++)
+        s.group[i] = v->group[at[i]];
+    cm_free(at);
+    return s;
+}
+
+static void sample_free(struct sample *s)
+{
+    cm_csr_free(&s->x[0]);
+    cm_csr_free(&s->x[1]);
+    cm_free(s->group);
+}
+
+static void tune(struct cm_model *m, const struct sample *v, const struct cm_train_voice *voice)
+{
+    struct cm_kv *kv = &m->head.kv;
+    size_t n = v->n;
+    cm_kv_seti(kv, "valid.cells", (int64_t)n);
+    if (n == 0) {
+        struct cm_rule rule = {CM_RULE_DUAL, CM_RULE_TEMPERATURE, false};
+        cm_rule_write(kv, &rule);
+        say_warn(voice,
+                 "no validation cells: the decision rule is the default, %s at temperature %g",
+                 cm_rule_name(rule.method), rule.temperature);
+        return;
+    }
+    float *s = CM_NEW(float, n *n);
+    const struct cm_csr *const both[2] = {&v->x[0], &v->x[1]};
+    cm_model_similarities(m, both, s);
+
+    struct cm_rule_tuning t;
+    cm_rule_tune(s, n, n, v->group, &t);
+    cm_rule_write(kv, &t.rule);
+    double soft = 0, dual = 0, top5, chance;
+    for (size_t k = 0; k < CM_RULE_GRID; k++) {
+        if (t.soft_at[CM_RULE_SOFTMAX][k] > soft)
+            soft = t.soft_at[CM_RULE_SOFTMAX][k];
+        if (cm_rule_grid[k] == t.rule.temperature)
+            dual = t.dual_at[k];
+    }
+    cm_fit_ranks(s, n, v->group, &top5, &chance);
+    cm_kv_setf(kv, "valid.chance", chance);
+    cm_kv_setf(kv, "valid.soft", soft);
+    cm_kv_setf(kv, "valid.dual", dual);
+    cm_kv_setf(kv, "valid.argmax", t.argmax);
+    cm_kv_setf(kv, "valid.top5", top5);
+    cm_free(s);
+}
+
+/* ===== the middle ========================================================================= */
+
+static int train_net(struct cm_model *m, const struct cm_train_data *d,
+                     const struct cm_train_options *o, float *const z[2], const struct sample *v,
+                     const struct cm_train_voice *voice)
+{
+    if (d->blocks)
+        return cm_fail(CM_EINPUT,
+                       "%s: a mini-batch has cells of its own; this version trains on the cells of "
+                       "the data pass only",
+                       named(o->data_path, "the pairs"));
+    if (d->picks.n == 0 && !o->state)
+        return cm_fail(CM_EINPUT,
+                       "%s: there are no mini-batches, and preset %s needs them: batch --epochs N",
+                       named(o->data_path, "the pairs"), presets[o->preset].name);
+    int code = cm_net_make(&m->net, &m->head, &m->linear);
+    if (code)
+        return code;
+    m->has_net = true;
+    double scale;
+    if ((code = cm_kv_f64(&m->head.kv, "hp.scale", &scale)))
+        return code;
+    cm_net_init(&m->net, &m->linear, scale, o->seed);
+    if (o->start && o->start->has_net)
+        copy_tensors(&m->net, &o->start->net);
+
+    struct cm_fit_data data = {.x = {&d->part[0].x[0], &d->part[0].x[1]},
+                               .z = {z[0], z[1]},
+                               .picks = &d->picks,
+                               .valid = {&v->x[0], &v->x[1]},
+                               .group = v->group,
+                               .keep = o->keep};
+    struct cm_fit_state fresh = {0}, *state = o->state ? o->state : &fresh;
+    struct cm_fit_voice quiet = {0};
+    bool stopped;
+    if (voice && voice->memory)
+        code = voice->memory(voice->arg, cm_fit_bytes(m, &data));
+    if (!code)
+        code = cm_fit(m, &data, state, voice ? &voice->fit : &quiet, &stopped);
+    code = code == CM_EINPUT ? cm_fail_in(code, named(o->data_path, "the pairs")) : code;
+    if (!code) {
+        struct cm_kv *kv = &m->head.kv;
+        cm_kv_seti(kv, "train.steps", (int64_t)state->step);
+        cm_kv_setf(kv, "train.loss", state->loss);
+        if (state->best_score >= 0)
+            cm_kv_seti(kv, "train.best.epoch", state->best_epoch);
+        if (stopped)
+            cm_kv_seti(kv, "train.stopped", 1);
+        say_step(voice, "network");
+    }
+    cm_fit_state_free(&fresh);
+    return code;
+}
+
+/* ===== public ============================================================================= */
+
+int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
+             const struct cm_train_voice *voice)
+{
+    memset(m, 0, sizeof *m);
+    m->head.kind = CM_MODEL;
+    for (size_t s = 0; s < 2; s++) {
+        struct cm_slot *slot = cm_head_add_slot(&m->head, d->head.slot[s].name);
+        cm_slot_copy(slot, &d->head.slot[s]);
+        slot->rows = 0;
+    }
+    const struct cm_csr *const x[2] = {&d->part[0].x[0], &d->part[0].x[1]};
+    size_t k, q, n = x[0]->rows;
+    sizes(d, o, &k, &q);
+    if (n < 2 || k == 0)
+        return cm_fail(
+            CM_EINPUT,
+            "%zu training cell%s, %zu and %zu columns: at least 2 cells and 1 column are "
+            "needed",
+            n, n == 1 ? "" : "s", x[0]->cols, x[1]->cols);
+    if (k < o->k && !o->start)
+        say_warn(voice, "%zu components in place of %zu: there are %zu cells, %zu and %zu columns",
+                 k, o->k, n, x[0]->cols, x[1]->cols);
+    if (q < o->q && !o->start)
+        say_warn(voice, "embedding width %zu in place of %zu: there are %zu components", q, o->q,
+                 k);
+
+    int64_t cells = (int64_t)n;
+    if (o->start) {
+        k = o->start->linear.k;
+        q = o->start->linear.q;
+    }
+    float *z[2] = {CM_NEW(float, n *k), CM_NEW(float, n *k)};
+    int code = o->start ? take_start(m, d, o, &cells, z)
+                        : cm_linear_fit(&m->linear, x, k, q, o->ridge, o->seed, z);
+    for (size_t s = 0; code == 0 && !o->start && s < 2; s++)
+        if (m->linear.side[s].iterations > CM_SVD_ITERATIONS)
+            say_warn(voice, "slot %s: the singular vectors had not settled after %d iterations",
+                     m->head.slot[s].name, CM_SVD_ITERATIONS);
+    say_step(voice, "lsi and cca");
+    if (code == 0 && o->cis && !o->start) {
+        code = fit_cis(m, d, o, z, voice);
+        say_step(voice, "cis");
+    }
+    if (code == 0)
+        record(m, d, o, cells);
+    struct sample v = valid_sample(d, o->seed);
+    if (code == 0 && presets[o->preset].hyper)
+        code = train_net(m, d, o, z, &v, voice);
+    cm_free(z[0]);
+    cm_free(z[1]);
+    if (code == 0) {
+        tune(m, &v, voice);
+        say_step(voice, "rule");
+    }
+    sample_free(&v);
+    return code;
+}
+
+uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_options *o)
+{
+    const struct cm_csr *x = d->part[0].x;
+    uint64_t n = x[0].rows, k = o->k, most = x[0].cols > x[1].cols ? x[0].cols : x[1].cols,
+             v = least(d->part[1].names.n, CM_VALID_CELLS);
+    uint64_t components = 4 * k * (2 * n + x[0].cols + x[1].cols);
+    uint64_t basis = 4 * k + 512; /* matrix/svd.h */
+    uint64_t sketch =
+        8 * (basis * (n < most ? n : most) + (16 + k) * (n + most) + 2 * basis * basis);
+    /* The cis term: partial sums (bounded in cis.c), then both sides of a sample of cells. */
+    uint64_t genes = o->cis ? (x[0].cols < x[1].cols ? x[0].cols : x[1].cols) : 0,
+             sums = (uint64_t)256 << 20, sample = 8 * least(n, CM_CIS_SAMPLE) * genes,
+             cis = o->cis ? (sums > sample ? sums : sample) : 0;
+    return components + (sketch > cis ? sketch : cis) + 8 * v * (v + genes);
+}

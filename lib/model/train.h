@@ -1,0 +1,76 @@
+/* model/train.h - from paired cells to a model, by preset.
+ *
+ * Problem: the presets share their start (LSI, CCA, peak-gene term), their end (decision rule tuned
+ * on validation cells) and the record of what was done; they differ in the middle.  Choice: one
+ * entry that runs the shared steps around the preset's own; `linear` has no middle, the others run
+ * the loop of fit.h on an encoder.  Progress and warnings go through callbacks, nothing is printed.
+ */
+#ifndef CM_MODEL_TRAIN_H
+#define CM_MODEL_TRAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/data.h"
+#include "model/fit.h"
+#include "model/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum cm_preset { CM_PRESET_LINEAR, CM_PRESET_BEST, CM_PRESET_ATTN };
+#define CM_PRESETS "linear|best|attn" /* in the order of the enum */
+
+/* The hyper-parameters of a preset's middle as hp.*: every one of them, none for `linear`. */
+void cm_preset_hp(enum cm_preset preset, struct cm_kv *hp);
+
+struct cm_train_options {
+    enum cm_preset preset;
+    size_t k, q;  /* components a modality; embedding width */
+    double ridge; /* of the CCA, relative to the mean variance */
+    bool cis;
+    struct cm_cis_options cis_options;
+    uint64_t seed;
+    const struct cm_kv *hp; /* cm_preset_hp, with what the user asked for; unused by `linear` */
+    uint64_t keep;          /* bytes of activations kept, CM_FIT_KEEP; no result depends on it */
+    /* A model to begin from: its linear part and peak-gene term are taken over (and gone from it),
+     * the trained tensors that have the same name and shape copied.  With `state` too it is a
+     * checkpoint, and the training goes on where it stopped. */
+    struct cm_model *start;
+    struct cm_fit_state *state;
+    const char *start_path, *data_path; /* for messages */
+};
+
+/* The linear part of the options (k, q, ridge, cis.*) and the seed, from a model's hp.*. */
+int cm_train_options_read(struct cm_train_options *o, const struct cm_kv *kv);
+
+/* How the trainer speaks.  Each may be NULL. */
+struct cm_train_voice {
+    void (*step)(void *arg, const char *name); /* a step has ended */
+    void (*warn)(void *arg, const char *text);
+    /* Before the first step, with the bytes that it takes: < 0 (a message left) refuses. */
+    int (*memory)(void *arg, uint64_t bytes);
+    struct cm_fit_voice fit; /* its warn may be NULL */
+    void *arg;
+};
+
+#define CM_VALID_CELLS 4096 /* the rule is tuned on at most so many validation cells (a sample) */
+
+/* Trains m on d.  The head of m gets the slots of d, hp.* (options as used), and results:
+ * train.*, cis.*, valid.* (cells, chance, soft, dual, argmax, top5; means of both directions),
+ * rule.*.  0 or CM_E.... */
+int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
+             const struct cm_train_voice *voice);
+
+/* Upper bound of the bytes taken beside the data pass by the linear part and the rule. */
+uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_options *o);
+
+/* s (n x n, row-major) = similarities S0 of cells x[0] (rows) and x[1] (columns). */
+void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const x[2], float *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,285 @@
+#!/usr/bin/python3
+"""Makes tests/ref/formats.tar.zst: small files of every layout that h5-read takes, each with a text
+of what is in it, as NumPy, SciPy, pandas and anndata see it (never as our own code does).  One
+archive, because HDF5 pads every file with kilobytes of zeros.
+
+    slot NAME STATE csr|dense wide|plain
+    label NAME TYPE [ordered] CATEGORY|CATEGORY...        (the categories of a cat)
+    column NAME VECTOR=VALUE ...
+    row NAME VALUE ... ; COLUMN:VALUE ...                 (stored entries; of a dense matrix all)
+
+Numbers are %.17g, missing values are -.  Run with anndata 0.8 and h5py; the archive is committed.
+"""
+import os, subprocess, tempfile, warnings
+import h5py, numpy as np, pandas as pd, scipy.sparse as sp, anndata as ad
+
+warnings.filterwarnings('ignore')
+here = os.path.dirname(os.path.abspath(__file__))
+scratch = tempfile.TemporaryDirectory()
+out = scratch.name
+g = np.random.default_rng(7)
+num = lambda v: '%.17g' % v
+
+
+def value(v):
+    if v is None or v is pd.NA or (isinstance(v, float) and np.isnan(v)):
+        return '-'
+    if isinstance(v, (bool, np.bool_)):
+        return 'true' if v else 'false'
+    if isinstance(v, (int, np.integer)):
+        return str(int(v))
+    return num(v) if isinstance(v, (float, np.floating)) else str(v)
+
+
+def kind(s):
+    if isinstance(s.dtype, pd.CategoricalDtype):
+        return 'cat'
+    if s.dtype.name in ('bool', 'boolean'):
+        return 'bool'
+    return 'i64' if s.dtype.name.lower().startswith(('int', 'uint')) else 'f64' if s.dtype.kind == 'f' else 'str'
+
+
+def tell(name, slot, state, X, obs, var, wide=False):
+    """obs and var: data frames; var as the stream must have it."""
+    with open(f'{out}/{name}.txt', 'w') as f:
+        dense = isinstance(X, np.ndarray)
+        print('slot', slot, state, 'dense' if dense else 'csr', 'wide' if wide else 'plain', file=f)
+        for c in obs:
+            s, k = obs[c], kind(obs[c])
+            more = ''
+            if k == 'cat':
+                more = (' ordered' if s.cat.ordered else '') + ' ' + '|'.join(map(str, s.cat.categories))
+            print('label', c, k + more, file=f)
+        for i, n in enumerate(var.index):
+            print('column', n, *[f'{c}={value(var[c].iloc[i])}' for c in var], file=f)
+        for i, n in enumerate(obs.index):
+            if dense:
+                e = [f'{j}:{num(v)}' for j, v in enumerate(X[i])]
+            else:
+                e = [f'{j}:{num(v)}' for j, v in zip(X.indices[X.indptr[i]:X.indptr[i + 1]], X.data[X.indptr[i]:X.indptr[i + 1]])]
+            print('row', n, *[value(obs[c].iloc[i]) for c in obs], ';', *e, file=f)
+
+
+def counts(n, m, density=.3, dtype='f4'):
+    x = sp.random(n, m, density, 'csr', random_state=3)
+    x.data = g.integers(1, 9, x.nnz).astype(dtype)
+    return x
+
+
+def labels(n):
+    return pd.DataFrame({
+        'batch': pd.Categorical.from_codes(g.integers(-1, 3, n), ['s1', 's 2', 'd3']),
+        'stage': pd.Categorical.from_codes(g.integers(0, 2, n), ['late', 'early'], ordered=True),
+        'number': pd.Categorical.from_codes(g.integers(-1, 2, n), [10, 2]),
+        'good': g.integers(0, 2, n).astype(bool),
+        'maybe': pd.array([None if v == 2 else bool(v) for v in g.integers(0, 3, n)], 'boolean'),
+        'reads': g.integers(-5, 10**12, n),
+        'some': pd.array([None if v == 2 else int(v) for v in g.integers(0, 9, n)], 'Int64'),
+        'size_factors': np.where(g.random(n) < .1, np.nan, g.random(n)),
+        'text': [f'cell {i} \u00b5' for i in range(n)],
+    }, index=[f'cell{i}' for i in range(n)])
+
+
+# ---- anndata 0.8: labels of every type, layers, raw; more rows than a block ----------------------
+n, m = 530, 6
+obs, x = labels(n), counts(n, m)
+var = pd.DataFrame({'gene_ids': [f'ENSG{j}' for j in range(m)],
+                    'feature_types': pd.Categorical(['GEX'] * m),
+                    'chrom': pd.Categorical(['chr2', 'chr1', 'chr1', 'chrX', 'chr2', 'chrX']),
+                    'chromStart': ['5', '1', '2', '3', 'NA', '9'],
+                    'chromEnd': [7., 2., 3., np.nan, 11., 12.]}, index=[f'gene{j}' for j in range(m)])
+a = ad.AnnData(x, obs.copy(), var.copy(), dtype='f4')
+a.layers['log'] = sp.csc_matrix(np.log1p(x.astype('f8')))
+a.layers['whole'] = (x.toarray() * 3).astype('i4')
+a.raw = ad.AnnData(counts(n, 3), obs.copy(), pd.DataFrame(index=['r0', 'r1', 'r2']), dtype='f4')
+a.uns['dataset_id'], a.uns['organism'] = 'made', 'human'
+a.write_h5ad(f'{out}/new.h5ad', compression='gzip')
+seen = var.assign(chrom=var.chrom.astype(str), feature_types='GEX', start=pd.array([5, 1, 2, 3, None, 9], 'Int64'),
+                  end=pd.array([7, 2, 3, None, 11, 12], 'Int64'))[['gene_ids', 'feature_types', 'chrom', 'start', 'end']]
+tell('new.h5ad', 'GEX', 'counts', x, obs, seen)
+few = obs[[]]
+tell('new.log', 'GEX', 'unknown', sp.csr_matrix(a.layers['log']), few, seen, True)
+tell('new.whole', 'GEX', 'counts', a.layers['whole'], few, seen)
+tell('new.raw', 'X', 'counts', sp.csr_matrix(a.raw.X), few, a.raw.var)
+keep = ((obs.batch == 's 2') | (obs.batch == 'd3')).to_numpy() & obs.good.to_numpy()
+tell('new.where', 'GEX', 'counts', x[keep], obs.loc[keep, ['reads', 'batch']], seen)
+
+# ---- anndata 0.7: categories by object reference, lzf ------------------------------------------
+n, m = 9, 4
+obs = labels(n)[['batch', 'stage', 'good', 'reads', 'text']]
+x, bool_ = counts(n, m), h5py.special_dtype(enum=('i1', {'FALSE': 0, 'TRUE': 1}))
+with h5py.File(f'{out}/v07.h5ad', 'w', libver='earliest') as h:
+    X = h.create_group('X')
+    X.attrs['encoding-type'], X.attrs['encoding-version'], X.attrs['shape'] = 'csr_matrix', '0.1.0', [n, m]
+    for k in 'data', 'indices', 'indptr':
+        X.create_dataset(k, data=getattr(x, k), compression='lzf')
+    for name, t in ('obs', obs), ('var', pd.DataFrame(index=[f'g{j}' for j in range(m)])):
+        f = h.create_group(name)
+        f.attrs['encoding-type'], f.attrs['encoding-version'], f.attrs['_index'] = 'dataframe', '0.1.0', 'ix'
+        f.attrs['column-order'] = np.array(list(t), dtype=object) if len(t.columns) else np.zeros(0)
+        f.create_dataset('ix', data=np.array(t.index, dtype=object), dtype=h5py.string_dtype())
+        for c in t:
+            if kind(t[c]) == 'cat':
+                d = f.create_dataset(f'__categories/{c}', data=np.array(t[c].cat.categories, dtype=object), dtype=h5py.string_dtype(), compression='lzf')
+                d.attrs.create('ordered', bool(t[c].cat.ordered), dtype=bool_)
+                f.create_dataset(c, data=t[c].cat.codes.to_numpy(), compression='lzf').attrs['categories'] = d.ref
+            elif kind(t[c]) == 'str':
+                f.create_dataset(c, data=t[c].to_numpy(dtype=object), dtype=h5py.string_dtype())
+            else:
+                f.create_dataset(c, data=t[c].to_numpy())
+tell('v07.h5ad', 'X', 'counts', x, obs, pd.DataFrame(index=[f'g{j}' for j in range(m)]))
+
+# ---- before 0.7: compound tables, h5sparse_*, fixed strings, categories in uns, raw.X ------------
+with h5py.File(f'{out}/v05.h5ad', 'w', libver='earliest') as h:
+    X = h.create_group('X')
+    X.attrs['h5sparse_format'], X.attrs['h5sparse_shape'] = np.bytes_('csc'), [n, m]
+    for k in 'data', 'indices', 'indptr':
+        X.create_dataset(k, data=getattr(x.tocsc(), k))
+    t = np.zeros(n, dtype=[('index', 'S5'), ('kind', 'i1'), ('n', '<i8'), ('f', '<f4'), ('plain', 'i1')])
+    t['index'], t['kind'], t['n'], t['plain'] = [f'c{i}'.encode() for i in range(n)], g.integers(-1, 2, n), np.arange(n) * 7, 5
+    t['f'] = g.random(n)
+    h['obs'], h['var'] = t, np.array([(f'g{j}'.encode(),) for j in range(m)], dtype=[('index', 'S2')])
+    h['uns/kind_categories'], h['uns/plain_categories'] = np.array([b'A', b'BB']), np.array([b'only'])
+o = pd.DataFrame({'kind': pd.Categorical.from_codes(t['kind'], ['A', 'BB']), 'n': t['n'], 'f': t['f'].astype('f8'),
+                  'plain': t['plain'].astype('i8')}, index=[f'c{i}' for i in range(n)])
+tell('v05.h5ad', 'X', 'counts', x, o, pd.DataFrame(index=[f'g{j}' for j in range(m)]))
+
+# ---- odd: index as nullable strings, no shape, unsigned short indices not sorted, duplicates, explicit zeros, attributes of
+# fixed length, numbers beyond a float, a column with a slash, one that nobody can read -------------
+with h5py.File(f'{out}/odd.h5ad', 'w', libver='earliest') as h:
+    h.attrs['encoding-type'] = np.bytes_('anndata')
+    X = h.create_group('X')
+    X.attrs['encoding-type'] = np.bytes_('csr_matrix')
+    X['indptr'], X['indices'] = np.array([0, 4, 4, 7], 'u4'), np.array([3, 0, 3, 1, 2, 0, 1], 'u2')
+    X['data'] = np.array([1, 2, 5, 0, 16777217, 4, 2.**40])
+    f = h.create_group('obs')
+    f.attrs['_index'], f.attrs['column-order'] = np.bytes_('_index'), np.array([b'a/b', b'odd', b'u'])
+    f.create_dataset('_index/values', data=np.array(['x', 'y', 'z'], dtype=object), dtype=h5py.string_dtype())
+    f['_index/mask'] = np.zeros(3, bool)
+    f['_index'].attrs['encoding-type'] = 'nullable-string-array'
+    f['a/b'], f['odd'], f['u'] = np.array([1, 2, 3], 'u1'), np.array([1j, 2, 3]), np.array([1.5, np.nan, 2], 'f2')
+    f = h.create_group('var')
+    f.attrs['_index'] = 'id'
+    f['id'], f['interval'] = np.arange(4), np.array([b'chr1:5-9', b'NA', b'HLA-A*01:01:3-4', b'chrY:-1-0'])
+tell('odd.h5ad', 'X', 'counts', sp.csr_matrix(([2., 0, 6, 4, 2.**40, 16777217], [0, 1, 3, 0, 1, 2], [0, 3, 3, 6]), (3, 4)),
+     pd.DataFrame({'a/b': [1, 2, 3], 'u': [1.5, np.nan, 2]}, index=list('xyz')),
+     pd.DataFrame({'chrom': ['chr1', '', 'HLA-A*01:01', 'chrY'], 'start': pd.array([5, None, 3, -1], 'Int64'),
+                   'end': pd.array([9, None, 4, 0], 'Int64')}, index=list('0123')), True)
+
+# ---- 10x: three types in one matrix, and two genomes of the old layout ----------------------------
+n = 7
+ids = ['ENSG1', 'ENSG2', 'MT', 'chr1:10-20', 'chr2:1-5', 'CD3']
+types = ['Gene Expression'] * 3 + ['Peaks'] * 2 + ['Antibody Capture']
+interval = ['chr1:1-2', 'chr3:5-6', 'NA', 'chr1:10-20', 'chr2:1-5', 'NA']
+x = counts(n, 6, .5)
+with h5py.File(f'{out}/tenx3.h5', 'w', libver='earliest') as h:
+    h.attrs['filetype'], h.attrs['version'] = np.bytes_('matrix'), 2
+    M = h.create_group('matrix')
+    M['barcodes'] = np.array([f'AAC{i}-1'.encode() for i in range(n)], 'S18')
+    M.create_dataset('data', data=x.data.astype('u4'), chunks=(4,), compression='gzip', shuffle=True)
+    M['indices'], M['indptr'], M['shape'] = x.indices.astype('i8'), x.indptr.astype('u8'), np.array([6, n], 'i4')
+    for k, v in dict(id=ids, name=[i.lower() for i in ids], feature_type=types, genome=['hg'] * 6, interval=interval).items():
+        M[f'features/{k}'] = np.array([s.encode() for s in v], 'S256')
+    M['features/_all_tag_keys'] = np.array([b'genome', b'interval'])
+where = [s.rsplit(':', 1) for s in interval]
+v = pd.DataFrame({'feature_name': [i.lower() for i in ids], 'feature_types': types, 'genome': 'hg',
+                  'chrom': [w[0] if len(w) == 2 else '' for w in where],
+                  'start': pd.array([int(w[1].split('-')[0]) if len(w) == 2 else None for w in where], 'Int64'),
+                  'end': pd.array([int(w[1].split('-')[1]) if len(w) == 2 else None for w in where], 'Int64')}, index=ids)
+o = pd.DataFrame(index=[f'AAC{i}-1' for i in range(n)])
+for part, slot, at in ('gex', 'GEX', [0, 1, 2]), ('peaks', 'ATAC', [3, 4]), ('adt', 'ADT', [5]):
+    tell(f'tenx3.{part}', slot, 'counts', x[:, at], o, v.iloc[at])
+with h5py.File(f'{out}/tenx2.h5', 'w', libver='earliest') as h:
+    for k, genome in enumerate(['hg19', 'mm10']):
+        y = counts(4 + k, 3, .6)
+        G = h.create_group(genome)
+        G['barcodes'] = np.array([f'B{i}'.encode() for i in range(4 + k)])
+        G['genes'], G['gene_names'] = np.array([b'E0', b'E1', b'E2']), np.array([b'a', b'b', b'c'])
+        G['data'], G['indices'], G['indptr'], G['shape'] = y.data.astype('i4'), y.indices.astype('i8'), y.indptr.astype('i8'), np.array([3, 4 + k], 'i4')
+        G['stray'] = 5
+        G['barcodes'].attrs['TITLE'] = h5py.Empty('S1')
+        tell(f'tenx2.{genome}', 'GEX', 'counts', y, pd.DataFrame(index=[f'B{i}' for i in range(4 + k)]),
+             pd.DataFrame({'feature_name': list('abc')}, index=['E0', 'E1', 'E2']))
+
+# ---- MuData, with its user block; one modality dense -----------------------------------------------
+with h5py.File(f'{out}/two.h5mu', 'w', libver='earliest', userblock_size=512) as h:
+    h.attrs['encoding-type'], h.attrs['encoding-version'], h.attrs['axis'] = 'MuData', '0.1.0', 0
+    h.create_group('mod').attrs['mod-order'] = np.array(['rna', 'prot'], dtype=object)
+    xs = counts(5, 3), g.random((4, 2)).astype('f4')
+    for name, X in zip(('rna', 'prot'), xs):
+        ad._io.h5ad.write_elem(h, f'mod/{name}', ad.AnnData(X, dtype='f4'))
+        tell(f'two.{name}', 'GEX' if name == 'rna' else 'ADT', 'counts' if name == 'rna' else 'unknown', X,
+             pd.DataFrame(index=[str(i) for i in range(X.shape[0])]), pd.DataFrame(index=[str(j) for j in range(X.shape[1])]))
+with open(f'{out}/two.h5mu', 'r+b') as f:
+    f.write(b'MuData (format-version=0.1.0;creator=made;creator-version=0)')
+
+# ---- a Zstandard chunk made by the program zstd, not by us ----------------------------------------
+x = counts(4, 3, .9)
+with h5py.File(f'{out}/zstd.h5ad', 'w', libver='earliest') as h:
+    ad._io.h5ad.write_elem(h, '/', ad.AnnData(sp.csr_matrix((4, 3), dtype='f4'), dtype='f4'))
+    del h['X/data'], h['X/indices'], h['X/indptr']
+    h['X/indices'], h['X/indptr'] = x.indices, x.indptr
+    p = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    p.set_chunk((x.nnz,))
+    p.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))
+    d = h5py.h5d.create(h['X'].id, b'data', h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple((x.nnz,)), p)
+    # -c with a file, so that the frame carries its content size
+    open(f'{out}/raw', 'wb').write(x.data.astype('<f4').tobytes())
+    d.write_direct_chunk((0,), subprocess.run(['zstd', '-qc', f'{out}/raw'], capture_output=True, check=True).stdout)
+    os.unlink(f'{out}/raw')
+tell('zstd.h5ad', 'X', 'counts', x, pd.DataFrame(index=list('0123')), pd.DataFrame(index=list('012')))
+
+# ---- a prediction and a solution of the competition -----------------------------------------------
+n = 6
+order = g.permutation(n)                                 # mod2 row r belongs to mod1 row order[r]
+p = sp.csc_matrix(np.full((n, n), 1 / n, 'f4'))
+ad.AnnData(p, uns={'dataset_id': 'made', 'method_id': 'flat'}, dtype='f4').write_h5ad(f'{out}/prediction.h5ad')
+s = sp.csc_matrix((np.ones(n, 'f4'), (order, np.arange(n))), (n, n))
+ad.AnnData(s, uns={'dataset_id': 'made', 'pairing_ix': order.astype('f8')}, dtype='f4').write_h5ad(f'{out}/solution.h5ad')
+with open(f'{out}/solution.txt', 'w') as f:
+    print('row1\trow2', file=f)
+    for i, r in enumerate(np.argsort(order)):
+        print(i, r, sep='\t', file=f)
+
+# ---- damaged files: each is the small one with one thing wrong ------------------------------------
+def spoil(name, change):
+    path = f'{out}/bad-{name}.h5ad'
+    ad.AnnData(sp.csr_matrix(np.array([[1, 0, 2], [0, 0, 3], [4, 5, 0]], 'f4')), dtype='f4').write_h5ad(path)
+    with h5py.File(path, 'r+') as h:
+        change(h)
+
+
+def put(path, v):
+    def change(h):
+        attrs = dict(h[path].attrs)
+        del h[path]
+        h[path] = np.array(v)
+        h[path].attrs.update(attrs)
+    return change
+
+
+def missing_filter(h):
+    del h['X/indices']
+    p = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    p.set_chunk((5,))
+    p.set_filter(32026, h5py.h5z.FLAG_OPTIONAL, ())
+    h5py.h5d.create(h['X'].id, b'indices', h5py.h5t.STD_I32LE, h5py.h5s.create_simple((5,)), p)
+
+
+spoil('indptr', put('X/indptr', [0, 3, 2, 5]))
+spoil('indptr-end', put('X/indptr', [0, 2, 3, 6]))
+spoil('indptr-short', put('X/indptr', [0, 2, 5]))
+spoil('column', put('X/indices', [0, 2, 3, 0, 1]))
+spoil('length', put('X/indices', [0, 2, 2, 0]))
+spoil('nan', put('X/data', np.array([1, 2, np.nan, 4, 5], 'f4')))
+spoil('inf', put('X/data', np.array([1.5, 2, 3, 4, np.inf], 'f4')))
+spoil('huge', put('X/data', np.array([1, 2, 3, 4, 2**60], 'i8')))
+spoil('negative', put('X/data', np.array([1, 2, -3, 4, 5], 'f4')))
+spoil('text', put('X/data', [b'a'] * 5))
+spoil('filter', missing_filter)
+spoil('shape', lambda h: h['X'].attrs.__setitem__('shape', np.array([3, 4])))
+spoil('no-obs', lambda h: h.__delitem__('obs'))
+spoil('names', lambda h: (h['obs'].__delitem__('_index'), h['obs'].create_dataset('_index', data=np.array(['a', 'b'], dtype=object), dtype=h5py.string_dtype())))
+
+subprocess.run(f"tar -C {out} --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - . | zstd -19 -qf -o {here}/formats.tar.zst",
+               shell=True, check=True)

@@ -1,0 +1,152 @@
+/* cli/cli.h - the manners that all tools share (public).
+ *
+ * Problem: twenty programs must parse, fail, clean up and finish alike.  Choice: ONE option table a
+ * tool, which drives parsing, ranges, --help, completion and the test of the man page; one place
+ * that opens inputs and outputs, and one function, cm_out_close, whose result is the exit status.
+ * Everything here may end the program; nothing below cli/ does.  Rejected: a setup file per tool.
+ *
+ *     static struct { int64_t k; } o;
+ *     static const struct cm_opt options[] = {
+ *         {"top", 'k', CM_O_INT, &o.k, "1000", 1, 1e9, "N", "entries kept a row"}, {0}};
+ *     static const struct cm_tool tool = {"knn-match", "E.cms T.cms", "match cells ...", options,
+ *                                         2, 2, CM_TOOL_DEFAULT};
+ *     int main(int argc, char **argv)
+ *     {
+ *         char **in = cm_start(&tool, argc, argv);
+ *         struct cm_reader *r = cm_in_open(in[0]);
+ *         struct cm_writer *w = cm_out_open(&head);
+ *         ...
+ *         return cm_finish();
+ *     }
+ */
+#ifndef CM_CLI_CLI_H
+#define CM_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "stream/cms.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef CM_VERSION
+#define CM_VERSION "0.1.0"
+#endif
+
+/* ===== options ============================================================================ */
+
+/* What `to` points at, by type:
+ * FLAG bool; INT int64_t; REAL double; SIZE uint64_t (K, M, G, T); STR const char *;
+ * CHOICE int, the position in metavar "a|b|c"; LIST struct cm_list (repeatable). */
+enum cm_opt_type { CM_O_FLAG, CM_O_INT, CM_O_REAL, CM_O_SIZE, CM_O_STR, CM_O_CHOICE, CM_O_LIST };
+
+struct cm_list {
+    size_t n;
+    const char **v;
+};
+
+struct cm_opt {
+    const char *name; /* long, without dashes; the table ends with a zero row */
+    int letter;       /* short, 0 = none */
+    enum cm_opt_type type;
+    void *to;
+    const char *def; /* default as the user would type it; NULL = unset (NULL, 0, false) */
+    double min, max; /* INT, REAL, SIZE: allowed range, both ends; min == max == 0: any */
+    const char *metavar;
+    const char *help; /* one line, no final stop */
+};
+
+enum {
+    CM_TOOL_DEFAULT = 0,
+    CM_TOOL_SEED = 1,      /* has --seed */
+    CM_TOOL_NO_OUTPUT = 2, /* no -o (h5-read --to, cms-gen, ... have their own outputs) */
+    CM_TOOL_TEXT = 4,      /* writes text: no --level, no --no-provenance */
+    CM_TOOL_OWN_OUTPUT = 8 /* -o is required and is not a CMS stream (h5-write) */
+};
+
+struct cm_tool {
+    const char *name;
+    const char *operands; /* as in SYNOPSIS: "[IN.cms]", "GEX.cms ATAC.cms" */
+    const char *about;    /* one line, = the man page's .Nd */
+    const struct cm_opt *options;
+    int min_operands, max_operands; /* max -1 = any number */
+    unsigned flags;
+};
+
+/* Parses; serves --help and --version; installs signal handlers and the panic hook; sets threads.
+ * Returns the operands, NULL-terminated; when none is given and max_operands is 1 or -1 with
+ * min_operands 0 they are {"-", NULL}.  "-" may occur once.  Ends with status 2 on misuse. */
+char **cm_start(const struct cm_tool *tool, int argc, char **argv);
+bool cm_given(const char *option); /* was this long option on the command line? */
+uint64_t cm_seed(void);
+bool cm_quiet(void);
+bool cm_verbose(void);
+const char *cm_output(void); /* operand of -o, NULL = stdout */
+
+/* ===== streams ============================================================================ */
+
+/* Opens, or ends the program.  The reader becomes a parent of every output opened LATER, and is
+ * closed by cm_finish. */
+struct cm_reader *cm_in_open(const char *path);
+/* The stream of -o, or stdout; writes the head.  A terminal is refused. */
+struct cm_writer *cm_out_open(const struct cm_head *h);
+struct cm_writer *cm_out_open_file(const char *path,
+                                   const struct cm_head *h); /* a further output */
+/* Text output (cms-text, score): the same atomic -o. */
+FILE *cm_out_text(void);
+/* A path to write a foreign file to; renamed to `path` by cm_finish, removed on failure. */
+const char *cm_out_path(const char *path);
+/* Ends one of them at once (END, flush, sync, close, rename), or the program: a checkpoint. */
+void cm_out_now(struct cm_writer *w);
+/* Ends every output: END, flush, sync, close, rename; says what failed; returns the exit status. */
+int cm_out_close(void);
+/* cm_out_close, then closes the inputs; `return cm_finish();` is the end of main.  `status` of
+ * cm_finish_with is used when everything else went well (1 = a negative answer). */
+int cm_finish(void);
+int cm_finish_with(int status);
+
+/* cm_reader_next or the end of the program. */
+bool cm_next(struct cm_reader *r, struct cm_chunk *c);
+/* cm_writer_chunk, cm_writer_tensor, ... : cm_try(cm_writer_chunk(w, &c, h)). */
+void cm_try(int code);
+
+/* Requirements, each ending the program with status 3 and one line that says expected and found. */
+void cm_require_kind(struct cm_reader *r, enum cm_kind kind);
+/* slot must be in one of the states (a list ended by -1). */
+void cm_require_state(struct cm_reader *r, size_t slot, const int *states, const char *hint);
+
+/* ===== words ============================================================================== */
+
+/* "tool: error: ...", ABORT downstream, temporary files removed, exit. */
+#if defined(__GNUC__)
+__attribute__((noreturn, format(printf, 2, 3)))
+#endif
+void cm_die(int status, const char *format, ...);
+#if defined(__GNUC__)
+__attribute__((noreturn))
+#endif
+void cm_die_code(int code); /* with the library's message */
+#if defined(__GNUC__)
+__attribute__((noreturn, format(printf, 1, 2)))
+#endif
+void cm_usage_error(const char *format, ...); /* status 2, points at --help */
+void cm_warn(const char *format, ...) CM_PRINTF(1, 2); /* "tool: warning: ...", not with -q */
+void cm_info(const char *format, ...) CM_PRINTF(1, 2); /* only with -v */
+/* At most 6 a second, on a terminal (or --progress always): rate, time left; total 0 = unknown. */
+void cm_progress(uint64_t done, uint64_t total, const char *unit);
+void cm_progress_end(void);
+/* For tools that end cleanly on a signal (trainers): true once SIGTERM or SIGUSR1 came. */
+void cm_signals_polite(void);
+int cm_signal_seen(void);
+/* `batch`: a reader that goes away is success. */
+void cm_pipe_closed_is_success(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

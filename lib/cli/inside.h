@@ -1,0 +1,52 @@
+/* cli/inside.h - what the files of cli/ share and nobody else sees.
+ *
+ * options.c fills `cm_common` from the command line; say.c, files.c and signals.c obey it.  One
+ * process runs one tool, so this state is global by nature; it is gathered here so that it can be
+ * seen at a glance.
+ */
+#ifndef CM_CLI_INSIDE_H
+#define CM_CLI_INSIDE_H
+
+#include "cli/cli.h"
+
+enum { CM_PROGRESS_AUTO, CM_PROGRESS_ALWAYS, CM_PROGRESS_NEVER };
+
+/* The options that tools have in common, as parsed. */
+struct cm_common {
+    const char *output;
+    int64_t threads, seed, level;
+    bool quiet, verbose, no_provenance, help, version, complete;
+    int progress;
+};
+extern struct cm_common cm_common;
+extern const struct cm_tool *cm_tool; /* set by cm_options_parse */
+const char *cm_tool_name(void);       /* "cellmatch" before cm_start */
+
+extern char **cm_operands; /* as cm_start returns them, NULL before */
+
+/* options.c: parses argv[1..]; *operands is NULL-terminated and owned by the caller's process.
+ * 0 or CM_EUSAGE with a message.  No output, no exit: tests call it directly. */
+int cm_options_parse(const struct cm_tool *tool, int argc, char **argv, char ***operands);
+void cm_options_help(FILE *to);
+/* The command line, shell-quoted, without what cannot change a result (-t, -o, --level ...). */
+const char *cm_options_args(void);
+
+/* say.c: one line, one write(2); control characters masked; takes a progress line away first. */
+void cm_say(const char *kind, const char *format, va_list ap) CM_PRINTF(2, 0);
+void cm_say_costs(void); /* with -v: wall seconds and peak memory */
+void cm_say_start(void); /* the clock */
+
+/* files.c */
+void cm_files_check_output(void); /* fails early where -o cannot succeed */
+/* ABORT into what has begun, temporary files gone.  Never returns an error: we are failing. */
+void cm_files_abandon(int status, const char *message);
+
+/* signals.c: files to unlink if the process is killed. */
+enum { CM_TEMP_MAX = 64 };
+void cm_signals_start(void);
+int cm_temp_add(const char *path); /* a handle >= 0, registered BEFORE the file is made */
+void cm_temp_forget(int handle);   /* it was renamed */
+void cm_temp_remove_all(void);
+_Noreturn void cm_leave(int status); /* _exit that keeps coverage data */
+
+#endif

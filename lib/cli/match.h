@@ -1,0 +1,64 @@
+/* cli/match.h - the options by which knn-match and assign choose a decision rule.
+ *
+ * One table row each and one function, so that both tools read a rule alike: from the command line,
+ * or from a model that was tuned on validation cells, never from both.
+ */
+#ifndef CM_CLI_MATCH_H
+#define CM_CLI_MATCH_H
+
+#include "cli/cli.h"
+#include "match/groups.h"
+#include "match/rules.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct cm_rule_options {
+    int method;
+    double temperature;
+    const char *model, *within;
+    bool hard;
+};
+
+/* Rows of an option table; `preset` is the default of --method. */
+/* clang-format off */
+#define CM_RULE_OPTIONS(o, preset)                                                                 \
+    {"method", 0, CM_O_CHOICE, &(o).method, preset, 0, 0, CM_RULE_METHODS,                         \
+     "rule that turns similarities into probabilities"},                                           \
+    {"temperature", 0, CM_O_REAL, &(o).temperature, "40", 1e-3, 1e6, "T",                          \
+     "factor of the similarities inside the exponential"},                                         \
+    {"model", 0, CM_O_STR, &(o).model, NULL, 0, 0, "MODEL.cms",                                    \
+     "take the rule and temperature tuned in training"},                                           \
+    {"hard", 0, CM_O_FLAG, &(o).hard, NULL, 0, 0, NULL,                                            \
+     "all of a row's probability to its most probable column"},                                    \
+    {"within", 0, CM_O_STR, &(o).within, NULL, 0, 0, "LABEL",                                      \
+     "candidates only where this label is equal on both sides"}
+/* clang-format on */
+
+/* True if a rule was asked for (--method, --temperature, --model); *rule is filled anyway, `hard`
+ * included.  --model with --method is status 2; --temperature wins over the model's.  Opens the
+ * model, which so becomes a parent of later outputs. */
+bool cm_rule_choose(const struct cm_rule_options *o, struct cm_rule *rule);
+
+/* --within, for both tools: the codes of the columns and of each portion of rows.  Zero-initialise;
+ * without the option nothing happens and col, row stay NULL. */
+struct cm_within {
+    struct cm_groups groups;
+    const struct cm_reader *rows;
+    size_t label;        /* among the rows' labels */
+    uint32_t *col, *row; /* codes */
+};
+/* The columns' values come from a label of `cols` (the table of reader `of`) or, with cols NULL,
+ * from the column table of the match that `rows` reads.  A missing label is status 3. */
+void cm_within_make(struct cm_within *x, const struct cm_rule_options *o,
+                    const struct cm_reader *rows, const struct cm_reader *of,
+                    const struct cm_table *cols);
+/* Codes of a portion: labels are those of a chunk or feed of the reader. */
+void cm_within_rows(struct cm_within *x, const struct cm_vec *labels);
+void cm_within_free(struct cm_within *x);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

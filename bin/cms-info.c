@@ -1,0 +1,85 @@
+/* cms-info - what a stream is: kind, shape, state, labels, digest, provenance.
+ *
+ * In:  streams of any kind and state, read to END (rows, entries and digest are known only there).
+ * Out: text, key TAB value.  --check turns damage into a negative answer (status 1) with the
+ * reason.
+ */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "cli/cli.h"
+#include "stream/tsv.h"
+
+static struct {
+    bool check;
+} o;
+
+static const struct cm_opt options[] = {{"check", 0, CM_O_FLAG, &o.check, NULL, 0, 0, NULL,
+                                         "damage is a negative answer: status 1 and the reason"},
+                                        {0}};
+
+static const struct cm_tool tool = {
+    "cms-info", "[IN.cms ...]", "show what a stream is, and check it", options, 0,
+    -1,         CM_TOOL_TEXT};
+
+/* Reads the stream to END; 0, or the code of what is wrong with it. */
+static int describe(const char *path, struct cm_buf *to)
+{
+    struct cm_reader *r = NULL;
+    struct cm_chunk c = {0};
+    struct cm_buf tensors = {0};
+    int code = cm_reader_open(&r, path), more = 0;
+    while (!code && (more = cm_reader_next(r, &c)) > 0)
+        if (c.is_tensor)
+            cm_tsv_tensor(c.tensor, &tensors);
+    code = code ? code : more;
+    if (!code) {
+        cm_tsv_info(r, to);
+        if (tensors.n)
+            cm_buf_put(to, tensors.p, tensors.n);
+    }
+    cm_reader_close(r);
+    cm_chunk_free(&c);
+    cm_buf_free(&tensors);
+    return code;
+}
+
+/* -o must not be one of the inputs, which are closed again before the output is opened. */
+static void refuse_same_file(char **in)
+{
+    struct stat a, b;
+    if (!cm_output() || stat(cm_output(), &a) || !S_ISREG(a.st_mode))
+        return;
+    for (size_t k = 0; in[k]; k++)
+        if (!stat(in[k], &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+            cm_usage_error("output '%s' is also an input ('%s'), which would be lost", cm_output(),
+                           in[k]);
+}
+
+int main(int argc, char **argv)
+{
+    char **in = cm_start(&tool, argc, argv);
+    refuse_same_file(in);
+    struct cm_buf b = {0};
+    size_t bad = 0, n = 0;
+    char reason[CM_MESSAGE_MAX] = "";
+    for (; in[n]; n++) {
+        if (in[1])
+            cm_buf_printf(&b, "%sfile\t%s\n", n ? "\n" : "", in[n]);
+        int code = describe(in[n], &b);
+        if (!o.check || code == CM_ESYSTEM)
+            cm_try(code);
+        if (code && bad++)
+            cm_warn("%s", cm_error_message());
+        else if (code)
+            snprintf(reason, sizeof reason, "%s", cm_error_message());
+    }
+    if (bad)
+        cm_die(1, "%s", reason);
+    FILE *out = cm_out_text();
+    fwrite(b.p, 1, b.n, out);
+    cm_buf_free(&b);
+    return cm_finish();
+}

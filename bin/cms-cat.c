@@ -1,0 +1,316 @@
+/* cms-cat - streams one behind the other, and rows or columns of them.
+ *
+ * In:  streams of kind matrix, embedding or match, any state, that fit together (stream/join.h).
+ * Out: one stream of that kind and state: the rows that meet every condition, in order; columns
+ *      all, or those of a list in the order of the list; categories of labels merged and re-coded.
+ * O(block) memory, except --shuffle, which holds the rows it keeps.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "prep/where.h"
+#include "stream/join.h"
+
+static struct {
+    const char *rows, *names, *columns, *shard;
+    struct cm_list where, except;
+    bool shuffle, materialize;
+} o;
+
+static const struct cm_opt options[] = {
+    {"rows", 0, CM_O_STR, &o.rows, NULL, 0, 0, "A:B", "rows A to B-1 of all, from 0"},
+    {"where", 0, CM_O_LIST, &o.where, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
+     "rows whose label is one of these; repeated: all must hold"},
+    {"except", 0, CM_O_LIST, &o.except, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
+     "not the rows whose label is one of these"},
+    {"names", 0, CM_O_STR, &o.names, NULL, 0, 0, "FILE", "rows whose name is a line of FILE"},
+    {"columns", 0, CM_O_STR, &o.columns, NULL, 0, 0, "FILE",
+     "these columns, one name a line, in this order"},
+    {"shard", 0, CM_O_STR, &o.shard, NULL, 0, 0, "I/N", "part I of N equal parts, I from 1"},
+    {"shuffle", 0, CM_O_FLAG, &o.shuffle, NULL, 0, 0, NULL,
+     "random order of the rows kept; holds them in memory"},
+    {"materialize", 0, CM_O_FLAG, &o.materialize, NULL, 0, 0, NULL,
+     "write lazy values as plain f32"},
+    {0}};
+
+static const struct cm_tool tool = {
+    "cms-cat", "[IN.cms ...]", "concatenate streams, select rows and columns", options, 0,
+    -1,        CM_TOOL_SEED};
+
+struct list {
+    struct cm_strs names;
+    struct cm_index index;
+    bool *seen;
+};
+
+static struct input {
+    struct cm_reader *r;
+    const struct cm_head *h; /* the reader's: its dictionaries grow */
+    struct cm_head shown;    /* the same with the columns that are kept */
+    uint32_t *map[CM_MAX_SLOTS];
+    struct cm_where *where, *except;
+} * input;
+static size_t inputs;
+static uint64_t from, to = UINT64_MAX; /* rows of all */
+
+/* "A:B", either end may be left out. */
+static void parse_rows(const char *text)
+{
+    char *copy = cm_strdup(text), *colon = strchr(copy, ':');
+    if (colon)
+        *colon = 0;
+    if (!colon || (*copy && !cm_parse_u64(copy, &from)) ||
+        (colon[1] && !cm_parse_u64(colon + 1, &to)) || from > to)
+        cm_usage_error("--rows: expected A:B with A <= B, found '%s'", text);
+    cm_free(copy);
+}
+
+static void load_list(struct list *l, const char *path)
+{
+    FILE *f = fopen(path, "r");
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t n = 0;
+    errno = 0;
+    while (f && (n = getline(&line, &room, f)) >= 0) {
+        while (n && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+            line[--n] = 0;
+        if (n)
+            cm_strs_addn(&l->names, line, strlen(line));
+    }
+    if (!f || ferror(f)) {
+        cm_fail_errno(CM_ESYSTEM, "%s", path);
+        cm_die_code(CM_ESYSTEM);
+    }
+    free(line);
+    fclose(f);
+    cm_index_make(&l->index, &l->names);
+    l->seen = CM_ZNEW(bool, l->names.n + 1);
+}
+
+/* The columns of `l` in every slot of the input; a name that is in none of them is an error. */
+static void select_columns(struct input *in, const struct list *l)
+{
+    if (l->index.duplicate != CM_ABSENT)
+        cm_die(3, "%s: '%s' occurs twice", o.columns, cm_strs_get(&l->names, l->index.duplicate));
+    if (in->h->kind == CM_MATCH && in->h->slot[0].state == CM_S_PROBABILITY)
+        cm_die(3, "%s: rows of match probabilities must sum to 1, columns cannot be taken out",
+               cm_reader_path(in->r));
+    bool *found = CM_ZNEW(bool, l->names.n + 1);
+    for (size_t k = 0; k < in->h->nslots; k++) {
+        const struct cm_strs *names = &in->h->slot[k].cols.names;
+        struct cm_index x;
+        cm_index_make(&x, names);
+        in->map[k] = CM_NEW(uint32_t, names->n + 1);
+        memset(in->map[k], 0xff, names->n * sizeof(uint32_t));
+        uint64_t *at = CM_NEW(uint64_t, l->names.n + 1);
+        size_t n = 0;
+        for (size_t j = 0; j < l->names.n; j++) {
+            size_t c = cm_index_find(&x, cm_strs_get(&l->names, j));
+            if (c == CM_ABSENT)
+                continue;
+            found[j] = true;
+            in->map[k][c] = (uint32_t)n;
+            at[n++] = c;
+        }
+        cm_cols_select(&in->shown.slot[k].cols, at, n);
+        cm_index_free(&x);
+        cm_free(at);
+    }
+    for (size_t j = 0; j < l->names.n; j++)
+        if (!found[j])
+            cm_die(3, "%s: no column '%s' (of %s)", cm_reader_path(in->r),
+                   cm_strs_get(&l->names, j), o.columns);
+    cm_free(found);
+}
+
+/* --shard as --rows: counts the rows first, in a pass of its own where heads do not tell. */
+static void find_shard(void)
+{
+    uint64_t i = 0, n = 0, all = 0;
+    char *copy = cm_strdup(o.shard), *slash = strchr(copy, '/');
+    if (slash)
+        *slash = 0;
+    if (!slash || !cm_parse_u64(copy, &i) || !cm_parse_u64(slash + 1, &n) || i < 1 || i > n)
+        cm_usage_error("--shard: expected I/N with 1 <= I <= N, found '%s'", o.shard);
+    cm_free(copy);
+    for (size_t k = 0; k < inputs; k++) {
+        if (!input[k].h->slot[0].rows) {
+            cm_try(cm_reader_keep(input[k].r));
+            cm_try(cm_reader_drain(input[k].r));
+            all += cm_reader_rows(input[k].r, 0);
+            cm_try(cm_reader_rewind(input[k].r));
+        } else {
+            all += input[k].h->slot[0].rows;
+        }
+    }
+    from = cm_shard_begin(all, n, i - 1);
+    to = cm_shard_begin(all, n, i);
+}
+
+static struct cm_where *bind(const struct cm_list *l, const struct input *in)
+{
+    struct cm_where *w = CM_ZNEW(struct cm_where, l->n + 1);
+    for (size_t k = 0; k < l->n; k++) {
+        cm_try(cm_where_parse(&w[k], l->v[k]));
+        cm_try(cm_fail_in(cm_where_bind(&w[k], in->h), cm_reader_path(in->r)));
+    }
+    return w;
+}
+
+static void open_input(struct input *in, const char *path, const struct list *columns)
+{
+    in->r = cm_in_open(path);
+    in->h = cm_reader_head(in->r);
+    if (in->h->kind == CM_PAIRS || in->h->kind == CM_MODEL || in->h->kind == CM_TABLE ||
+        !in->h->nslots)
+        cm_die(3, "%s: expected a matrix, an embedding or a match, found kind %s", path,
+               cm_kind_name(in->h->kind));
+    cm_head_copy(&in->shown, in->h);
+    if (o.columns)
+        select_columns(in, columns);
+    in->where = bind(&o.where, in);
+    in->except = bind(&o.except, in);
+}
+
+/* Takes from the chunk what is asked for. */
+static void choose(struct cm_chunk *c, const struct input *in, uint64_t first, struct list *names)
+{
+    uint64_t *at = CM_NEW(uint64_t, c->rows + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < c->rows; i++) {
+        bool keep = first + i >= from && first + i < to;
+        for (size_t k = 0; keep && k < o.where.n; k++)
+            keep = cm_where_row(&in->where[k], in->h, c, i);
+        for (size_t k = 0; keep && k < o.except.n; k++)
+            keep = !cm_where_row(&in->except[k], in->h, c, i);
+        if (keep && o.names) {
+            size_t place = cm_index_find(&names->index, cm_strs_get(&c->names, i));
+            keep = place != CM_ABSENT;
+            if (keep)
+                names->seen[place] = true;
+        }
+        if (keep)
+            at[n++] = i;
+    }
+    if (n < c->rows)
+        cm_chunk_take(c, at, n);
+    for (size_t k = 0; o.columns && k < in->h->nslots; k++)
+        cm_block_map_columns(&c->block[k], in->map[k], in->shown.slot[k].cols.names.n);
+    cm_free(at);
+}
+
+static void write_shuffled(struct cm_writer *w, const struct cm_chunk *all, const struct cm_head *h)
+{
+    struct cm_rng g = cm_rng_make(cm_seed(), CM_RNG_SAMPLE, 0, 0);
+    uint64_t *order = CM_NEW(uint64_t, all->rows + 1);
+    struct cm_chunk c = {0};
+    for (size_t i = 0; i < all->rows; i++)
+        order[i] = i;
+    cm_rng_shuffle(&g, order, all->rows);
+    for (size_t i = 0; i < all->rows; i += CM_BLOCK_ROWS) {
+        size_t left = all->rows - i;
+        cm_join_take(&c, all, h, order + i, left < CM_BLOCK_ROWS ? left : CM_BLOCK_ROWS);
+        cm_try(cm_writer_chunk(w, &c, h));
+    }
+    cm_chunk_free(&c);
+    cm_free(order);
+}
+
+static void free_input(struct input *in)
+{
+    for (size_t k = 0; k < CM_MAX_SLOTS; k++)
+        cm_free(in->map[k]);
+    for (size_t k = 0; k < o.where.n; k++)
+        cm_where_free(&in->where[k]);
+    for (size_t k = 0; k < o.except.n; k++)
+        cm_where_free(&in->except[k]);
+    cm_free(in->where);
+    cm_free(in->except);
+    cm_head_free(&in->shown);
+}
+
+static void free_list(struct list *l)
+{
+    if (l->seen)
+        cm_index_free(&l->index);
+    cm_strs_free(&l->names);
+    cm_free(l->seen);
+}
+
+int main(int argc, char **argv)
+{
+    char **path = cm_start(&tool, argc, argv);
+    struct list names = {0}, columns = {0};
+    if (o.rows && o.shard)
+        cm_usage_error("--rows and --shard exclude each other");
+    if (o.rows)
+        parse_rows(o.rows);
+    if (o.names)
+        load_list(&names, o.names);
+    if (o.columns)
+        load_list(&columns, o.columns);
+    for (inputs = 0; path[inputs];)
+        inputs++;
+    input = CM_ZNEW(struct input, inputs);
+    const struct cm_head **shown = CM_NEW(const struct cm_head *, inputs);
+    for (size_t k = 0; k < inputs; k++) {
+        open_input(&input[k], path[k], &columns);
+        shown[k] = &input[k].shown;
+    }
+    if (o.shard)
+        find_shard();
+
+    struct cm_head out = {0};
+    cm_try(cm_join_heads(&out, shown, (const char *const *)path, inputs));
+    bool selects = o.rows || o.shard || o.names || o.where.n || o.except.n;
+    for (size_t k = 0; k < out.nslots; k++) {
+        if (selects)
+            out.slot[k].rows = 0;
+        if (o.materialize)
+            out.slot[k].lazy = CM_LAZY_NO;
+    }
+    struct cm_writer *w = cm_out_open(&out);
+    cm_writer_max_row(w, UINT64_MAX); /* the input's own limit was its writer's matter */
+    struct cm_chunk c = {0}, all = {0};
+    uint64_t row = 0;
+    for (size_t k = 0; k < inputs; k++)
+        while (cm_next(input[k].r, &c)) {
+            uint64_t first = row;
+            row += c.rows;
+            choose(&c, &input[k], first, &names);
+            for (size_t s = 0; o.materialize && s < out.nslots; s++)
+                cm_block_materialize(&c.block[s], &input[k].shown.slot[s]);
+            cm_join_labels(&c, input[k].h, &out);
+            if (o.shuffle)
+                cm_join_append(&all, &c, input[k].h, &out);
+            else
+                cm_try(cm_writer_chunk(w, &c, input[k].h));
+            cm_progress(row, out.slot[0].rows, "rows");
+        }
+    if (o.shuffle)
+        write_shuffled(w, &all, &out);
+    size_t missing = 0;
+    for (size_t k = 0; k < names.names.n; k++)
+        missing += !names.seen[k];
+    if (missing)
+        cm_warn("%zu of %zu names in %s are not among the rows", missing, names.names.n, o.names);
+    for (size_t k = 0; k < inputs; k++)
+        free_input(&input[k]);
+    cm_free(input);
+    cm_free(shown);
+    cm_head_free(&out);
+    cm_chunk_free(&c);
+    cm_chunk_free(&all);
+    free_list(&names);
+    free_list(&columns);
+    return cm_finish();
+}

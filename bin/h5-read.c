@@ -1,0 +1,270 @@
+/* h5-read - an .h5ad, .h5mu or 10x .h5 file as a matrix stream.
+ *
+ * In: an HDF5 file (a pipe is read into memory).  Out: kind matrix, one slot, state counts if all
+ * values are whole and not negative, else unknown, or what --state says; obs columns as labels, var
+ * columns as column columns, places under the reserved names chrom, start, end, tss.  Several
+ * feature types of one matrix leave in one pass (--to).  --match and --pairs read the competition's
+ * predictions and solutions.  Values are not changed: whole numbers and floats arrive exactly.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "format/source.h"
+
+static struct {
+    const char *layer, *type, *genome, *labels;
+    struct cm_list where, to;
+    bool list, match, pairs, plugins;
+    int state;
+    uint64_t max_memory;
+} o;
+
+static const struct cm_opt options[] = {
+    {"layer", 0, CM_O_STR, &o.layer, "X", 0, 0, "NAME", "the matrix: X, raw or a layer's name"},
+    {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE", "features of this type alone"},
+    {"to", 0, CM_O_LIST, &o.to, NULL, 0, 0, "TYPE=OUT", "write this type to OUT (repeatable)"},
+    {"genome", 0, CM_O_STR, &o.genome, NULL, 0, 0, "NAME", "10x: features of this genome alone"},
+    {"labels", 0, CM_O_STR, &o.labels, "all", 0, 0, "LIST", "labels to take: A,B, all or none"},
+    {"where", 0, CM_O_LIST, &o.where, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
+     "cells with one of these values alone (repeatable)"},
+    {"state", 0, CM_O_CHOICE, &o.state, NULL, 0, 0,
+     "unknown|counts|binary|lognorm|sqrt|tfidf|clr|scaled|svd|embedding|similarity|probability",
+     "what the values are, in place of a guess"},
+    {"list", 0, CM_O_FLAG, &o.list, NULL, 0, 0, NULL, "print what is in the file as TSV"},
+    {"match", 0, CM_O_FLAG, &o.match, NULL, 0, 0, NULL, "read a prediction: kind match"},
+    {"pairs", 0, CM_O_FLAG, &o.pairs, NULL, 0, 0, NULL, "print a solution's pairs as TSV"},
+    {"max-memory", 0, CM_O_SIZE, &o.max_memory, "1G", 4096, 0x1p50, "SIZE",
+     "memory for turning a matrix stored by columns"},
+    {"plugins", 0, CM_O_FLAG, &o.plugins, NULL, 0, 0, NULL, "let HDF5 load filter plugins"},
+    {0}};
+
+static const struct cm_tool tool = {
+    "h5-read", "[FILE[/MODALITY]]", "read .h5ad, .h5mu and 10x .h5 files", options, 0,
+    1,         CM_TOOL_DEFAULT};
+
+/* An output: a type of the file (NULL = all of it) and where it goes (NULL = -o). */
+struct job {
+    char *type;
+    const char *out;
+    size_t part;
+    struct cm_writer *w;
+    bool done;
+};
+
+static void say_warnings(struct cm_h5 *h)
+{
+    for (size_t k = 0; k < h->warnings.n; k++)
+        cm_warn("%s", cm_strs_get(&h->warnings, k));
+    cm_strs_clear(&h->warnings);
+}
+
+static void refuse_same_file(const char *input, const char *output)
+{
+    struct stat a, b;
+    if (output && !stat(input, &a) && !stat(output, &b) && S_ISREG(b.st_mode) &&
+        a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        cm_usage_error("output '%s' is also the input, which would be lost", output);
+}
+
+static struct job *make_jobs(const char *input, size_t *n)
+{
+    if (o.to.n && (o.type || cm_output()))
+        cm_usage_error("--to names types and files; --type and -o do not go with it");
+    if (o.to.n && (o.match || o.list || o.pairs))
+        cm_usage_error("--to writes matrices; --match, --list and --pairs do not go with it");
+    if (o.match + o.list + o.pairs > 1)
+        cm_usage_error("--match, --list and --pairs exclude one another");
+    *n = o.to.n ? o.to.n : 1;
+    struct job *job = CM_ZNEW(struct job, *n);
+    job[0].type = o.type ? cm_strdup(o.type) : NULL;
+    refuse_same_file(input, cm_output());
+    for (size_t k = 0; k < o.to.n; k++) {
+        const char *eq = strrchr(o.to.v[k], '=');
+        if (!eq || eq == o.to.v[k] || !eq[1])
+            cm_usage_error("--to %s: expected TYPE=OUT", o.to.v[k]);
+        job[k].type = cm_strdup(o.to.v[k]);
+        job[k].type[eq - o.to.v[k]] = 0;
+        job[k].out = eq + 1;
+        refuse_same_file(input, job[k].out);
+    }
+    return job;
+}
+
+/* The part that a job without a type means: all features, if they are of one type. */
+static size_t only_part(const struct cm_source *s)
+{
+    if (s->nparts > 1) {
+        struct cm_buf b = {0};
+        for (size_t k = 0; k < s->nparts; k++)
+            cm_buf_printf(&b, "%s%s (%" PRIu64 ")", k ? ", " : "",
+                          *s->part[k].type ? s->part[k].type : "no type", s->part[k].cols);
+        cm_die(2, "%s: holds several feature types: %s; choose with --type or --to", s->file->name,
+               (const char *)b.p);
+    }
+    bool all = true; /* another genome's features are in no part */
+    for (size_t j = 0; j < s->cols.names.n; j++)
+        all = all && s->part_of[j] == 0;
+    return all ? CM_WHOLE : 0;
+}
+
+static void open_outputs(struct cm_source *s, struct job **job, size_t n)
+{
+    uint64_t longest = 0;
+    const char *why = NULL;
+    if (cm_given("state")) {
+        s->state = (enum cm_state)o.state;
+        s->state_known = true;
+    }
+    cm_try(o.match ? cm_source_match(s, &longest, &why) : cm_source_survey(s));
+    if (why)
+        cm_warn("%s: %s: the match gets state similarity, not probability", s->file->name, why);
+    if (longest > 1000 && !why)
+        cm_warn("%s: a row has %" PRIu64 " entries, more than 1000", s->file->name, longest);
+    for (size_t k = 0; k < n; k++) {
+        struct cm_head head;
+        const char *name = job[k]->part == CM_WHOLE && !s->slot && job[k]->type
+                               ? cm_slot_alias(job[k]->type)
+                               : NULL;
+        cm_try(cm_source_head(s, job[k]->part, o.match ? "match" : name, &head));
+        if (o.match)
+            head.kind = CM_MATCH;
+        job[k]->w = job[k]->out ? cm_out_open_file(job[k]->out, &head) : cm_out_open(&head);
+        if (longest > 1000)
+            cm_writer_max_row(job[k]->w, longest);
+        cm_head_free(&head);
+    }
+}
+
+/* One pass over the cells of a source for all its jobs. */
+static void pass(struct cm_source *s, struct job **job, size_t n)
+{
+    open_outputs(s, job, n);
+    say_warnings(s->file);
+    struct cm_chunk *chunk = CM_ZNEW(struct cm_chunk, n);
+    size_t *part = CM_NEW(size_t, n);
+    uint64_t cells = 0;
+    for (size_t k = 0; k < n; k++)
+        part[k] = job[k]->part;
+    for (int more; (more = cm_source_next(s, part, n, chunk)) != 0;) {
+        cm_try(more);
+        for (size_t k = 0; k < n; k++)
+            cm_try(cm_writer_chunk(job[k]->w, &chunk[k], NULL));
+        cells += chunk[0].rows;
+        cm_progress(s->next, s->obs.rows, "cells");
+    }
+    if (s->has_matrix && s->mat.summed)
+        cm_warn("%s: %s: %" PRIu64 " entries repeated a row and column and were added up",
+                s->file->name, s->mat.path, s->mat.summed);
+    if (!s->has_matrix)
+        cm_warn("%s: has no X; its rows have no entries", s->file->name);
+    if (!cells && s->obs.rows)
+        cm_warn("%s: no cell meets the conditions of --where", s->file->name);
+    for (size_t k = 0; k < n; k++) {
+        cm_chunk_free(&chunk[k]);
+        job[k]->done = true;
+    }
+    cm_free(chunk);
+    cm_free(part);
+}
+
+/* Serves the jobs that this source can serve; must = fail for one that it cannot. */
+static void serve(struct cm_h5 *h, const char *modality, struct job *job, size_t n, bool must)
+{
+    struct cm_source s;
+    struct cm_source_want want = {modality, o.layer, o.genome, o.max_memory};
+    cm_try(cm_source_open(&s, h, &want));
+    struct job **mine = CM_ZNEW(struct job *, n);
+    size_t m = 0;
+    for (size_t k = 0; k < n; k++) {
+        int code = 0;
+        if (job[k].done)
+            continue;
+        if (job[k].type)
+            code = cm_source_part(&s, job[k].type, &job[k].part);
+        else
+            job[k].part = o.match ? CM_WHOLE : only_part(&s);
+        if (must)
+            cm_try(code);
+        if (!code)
+            mine[m++] = &job[k];
+    }
+    if (m) {
+        cm_try(cm_source_labels(&s, o.labels));
+        for (size_t k = 0; k < o.where.n; k++)
+            cm_try(cm_source_where(&s, o.where.v[k]));
+        pass(&s, mine, m);
+    }
+    cm_free(mine);
+    cm_source_close(&s);
+}
+
+static void read_matrices(struct cm_h5 *h, const char *modality, struct job *job, size_t n)
+{
+    enum cm_h5_format format;
+    struct cm_strs names = {0};
+    cm_try(cm_h5_format_of(h, &format));
+    if (format == CM_H5_MUDATA && !modality)
+        cm_try(cm_h5_modalities(h, &names));
+    if (names.n <= 1 || !job[0].type) {
+        serve(h, names.n == 1 ? cm_strs_get(&names, 0) : modality, job, n, true);
+    } else {
+        for (size_t k = 0; k < names.n; k++)
+            serve(h, cm_strs_get(&names, k), job, n, false);
+        for (size_t k = 0; k < n; k++)
+            if (!job[k].done)
+                cm_die(3, "%s: no modality is or holds features of type %s", h->name, job[k].type);
+    }
+    cm_strs_free(&names);
+}
+
+static void print_list(struct cm_h5 *h, const char *modality)
+{
+    struct cm_buf b = {0};
+    cm_try(cm_h5_list(h, modality, &b));
+    say_warnings(h);
+    FILE *out = cm_out_text();
+    fwrite(b.p, 1, b.n, out);
+    cm_buf_free(&b);
+}
+
+static void print_pairs(struct cm_h5 *h)
+{
+    struct cm_source s;
+    struct cm_source_want want = {NULL, o.layer, NULL, o.max_memory};
+    uint64_t *row2, n;
+    cm_try(cm_source_open(&s, h, &want));
+    cm_try(cm_source_pairs(&s, &row2, &n));
+    FILE *out = cm_out_text();
+    fputs("row1\trow2\n", out);
+    for (uint64_t i = 0; i < n; i++)
+        fprintf(out, "%" PRIu64 "\t%" PRIu64 "\n", i, row2[i]);
+    cm_free(row2);
+    cm_source_close(&s);
+}
+
+int main(int argc, char **argv)
+{
+    char **in = cm_start(&tool, argc, argv), *file, *modality;
+    struct cm_h5 h;
+    size_t n;
+    cm_h5_split_path(in[0], &file, &modality);
+    struct job *job = make_jobs(file, &n);
+    cm_try(cm_h5_open(&h, file, o.plugins));
+    if (o.list)
+        print_list(&h, modality);
+    else if (o.pairs)
+        print_pairs(&h);
+    else
+        read_matrices(&h, modality, job, n);
+    say_warnings(&h);
+    cm_h5_close(&h);
+    for (size_t k = 0; k < n; k++)
+        cm_free(job[k].type);
+    cm_free(job);
+    cm_free(file);
+    cm_free(modality);
+    return cm_finish();
+}

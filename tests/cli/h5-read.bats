@@ -1,0 +1,175 @@
+load ../helper
+
+setup() {
+    scratch
+    zstd -dqc "$REF/formats.tar.zst" | tar -xf -
+}
+
+@test "h5-read: a written stream has what the file has (triplets against the oracle's text)" {
+    need cms-text
+    h5-read new.h5ad | cms-text --triplets >got
+    awk '$1 == "column" { name[n++] = $2 }
+         $1 == "row" { sub(/^row /, ""); cell = $1; sub(/.*;/, "")
+                       for (k = 1; k <= NF; k++) { split($k, e, ":"); print cell "\t" name[e[1]] "\t" e[2] } }' \
+        new.h5ad.txt >want
+    cmp got want
+}
+
+@test "h5-read: a pipe, a redirection and a file give the same stream" {
+    h5-read --no-provenance -o a.cms new.h5ad
+    h5-read --no-provenance -o b.cms <new.h5ad
+    cat new.h5ad | h5-read --no-provenance -o c.cms -
+    h5-read --no-provenance -o d.cms <(cat new.h5ad)
+    cmp a.cms b.cms
+    cmp a.cms c.cms
+    cmp a.cms d.cms
+    cat two.h5mu | h5-read --no-provenance -o e.cms /dev/stdin/rna
+    h5-read --no-provenance -o f.cms two.h5mu/mod/rna
+    cmp e.cms f.cms
+}
+
+@test "h5-read: several types leave in one pass as they do one by one" {
+    h5-read --no-provenance --to "Gene Expression=g.cms" --to Peaks=p.cms --to ADT=a.cms tenx3.h5
+    h5-read --no-provenance --type GEX -o g1.cms tenx3.h5
+    h5-read --no-provenance --type atac -o p1.cms tenx3.h5
+    h5-read --no-provenance --type "Antibody Capture" -o a1.cms tenx3.h5
+    cmp g.cms g1.cms
+    cmp p.cms p1.cms
+    cmp a.cms a1.cms
+    h5-read --no-provenance --to rna=r.cms --to ADT=t.cms two.h5mu
+    h5-read --no-provenance -o r1.cms two.h5mu/rna
+    h5-read --no-provenance -o t1.cms two.h5mu/prot
+    cmp r.cms r1.cms
+    cmp t.cms t1.cms
+}
+
+@test "h5-read: a type must be chosen, and exist" {
+    fails 2 h5-read -o x.cms tenx3.h5
+    says "Gene Expression (3), Peaks (2), Antibody Capture (1); choose with --type or --to"
+    fails 3 h5-read --type GENES -o x.cms tenx3.h5
+    says "has no features of type GENES"
+    fails 3 h5-read --to GEX=g.cms --to GENES=x.cms tenx3.h5
+    fails 3 h5-read --to GEX=g.cms --to atac=x.cms two.h5mu
+    says "no modality is or holds features of type atac"
+    [ ! -e g.cms ] && [ ! -e x.cms ]
+    fails 3 h5-read -o x.cms two.h5mu
+    says "rna, prot"
+}
+
+@test "h5-read: a matrix stored by columns is the same within any memory" {
+    h5-read --no-provenance --layer log -o a.cms new.h5ad
+    h5-read --no-provenance --layer log --max-memory 4K -o b.cms new.h5ad
+    cmp a.cms b.cms
+}
+
+@test "h5-read --list names what is there" {
+    h5-read --list new.h5ad >list
+    [ "$(awk -F '\t' '$1 == "layer" { print $2 ":" $3 }' list | paste -sd ' ')" = "log:csc f64 whole:dense i32 raw:csr f32" ]
+    [ "$(awk -F '\t' '$1 == "label"' list | wc -l)" = 9 ]
+    awk -F '\t' '{ exit NF != 6 }' list
+    h5-read --list tenx3.h5 >list
+    [ "$(awk -F '\t' '$1 == "type" { print $2 "=" $5 }' list | paste -sd ' ')" = "Gene Expression=3 Peaks=2 Antibody Capture=1" ]
+    h5-read --list tenx2.h5 | grep -P '^matrix\tmm10\tcsr i32\t5\t3\t'
+    h5-read --list two.h5mu | grep -P '^matrix\tprot/X\tdense f32\t4\t2\t8'
+}
+
+@test "h5-read --pairs prints the solution's pairing" {
+    h5-read --pairs solution.h5ad >got
+    cmp got solution.txt
+    fails 3 h5-read --pairs new.h5ad
+}
+
+@test "h5-read --match: probabilities, or similarities with a warning" {
+    h5-read --match prediction.h5ad | zstd -dcq >m
+    grep -aqP 'slot.0.state\tprobability' m
+    h5-read --match bad-negative.h5ad 2>err | zstd -dcq >m
+    grep -aqP 'slot.0.state\tsimilarity' m
+    grep -q 'warning: .*some values are negative' err
+    need score
+    score --pairs solution.txt <(h5-read --match prediction.h5ad) >s
+    close_to "$(awk '$1 == "match_probability" { print $2 }' s)" 0.1666666666666667 1e-7
+}
+
+@test "h5-read: damage has status 3, names the place and leaves nothing" {
+    fails 3 h5-read -o x.cms bad-nan.h5ad
+    says "/X: row 1, column 2: the value is NaN"
+    fails 3 h5-read -o x.cms bad-indptr.h5ad
+    says "/X/indptr"
+    fails 3 h5-read -o x.cms bad-filter.h5ad
+    says "filter 32026"
+    fails 3 h5-read --state counts -o x.cms bad-negative.h5ad
+    says "column 2 (2): the value is -3"
+    h5-read -o y.cms bad-negative.h5ad
+    [ ! -e x.cms ]
+}
+
+@test "h5-read: cut at any place it fails, or the rest was never needed" {
+    local size at
+    size=$(wc -c <v07.h5ad)
+    for at in 0 7 8 96 500 $((size / 4)) $((size / 2)) $((size - 1)); do
+        head -c "$at" v07.h5ad >cut.h5ad
+        fails 3 h5-read -o x.cms cut.h5ad
+    done
+}
+
+@test "h5-read: duplicates are summed with a warning, strange columns left out with one" {
+    h5-read -o x.cms odd.h5ad 2>err
+    grep -q '1 entries repeated a row and column' err
+    grep -q '/obs/odd: has no counterpart in a stream; left out' err
+    [ "$(wc -l <err)" = 2 ]
+}
+
+@test "h5-read: options that contradict one another" {
+    fails 2 h5-read --type GEX --to ATAC=x.cms tenx3.h5
+    fails 2 h5-read --list --pairs solution.h5ad
+    fails 2 h5-read --to GEX tenx3.h5
+    fails 2 h5-read --where batch -o x.cms new.h5ad
+    fails 2 h5-read -o new.h5ad new.h5ad
+    fails 3 h5-read --labels absent -o x.cms new.h5ad
+    says "found: batch, stage"
+    fails 3 h5-read --where absent=1 -o x.cms new.h5ad
+}
+
+# The real files, against what an independent reader finds in them.
+@test "h5-read: every file of MANIFEST.tsv" {
+    need_data formats/MANIFEST.tsv
+    need cms-info
+    local file matrix cells features stored sum encoding first_cell last_cell first_feature last_feature name
+    while IFS=$'\t' read -r file matrix cells features stored sum encoding first_cell last_cell first_feature last_feature; do
+        name=$DATA/formats/$file
+        set --
+        case $encoding:$file in
+        *.h5mu) name=$name/$matrix ;;
+        10x-v3:*) set -- --type "$matrix" ;;
+        10x-v2:*) set -- --genome "$matrix" ;;
+        encoding:*) continue ;;
+        esac
+        h5-read "$@" -o x.cms "$name" 2>/dev/null
+        cms-info x.cms >info
+        [ "$(awk -F '\t' '$1 == "rows" { print $2 }' info)" = "$cells" ]
+        [ "$(awk -F '\t' '$1 == "slot.0.cols" { print $2 }' info)" = "$features" ]
+        [ "$(awk -F '\t' '$1 == "slot.0.nnz" { print $2 }' info)" = "$stored" ]
+    done <"$DATA/formats/MANIFEST.tsv"
+}
+
+@test "h5-read: the 10x layout holds the matrices of the .h5ad files" {
+    need_data pbmc_multiome_2k/pbmc_arc_layout.h5
+    need cms-diff
+    h5-read --to GEX=g.cms --to ATAC=a.cms "$DATA/pbmc_multiome_2k/pbmc_arc_layout.h5"
+    h5-read -o g1.cms "$DATA/pbmc_multiome_2k/gex.h5ad"
+    h5-read -o a1.cms "$DATA/pbmc_multiome_2k/atac.h5ad"
+    cms-diff --ignore-names g.cms g1.cms
+    cms-diff --ignore-names a.cms a1.cms
+}
+
+@test "h5-read: the competition's starter predictions have their official scores" {
+    need_data bmmc_cite_starter
+    need score
+    local kit want d
+    for kit in cite:0.0325490195533 multiome:0.00412186380556; do
+        want=${kit#*:}
+        d=$DATA/bmmc_${kit%:*}_starter/openproblems_bmmc_${kit%:*}_starter
+        score --pairs <(h5-read --pairs "$d.test_sol.h5ad") <(h5-read --match "$d.prediction.h5ad") >s
+        close_to "$(awk '$1 == "match_probability" { print $2 }' s)" "$want" 1e-9
+    done
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# tests/bench/svd.sh [CELLS] [RUNS] - svd -k 50 against scikit-learn's TruncatedSVD.
+#
+# Both get the same 116,490 peaks of generated cells (20,000 by default) after TF-IDF, alternate in
+# one run, and are timed on the decomposition with the projection: ours with start-up, reading and
+# writing on top, the rival with the matrix in memory already.  Printed: seconds, the ratio of the
+# medians, peak memory, and the share of the exact squared length that each rival's 50 components keep
+# (a rival that stops early keeps less).
+set -euo pipefail
+cells=${1:-20000} runs=${2:-3}
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export PATH=$root/bin:$PATH OPENBLAS_NUM_THREADS=2
+python=${PYTHON:-/usr/bin/python3}
+"$python" -c 'import sklearn, scipy, h5py' 2>/dev/null || { echo "svd: skipped: no scikit-learn or h5py"; exit 0; }
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+cms-gen --cells "$cells" --genes 200 --peaks 116490 --nnz-atac 4355 --gex gex.cms --atac atac.cms
+tfidf --method logtfidf --materialize -o x.cms atac.cms
+h5-write -o x.h5ad x.cms
+"$python" - "$cells" "$runs" <<'PY'
+import resource, subprocess, sys, time
+import h5py, numpy as np, scipy.sparse as sp
+from sklearn.decomposition import TruncatedSVD
+
+cells, runs = int(sys.argv[1]), int(sys.argv[2])
+with h5py.File("x.h5ad") as f:
+    g = f["X"]
+    x = sp.csr_matrix((g["data"][:], g["indices"][:], g["indptr"][:]), shape=g.attrs["shape"], dtype=np.float32)
+ours, theirs = [], []
+for k in range(runs):
+    t = time.perf_counter()
+    subprocess.run(["svd", "-q", "-t", "2", "-k", "50", "-o", "y.cms", "x.cms"], check=True)
+    ours.append(time.perf_counter() - t)
+    t = time.perf_counter()
+    z = TruncatedSVD(50, random_state=k).fit_transform(x)
+    theirs.append(time.perf_counter() - t)
+    print(f"svd: run {k + 1}: ours {ours[-1]:.1f} s, TruncatedSVD {theirs[-1]:.1f} s", flush=True)
+text = subprocess.run(["cms-text", "--bare", "y.cms"], check=True, capture_output=True, text=True).stdout
+y = np.array([[float(a) for a in line.split("\t")[-50:]] for line in text.splitlines()])
+a, b = np.median(ours), np.median(theirs)
+print(f"svd\t{cells} cells, {x.nnz} entries\tours {a:.1f} s\tTruncatedSVD {b:.1f} s\tratio {b / a:.2f}\tgoal 4")
+print(f"svd\tsquared length kept\tours {np.sum(y * y):.6g}\tTruncatedSVD {np.sum(z * z, dtype=float):.6g}")
+print(f"svd\tpeak memory\tours {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MiB")
+PY

@@ -1,0 +1,435 @@
+/* xattn-train - learn from paired cells how RNA and ATAC correspond.
+ *
+ * In: kind pairs (from batch), both slots in the state that the model is to expect ever after.
+ * Out: kind model: LSI and CCA of both modalities, the peak-gene term, what the preset trained on
+ * top of them, and the decision rule tuned on the validation cells.  Formulas: the man page, and
+ * lib/model/linear.c, cis.c, fit.c.  The stream is read to its END before anything is fitted.
+ * Memory: 8 bytes a stored entry, 4 a row of the schedule, and what -v prints.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "model/train.h"
+
+static struct {
+    int preset;
+    int64_t k, q, window, components;
+    double ridge, cis_ridge, clip, threshold, sd;
+    bool no_cis;
+    int loss, negatives, schedule;
+    int64_t hidden, warmup, valid_every, patience, every;
+    double dropout_in, dropout, first, margin, scale, scale_max, lr, lr_linear, lr_scale, decay, b1,
+        b2, average;
+    struct cm_list tokens;
+    const char *init, *log, *checkpoint, *resume;
+    uint64_t memory;
+} o;
+
+/* Numbers and words without a default here take the preset's; their key in the model is hp.NAME
+ * with dots for dashes. */
+static const struct cm_opt options[] = {
+    {"preset", 'p', CM_O_CHOICE, &o.preset, "best", 0, 0, CM_PRESETS, "the model"},
+    {"k", 'k', CM_O_INT, &o.k, "50", 1, 10000, "N", "singular vectors a modality"},
+    {"q", 0, CM_O_INT, &o.q, "48", 1, 10000, "N", "width of the embedding, at most k"},
+    {"ridge", 0, CM_O_REAL, &o.ridge, "0.03", 0, 1e6, "X",
+     "ridge of the CCA, relative to the mean variance of the components"},
+    {"no-cis", 0, CM_O_FLAG, &o.no_cis, NULL, 0, 0, NULL, "leave out the peak-gene term"},
+    {"cis-window", 0, CM_O_INT, &o.window, "100000", 1, 1e9, "BASES",
+     "largest distance of a peak from a gene's start"},
+    {"cis-components", 0, CM_O_INT, &o.components, "10", 1, 10000, "N",
+     "components taken out before peaks and genes are correlated"},
+    {"cis-ridge", 0, CM_O_REAL, &o.cis_ridge, "1e-4", 0, 1e6, "X", "ridge of that regression"},
+    {"cis-clip", 0, CM_O_REAL, &o.clip, "3", 0.1, 1e6, "X",
+     "largest residual of a gene, in standard deviations"},
+    {"cis-threshold", 0, CM_O_REAL, &o.threshold, "2", 0, 1e6, "X",
+     "soft threshold of correlations, in units of 1/sqrt(cells)"},
+    {"cis-sd", 0, CM_O_REAL, &o.sd, "0.03", 1e-6, 1e6, "X",
+     "standard deviation of the term over training pairs"},
+
+    {"mlp-hidden", 0, CM_O_INT, &o.hidden, NULL, 1, 100000, "N", "width of the hidden layer"},
+    {"mlp-dropout-in", 0, CM_O_REAL, &o.dropout_in, NULL, 0, 0.99, "RATE",
+     "dropout of the components"},
+    {"mlp-dropout", 0, CM_O_REAL, &o.dropout, NULL, 0, 0.99, "RATE", "dropout of the hidden layer"},
+    {"mlp-init", 0, CM_O_REAL, &o.first, NULL, 0, 100, "X",
+     "size of the first correction: second layer N(0, (X/sqrt(hidden))^2)"},
+    {"tokens", 0, CM_O_LIST, &o.tokens, NULL, 0, 0, "KEY=VALUE",
+     "attn: an option of the attention network, as the manual lists them"},
+    {"loss", 0, CM_O_CHOICE, &o.loss, NULL, 0, 0, "nce|triplet|sum",
+     "symmetric InfoNCE, the paper's triplet loss, or both added"},
+    {"negatives", 0, CM_O_CHOICE, &o.negatives, NULL, 0, 0, "hardest|semihard|random-semihard",
+     "which negative of the mini-batch a triplet takes"},
+    {"margin", 0, CM_O_REAL, &o.margin, NULL, 0, 100, "X", "margin of a triplet"},
+    {"scale", 0, CM_O_REAL, &o.scale, NULL, 1e-3, 1e4, "X",
+     "first factor of the similarities in InfoNCE"},
+    {"scale-max", 0, CM_O_REAL, &o.scale_max, NULL, 1e-3, 1e4, "X", "its largest value"},
+    {"lr", 0, CM_O_REAL, &o.lr, NULL, 0, 1e30, "X", "learning rate of the encoders"},
+    {"lr-linear", 0, CM_O_REAL, &o.lr_linear, NULL, 0, 1e30, "X",
+     "learning rate of the linear start; 0: frozen"},
+    {"lr-scale", 0, CM_O_REAL, &o.lr_scale, NULL, 0, 1e30, "X",
+     "learning rate of the factor's logarithm"},
+    {"weight-decay", 0, CM_O_REAL, &o.decay, NULL, 0, 100, "X", "of the encoders, decoupled"},
+    {"beta1", 0, CM_O_REAL, &o.b1, NULL, 0, 0.9999999, "X", "of AdamW"},
+    {"beta2", 0, CM_O_REAL, &o.b2, NULL, 0, 0.9999999, "X", "of AdamW"},
+    {"warmup", 0, CM_O_INT, &o.warmup, NULL, 0, 1e9, "STEPS",
+     "steps over which the learning rate rises"},
+    {"schedule", 0, CM_O_CHOICE, &o.schedule, NULL, 0, 0, "constant|cosine",
+     "the learning rate afterwards; cosine falls to 0"},
+    {"average", 0, CM_O_REAL, &o.average, NULL, 0, 0.9999999, "X",
+     "decay of the averaged weights; 0: the last ones"},
+    {"valid-every", 0, CM_O_INT, &o.valid_every, NULL, 0, 1e9, "EPOCHS",
+     "epochs between validations; 0: none, the last weights are kept"},
+    {"patience", 0, CM_O_INT, &o.patience, NULL, 0, 1e9, "N",
+     "end after so many validations without a better score; 0: never"},
+
+    {"init", 0, CM_O_STR, &o.init, NULL, 0, 0, "MODEL.cms",
+     "begin from this model: its linear part stays, its weights are the first ones"},
+    {"log", 0, CM_O_STR, &o.log, NULL, 0, 0, "FILE.tsv",
+     "write what every step did (linear: how long it took)"},
+    {"checkpoint", 0, CM_O_STR, &o.checkpoint, NULL, 0, 0, "FILE.cms",
+     "save the state of the training there, now and then and when stopped"},
+    {"every", 0, CM_O_INT, &o.every, "1000", 1, 1e15, "STEPS", "steps between two checkpoints"},
+    {"resume", 0, CM_O_STR, &o.resume, NULL, 0, 0, "FILE.cms",
+     "go on where this checkpoint was written, with its options"},
+    {"max-memory", 0, CM_O_SIZE, &o.memory, NULL, 1, 1e18, "SIZE",
+     "refuse to train beyond this (K, M, G)"},
+    {0}};
+
+static const struct cm_tool tool = {
+    "xattn-train", "[PAIRS.cms]", "train a model that matches RNA and ATAC cells", options, 0, 1,
+    CM_TOOL_SEED};
+
+static FILE *log_file;
+static struct timespec last;
+static uint64_t cells_bytes; /* of the data pass */
+
+/* ===== options to hp.*, and back ========================================================== */
+
+static const char *key_of(const struct cm_opt *opt, char *key, size_t room)
+{
+    snprintf(key, room, "hp.%s", opt->name);
+    for (char *c = key; *c; c++)
+        *c = *c == '-' ? '.' : *c;
+    return key;
+}
+
+/* Word number `at` of "a|b|c". */
+static const char *word(const char *words, int at, char *text, size_t room)
+{
+    while (at-- > 0)
+        words = strchr(words, '|') + 1;
+    snprintf(text, room, "%.*s", (int)strcspn(words, "|"), words);
+    return text;
+}
+
+/* What the user gave for an option, under its key; false for what is no hyper-parameter. */
+static bool put_given(struct cm_kv *kv, const struct cm_opt *opt, const char *key)
+{
+    char text[64];
+    if (strcmp(opt->name, "every") == 0)
+        return false;
+    switch (opt->type) {
+    case CM_O_INT:
+        cm_kv_seti(kv, key, *(const int64_t *)opt->to);
+        return true;
+    case CM_O_REAL:
+        cm_kv_setf(kv, key, *(const double *)opt->to);
+        return true;
+    case CM_O_CHOICE:
+        cm_kv_set(kv, key, word(opt->metavar, *(const int *)opt->to, text, sizeof text));
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool same(const char *a, const char *b)
+{
+    char *end_a, *end_b;
+    double x = strtod(a, &end_a), y = strtod(b, &end_b);
+    bool numbers = *a && *b && !*end_a && !*end_b;
+    return numbers ? fabs(x - y) <= 1e-12 * fabs(x) : strcmp(a, b) == 0;
+}
+
+/* --tokens KEY=VALUE under hp.tokens.KEY. */
+static void put_tokens(struct cm_kv *kv)
+{
+    char key[64];
+    for (size_t i = 0; i < o.tokens.n; i++) {
+        const char *text = o.tokens.v[i], *value = strchr(text, '=');
+        if (!value || value == text || value - text > 40)
+            cm_usage_error("--tokens %s: expected KEY=VALUE", text);
+        snprintf(key, sizeof key, "hp.tokens.%.*s", (int)(value - text), text);
+        cm_kv_set(kv, key, value + 1);
+    }
+}
+
+/* Options on the command line go over the preset's. */
+static void take_given(struct cm_kv *hp)
+{
+    char key[64];
+    struct cm_kv scratch = {0};
+    for (const struct cm_opt *opt = options; opt->name; opt++) {
+        if (opt->def || !cm_given(opt->name) ||
+            !put_given(&scratch, opt, key_of(opt, key, sizeof key)))
+            continue;
+        if (!cm_kv_get(hp, key))
+            cm_usage_error("--%s means nothing with this preset", opt->name);
+        cm_kv_set(hp, key, cm_kv_get(&scratch, key));
+    }
+    put_tokens(&scratch);
+    for (size_t i = 0; i < scratch.key.n; i++) {
+        const char *name = cm_strs_get(&scratch.key, i);
+        if (strncmp(name, "hp.tokens.", 10) != 0)
+            continue;
+        if (!cm_kv_get(hp, name))
+            cm_usage_error("--tokens %s means nothing with this preset", name + 10);
+        cm_kv_set(hp, name, cm_strs_get(&scratch.value, i));
+    }
+    cm_kv_free(&scratch);
+}
+
+/* A model that we begin from has decided some options; one that says otherwise is a mistake. */
+static void check_given(const struct cm_kv *kv, const char *path, bool linear_only)
+{
+    char key[64], seed[24];
+    struct cm_kv given = {0};
+    for (const struct cm_opt *opt = options; opt->name; opt++)
+        if (cm_given(opt->name) && (opt->def || !linear_only) &&
+            !(linear_only && strcmp(opt->name, "preset") == 0))
+            put_given(&given, opt, key_of(opt, key, sizeof key));
+    if (!linear_only)
+        put_tokens(&given);
+    if (o.no_cis)
+        cm_kv_set(&given, "hp.cis", "0");
+    if (cm_given("seed") && !linear_only) {
+        snprintf(seed, sizeof seed, "%lld", (long long)cm_seed());
+        cm_kv_set(&given, "hp.seed", seed);
+    }
+    for (size_t i = 0; i < given.key.n; i++) {
+        const char *name = cm_strs_get(&given.key, i), *want = cm_strs_get(&given.value, i);
+        const char *have = cm_kv_get(kv, name);
+        if (!have || !same(have, want))
+            cm_usage_error("%s is %s in %s, not %s as asked for", name, have ? have : "absent",
+                           path, want);
+    }
+    cm_kv_free(&given);
+}
+
+/* ===== what we begin from ================================================================= */
+
+/* Not cm_in_open: a checkpoint may be written over the one that was read. */
+static struct cm_reader *open_model(const char *path)
+{
+    struct cm_reader *r;
+    cm_try(cm_reader_open(&r, path));
+    cm_require_kind(r, CM_MODEL);
+    return r;
+}
+
+static void begin_from(struct cm_train_options *how, struct cm_kv *hp, struct cm_model *start,
+                       struct cm_fit_state *state)
+{
+    struct cm_reader *r = open_model(o.resume ? o.resume : o.init);
+    if (o.resume)
+        cm_try(cm_checkpoint_read(start, state, r));
+    else
+        cm_try(cm_model_read(start, r));
+    cm_reader_close(r);
+    const struct cm_kv *kv = &start->head.kv;
+    how->start = start;
+    how->start_path = o.resume ? o.resume : o.init;
+    cm_try(cm_fail_in(cm_train_options_read(how, kv), how->start_path));
+    check_given(kv, how->start_path, !o.resume);
+    if (!o.resume) {
+        how->seed = cm_seed();
+        return;
+    }
+    how->state = state;
+    const char *preset = cm_kv_get(kv, "hp.preset");
+    char name[64];
+    int last_preset = how->preset = CM_PRESET_LINEAR;
+    for (const char *c = CM_PRESETS; *c; c++)
+        last_preset += *c == '|';
+    while ((int)how->preset < last_preset &&
+           (!preset || strcmp(word(CM_PRESETS, (int)how->preset, name, sizeof name), preset) != 0))
+        how->preset++;
+    cm_kv_free(hp);
+    cm_preset_hp(how->preset, hp);
+    for (size_t i = 0; i < kv->key.n; i++)
+        if (cm_kv_get(hp, cm_strs_get(&kv->key, i)))
+            cm_kv_set(hp, cm_strs_get(&kv->key, i), cm_strs_get(&kv->value, i));
+}
+
+/* ===== what the library tells us ========================================================== */
+
+static void progress(uint64_t done, uint64_t total) { cm_progress(done, total, "cells"); }
+static void warn(void *unused, const char *text) { (void)unused, cm_warn("%s", text); }
+static bool stop(void *unused) { return (void)unused, cm_signal_seen() != 0; }
+
+static void step(void *unused, const char *name)
+{
+    struct timespec now;
+    (void)unused;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double seconds =
+        (double)(now.tv_sec - last.tv_sec) + 1e-9 * (double)(now.tv_nsec - last.tv_nsec);
+    last = now;
+    cm_progress_end();
+    cm_info("%s: %.2f seconds", name, seconds);
+    if (log_file && o.preset == CM_PRESET_LINEAR)
+        fprintf(log_file, "%s\t%.3f\n", name, seconds);
+}
+
+static void report_step(void *unused, const struct cm_fit_report *r)
+{
+    char unit[40];
+    (void)unused;
+    if (isnan(r->best))
+        snprintf(unit, sizeof unit, "cells, loss %.3f", r->loss);
+    else
+        snprintf(unit, sizeof unit, "cells, loss %.3f, best score %.3f", r->loss, r->best);
+    cm_progress(r->cells, r->cells_total, unit);
+    if (!isnan(r->score))
+        cm_info("epoch %u of %u: loss %.4f, validation score %.4f (best %.4f)", r->epoch, r->epochs,
+                r->loss, r->score, r->best);
+    if (log_file) {
+        fprintf(log_file, "%llu\t%u\t%.9g\t%.9g\t%.9g\t", (unsigned long long)r->step, r->epoch,
+                r->loss, r->lr, r->factor);
+        fprintf(log_file, isnan(r->score) ? "\n" : "%.9g\n", r->score);
+    }
+}
+
+static int save(void *unused, const struct cm_model *m, const struct cm_fit_state *s)
+{
+    struct cm_head head = {0};
+    (void)unused;
+    if (!o.checkpoint)
+        return 0;
+    cm_checkpoint_head(m, s, &head);
+    struct cm_writer *w = cm_out_open_file(o.checkpoint, &head);
+    int code = cm_checkpoint_write(m, s, w);
+    if (!code)
+        cm_out_now(w);
+    cm_head_free(&head);
+    cm_info("step %llu: state saved in %s", (unsigned long long)s->step, o.checkpoint);
+    return code;
+}
+
+static int check_memory(void *unused, uint64_t bytes)
+{
+    (void)unused;
+    double all = (double)(bytes + cells_bytes) / 1048576;
+    cm_info("memory: at most %.1f MiB with the cells while training", all);
+    if (o.memory && bytes + cells_bytes > o.memory)
+        return cm_fail(CM_ESYSTEM,
+                       "training would take %.1f MiB, --max-memory allows %.1f; smaller "
+                       "mini-batches (batch --size) take less",
+                       all, (double)o.memory / 1048576);
+    return 0;
+}
+
+/* ===== main =============================================================================== */
+
+static void open_log(void)
+{
+    clock_gettime(CLOCK_MONOTONIC, &last);
+    if (o.log && !(log_file = fopen(cm_out_path(o.log), "w")))
+        cm_die(4, "cannot create '%s'", o.log);
+    if (log_file)
+        fputs(o.preset == CM_PRESET_LINEAR ? "step\tseconds\n"
+                                           : "step\tepoch\tloss\tlr\tscale\tvalidation\n",
+              log_file);
+}
+
+static void close_log(void)
+{
+    if (log_file && fclose(log_file))
+        cm_die(4, "cannot write '%s'", o.log);
+}
+
+static const char *key(const struct cm_model *m, const char *name)
+{
+    const char *v = cm_kv_get(&m->head.kv, name);
+    return v ? v : "-";
+}
+
+static void report(const struct cm_model *m)
+{
+    cm_info(
+        "%s training cells; %s of %s peak-gene pairs kept; validation (%s cells): soft %s, dual "
+        "%s, top5 %s, chance %s; rule %s, temperature %s",
+        key(m, "train.cells"), key(m, "cis.pairs"), key(m, "cis.candidates"), key(m, "valid.cells"),
+        key(m, "valid.soft"), key(m, "valid.dual"), key(m, "valid.top5"), key(m, "valid.chance"),
+        key(m, "rule.method"), key(m, "rule.temperature"));
+    if (cm_kv_get(&m->head.kv, "train.stopped"))
+        cm_warn("stopped by a signal after step %s; the model is what was best so far%s%s",
+                key(m, "train.steps"), o.checkpoint ? "; go on with --resume " : "",
+                o.checkpoint ? o.checkpoint : "");
+}
+
+int main(int argc, char **argv)
+{
+    char **in = cm_start(&tool, argc, argv);
+    if (o.init && o.resume)
+        cm_usage_error("--init and --resume are two ways to begin");
+    struct cm_kv hp = {0};
+    struct cm_train_options how = {.preset = (enum cm_preset)o.preset,
+                                   .k = (size_t)o.k,
+                                   .q = (size_t)o.q,
+                                   .ridge = o.ridge,
+                                   .cis = !o.no_cis,
+                                   .cis_options = {.window = (double)o.window,
+                                                   .components = (size_t)o.components,
+                                                   .ridge = o.cis_ridge,
+                                                   .clip = o.clip,
+                                                   .threshold = o.threshold,
+                                                   .sd = o.sd},
+                                   .seed = cm_seed(),
+                                   .hp = &hp,
+                                   .keep = CM_FIT_KEEP,
+                                   .data_path = in[0]};
+    if (o.memory && o.memory / 4 < how.keep)
+        how.keep = o.memory / 4;
+    struct cm_train_voice voice = {
+        .step = step,
+        .warn = warn,
+        .memory = check_memory,
+        .fit = {report_step, warn, stop, save, o.checkpoint ? (uint64_t)o.every : 0, NULL}};
+    struct cm_model start = {0}, model;
+    struct cm_fit_state state = {0};
+    cm_preset_hp(how.preset, &hp);
+    if (!o.resume)
+        take_given(&hp);
+    if (o.resume || o.init)
+        begin_from(&how, &hp, &start, &state);
+    o.preset = (int)how.preset;
+    struct cm_reader *r = cm_in_open(in[0]);
+    cm_require_kind(r, CM_PAIRS);
+    how.data_path = cm_reader_path(r);
+    open_log();
+
+    struct cm_train_data data;
+    cm_try(cm_train_data_load(r, &data, progress));
+    step(NULL, "reading");
+    cells_bytes = cm_train_data_bytes(&data);
+    cm_info("memory: %.1f MiB of cells, and at most %.1f MiB to fit the linear part",
+            (double)cells_bytes / 1048576, (double)cm_train_bytes(&data, &how) / 1048576);
+    if (how.preset != CM_PRESET_LINEAR)
+        cm_signals_polite();
+    cm_try(cm_train(&model, &data, &how, &voice));
+    report(&model);
+
+    struct cm_writer *w = cm_out_open(&model.head);
+    cm_try(cm_model_write(&model, w));
+    close_log();
+    cm_fit_state_free(&state);
+    cm_model_free(&start);
+    cm_model_free(&model);
+    cm_kv_free(&hp);
+    cm_train_data_free(&data);
+    return cm_finish();
+}

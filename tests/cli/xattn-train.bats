@@ -1,0 +1,105 @@
+#!/usr/bin/env bats
+# xattn-train --preset linear: what the model says of itself, and what is refused.
+
+load ../helper
+
+setup() {
+    scratch
+    need cms-gen cms-text cms-info lognorm tfidf
+    cms-gen --gex g.cms --atac a.cms --cells 300 --genes 120 --peaks 200
+    lognorm --method sqrt --fit split=train -o gn.cms g.cms
+    tfidf --method logtfidf --fit split=train -o an.cms a.cms
+    batch --epochs 1 --size 64 -o p.cms gn.cms an.cms
+}
+
+key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
+
+@test "a model says how it was made, and is better than chance on the validation cells" {
+    xattn-train --preset linear -o m.cms p.cms 2>err
+    [ ! -s err ]
+    [ "$(key m.cms kind)" = model ]
+    [ "$(key m.cms hp.preset)" = linear ]
+    [ "$(key m.cms hp.k)" = 50 ]
+    [ "$(key m.cms hp.q)" = 48 ]
+    [ "$(key m.cms hp.cis.window)" = 100000 ]
+    [ "$(key m.cms hp.seed)" = 42 ]
+    [ "$(key m.cms train.cells)" = "$(key p.cms train_rows)" ]
+    [ "$(key m.cms valid.cells)" = "$(key p.cms valid_rows)" ]
+    [ "$(key m.cms slot.0.state)" = sqrt ]
+    [ "$(key m.cms slot.1.fit.method)" = logtfidf ]
+    cms-text --cols m.cms | grep -q fit.col
+    [ "$(key m.cms cis.pairs)" -gt 0 ]
+    awk -v s="$(key m.cms valid.soft)" -v c="$(key m.cms valid.chance)" 'BEGIN { exit !(s > 3 * c) }'
+    case $(key m.cms rule.method) in dual | softmax) ;; *) false ;; esac
+    cms-info --check m.cms
+}
+
+@test "the same model for any thread count, path and run; another for another seed or option" {
+    xattn-train --preset linear -t 1 -o m.cms p.cms
+    mkdir other
+    cp p.cms other/q.cms
+    cat other/q.cms | xattn-train --preset linear -t 4 >other/m.cms
+    [ "$(digest m.cms)" = "$(digest other/m.cms)" ]
+    xattn-train --preset linear --cis-threshold 3 -o x.cms p.cms
+    [ "$(digest m.cms)" != "$(digest x.cms)" ]
+    # the schedule changes nothing for a closed form
+    batch --epochs 3 --size 7 gn.cms an.cms | xattn-train --preset linear -o y.cms
+    [ "$(digest m.cms)" = "$(digest y.cms)" ]
+}
+
+@test "without coordinates there is no peak-gene term, and a warning" {
+    cms-text g.cms | awk -F '\t' -v OFS='\t' '/^#cols/ { NF = 3 } 1' >bare.txt
+    cms-text --from -o bare.cms bare.txt
+    lognorm --method sqrt bare.cms | batch --epochs 0 - an.cms | xattn-train --preset linear -o m.cms 2>err
+    grep -q 'no peak-gene term: the genes have no coordinates' err
+    [ "$(key m.cms cis.pairs)" = 0 ]
+    xattn-train --preset linear --no-cis -o n.cms p.cms 2>err
+    [ ! -s err ]
+    [ "$(key n.cms hp.cis)" = 0 ]
+}
+
+@test "without validation cells the rule is the default, with a warning" {
+    batch --epochs 0 --valid split=none gn.cms an.cms | xattn-train --preset linear -o m.cms 2>err
+    grep -q 'no validation cells' err
+    [ "$(key m.cms rule.method)" = dual ]
+    [ "$(key m.cms rule.temperature)" = 40 ]
+    [ "$(key m.cms valid.cells)" = 0 ]
+}
+
+@test "fewer cells than components lower k, with a warning; none and one are refused" {
+    few() { cms-text gn.cms | awk -v n="$1" '/^#/ || ++k <= n' | cms-text --from; }
+    few 12 | batch --epochs 0 - an.cms | xattn-train --preset linear -o m.cms 2>err
+    grep -q '12 components in place of 50' err
+    [ "$(key m.cms hp.k)" = 12 ]
+    few 1 >one.cms
+    batch --epochs 0 one.cms an.cms -o one.p.cms 2>/dev/null
+    fails 3 xattn-train --preset linear -o x.cms one.p.cms
+    says 'at least 2 cells'
+    [ ! -e x.cms ]
+}
+
+@test "--within is recorded and used" {
+    batch --epochs 0 --within batch gn.cms an.cms | xattn-train --preset linear -o m.cms
+    [ "$(key m.cms hp.within)" = batch ]
+    xattn-train --preset linear -o n.cms p.cms
+    [ "$(key m.cms cis.candidates)" = "$(key n.cms cis.candidates)" ]
+    [ "$(digest m.cms)" != "$(digest n.cms)" ]
+}
+
+@test "--log has a line a step; -v says memory and scores" {
+    xattn-train --preset linear -v --log log.tsv -o m.cms p.cms 2>err
+    [ "$(head -n 1 log.tsv)" = "$(printf 'step\tseconds')" ]
+    [ "$(wc -l <log.tsv)" -ge 4 ]
+    grep -q 'memory:' err
+    grep -q 'peak-gene pairs kept' err
+    fails 3 xattn-train --log other.tsv -o x.cms g.cms
+    [ ! -e other.tsv ]
+    [ ! -e x.cms ]
+}
+
+@test "a data pass that is not what its head says, or out of order, is refused" {
+    cms-text p.cms | awk -F '\t' '!(/^[^#]/ && !done++)' | cms-text --from -o short.cms || true
+    fails 3 xattn-train --preset linear -o x.cms short.cms
+    says train_rows
+    [ ! -e x.cms ]
+}

@@ -1,0 +1,88 @@
+/* embed - map cells into the space of a model.
+ *
+ * In: one matrix slot, in the state and with the fit of the model's training cells (--like).
+ * Out: kind embedding, dense: part e (unit norm) and part cis; the inner product of an RNA row and
+ * an ATAC row is the model's similarity S0 of the two cells.  Cells are mapped one by one: names
+ * and labels stay, nothing is learnt from the input.  Memory: the model and one block.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "model/model.h"
+
+static struct {
+    const char *model, *type;
+    int parts;
+    bool by_name;
+} o;
+
+static const struct cm_opt options[] = {
+    {"model", 'm', CM_O_STR, &o.model, NULL, 0, 0, "MODEL.cms", "the model (required)"},
+    {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE",
+     "side of the model (default: the input's slot name)"},
+    {"parts", 0, CM_O_CHOICE, &o.parts, "all", 0, 0, "all|e", "columns to write"},
+    {"by-name", 0, CM_O_FLAG, &o.by_name, NULL, 0, 0, NULL,
+     "take the model's columns by name, in any order, among others"},
+    {0}};
+
+static const struct cm_tool tool = {
+    "embed", "[IN.cms]",     "embed cells so that inner products are similarities", options, 0,
+    1,       CM_TOOL_DEFAULT};
+
+static void read_model(struct cm_model *m, char digest[20])
+{
+    struct cm_reader *r = cm_in_open(o.model);
+    cm_require_kind(r, CM_MODEL);
+    cm_try(cm_model_read(m, r));
+    snprintf(digest, 20, "%016" PRIx64, cm_reader_digest(r));
+}
+
+int main(int argc, char **argv)
+{
+    char **in = cm_start(&tool, argc, argv), digest[20];
+    if (!o.model)
+        cm_usage_error("--model is required");
+    struct cm_model m;
+    read_model(&m, digest);
+    struct cm_reader *r = cm_in_open(in[0]);
+    cm_require_kind(r, CM_MATRIX);
+    const struct cm_head *h = cm_reader_head(r);
+    if (h->nslots != 1)
+        cm_die(3, "%s: expected one slot, found %zu", cm_reader_path(r), h->nslots);
+
+    int side = cm_model_side(&m, o.type ? o.type : h->slot[0].name);
+    cm_try(cm_fail_in(side, cm_reader_path(r)));
+    uint32_t *map;
+    size_t dropped;
+    cm_try(cm_model_accepts(&m, (size_t)side, &h->slot[0], cm_reader_path(r), o.model));
+    cm_try(cm_model_columns(&m, (size_t)side, &h->slot[0].cols, o.by_name, cm_reader_path(r), &map,
+                            &dropped));
+    if (dropped)
+        cm_warn("%s: %zu columns are not in the model and are left out", cm_reader_path(r),
+                dropped);
+
+    struct cm_head out = {0};
+    cm_model_embed_head(&m, (size_t)side, h, o.parts == 0, &out);
+    cm_kv_set(&out.kv, "embed.model", digest);
+    struct cm_writer *w = cm_out_open(&out);
+    struct cm_chunk c = {0};
+    uint64_t done = 0, empty = 0;
+    while (cm_next(r, &c)) {
+        for (size_t i = 0; !c.block[0].dense && i < c.rows; i++)
+            empty += c.block[0].ptr[i] == c.block[0].ptr[i + 1];
+        cm_model_embed_block(&m, (size_t)side, &c.block[0], &h->slot[0], map, o.parts == 0);
+        cm_try(cm_writer_chunk(w, &c, h));
+        cm_progress(done += c.rows, h->slot[0].rows, "cells");
+    }
+    if (empty)
+        cm_warn("%" PRIu64 " of %" PRIu64 " cells have no entries: their embedding is that of an "
+                "empty cell",
+                empty, done);
+    cm_free(map);
+    cm_chunk_free(&c);
+    cm_head_free(&out);
+    cm_model_free(&m);
+    return cm_finish();
+}

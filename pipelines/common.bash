@@ -1,0 +1,85 @@
+# What the pipelines share; sourced, never run.
+#
+# Every stage ends in a file of $tmp or in a pipe under pipefail, and every background job is waited
+# for by number: no failure can hide (in a process substitution it would).  The result is put in
+# place only when all is well.
+set -euo pipefail
+me=$(basename "$0")
+pipelines=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+command -v xattn-train >/dev/null || export PATH=$pipelines/../bin:$PATH
+export OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+
+die() { # STATUS MESSAGE
+    printf '%s: error: %s\n' "$me" "$2" >&2
+    exit "$1"
+}
+usage() { die 2 "usage: $me $1"; }
+
+command -v xattn-train >/dev/null || die 2 'the tools are not on PATH (eval "$(cellmatch env)")'
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/cellmatch.XXXXXX") part=
+clean() {
+    local status=$?
+    trap - EXIT
+    # shellcheck disable=SC2046 # several numbers
+    kill $(jobs -p) 2>/dev/null || true
+    rm -rf "$tmp" ${part:+"$part"}
+    exit $status
+}
+trap clean EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# both A B: two functions side by side; fails if either fails, with the status of the first to be named.
+both() {
+    local a b status=0
+    "$1" & a=$!
+    "$2" & b=$!
+    wait $a || status=$?
+    wait $b || status=$((status ? status : $?))
+    return $status
+}
+
+read_one() { # TYPE FILE: sets $input to a stream of it
+    input=$tmp/$1.read.cms
+    case $2 in
+    *.cms) input=$2 ;;
+    *.h5) h5-read --type "$1" -o "$input" "$2" ;;
+    *) if [ -d "$2" ]; then mtx-read --type "$1" -o "$input" "$2"; else h5-read -o "$input" "$2"; fi ;;
+    esac
+}
+read_inputs() { # GEX ATAC: sets $gex and $atac; a 10x file of both is read once
+    if [ "$1" = "$2" ] && [[ $1 = *.h5 ]]; then
+        gex=$tmp/GEX.read.cms atac=$tmp/ATAC.read.cms
+        h5-read --to GEX="$gex" --to ATAC="$atac" "$1"
+    else
+        read_one GEX "$1"
+        gex=$input
+        read_one ATAC "$2"
+        atac=$input
+    fi
+}
+
+has_label() { # STREAM LABEL
+    cms-text --head "$1" | awk -F '\t' -v l="$2" '$1 ~ /^label[.][0-9]+[.]name$/ && $2 == l { n++ } END { exit !n }'
+}
+values() { # STREAM LABEL: the values that rows have, sorted
+    cms-text --labels "$1" | awk -F '\t' -v l="$2" '
+        NR == 1 { for (k = 2; k <= NF; k++) if ($k == l) at = k; next }
+        at && $at != "" { print $at }' | LC_ALL=C sort -u
+}
+
+# deliver FILE TARGET: whole or not at all.
+deliver() {
+    cms-info --check "$1" >/dev/null
+    if [ "$2" = - ]; then
+        cat "$1"
+    elif [ -e "$2" ] && [ ! -f "$2" ]; then
+        cat "$1" >"$2"
+    else
+        part=$(dirname "$2")/.$(basename "$2").tmp.$$
+        cp "$1" "$part" && mv -f "$part" "$2"
+        part=
+    fi
+}

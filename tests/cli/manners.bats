@@ -100,6 +100,7 @@ load ../helper
 
 @test "manners: binary is not written to a terminal, nor read from one" {
     need script
+    script -qec true /dev/null </dev/null >pty 2>&1 || skip "no pseudo-terminal here"
     prepared gex.cms
     script -qec 'lognorm gex.cms; echo "status $?"' /dev/null </dev/null >said
     grep -q 'status 2' said

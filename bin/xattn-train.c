@@ -22,9 +22,13 @@ static struct {
     bool no_cis;
     int loss, negatives, schedule;
     int64_t hidden, warmup, valid_every, patience, every;
-    double dropout_in, dropout, first, margin, scale, scale_max, lr, lr_linear, lr_scale, decay, b1,
-        b2, average;
+    double dropout_in, dropout, first, margin, scale, scale_max, lr, lr_linear, lr_scale, lr_cross,
+        decay, b1, b2, average;
     struct cm_list tokens;
+    bool cross;
+    int64_t cross_heads, mined, top;
+    double cross_ff, cross_dropout, alpha, cross_margin;
+    int cross_loss, cross_negatives, gradient;
     const char *init, *log, *checkpoint, *resume;
     uint64_t memory;
 } o;
@@ -57,9 +61,26 @@ static const struct cm_opt options[] = {
     {"mlp-init", 0, CM_O_REAL, &o.first, NULL, 0, 100, "X",
      "size of the first correction: second layer N(0, (X/sqrt(hidden))^2)"},
     {"tokens", 0, CM_O_LIST, &o.tokens, NULL, 0, 0, "KEY=VALUE",
-     "attn: an option of the attention network, as the manual lists them"},
-    {"loss", 0, CM_O_CHOICE, &o.loss, NULL, 0, 0, "nce|triplet|sum",
-     "symmetric InfoNCE, the paper's triplet loss, or both added"},
+     "an option of the attention network, as the manual lists them; or SLOT.KEY=VALUE"},
+    {"cross", 0, CM_O_FLAG, &o.cross, NULL, 0, 0, NULL,
+     "attn: with the cross-attention module; paper and authors have it"},
+    {"cross-heads", 0, CM_O_INT, &o.cross_heads, NULL, 1, 256, "N", "its attention heads"},
+    {"cross-ff", 0, CM_O_REAL, &o.cross_ff, NULL, 0.01, 64, "X",
+     "width of its feed-forward, in units of a token's"},
+    {"cross-dropout", 0, CM_O_REAL, &o.cross_dropout, NULL, 0, 0.99, "RATE", "its dropout"},
+    {"cross-alpha", 0, CM_O_REAL, &o.alpha, NULL, 0, 1e6, "X", "S = S0 + X S1"},
+    {"cross-mined", 0, CM_O_INT, &o.mined, NULL, 1, 65535, "N",
+     "candidates of a cell and direction in training, the best by S0"},
+    {"cross-loss", 0, CM_O_CHOICE, &o.cross_loss, NULL, 0, 0, "triplet|listwise", "the loss of S"},
+    {"cross-negatives", 0, CM_O_CHOICE, &o.cross_negatives, NULL, 0, 0,
+     "hardest|semihard|random-semihard", "which of the mined a triplet takes"},
+    {"cross-margin", 0, CM_O_REAL, &o.cross_margin, NULL, 0, 1e6, "X", "margin of these triplets"},
+    {"cross-gradient", 0, CM_O_CHOICE, &o.gradient, NULL, 0, 0, "all|tokens|module",
+     "what the loss of S trains besides the module: tokens and S0, tokens, nothing"},
+    {"cross-top", 0, CM_O_INT, &o.top, NULL, 1, 1e9, "K",
+     "candidates that are scored in validation and by xattn-score"},
+    {"loss", 0, CM_O_CHOICE, &o.loss, NULL, 0, 0, "nce|triplet|sum|none",
+     "symmetric InfoNCE, the paper's triplet loss, both added, or none but that of S"},
     {"negatives", 0, CM_O_CHOICE, &o.negatives, NULL, 0, 0, "hardest|semihard|random-semihard",
      "which negative of the mini-batch a triplet takes"},
     {"margin", 0, CM_O_REAL, &o.margin, NULL, 0, 100, "X", "margin of a triplet"},
@@ -71,6 +92,8 @@ static const struct cm_opt options[] = {
      "learning rate of the linear start; 0: frozen"},
     {"lr-scale", 0, CM_O_REAL, &o.lr_scale, NULL, 0, 1e30, "X",
      "learning rate of the factor's logarithm"},
+    {"lr-cross", 0, CM_O_REAL, &o.lr_cross, NULL, 0, 1e30, "X",
+     "learning rate of the cross-attention module; 0: frozen (default: as --lr)"},
     {"weight-decay", 0, CM_O_REAL, &o.decay, NULL, 0, 100, "X", "of the encoders, decoupled"},
     {"beta1", 0, CM_O_REAL, &o.b1, NULL, 0, 0.9999999, "X", "of AdamW"},
     {"beta2", 0, CM_O_REAL, &o.b2, NULL, 0, 0.9999999, "X", "of AdamW"},
@@ -154,17 +177,60 @@ static bool same(const char *a, const char *b)
     return numbers ? fabs(x - y) <= 1e-12 * fabs(x) : strcmp(a, b) == 0;
 }
 
-/* --tokens KEY=VALUE under hp.tokens.KEY. */
-static void put_tokens(struct cm_kv *kv)
+/* --tokens [SLOT.]KEY=VALUE under hp.tokens.[SLOT.]KEY; KEY alone goes over what the preset says of
+ * single slots (in `hp`), too. */
+static void put_tokens(struct cm_kv *kv, const struct cm_kv *hp)
 {
     char key[64];
     for (size_t i = 0; i < o.tokens.n; i++) {
-        const char *text = o.tokens.v[i], *value = strchr(text, '=');
+        const char *text = o.tokens.v[i], *value = strchr(text, '='), *dot = strchr(text, '.');
         if (!value || value == text || value - text > 40)
             cm_usage_error("--tokens %s: expected KEY=VALUE", text);
+        const char *name = dot && dot < value ? dot + 1 : text;
+        snprintf(key, sizeof key, "hp.tokens.%.*s", (int)(value - name), name);
+        if (!cm_kv_get(hp, key))
+            cm_usage_error("--tokens %.*s means nothing with this preset", (int)(value - text),
+                           text);
         snprintf(key, sizeof key, "hp.tokens.%.*s", (int)(value - text), text);
         cm_kv_set(kv, key, value + 1);
+        for (size_t k = 0; name == text && k < hp->key.n; k++) {
+            const char *other = cm_strs_get(&hp->key, k), *tail = strrchr(other, '.');
+            if (strncmp(other, "hp.tokens.", 10) == 0 && tail > other + 9 &&
+                strlen(tail + 1) == (size_t)(value - text) &&
+                strncmp(tail + 1, text, (size_t)(value - text)) == 0)
+                cm_kv_set(kv, other, value + 1);
+        }
     }
+}
+
+/* Slots that --tokens names must be there. */
+static void check_slots(const struct cm_head *head)
+{
+    char name[64];
+    for (size_t i = 0; i < o.tokens.n; i++) {
+        const char *text = o.tokens.v[i], *dot = strchr(text, '.');
+        if (!dot || dot > strchr(text, '='))
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)(dot - text), text);
+        if (cm_head_find_slot(head, name) < 0)
+            cm_usage_error("--tokens %s: the pairs have the slots %s and %s", text,
+                           head->slot[0].name, head->slot[1].name);
+    }
+}
+
+static bool is_key(const struct cm_kv *hp, const char *key, const char *value)
+{
+    const char *v = cm_kv_get(hp, key);
+    return v && strcmp(v, value) == 0;
+}
+
+static bool learns(const struct cm_kv *hp)
+{
+    static const char *const rates[] = {"hp.lr", "hp.lr.linear", "hp.lr.cross"};
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+        if (cm_kv_get(hp, rates[i]) && !is_key(hp, rates[i], "0"))
+            return true;
+    return false;
 }
 
 /* Options on the command line go over the preset's. */
@@ -180,16 +246,41 @@ static void take_given(struct cm_kv *hp)
             cm_usage_error("--%s means nothing with this preset", opt->name);
         cm_kv_set(hp, key, cm_kv_get(&scratch, key));
     }
-    put_tokens(&scratch);
-    for (size_t i = 0; i < scratch.key.n; i++) {
-        const char *name = cm_strs_get(&scratch.key, i);
-        if (strncmp(name, "hp.tokens.", 10) != 0)
-            continue;
-        if (!cm_kv_get(hp, name))
-            cm_usage_error("--tokens %s means nothing with this preset", name + 10);
-        cm_kv_set(hp, name, cm_strs_get(&scratch.value, i));
-    }
     cm_kv_free(&scratch);
+    put_tokens(&scratch, hp);
+    for (size_t i = 0; i < scratch.key.n; i++)
+        cm_kv_set(hp, cm_strs_get(&scratch.key, i), cm_strs_get(&scratch.value, i));
+    cm_kv_free(&scratch);
+    if (o.preset == CM_PRESET_LINEAR)
+        return;
+
+    /* What follows from another option. */
+    if (cm_kv_get(hp, "hp.lr.cross") && cm_given("lr") && !cm_given("lr-cross"))
+        cm_kv_set(hp, "hp.lr.cross", cm_kv_get(hp, "hp.lr"));
+    if (is_key(hp, "hp.loss", "none")) { /* the one loss there is is that of S */
+        if (!cm_kv_get(hp, "hp.cross"))
+            cm_usage_error("--loss none needs --cross");
+        if (cm_given("margin") && !cm_given("cross-margin"))
+            cm_kv_set(hp, "hp.cross.margin", cm_kv_get(hp, "hp.margin"));
+        if (cm_given("negatives") && !cm_given("cross-negatives"))
+            cm_kv_set(hp, "hp.cross.negatives", cm_kv_get(hp, "hp.negatives"));
+    }
+    if (!learns(hp))
+        cm_usage_error("--lr 0: nothing would be learnt");
+}
+
+/* Without a linear part its options mean nothing. */
+static void check_linear(const struct cm_kv *hp)
+{
+    const char *residual = cm_kv_get(hp, "hp.residual");
+    bool linear = cm_hp_linear(hp), cis = !residual || strcmp(residual, "0") != 0;
+    for (const struct cm_opt *opt = options; opt->name; opt++) {
+        bool of_cis = strncmp(opt->name, "cis-", 4) == 0 || strcmp(opt->name, "no-cis") == 0;
+        bool of_linear = strcmp(opt->name, "k") == 0 || strcmp(opt->name, "q") == 0 ||
+                         strcmp(opt->name, "ridge") == 0;
+        if (((of_cis && !cis) || (of_linear && !linear)) && cm_given(opt->name))
+            cm_usage_error("--%s means nothing with this preset", opt->name);
+    }
 }
 
 /* A model that we begin from has decided some options; one that says otherwise is a mistake. */
@@ -202,7 +293,9 @@ static void check_given(const struct cm_kv *kv, const char *path, bool linear_on
             !(linear_only && strcmp(opt->name, "preset") == 0))
             put_given(&given, opt, key_of(opt, key, sizeof key));
     if (!linear_only)
-        put_tokens(&given);
+        put_tokens(&given, kv);
+    if (o.cross && !linear_only)
+        cm_kv_set(&given, "hp.cross", "1");
     if (o.no_cis)
         cm_kv_set(&given, "hp.cis", "0");
     if (cm_given("seed") && !linear_only) {
@@ -258,9 +351,8 @@ static void begin_from(struct cm_train_options *how, struct cm_kv *hp, struct cm
            (!preset || strcmp(word(CM_PRESETS, (int)how->preset, name, sizeof name), preset) != 0))
         how->preset++;
     cm_kv_free(hp);
-    cm_preset_hp(how->preset, hp);
     for (size_t i = 0; i < kv->key.n; i++)
-        if (cm_kv_get(hp, cm_strs_get(&kv->key, i)))
+        if (strncmp(cm_strs_get(&kv->key, i), "hp.", 3) == 0)
             cm_kv_set(hp, cm_strs_get(&kv->key, i), cm_strs_get(&kv->value, i));
 }
 
@@ -299,7 +391,8 @@ static void report_step(void *unused, const struct cm_fit_report *r)
     if (log_file) {
         fprintf(log_file, "%llu\t%u\t%.9g\t%.9g\t%.9g\t", (unsigned long long)r->step, r->epoch,
                 r->loss, r->lr, r->factor);
-        fprintf(log_file, isnan(r->score) ? "\n" : "%.9g\n", r->score);
+        fprintf(log_file, isnan(r->score) ? "\t" : "%.9g\t", r->score);
+        fprintf(log_file, "%.9g\t%.9g\n", r->cross, r->sd);
     }
 }
 
@@ -340,8 +433,9 @@ static void open_log(void)
     if (o.log && !(log_file = fopen(cm_out_path(o.log), "w")))
         cm_die(4, "cannot create '%s'", o.log);
     if (log_file)
-        fputs(o.preset == CM_PRESET_LINEAR ? "step\tseconds\n"
-                                           : "step\tepoch\tloss\tlr\tscale\tvalidation\n",
+        fputs(o.preset == CM_PRESET_LINEAR
+                  ? "step\tseconds\n"
+                  : "step\tepoch\tloss\tlr\tscale\tvalidation\tcross\tsd\n",
               log_file);
 }
 
@@ -401,15 +495,20 @@ int main(int argc, char **argv)
         .fit = {report_step, warn, stop, save, o.checkpoint ? (uint64_t)o.every : 0, NULL}};
     struct cm_model start = {0}, model;
     struct cm_fit_state state = {0};
-    cm_preset_hp(how.preset, &hp);
-    if (!o.resume)
+    cm_preset_hp(how.preset, o.cross, &hp);
+    if (o.cross && !o.resume && !cm_kv_get(&hp, "hp.cross"))
+        cm_usage_error("--cross means nothing with this preset");
+    if (!o.resume) {
         take_given(&hp);
+        check_linear(&hp);
+    }
     if (o.resume || o.init)
         begin_from(&how, &hp, &start, &state);
     o.preset = (int)how.preset;
     struct cm_reader *r = cm_in_open(in[0]);
     cm_require_kind(r, CM_PAIRS);
     how.data_path = cm_reader_path(r);
+    check_slots(cm_reader_head(r));
     open_log();
 
     struct cm_train_data data;

@@ -37,11 +37,13 @@ void cm_cross_preset(struct cm_cross_options *o, enum cm_tokens_preset preset)
                                    .margin = authors ? .5 : .2,
                                    .loss = CM_CROSS_TRIPLET,
                                    .negatives = authors ? CM_NEG_RANDOM_SEMIHARD : CM_NEG_HARDEST,
-                                   .top = 50};
+                                   .top = 50,
+                                   .gradient = attn ? CM_CROSS_TOKENS : CM_CROSS_ALL};
 }
 
 static const char *const loss_word[] = {"triplet", "listwise", NULL};
-static const char *const negative_word[] = {"hardest", "semihard", "random", NULL};
+static const char *const negative_word[] = {"hardest", "semihard", "random-semihard", NULL};
+static const char *const gradient_word[] = {"all", "tokens", "module", NULL};
 static const char *const norm_word[] = {"post", "pre", NULL};
 static const char *const act_word[] = {"relu", "gelu", NULL};
 
@@ -59,6 +61,7 @@ void cm_cross_write(struct cm_kv *kv, const struct cm_cross_options *o)
     cm_kv_set(kv, "hp.cross.loss", loss_word[o->loss]);
     cm_kv_set(kv, "hp.cross.negatives", negative_word[o->negatives]);
     cm_kv_seti(kv, "hp.cross.top", (int64_t)o->top);
+    cm_kv_set(kv, "hp.cross.gradient", gradient_word[o->gradient]);
 }
 
 bool cm_cross_present(const struct cm_kv *kv)
@@ -98,6 +101,7 @@ int cm_cross_read(const struct cm_kv *kv, struct cm_cross_options *o)
     cm_cross_preset(o, CM_TOKENS_ATTN);
     double heads = (double)o->heads, mined = (double)o->mined, top = (double)o->top;
     int norm = o->pre_norm, act = o->gelu, loss = (int)o->loss, negatives = (int)o->negatives;
+    int gradient = (int)o->gradient;
     int code = read_number(kv, "hp.cross.heads", 1, 256, true, &heads);
     if (!code)
         code = read_number(kv, "hp.cross.ff", .01, 64, false, &o->ff);
@@ -119,12 +123,15 @@ int cm_cross_read(const struct cm_kv *kv, struct cm_cross_options *o)
         code = read_word(kv, "hp.cross.negatives", negative_word, &negatives);
     if (!code)
         code = read_number(kv, "hp.cross.top", 1, 1e9, true, &top);
+    if (!code)
+        code = read_word(kv, "hp.cross.gradient", gradient_word, &gradient);
     o->heads = (int64_t)heads;
     o->pre_norm = norm;
     o->gelu = act;
     o->mined = (size_t)mined;
     o->loss = (enum cm_cross_kind)loss;
     o->negatives = (enum cm_negatives)negatives;
+    o->gradient = (enum cm_cross_gradient)gradient;
     o->top = (size_t)top;
     return code;
 }

@@ -14,8 +14,9 @@
  * Keys of the head (defaults of paper / authors / attn): hp.cross 1 where the model has the
  * module, hp.cross.heads 4, .ff 4 / 4 / 1, .norm post / post / pre, .unit-act relu / relu / gelu,
  * .dropout 0 / 0 / .1, .alpha .8, and of training: .mined 10 (h), .margin .2 / .5 / .2, .loss
- * triplet|listwise, .negatives hardest|semihard|random (hardest / random / hardest), .top 50
- * (candidates re-ranked).
+ * triplet|listwise, .negatives hardest|semihard|random-semihard (the last for authors), .top 50
+ * (candidates re-ranked), .gradient all|tokens|module (all / all / tokens): what the loss on S
+ * trains, besides the module the tokens, and besides these S0.
  *
  * Letters: B cells of a batch, L[s] tokens of side s, L = L[0] + L[1], P width, H heads.
  */
@@ -33,6 +34,7 @@ extern "C" {
 #endif
 
 enum cm_cross_kind { CM_CROSS_TRIPLET, CM_CROSS_LISTWISE };
+enum cm_cross_gradient { CM_CROSS_ALL, CM_CROSS_TOKENS, CM_CROSS_MODULE };
 
 struct cm_cross_options {
     int64_t heads;
@@ -44,8 +46,9 @@ struct cm_cross_options {
     size_t mined; /* h: candidates of a cell and direction, by S0 */
     double margin;
     enum cm_cross_kind loss;
-    enum cm_negatives negatives; /* of the triplets, among the mined */
-    size_t top;                  /* candidates a row that xattn-score scores */
+    enum cm_negatives negatives;     /* of the triplets, among the mined */
+    size_t top;                      /* candidates a row that xattn-score scores */
+    enum cm_cross_gradient gradient; /* what the training loop uses of the loss' gradients */
 };
 
 void cm_cross_preset(struct cm_cross_options *o, enum cm_tokens_preset preset);

@@ -9,6 +9,10 @@
  * The peak-gene term does not change while training, so its values for all training pairs are
  * worked out once where they fit (TABLE_ROWS), else for each mini-batch.  Which of the two depends
  * on the number of cells alone, never on memory or threads: they round differently.
+ *
+ * The cross module needs the tokens of all cells of a batch side by side, so the first pass copies
+ * them out of the groups' caches, and the second is given their gradients.  A gradient that
+ * hp.cross.gradient keeps back is worked out and dropped: it is a small part of the cost.
  */
 #include "model/fit.h"
 
@@ -21,6 +25,7 @@
 #include "base/pool.h"
 #include "match/rules.h"
 #include "matrix/blas.h"
+#include "model/scorer.h"
 
 #define TABLE_ROWS  8192 /* training cells up to which the term is a table: 256 MiB */
 #define TABLE_BLOCK 1024
@@ -29,14 +34,16 @@
 #define COLLAPSED   1e-3 /* standard deviation of S below which nothing is learnt (MODEL 1) */
 #define PROGRAM     ((uint64_t)32 << 20) /* code, libraries, their buffers */
 #define OTHER_SIDE  ((uint64_t)1 << 63)
+#define CROSS_DRAW  0x80000000u /* negatives of the module: numbers of their own */
+#define CROSS_BATCH 65535       /* cells of a mini-batch, with the module */
 
-enum loss { LOSS_NCE, LOSS_TRIPLET, LOSS_SUM };
+enum loss { LOSS_NCE, LOSS_TRIPLET, LOSS_SUM, LOSS_NONE };
 
 struct options {
     enum loss loss;
     enum cm_negatives negatives;
     enum cm_schedule schedule;
-    double margin, lr, lr_linear, lr_scale, max_scale, b1, b2, decay, average;
+    double margin, lr, lr_linear, lr_scale, lr_cross, max_scale, b1, b2, decay, average;
     int64_t warmup, valid_every, patience, seed;
 };
 
@@ -50,6 +57,7 @@ struct fit {
     float *table;            /* n x n: mu L of all training pairs, or NULL */
     float *valid_term;       /* mu L of the validation cells, or NULL */
     float *valid_z[2];
+    double cross, sd; /* of the last step: loss of the module, sd of the similarities */
     bool warned;
 };
 
@@ -60,8 +68,9 @@ struct batch {
     size_t B, groups[2], shards;
     struct cm_cell *cell[2];
     cm_real *raw[2], *e[2], *norm[2], *de[2], *draw[2];
-    cm_real *cache; /* of all groups, or NULL: not kept */
-    cm_real *grad;  /* shards x size */
+    cm_real *tokens[2], *dtokens[2]; /* B x L x P, or NULL: no module; dtokens NULL: not used */
+    cm_real *cache;                  /* of all groups, or NULL: not kept */
+    cm_real *grad;                   /* shards x size */
     float *s, *ds, *term;
     struct cm_dropout drop;
 };
@@ -77,9 +86,9 @@ static int word(const struct cm_kv *kv, const char *key, const char *const *word
     return cm_fail(CM_EINPUT, "%s '%s' is unknown to this version", key, v ? v : "");
 }
 
-static int read_options(struct options *o, const struct cm_kv *kv)
+static int read_options(struct options *o, const struct cm_kv *kv, bool cross)
 {
-    static const char *const losses[] = {"nce", "triplet", "sum", NULL},
+    static const char *const losses[] = {"nce", "triplet", "sum", "none", NULL},
                              *const negatives[] = {"hardest", "semihard", "random-semihard", NULL},
                              *const schedules[] = {"constant", "cosine", NULL};
     int loss, negative, schedule, code = word(kv, "hp.loss", losses, &loss);
@@ -110,6 +119,10 @@ static int read_options(struct options *o, const struct cm_kv *kv)
         code = cm_kv_f64(kv, real[i].key, real[i].to);
     for (size_t i = 0; !code && i < sizeof whole / sizeof *whole; i++)
         code = cm_kv_i64(kv, whole[i].key, whole[i].to);
+    if (!code && cross)
+        code = cm_kv_f64(kv, "hp.lr.cross", &o->lr_cross);
+    if (!code && !cross && loss == LOSS_NONE)
+        code = cm_fail(CM_EINPUT, "hp.loss none needs the cross-attention module");
     if (code)
         return code;
     o->loss = (enum loss)loss;
@@ -168,7 +181,7 @@ static void prepare_terms(struct fit *f)
 {
     const struct cm_fit_data *d = f->d;
     size_t k = f->m->linear.k, v = d->valid[0]->rows;
-    for (size_t side = 0; side < 2; side++) {
+    for (size_t side = 0; k > 0 && side < 2; side++) {
         f->valid_z[side] = CM_NEW(float, v *k);
         cm_linear_z(&f->m->linear, side, d->valid[side], f->valid_z[side]);
     }
@@ -241,6 +254,11 @@ static struct cm_dropout dropout_at(const struct batch *b, const struct group *g
     return drop;
 }
 
+static size_t token_size(const struct cm_net *net, size_t side)
+{
+    return net->cross.L[side] * net->cross.P;
+}
+
 struct pass {
     struct batch *b;
     bool backward;
@@ -268,9 +286,16 @@ static int pass_shard(void *arg, size_t shard)
         if (!p->backward || !g.cache)
             cm_net_forward(net, g.side, f->s->w, p->backward ? again : b->raw[g.side] + g.from * q,
                            kept, cell, g.n, &drop, scratch);
+        size_t part = net->has_cross ? token_size(net, g.side) : 0;
+        if (!p->backward && b->tokens[g.side])
+            memcpy(b->tokens[g.side] + g.from * part,
+                   cm_tokens_in_cache(&net->encoder[g.side], kept, g.n),
+                   g.n * part * sizeof *b->tokens[g.side]);
         if (p->backward)
             cm_net_backward(net, g.side, f->s->w, b->grad + shard * f->size, f->o.lr_linear > 0,
-                            b->draw[g.side] + g.from * q, kept, cell, g.n, &drop, scratch);
+                            b->draw[g.side] + g.from * q,
+                            b->dtokens[g.side] ? b->dtokens[g.side] + g.from * part : NULL, kept,
+                            cell, g.n, &drop, scratch);
     }
     cm_free(cache);
     cm_free(again);
@@ -293,6 +318,12 @@ static int not_finite(const struct batch *b, uint64_t step, uint32_t epoch, cons
             snprintf(where, sizeof where, "the weights %s", p->name);
         }
     }
+    for (size_t side = 0; !found && b->tokens[0] && side < 2; side++)
+        if (!cm_all_finite(b->tokens[side], b->B * token_size(net, side))) {
+            found = true;
+            snprintf(where, sizeof where, "the tokens of encoder %s of slot %s",
+                     net->encoder[side].of->name, f->m->head.slot[side].name);
+        }
     for (size_t side = 0; !found && side < 2; side++)
         if (!cm_all_finite(b->raw[side], b->B * f->q)) {
             found = true;
@@ -314,48 +345,86 @@ static int not_finite(const struct batch *b, uint64_t step, uint32_t epoch, cons
 
 /* ===== loss =============================================================================== */
 
-static void warn_collapse(struct batch *b, uint64_t step)
+static double spread(const struct batch *b)
 {
-    struct fit *f = b->f;
     double sum = 0, square = 0, n = (double)b->B * (double)b->B;
     for (size_t i = 0; i < b->B * b->B; i++) {
         sum += (double)b->s[i];
         square += (double)b->s[i] * (double)b->s[i];
     }
     double var = square / n - sum / n * (sum / n);
-    if (f->warned || b->B < 2 || !(var < COLLAPSED * COLLAPSED))
+    return var > 0 ? sqrt(var) : 0;
+}
+
+static void warn_collapse(struct fit *f, size_t B, uint64_t step)
+{
+    if (f->warned || B < 2 || !(f->sd < COLLAPSED))
         return;
     f->warned = true;
     char text[160];
     snprintf(text, sizeof text,
              "collapse: at step %llu the similarities of a mini-batch differ by %.1e only; "
              "--negatives semihard or --loss nce avoid it",
-             (unsigned long long)step, sqrt(var > 0 ? var : 0));
+             (unsigned long long)step, f->sd);
     if (f->voice && f->voice->warn)
         f->voice->warn(f->voice->arg, text);
 }
 
-/* Gradient of the loss to b->ds and *dscale. */
+static struct cm_rng negatives_rng(const struct fit *f, uint64_t step, uint32_t purpose)
+{
+    return cm_rng_make((uint64_t)f->o.seed, CM_RNG_NEGATIVES, (uint32_t)step,
+                       (uint32_t)(step >> 32) ^ purpose);
+}
+
+/* Loss of S0: gradient to b->ds and *dscale. */
 static double loss_of(struct batch *b, uint64_t step, cm_real *dscale)
 {
     const struct options *o = &b->f->o;
     size_t B = b->B;
     double loss = 0;
-    memset(b->ds, 0, B * B * sizeof *b->ds);
-    if (o->loss != LOSS_TRIPLET) {
+    if (o->loss == LOSS_NCE || o->loss == LOSS_SUM) {
         cm_real *scratch = CM_NEW(cm_real, cm_infonce_scratch(B));
         loss += cm_infonce(b->ds, dscale, b->s, (double)b->f->s->w[b->f->m->net.scale], B, scratch);
         cm_free(scratch);
     }
-    if (o->loss != LOSS_NCE) {
+    if (o->loss == LOSS_TRIPLET || o->loss == LOSS_SUM) {
         uint32_t *row = CM_NEW(uint32_t, B), *col = CM_NEW(uint32_t, B);
-        struct cm_rng g = cm_rng_make((uint64_t)o->seed, CM_RNG_NEGATIVES, (uint32_t)step,
-                                      (uint32_t)(step >> 32));
+        struct cm_rng g = negatives_rng(b->f, step, 0);
         cm_negatives_choose(row, col, b->s, NULL, B, o->margin, o->negatives, &g);
         loss += cm_triplet(b->ds, NULL, b->s, row, col, B, o->margin);
         cm_free(row);
         cm_free(col);
     }
+    return loss;
+}
+
+/* Loss of S: gradients to the module's stretch of the first arena, to b->dtokens, b->ds and
+ * *dscale, as hp.cross.gradient lets them. */
+static double cross_loss(struct batch *b, uint64_t step, cm_real *dscale)
+{
+    struct fit *f = b->f;
+    const struct cm_net *net = &f->m->net;
+    const struct cm_cross *c = &net->cross;
+    size_t B = b->B;
+    float *kept = CM_ZNEW(float, B *B), *ds = c->o.gradient == CM_CROSS_ALL ? b->ds : kept;
+    cm_real *dx[2];
+    for (size_t side = 0; side < 2; side++)
+        dx[side] =
+            b->dtokens[side] ? b->dtokens[side] : CM_ZNEW(cm_real, B * token_size(net, side));
+    struct cm_cross_batch batch = {.B = B,
+                                   .x = {b->tokens[0], b->tokens[1]},
+                                   .s0 = b->s,
+                                   .log_t = (double)f->s->w[net->scale]};
+    struct cm_rng g = negatives_rng(f, step, CROSS_DRAW);
+    struct cm_cross_report r;
+    double loss = cm_cross_loss(c, ds, dx, b->grad, &batch, f->s->w,
+                                c->o.dropout > 0 ? &b->drop : NULL, &g, &r);
+    *dscale += (cm_real)r.dlog_t;
+    f->sd = r.sd;
+    for (size_t side = 0; side < 2; side++)
+        if (!b->dtokens[side])
+            cm_free(dx[side]);
+    cm_free(kept);
     return loss;
 }
 
@@ -365,6 +434,7 @@ static void update(struct fit *f, const cm_real *grad, uint64_t step, double fac
 {
     const struct cm_net *net = &f->m->net;
     struct cm_fit_state *s = f->s;
+    cm_real cap = (cm_real)log(f->o.max_scale);
     for (size_t t = 0; t < net->table.n; t++) {
         const struct cm_param *p = &net->table.p[t];
         size_t at = p->offset;
@@ -375,14 +445,18 @@ static void update(struct fit *f, const cm_real *grad, uint64_t step, double fac
         if (linear || at == net->scale) { /* decay would pull the linear start, or l, to nothing */
             o.lr = (linear ? f->o.lr_linear : f->o.lr_scale) * factor;
             o.decay = 0;
+        } else if (net->has_cross && at >= net->cross.begin &&
+                   at < net->cross.begin + net->cross.size) {
+            o.lr = f->o.lr_cross * factor;
         }
         if (o.lr > 0)
             cm_adam_step(s->w + at, s->m + at, s->v + at, grad + at, p->n, step + 1, &o);
+        if (at == net->scale && s->w[at] > cap)
+            s->w[at] = cap;
+        /* what has not moved is its own average already, but for rounding */
+        if (memcmp(s->average + at, s->w + at, p->n * sizeof *s->w) != 0)
+            cm_average_step(s->average + at, s->w + at, p->n, f->o.average, step);
     }
-    cm_real cap = (cm_real)log(f->o.max_scale);
-    if (s->w[net->scale] > cap)
-        s->w[net->scale] = cap;
-    cm_average_step(s->average, s->w, f->size, f->o.average, step);
 }
 
 /* ===== a step ============================================================================= */
@@ -402,20 +476,24 @@ static void make_batch(struct batch *b, struct fit *f, const uint32_t *row, size
             uint64_t from = x->ptr[row[i]];
             b->cell[side][i] =
                 (struct cm_cell){x->idx + from, x->val + from, x->ptr[row[i] + 1] - from,
-                                 f->d->z[side] + row[i] * net->k};
+                                 net->k ? f->d->z[side] + row[i] * net->k : NULL};
         }
         b->raw[side] = CM_NEW(cm_real, B * f->q);
         b->e[side] = CM_NEW(cm_real, B * f->q);
         b->norm[side] = CM_NEW(cm_real, B);
         b->de[side] = CM_ZNEW(cm_real, B * f->q);
         b->draw[side] = CM_ZNEW(cm_real, B * f->q);
+        if (net->has_cross)
+            b->tokens[side] = CM_NEW(cm_real, B * token_size(net, side));
+        if (net->has_cross && net->cross.o.gradient != CM_CROSS_MODULE)
+            b->dtokens[side] = CM_ZNEW(cm_real, B * token_size(net, side));
     }
     if (kept * sizeof(cm_real) <= f->d->keep)
         b->cache = CM_NEW(cm_real, kept);
     b->shards = cm_shards(b->groups[0] + b->groups[1], 1, f->most);
     b->grad = CM_ZNEW(cm_real, b->shards * f->size);
     b->s = CM_NEW(float, B *B);
-    b->ds = CM_NEW(float, B *B);
+    b->ds = CM_ZNEW(float, B *B);
     b->term = f->m->has_cis ? CM_NEW(float, B *B) : NULL;
     b->drop = (struct cm_dropout){.seed = (uint64_t)f->o.seed, .step = (uint32_t)step};
 }
@@ -429,12 +507,30 @@ static void free_batch(struct batch *b)
         cm_free(b->norm[side]);
         cm_free(b->de[side]);
         cm_free(b->draw[side]);
+        cm_free(b->tokens[side]);
+        cm_free(b->dtokens[side]);
     }
     cm_free(b->cache);
     cm_free(b->grad);
     cm_free(b->s);
     cm_free(b->ds);
     cm_free(b->term);
+}
+
+/* From b->ds and b->dtokens to the sum of the gradients in b->grad. */
+static void encoders_backward(struct batch *b)
+{
+    struct fit *f = b->f;
+    size_t B = b->B, q = f->q;
+    cm_sgemm_parallel(false, false, B, q, B, 1, b->ds, B, b->e[1], q, 0, b->de[0], q);
+    cm_sgemm_parallel(true, false, B, q, B, 1, b->ds, B, b->e[0], q, 0, b->de[1], q);
+    for (size_t side = 0; side < 2; side++)
+        cm_unitnorm_backward(b->draw[side], b->de[side], b->norm[side], b->e[side], B, q);
+    struct pass pass = {b, true};
+    cm_parallel(b->shards, pass_shard, &pass);
+    for (size_t k = 1; k < b->shards; k++)
+        for (size_t i = 0; i < f->size; i++)
+            b->grad[i] += b->grad[k * f->size + i];
 }
 
 static int step_of(struct batch *b, uint64_t step, uint32_t epoch, double factor)
@@ -450,22 +546,16 @@ static int step_of(struct batch *b, uint64_t step, uint32_t epoch, double factor
         memcpy(b->s, b->term, B * B * sizeof *b->s);
     }
     cm_sgemm_parallel(false, true, B, B, q, 1, b->e[0], q, b->e[1], q, b->term ? 1 : 0, b->s, B);
-    warn_collapse(b, step);
-
     cm_real dscale = 0;
+    f->sd = spread(b);
     f->s->loss = loss_of(b, step, &dscale);
+    f->cross = f->m->net.has_cross ? cross_loss(b, step, &dscale) : 0;
+    f->s->loss += f->cross;
     if (!isfinite(f->s->loss) || !cm_all_finite(b->ds, B * B))
         return not_finite(b, step, epoch, NULL);
-    cm_sgemm_parallel(false, false, B, q, B, 1, b->ds, B, b->e[1], q, 0, b->de[0], q);
-    cm_sgemm_parallel(true, false, B, q, B, 1, b->ds, B, b->e[0], q, 0, b->de[1], q);
-    for (size_t side = 0; side < 2; side++)
-        cm_unitnorm_backward(b->draw[side], b->de[side], b->norm[side], b->e[side], B, q);
-
-    pass.backward = true;
-    cm_parallel(b->shards, pass_shard, &pass);
-    for (size_t k = 1; k < b->shards; k++)
-        for (size_t i = 0; i < f->size; i++)
-            b->grad[i] += b->grad[k * f->size + i];
+    warn_collapse(f, B, step);
+    if (f->o.lr > 0 || (f->m->net.residual && f->o.lr_linear > 0))
+        encoders_backward(b);
     b->grad[f->m->net.scale] += dscale;
     if (!cm_all_finite(b->grad, f->size))
         return not_finite(b, step, epoch, b->grad);
@@ -484,6 +574,8 @@ void cm_fit_ranks(const float *s, size_t n, const uint32_t *group, double *top5,
     for (size_t i = 0; i < n; i++) {
         size_t row = 0, column = 0, mates = 0;
         float own = s[i * n + i];
+        if (own <= CM_SCORER_OUT) /* the partner is no candidate */
+            row = column = n;
         for (size_t j = 0; j < n; j++) {
             if (group && group[i] != group[j])
                 continue;
@@ -510,7 +602,7 @@ double cm_fit_score(const float *s, size_t n, const uint32_t *group)
     return soft + .3 * top5;
 }
 
-static double validate(struct fit *f)
+static int validate(struct fit *f, double *score)
 {
     const struct cm_fit_data *d = f->d;
     size_t v = d->valid[0]->rows, q = f->q;
@@ -522,33 +614,41 @@ static double validate(struct fit *f)
     if (f->valid_term)
         memcpy(s, f->valid_term, v * v * sizeof *s);
     cm_sgemm_parallel(false, true, v, v, q, 1, e[0], q, e[1], q, f->valid_term ? 1 : 0, s, v);
-    double score = cm_fit_score(s, v, d->group);
+    const struct cm_net *net = &f->m->net;
+    int code = net->has_cross
+                   ? cm_scorer_all(net, f->s->average, d->valid, d->group, net->cross.o.top, s)
+                   : 0;
+    if (!code)
+        *score = cm_fit_score(s, v, d->group);
     cm_free(s);
     cm_free(e[0]);
     cm_free(e[1]);
-    return score;
+    return code;
 }
 
-/* Score after the last mini-batch of an epoch that is due, or NaN. */
-static double validate_when_due(struct fit *f, size_t at)
+/* *score after the last mini-batch of an epoch that is due, or NaN. */
+static int validate_when_due(struct fit *f, size_t at, double *score)
 {
     const struct cm_picks *p = f->d->picks;
     struct cm_fit_state *s = f->s;
     bool last = at + 1 == p->n;
+    *score = NAN;
     if (f->d->valid[0]->rows == 0 || f->o.valid_every < 1 ||
         (!last && p->epoch[at + 1] == p->epoch[at]) ||
         (!last && p->epoch[at] % (uint64_t)f->o.valid_every))
-        return NAN;
-    double score = validate(f);
-    if (score > s->best_score) {
-        s->best_score = score;
+        return 0;
+    int code = validate(f, score);
+    if (code)
+        return code;
+    if (*score > s->best_score) {
+        s->best_score = *score;
         s->best_epoch = p->epoch[at];
         s->stale = 0;
         memcpy(s->best, s->average, f->size * sizeof *s->best);
     } else {
         s->stale++;
     }
-    return score;
+    return 0;
 }
 
 /* ===== the loop =========================================================================== */
@@ -586,6 +686,8 @@ static void report(const struct fit *f, size_t at, double factor, double score)
                               .loss = s->loss,
                               .lr = f->o.lr * factor,
                               .factor = exp((double)s->w[f->m->net.scale]),
+                              .cross = f->cross,
+                              .sd = f->sd,
                               .score = score,
                               .best = s->best_score >= 0 ? s->best_score : NAN};
     f->voice->report(f->voice->arg, &r);
@@ -618,7 +720,10 @@ static int run(struct fit *f, bool *stopped)
             return code;
         s->cells += p->begin[at + 1] - p->begin[at];
         s->step = at + 1 < p->n ? p->step[at + 1] : s->total;
-        report(f, at, factor, validate_when_due(f, at));
+        double score;
+        if ((code = validate_when_due(f, at, &score)))
+            return code;
+        report(f, at, factor, score);
         if (f->voice && f->voice->every && (step + 1) % f->voice->every == 0)
             if ((code = save(f)))
                 return code;
@@ -647,7 +752,11 @@ int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state 
     f.size = m->net.table.size;
     f.most = shards_most(f.size);
     *stopped = false;
-    int code = read_options(&f.o, &m->head.kv);
+    int code = read_options(&f.o, &m->head.kv, m->net.has_cross);
+    for (size_t i = 0; !code && m->net.has_cross && i < p->n; i++)
+        if (p->begin[i + 1] - p->begin[i] > CROSS_BATCH)
+            code = cm_fail(CM_EINPUT, "mini-batches of more than %d cells are too many for pairs",
+                           CROSS_BATCH);
     if (code)
         return code;
     uint64_t total = p->n ? p->step[p->n - 1] + 1 : s->total;
@@ -676,6 +785,16 @@ int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state 
     return code;
 }
 
+/* The module: tokens, their gradients, and the larger of a loss and a validation. */
+static uint64_t cross_bytes(const struct cm_net *net, uint64_t B, uint64_t v)
+{
+    if (!net->has_cross)
+        return 0;
+    uint64_t loss = 4 * B * B + cm_cross_loss_bytes(&net->cross, B, cm_pool_threads()),
+             valid = v ? cm_scorer_all_bytes(net, v, net->cross.o.top) : 0;
+    return 8 * B * (token_size(net, 0) + token_size(net, 1)) + (loss > valid ? loss : valid);
+}
+
 uint64_t cm_fit_bytes(const struct cm_model *m, const struct cm_fit_data *d)
 {
     const struct cm_net *net = &m->net;
@@ -702,7 +821,8 @@ uint64_t cm_fit_bytes(const struct cm_model *m, const struct cm_fit_data *d)
         model += 4 * m->linear.side[side].d * (net->k + 2);
     return PROGRAM + model + 4 * size * (6 + shards) + kept +
            4 * shards * largest(net, cm_net_scratch) + term + 4 * (4 * B * B + B) +
-           2 * B * (20 * net->q + sizeof(struct cm_cell)) + 8 * v * (net->k + net->q) + 12 * v * v;
+           2 * B * (20 * net->q + sizeof(struct cm_cell)) + 8 * v * (net->k + net->q) + 12 * v * v +
+           cross_bytes(net, B, v);
 }
 
 void cm_fit_state_free(struct cm_fit_state *s)

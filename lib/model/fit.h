@@ -8,9 +8,12 @@
  * own, which are added in shard order.  Callbacks report, ask whether to stop, and save.
  *
  * A step, for the rows of one mini-batch (B cells):
- *   e, t = both encoders;  S = e t' + mu L (L: the peak-gene term, constant);
- *   loss of S (nn/nn.h): InfoNCE on exp(l) S, the paper's triplet, or their sum; backward; AdamW.
- * The weights that are validated and kept are averages over the steps (MODEL 3.7).
+ *   e, t = both encoders;  S0 = e t' + mu L (L: the peak-gene term, constant);
+ *   loss of S0 (nn/nn.h): InfoNCE on exp(l) S0, the paper's triplet, their sum, or none;
+ *   with the cross module, + loss of S = S0 + alpha S1 on mined pairs (cross.h), whose gradient goes
+ *   to the module, and as hp.cross.gradient says to the tokens and to S0;  backward; AdamW.
+ * The weights that are validated and kept are averages over the steps (MODEL 3.7).  With the module
+ * a validation is on S of the hp.cross.top best candidates (scorer.h).
  */
 #ifndef CM_MODEL_FIT_H
 #define CM_MODEL_FIT_H
@@ -44,6 +47,7 @@ struct cm_fit_report {
     uint32_t epoch, epochs;      /* from 1 */
     uint64_t cells, cells_total; /* drawn so far */
     double loss, lr, factor;     /* factor = exp(l) */
+    double cross, sd;            /* loss of the module, 0 without one; sd of the scored S */
     double score;                /* of a validation after this step, NaN without one */
     double best;                 /* NaN: none yet */
 };
@@ -61,7 +65,7 @@ struct cm_fit_voice {
 
 struct cm_fit_data {
     const struct cm_csr *x[2]; /* training cells */
-    const float *z[2];         /* their components */
+    const float *z[2];         /* their components, NULL without a linear part */
     const struct cm_picks *picks;
     const struct cm_csr *valid[2]; /* validation cells; rows may be 0 */
     const uint32_t *group;         /* of the validation cells, or NULL */
@@ -72,8 +76,9 @@ struct cm_fit_data {
 
 /* Trains m->net (laid out and filled: first values, or weights to begin from).  s: zeroed for a
  * new training, or as a checkpoint had it; what it holds afterwards is the state, freed by the
- * caller.  hp.* are read from m->head: loss, negatives, margin, lr, lr.linear, lr.scale, scale.max,
- * beta1, beta2, weight.decay, warmup, schedule, average, valid.every, patience, seed.  At the end
+ * caller.  hp.* are read from m->head: loss, negatives, margin, lr, lr.linear, lr.scale, lr.cross
+ * (with the module), scale.max, beta1, beta2, weight.decay, warmup, schedule, average, valid.every,
+ * patience, seed.  What has learning rate 0 stays as it is, to the bit.  At the end
  * m->net.w (and the linear part's P) are the best averaged weights; *stopped tells whether `stop`
  * ended it.  CM_ENUMERIC names step and tensor when something is not finite; CM_EINPUT: a schedule
  * that does not fit the state. */

@@ -66,7 +66,7 @@ int cm_model_write(const struct cm_model *m, struct cm_writer *w)
 {
     int code = 0;
     size_t k = m->linear.k, q = m->linear.q;
-    for (size_t s = 0; !code && s < 2; s++) {
+    for (size_t s = 0; !code && k > 0 && s < 2; s++) {
         const struct cm_linear_side *l = &m->linear.side[s];
         const char *name = m->head.slot[s].name;
         code = put(w, name, "mean", CM_V_F32, l->d, 0, l->mean);
@@ -77,7 +77,7 @@ int cm_model_write(const struct cm_model *m, struct cm_writer *w)
         if (!code && !(m->has_net && m->net.residual)) /* else the net's, below */
             code = put(w, name, "p", CM_V_F32, k, q, l->p);
     }
-    if (!code)
+    if (!code && k > 0)
         code = put(w, "cca", "corr", CM_V_F64, q, 0, m->linear.corr);
     if (!code && m->has_net)
         code = cm_net_put(&m->net, "", m->net.w, w);
@@ -208,10 +208,17 @@ static int take_model(struct cm_model *m, const struct cm_tensors *ts)
     if (m->head.kind != CM_MODEL || m->head.nslots != 2)
         return cm_fail(CM_EINPUT, "expected kind model with two slots, found kind %s with %zu",
                        cm_kind_name(m->head.kind), m->head.nslots);
-    int code = take_linear(m, ts);
+    int64_t linear = 1;
+    int code =
+        cm_kv_get(&m->head.kv, "hp.linear") ? cm_kv_i64(&m->head.kv, "hp.linear", &linear) : 0;
+    if (!code && !linear && !cm_kv_get(&m->head.kv, "hp.encoder"))
+        code = cm_fail(CM_EINPUT, "a model without a linear part and without encoders");
+    if (!code && linear)
+        code = take_linear(m, ts);
     if (code)
         return code;
-    cm_linear_finish(&m->linear);
+    if (linear)
+        cm_linear_finish(&m->linear);
     if (cm_kv_get(&m->head.kv, "hp.encoder")) {
         code = cm_net_make(&m->net, &m->head, &m->linear);
         m->has_net = code == 0;
@@ -220,7 +227,7 @@ static int take_model(struct cm_model *m, const struct cm_tensors *ts)
         if (code)
             return code;
     }
-    const char *pairs = cm_kv_get(&m->head.kv, "cis.pairs");
+    const char *pairs = linear ? cm_kv_get(&m->head.kv, "cis.pairs") : NULL;
     int genes = cm_head_find_slot(&m->head, "GEX"), peaks = cm_head_find_slot(&m->head, "ATAC");
     if (!pairs || strcmp(pairs, "0") == 0)
         return 0;
@@ -421,8 +428,9 @@ static void embed(const struct cm_model *m, size_t side, const struct cm_csr *x,
                   size_t width)
 {
     size_t k = m->linear.k, q = width_e(m);
-    float *z = CM_NEW(float, x->rows *k);
-    cm_linear_z(&m->linear, side, x, z);
+    float *z = k ? CM_NEW(float, x->rows *k) : NULL;
+    if (k)
+        cm_linear_z(&m->linear, side, x, z);
     if (m->has_net)
         cm_net_apply(&m->net, side, m->net.w, x, z, out, width);
     else

@@ -14,6 +14,7 @@
  *   cis.peak.*                 the same for the peaks
  *   GEX.b f32 [q], GEX.r.*, scale: the trained part (net.h), where hp.encoder names one
  *   cis.pair.gene u32 [n]      cis.pair.peak u32 [n]   cis.pair.c f32 [n]     cis.mu f64 [1]
+ * A model with hp.linear 0 has neither the linear part (mean, v, s, p, corr) nor the cis term.
  * Keys: hp.*, features.SLOT (hash of the column names), train.cells, cis.pairs ..., valid.*, rule.*
  */
 #ifndef CM_MODEL_MODEL_H
@@ -33,8 +34,8 @@ extern "C" {
 #endif
 
 struct cm_model {
-    struct cm_head head; /* kind model, two slots */
-    struct cm_linear linear;
+    struct cm_head head;     /* kind model, two slots */
+    struct cm_linear linear; /* k = 0: none */
     bool has_cis;
     struct cm_cis cis; /* between the slots GEX and ATAC */
     bool has_net;

@@ -43,7 +43,7 @@ static int make_side(struct cm_net *n, size_t side, const struct cm_encoder_clas
     snprintf(front, sizeof front, "%s.r", slot->name);
     e->q = n->q;
     int code =
-        class->make(e, &head->kv, slot, n->residual ? &linear->side[side] : NULL, &n->table, front);
+        class->make(e, &head->kv, slot, linear->k ? &linear->side[side] : NULL, &n->table, front);
     if (code)
         return code;
     e->of = class;
@@ -67,6 +67,8 @@ int cm_net_make(struct cm_net *n, const struct cm_head *head, const struct cm_li
     int64_t residual = 0;
     int code = cm_kv_i64(&head->kv, "hp.residual", &residual);
     n->residual = residual != 0;
+    if (!code && n->residual && linear->k == 0)
+        code = cm_fail(CM_EINPUT, "hp.residual 1 needs a linear part");
     n->k = linear->k;
     n->q = linear->q;
     n->table.p = CM_ZNEW(struct cm_param, CM_NET_TENSORS);
@@ -101,7 +103,7 @@ void cm_net_init(struct cm_net *n, const struct cm_linear *linear, double scale,
         const struct cm_linear_side *l = &linear->side[side];
         for (size_t i = 0; n->residual && i < n->k * n->q; i++)
             n->w[n->p[side] + i] = (cm_real)l->p[i];
-        e->of->init(e, n->w, n->residual ? l : NULL, seed, (uint32_t)side);
+        e->of->init(e, n->w, linear->k ? l : NULL, seed, (uint32_t)side);
     }
     n->w[n->scale] = (cm_real)log(scale);
     if (n->has_cross)
@@ -156,7 +158,7 @@ void cm_net_forward(const struct cm_net *n, size_t side, const cm_real *w, cm_re
 }
 
 void cm_net_backward(const struct cm_net *n, size_t side, const cm_real *w, cm_real *dw,
-                     bool linear, const cm_real *draw, const cm_real *cache,
+                     bool linear, const cm_real *draw, const cm_real *dtokens, const cm_real *cache,
                      const struct cm_cell *cell, size_t B, const struct cm_dropout *drop,
                      cm_real *scratch)
 {
@@ -164,7 +166,10 @@ void cm_net_backward(const struct cm_net *n, size_t side, const cm_real *w, cm_r
     if (n->residual && linear)
         cm_linear_backward(NULL, dw + n->p[side], dw + n->b[side], draw,
                            gather_z(n, cell, B, scratch), w + n->p[side], B, n->k, n->q);
-    e->of->backward(e, dw, draw, cache, cell, B, w, drop, scratch + B * n->k);
+    if (dtokens)
+        cm_tokens_backward(e, dw, draw, dtokens, cache, cell, B, w, drop, scratch + B * n->k);
+    else
+        e->of->backward(e, dw, draw, cache, cell, B, w, drop, scratch + B * n->k);
 }
 
 /* ===== applying =========================================================================== */

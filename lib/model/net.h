@@ -32,14 +32,16 @@ struct cm_net {
     cm_real *w; /* table.size */
     struct cm_encoder encoder[2];
     bool residual;
-    size_t k, q; /* components; width of e: the linear part's, or without residual the encoders' */
+    size_t k,
+        q; /* components, 0 without a linear part; width of e: with residual the linear part's,
+                    otherwise the encoders' */
     size_t p[2], b[2], scale; /* offsets */
     bool has_cross;
     struct cm_cross cross;
 };
 
 /* Lays the net out for a head that has hp.encoder, hp.residual and what the encoder reads, with the
- * linear part of the same model; w is all zero.  0, or CM_EINPUT. */
+ * linear part of the same model (k = 0: it has none); w is all zero.  0, or CM_EINPUT. */
 int cm_net_make(struct cm_net *n, const struct cm_head *head, const struct cm_linear *linear);
 /* First values: P as the linear part has it, b = 0, l = log(scale), the encoders from the seed. */
 void cm_net_init(struct cm_net *n, const struct cm_linear *linear, double scale, uint64_t seed);
@@ -52,9 +54,10 @@ size_t cm_net_scratch(const struct cm_net *n, size_t side, size_t B);
 void cm_net_forward(const struct cm_net *n, size_t side, const cm_real *w, cm_real *raw,
                     cm_real *cache, const struct cm_cell *cell, size_t B,
                     const struct cm_dropout *drop, cm_real *scratch);
-/* Adds to dw.  `linear`: also to P and b. */
+/* Adds to dw.  `linear`: also to P and b.  dtokens (B x L x P): gradient of the encoder's tokens,
+ * of class tokens alone, or NULL. */
 void cm_net_backward(const struct cm_net *n, size_t side, const cm_real *w, cm_real *dw,
-                     bool linear, const cm_real *draw, const cm_real *cache,
+                     bool linear, const cm_real *draw, const cm_real *dtokens, const cm_real *cache,
                      const struct cm_cell *cell, size_t B, const struct cm_dropout *drop,
                      cm_real *scratch);
 

@@ -274,6 +274,76 @@ void cm_scorer_keep(size_t n, uint64_t *ptr, uint32_t *idx, float *val, size_t k
     cm_free(heap);
 }
 
+/* ===== all cells of a sample ============================================================== */
+
+#define ALL_CACHE ((uint64_t)256 << 20)
+
+/* Marks the `top` largest of v[0], v[step] ... among the mates of `self`; list: top places. */
+static void mark_list(const float *v, size_t step, size_t n, const uint32_t *group, size_t self,
+                      size_t top, uint32_t *list, unsigned char *mark)
+{
+    size_t held = 0;
+    for (size_t j = 0; j < n; j++) {
+        if (group && group[j] != group[self])
+            continue;
+        if (held == top && !(v[j * step] > v[list[held - 1] * step]))
+            continue;
+        size_t at = held < top ? held++ : held - 1;
+        for (; at > 0 && v[j * step] > v[list[at - 1] * step]; at--)
+            list[at] = list[at - 1];
+        list[at] = (uint32_t)j;
+    }
+    for (size_t k = 0; k < held; k++)
+        mark[list[k] * step] = 1;
+}
+
+int cm_scorer_all(const struct cm_net *net, const cm_real *w, const struct cm_csr *const x[2],
+                  const uint32_t *group, size_t top, float *s)
+{
+    size_t n = x[0]->rows;
+    if (n == 0)
+        return 0;
+    top = top < n ? top : n;
+    struct cm_net under = *net; /* the same layout with other weights; w is only read */
+    under.w = (cm_real *)(uintptr_t)w;
+    unsigned char *mark = CM_ZNEW(unsigned char, n *n);
+    uint32_t *list = CM_NEW(uint32_t, n);
+    float *score = CM_NEW(float, top);
+    for (size_t i = 0; i < n; i++) {
+        mark_list(s + i * n, 1, n, group, i, top, list, mark + i * n);
+        mark_list(s + i, n, n, group, i, top, list, mark + i);
+    }
+    struct cm_scorer *scorer = cm_scorer_make(&under, x, 0, top, ALL_CACHE);
+    int code = 0;
+    for (size_t i = 0; !code && i < n; i++)
+        for (size_t j = 0; !code && j < n;) { /* a row's pairs, `top` at a time */
+            size_t held = 0;
+            for (; j < n && held < top; j++)
+                if (!mark[i * n + j]) {
+                    s[i * n + j] = CM_SCORER_OUT;
+                } else {
+                    score[held] = s[i * n + j];
+                    list[held++] = (uint32_t)j;
+                }
+            code = cm_scorer_row(scorer, i, list, held, score);
+            for (size_t k = 0; k < held; k++)
+                s[i * n + list[k]] = score[k];
+        }
+    cm_scorer_free(scorer);
+    cm_free(mark);
+    cm_free(list);
+    cm_free(score);
+    return code;
+}
+
+uint64_t cm_scorer_all_bytes(const struct cm_net *net, size_t n, size_t top)
+{
+    uint64_t one = cm_scorer_cell_bytes(net, 1), cells = ALL_CACHE / one;
+    cells = cells > n ? n : larger((size_t)cells, top);
+    return one * (cells + 1) + (uint64_t)n * n + 24 * n +
+           (uint64_t)cm_pool_threads() * cm_scorer_thread_bytes(net);
+}
+
 /* ===== maps ================================================================================= */
 
 #define MAP_SHARDS 8

@@ -39,6 +39,15 @@ void cm_scorer_free(struct cm_scorer *s);
  * still ascending; ptr follows. */
 void cm_scorer_keep(size_t n, uint64_t *ptr, uint32_t *idx, float *val, size_t k);
 
+/* Re-ranking as xattn-score does it, for cells that are paired: s (n x n, S0, rows side 0) becomes S
+ * where the column is among the `top` largest of its row or the row among those of its column, both
+ * within equal codes of `group` (NULL: all), and CM_SCORER_OUT elsewhere.  w: weights in place of
+ * the net's own.  CM_ENUMERIC when an S is not finite.  Takes cm_scorer_all_bytes. */
+#define CM_SCORER_OUT (-1e4f) /* so low that no rule gives it a share */
+int cm_scorer_all(const struct cm_net *net, const cm_real *w, const struct cm_csr *const x[2],
+                  const uint32_t *group, size_t top, float *s);
+uint64_t cm_scorer_all_bytes(const struct cm_net *net, size_t n, size_t top);
+
 /* ===== attention maps ======================================================================= */
 
 enum cm_map_module { CM_MAP_SELF_0, CM_MAP_SELF_1, CM_MAP_CROSS };

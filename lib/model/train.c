@@ -15,6 +15,7 @@
 #include "base/rng.h"
 #include "match/rules.h"
 #include "matrix/blas.h"
+#include "model/scorer.h"
 #include "model/tokens.h"
 
 static void say_step(const struct cm_train_voice *v, const char *name)
@@ -92,10 +93,34 @@ static const struct hyper best[] = {{"hp.encoder", "mlp", 0},        {"hp.mlp.hi
 static const struct hyper attn[] = {
     {"hp.encoder", "tokens", 0}, {"hp.loss", "triplet", 0}, {"hp.lr", NULL, 2e-3}, {NULL, NULL, 0}};
 
+/* From random weights, by plain Adam at a constant rate.  The loss is that of S; hp.margin and
+ * hp.negatives of a loss on S0 alone are there for those who add one. */
+static const struct hyper paper[] = {{"hp.residual", NULL, 0},
+                                     {"hp.encoder", "tokens", 0},
+                                     {"hp.loss", "none", 0},
+                                     {"hp.lr", NULL, 1e-3},
+                                     {"hp.weight.decay", NULL, 0},
+                                     {"hp.beta2", NULL, .999},
+                                     {"hp.warmup", NULL, 0},
+                                     {"hp.average", NULL, 0},
+                                     {"hp.schedule", "constant", 0},
+                                     {"hp.valid.every", NULL, 1},
+                                     {NULL, NULL, 0}};
+static const struct hyper authors[] = {{"hp.lr", NULL, 2e-5},
+                                       {"hp.margin", NULL, .5},
+                                       {"hp.negatives", "random-semihard", 0},
+                                       {NULL, NULL, 0}};
+
 static const struct {
     const char *name;
-    const struct hyper *hyper;
-} presets[] = {{"linear", NULL}, {"best", best}, {"attn", attn}};
+    const struct hyper *hyper, *more;
+    enum cm_tokens_preset tokens;
+    bool has_tokens, has_cross;
+} presets[] = {{.name = "linear"},
+               {.name = "best", .hyper = best},
+               {.name = "attn", .hyper = attn, .tokens = CM_TOKENS_ATTN, .has_tokens = true},
+               {"paper", paper, NULL, CM_TOKENS_PAPER, true, true},
+               {"authors", paper, authors, CM_TOKENS_AUTHORS, true, true}};
 
 static void set_all(struct cm_kv *hp, const struct hyper *h)
 {
@@ -106,32 +131,78 @@ static void set_all(struct cm_kv *hp, const struct hyper *h)
             cm_kv_setf(hp, h->key, h->value);
 }
 
-void cm_preset_hp(enum cm_preset preset, struct cm_kv *hp)
+/* Keys without a slot's name are for any slot; those of GEX follow where they differ. */
+static void put_tokens(struct cm_kv *hp, enum cm_tokens_preset preset)
 {
-    struct cm_tokens_options tokens;
+    struct cm_tokens_options o;
+    cm_tokens_preset(&o, preset, "ATAC", 0);
+    cm_tokens_write(hp, NULL, &o);
+    if (preset == CM_TOKENS_AUTHORS) {
+        cm_tokens_preset(&o, preset, "GEX", 0);
+        cm_tokens_write(hp, "GEX", &o);
+    }
+}
+
+void cm_preset_hp(enum cm_preset preset, bool cross, struct cm_kv *hp)
+{
     if (!presets[preset].hyper)
         return;
     set_all(hp, loop);
     set_all(hp, presets[preset].hyper);
-    if (preset == CM_PRESET_ATTN) {
-        cm_tokens_preset(&tokens, CM_TOKENS_ATTN, "GEX", 0);
-        cm_tokens_write(hp, NULL, &tokens);
+    if (presets[preset].more)
+        set_all(hp, presets[preset].more);
+    if (presets[preset].has_tokens)
+        put_tokens(hp, presets[preset].tokens);
+    if (presets[preset].has_cross || (cross && presets[preset].has_tokens)) {
+        struct cm_cross_options o;
+        double lr = 0;
+        cm_cross_preset(&o, presets[preset].tokens);
+        cm_cross_write(hp, &o);
+        if (cm_kv_f64(hp, "hp.lr", &lr) == 0)
+            cm_kv_setf(hp, "hp.lr.cross", lr);
     }
+}
+
+bool cm_hp_linear(const struct cm_kv *hp)
+{
+    const char *residual = cm_kv_get(hp, "hp.residual");
+    if (!residual || strcmp(residual, "0") != 0)
+        return true;
+    for (size_t i = 0; i < hp->key.n; i++) {
+        const char *key = cm_strs_get(&hp->key, i), *last = strrchr(key, '.');
+        if (strncmp(key, "hp.tokens.", 10) == 0 && strcmp(last, ".filters") == 0 &&
+            strcmp(cm_strs_get(&hp->value, i), "loadings") == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool has_linear(const struct cm_train_options *o) { return !o->hp || cm_hp_linear(o->hp); }
+
+static bool has_cis(const struct cm_train_options *o)
+{
+    const char *residual = o->hp ? cm_kv_get(o->hp, "hp.residual") : NULL;
+    return o->cis && (!residual || strcmp(residual, "0") != 0);
 }
 
 int cm_train_options_read(struct cm_train_options *o, const struct cm_kv *kv)
 {
     struct cm_cis_options *c = &o->cis_options;
-    int64_t k = 0, q = 0, cis = 0, seed = 0, components = 1;
-    int code = cm_kv_i64(kv, "hp.k", &k);
+    int64_t k = 0, q = 0, cis = 0, seed = 0, components = 1, linear = 1;
+    int code = cm_kv_i64(kv, "hp.seed", &seed);
+    if (!code && cm_kv_get(kv, "hp.linear"))
+        code = cm_kv_i64(kv, "hp.linear", &linear);
+    if (!code)
+        o->seed = (uint64_t)seed;
+    if (code || !linear)
+        return code;
+    code = cm_kv_i64(kv, "hp.k", &k);
     if (!code)
         code = cm_kv_i64(kv, "hp.q", &q);
     if (!code)
         code = cm_kv_f64(kv, "hp.ridge", &o->ridge);
     if (!code)
         code = cm_kv_i64(kv, "hp.cis", &cis);
-    if (!code)
-        code = cm_kv_i64(kv, "hp.seed", &seed);
     if (!code && cis) {
         code = cm_kv_i64(kv, "hp.cis.components", &components);
         struct {
@@ -152,7 +223,6 @@ int cm_train_options_read(struct cm_train_options *o, const struct cm_kv *kv)
     o->k = (size_t)k;
     o->q = (size_t)q;
     o->cis = cis != 0;
-    o->seed = (uint64_t)seed;
     c->components = (size_t)components;
     return 0;
 }
@@ -182,12 +252,16 @@ static void record(struct cm_model *m, const struct cm_train_data *d,
 {
     struct cm_kv *kv = &m->head.kv;
     const struct cm_cis_options *c = &o->cis_options;
+    bool linear = m->linear.k > 0, cis = has_cis(o);
     cm_kv_set(kv, "hp.preset", presets[o->preset].name);
-    cm_kv_seti(kv, "hp.k", (int64_t)m->linear.k);
-    cm_kv_seti(kv, "hp.q", (int64_t)m->linear.q);
-    cm_kv_setf(kv, "hp.ridge", o->ridge);
-    cm_kv_seti(kv, "hp.cis", o->cis);
-    if (o->cis) {
+    cm_kv_seti(kv, "hp.linear", linear);
+    if (linear) {
+        cm_kv_seti(kv, "hp.k", (int64_t)m->linear.k);
+        cm_kv_seti(kv, "hp.q", (int64_t)m->linear.q);
+        cm_kv_setf(kv, "hp.ridge", o->ridge);
+    }
+    cm_kv_seti(kv, "hp.cis", cis);
+    if (cis) {
         cm_kv_setf(kv, "hp.cis.window", c->window);
         cm_kv_seti(kv, "hp.cis.components", (int64_t)least(c->components, m->linear.k));
         cm_kv_setf(kv, "hp.cis.ridge", c->ridge);
@@ -208,7 +282,8 @@ static void record(struct cm_model *m, const struct cm_train_data *d,
         set_hash(kv, key, cm_cols_hash(&m->head.slot[s].cols));
     }
     cm_kv_seti(kv, "train.cells", (int64_t)d->part[0].names.n);
-    cm_kv_seti(kv, "linear.cells", cells);
+    if (linear)
+        cm_kv_seti(kv, "linear.cells", cells);
     if (presets[o->preset].hyper)
         set_hash(kv, "train.names", cells_hash(d));
     cm_kv_seti(kv, "cis.candidates", (int64_t)(m->has_cis ? m->cis.candidates : 0));
@@ -260,26 +335,37 @@ static int take_start(struct cm_model *m, const struct cm_train_data *d,
     if (code)
         return code;
     const struct cm_kv *kv = &from->head.kv;
+    if (!has_linear(o))
+        return 0;
+    if (from->linear.k == 0)
+        return cm_fail(CM_EINPUT, "%s: has no linear part, and preset %s begins with one",
+                       named(o->start_path, "the model"), presets[o->preset].name);
     if ((code =
              cm_kv_i64(kv, cm_kv_get(kv, "linear.cells") ? "linear.cells" : "train.cells", cells)))
         return code;
     m->linear = from->linear;
-    m->cis = from->cis;
-    m->has_cis = from->has_cis;
     memset(&from->linear, 0, sizeof from->linear);
-    memset(&from->cis, 0, sizeof from->cis);
-    from->has_cis = false;
+    if (has_cis(o)) {
+        m->cis = from->cis;
+        m->has_cis = from->has_cis;
+        memset(&from->cis, 0, sizeof from->cis);
+        from->has_cis = false;
+    }
     for (size_t s = 0; s < 2; s++)
         cm_linear_z(&m->linear, s, &d->part[0].x[s], z[s]);
     return 0;
 }
 
 /* Tensors of the same name and shape; the factor of the loss begins anew, as hp.scale says. */
-static void copy_tensors(struct cm_net *to, const struct cm_net *from)
+static void copy_tensors(struct cm_net *to, const struct cm_net *from,
+                         const struct cm_train_options *o, const struct cm_train_voice *voice)
 {
     for (size_t t = 0; t < from->table.n; t++) {
         const struct cm_param *a = &from->table.p[t], *b = cm_params_find(&to->table, a->name);
-        if (b && b->offset != to->scale && memcmp(a->shape, b->shape, sizeof a->shape) == 0)
+        if (b && memcmp(a->shape, b->shape, sizeof a->shape) != 0)
+            say_warn(voice, "%s: tensor %s has another shape there and begins anew",
+                     named(o->start_path, "the model"), a->name);
+        else if (b && b->offset != to->scale)
             memcpy(to->w + b->offset, from->w + a->offset, a->n * sizeof *to->w);
     }
 }
@@ -306,11 +392,11 @@ struct sample {
     size_t n;
 };
 
-static struct sample valid_sample(const struct cm_train_data *d, uint64_t seed)
+static struct sample valid_sample(const struct cm_train_data *d, uint64_t seed, size_t most)
 {
     const struct cm_train_part *v = &d->part[1];
     size_t all = v->names.n;
-    struct sample s = {.n = least(all, CM_VALID_CELLS)};
+    struct sample s = {.n = least(all, most)};
     uint64_t *at = CM_NEW(uint64_t, all);
     for (size_t i = 0; i < all; i++)
         at[i] = i;
@@ -334,7 +420,7 @@ static void sample_free(struct sample *s)
     cm_free(s->group);
 }
 
-static void tune(struct cm_model *m, const struct sample *v, const struct cm_train_voice *voice)
+static int tune(struct cm_model *m, const struct sample *v, const struct cm_train_voice *voice)
 {
     struct cm_kv *kv = &m->head.kv;
     size_t n = v->n;
@@ -345,11 +431,18 @@ static void tune(struct cm_model *m, const struct sample *v, const struct cm_tra
         say_warn(voice,
                  "no validation cells: the decision rule is the default, %s at temperature %g",
                  cm_rule_name(rule.method), rule.temperature);
-        return;
+        return 0;
     }
     float *s = CM_NEW(float, n *n);
     const struct cm_csr *const both[2] = {&v->x[0], &v->x[1]};
     cm_model_similarities(m, both, s);
+    int code = m->has_net && m->net.has_cross
+                   ? cm_scorer_all(&m->net, m->net.w, both, v->group, m->net.cross.o.top, s)
+                   : 0;
+    if (code) {
+        cm_free(s);
+        return code;
+    }
 
     struct cm_rule_tuning t;
     cm_rule_tune(s, n, n, v->group, &t);
@@ -368,6 +461,7 @@ static void tune(struct cm_model *m, const struct sample *v, const struct cm_tra
     cm_kv_setf(kv, "valid.argmax", t.argmax);
     cm_kv_setf(kv, "valid.top5", top5);
     cm_free(s);
+    return 0;
 }
 
 /* ===== the middle ========================================================================= */
@@ -394,10 +488,10 @@ static int train_net(struct cm_model *m, const struct cm_train_data *d,
         return code;
     cm_net_init(&m->net, &m->linear, scale, o->seed);
     if (o->start && o->start->has_net)
-        copy_tensors(&m->net, &o->start->net);
+        copy_tensors(&m->net, &o->start->net, o, voice);
 
     struct cm_fit_data data = {.x = {&d->part[0].x[0], &d->part[0].x[1]},
-                               .z = {z[0], z[1]},
+                               .z = {m->linear.k ? z[0] : NULL, m->linear.k ? z[1] : NULL},
                                .picks = &d->picks,
                                .valid = {&v->x[0], &v->x[1]},
                                .group = v->group,
@@ -438,6 +532,7 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
     }
     const struct cm_csr *const x[2] = {&d->part[0].x[0], &d->part[0].x[1]};
     size_t k, q, n = x[0]->rows;
+    bool linear = has_linear(o);
     sizes(d, o, &k, &q);
     if (n < 2 || k == 0)
         return cm_fail(
@@ -445,10 +540,10 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
             "%zu training cell%s, %zu and %zu columns: at least 2 cells and 1 column are "
             "needed",
             n, n == 1 ? "" : "s", x[0]->cols, x[1]->cols);
-    if (k < o->k && !o->start)
+    if (k < o->k && linear && !o->start)
         say_warn(voice, "%zu components in place of %zu: there are %zu cells, %zu and %zu columns",
                  k, o->k, n, x[0]->cols, x[1]->cols);
-    if (q < o->q && !o->start)
+    if (q < o->q && linear && !o->start)
         say_warn(voice, "embedding width %zu in place of %zu: there are %zu components", q, o->q,
                  k);
 
@@ -457,27 +552,33 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
         k = o->start->linear.k;
         q = o->start->linear.q;
     }
+    k = linear ? k : 0;
+    int code = 0;
     float *z[2] = {CM_NEW(float, n *k), CM_NEW(float, n *k)};
-    int code = o->start ? take_start(m, d, o, &cells, z)
-                        : cm_linear_fit(&m->linear, x, k, q, o->ridge, o->seed, z);
-    for (size_t s = 0; code == 0 && !o->start && s < 2; s++)
+    if (o->start)
+        code = take_start(m, d, o, &cells, z);
+    else if (linear)
+        code = cm_linear_fit(&m->linear, x, k, q, o->ridge, o->seed, z);
+    for (size_t s = 0; code == 0 && linear && !o->start && s < 2; s++)
         if (m->linear.side[s].iterations > CM_SVD_ITERATIONS)
             say_warn(voice, "slot %s: the singular vectors had not settled after %d iterations",
                      m->head.slot[s].name, CM_SVD_ITERATIONS);
-    say_step(voice, "lsi and cca");
-    if (code == 0 && o->cis && !o->start) {
+    if (linear)
+        say_step(voice, "lsi and cca");
+    if (code == 0 && has_cis(o) && !o->start) {
         code = fit_cis(m, d, o, z, voice);
         say_step(voice, "cis");
     }
     if (code == 0)
         record(m, d, o, cells);
-    struct sample v = valid_sample(d, o->seed);
+    bool cross = o->hp && cm_cross_present(o->hp);
+    struct sample v = valid_sample(d, o->seed, cross ? CM_VALID_CROSS : CM_VALID_CELLS);
     if (code == 0 && presets[o->preset].hyper)
         code = train_net(m, d, o, z, &v, voice);
     cm_free(z[0]);
     cm_free(z[1]);
     if (code == 0) {
-        tune(m, &v, voice);
+        code = tune(m, &v, voice);
         say_step(voice, "rule");
     }
     sample_free(&v);
@@ -489,13 +590,16 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
     const struct cm_csr *x = d->part[0].x;
     uint64_t n = x[0].rows, k = o->k, most = x[0].cols > x[1].cols ? x[0].cols : x[1].cols,
              v = least(d->part[1].names.n, CM_VALID_CELLS);
+    if (!has_linear(o))
+        return 8 * v * v;
     uint64_t components = 4 * k * (2 * n + x[0].cols + x[1].cols);
     uint64_t basis = 4 * k + 512; /* matrix/svd.h */
     uint64_t sketch =
         8 * (basis * (n < most ? n : most) + (16 + k) * (n + most) + 2 * basis * basis);
     /* The cis term: partial sums (bounded in cis.c), then both sides of a sample of cells. */
-    uint64_t genes = o->cis ? (x[0].cols < x[1].cols ? x[0].cols : x[1].cols) : 0,
+    bool with_cis = has_cis(o);
+    uint64_t genes = with_cis ? (x[0].cols < x[1].cols ? x[0].cols : x[1].cols) : 0,
              sums = (uint64_t)256 << 20, sample = 8 * least(n, CM_CIS_SAMPLE) * genes,
-             cis = o->cis ? (sums > sample ? sums : sample) : 0;
+             cis = with_cis ? (sums > sample ? sums : sample) : 0;
     return components + (sketch > cis ? sketch : cis) + 8 * v * (v + genes);
 }

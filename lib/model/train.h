@@ -20,30 +20,43 @@
 extern "C" {
 #endif
 
-enum cm_preset { CM_PRESET_LINEAR, CM_PRESET_BEST, CM_PRESET_ATTN };
-#define CM_PRESETS "linear|best|attn" /* in the order of the enum */
+enum cm_preset {
+    CM_PRESET_LINEAR,
+    CM_PRESET_BEST,
+    CM_PRESET_ATTN,
+    CM_PRESET_PAPER,
+    CM_PRESET_AUTHORS
+};
+#define CM_PRESETS "linear|best|attn|paper|authors" /* in the order of the enum */
 
-/* The hyper-parameters of a preset's middle as hp.*: every one of them, none for `linear`. */
-void cm_preset_hp(enum cm_preset preset, struct cm_kv *hp);
+/* The hyper-parameters of a preset's middle as hp.*: every one of them, none for `linear`.  cross:
+ * with the cross-attention module, which `paper` and `authors` always have, and of the others only
+ * `attn` can have. */
+void cm_preset_hp(enum cm_preset preset, bool cross, struct cm_kv *hp);
+/* Does a model with these hyper-parameters begin with LSI and CCA?  Those of `linear` (none) do;
+ * others where they have the residual or filters from loadings. */
+bool cm_hp_linear(const struct cm_kv *hp);
 
 struct cm_train_options {
     enum cm_preset preset;
-    size_t k, q;  /* components a modality; embedding width */
+    size_t k,
+        q; /* components a modality; embedding width; of the linear part, where there is one */
     double ridge; /* of the CCA, relative to the mean variance */
-    bool cis;
+    bool cis;     /* the peak-gene term; only beside the residual start */
     struct cm_cis_options cis_options;
     uint64_t seed;
     const struct cm_kv *hp; /* cm_preset_hp, with what the user asked for; unused by `linear` */
     uint64_t keep;          /* bytes of activations kept, CM_FIT_KEEP; no result depends on it */
-    /* A model to begin from: its linear part and peak-gene term are taken over (and gone from it),
-     * the trained tensors that have the same name and shape copied.  With `state` too it is a
+    /* A model to begin from: its linear part and peak-gene term are taken over (and gone from it)
+     * where the preset has one, the trained tensors that have the same name and shape copied.  With `state` too it is a
      * checkpoint, and the training goes on where it stopped. */
     struct cm_model *start;
     struct cm_fit_state *state;
     const char *start_path, *data_path; /* for messages */
 };
 
-/* The linear part of the options (k, q, ridge, cis.*) and the seed, from a model's hp.*. */
+/* The linear part of the options (k, q, ridge, cis.*), if the model has it, and the seed, from a
+ * model's hp.*. */
 int cm_train_options_read(struct cm_train_options *o, const struct cm_kv *kv);
 
 /* How the trainer speaks.  Each may be NULL. */
@@ -56,7 +69,10 @@ struct cm_train_voice {
     void *arg;
 };
 
-#define CM_VALID_CELLS 4096 /* the rule is tuned on at most so many validation cells (a sample) */
+/* The rule is tuned on at most so many validation cells (a sample); with the cross module, whose
+ * pairs cost thousands of times more, on fewer. */
+#define CM_VALID_CELLS 4096
+#define CM_VALID_CROSS 1024
 
 /* Trains m on d.  The head of m gets the slots of d, hp.* (options as used), and results:
  * train.*, cis.*, valid.* (cells, chance, soft, dual, argmax, top5; means of both directions),
@@ -67,7 +83,7 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
 /* Upper bound of the bytes taken beside the data pass by the linear part and the rule. */
 uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_options *o);
 
-/* s (n x n, row-major) = similarities S0 of cells x[0] (rows) and x[1] (columns). */
+/* s (n x n, row-major) = similarities S0 of cells x[0] (rows) and x[1] (columns), with the cis term. */
 void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const x[2], float *s);
 
 #ifdef __cplusplus

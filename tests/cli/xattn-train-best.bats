@@ -171,9 +171,9 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
 
 @test "--log has a row a step, with the validations" {
     xattn-train --log l.tsv -o m.cms p.cms
-    [ "$(head -n 1 l.tsv)" = "$(printf 'step\tepoch\tloss\tlr\tscale\tvalidation')" ]
+    [ "$(head -n 1 l.tsv)" = "$(printf 'step\tepoch\tloss\tlr\tscale\tvalidation\tcross\tsd')" ]
     [ "$(wc -l <l.tsv)" = 31 ]
-    [ "$(awk -F '\t' 'NF != 6 { exit 1 } $6 != "" { n++ } END { print n - 1 }' l.tsv)" = 2 ]
+    [ "$(awk -F '\t' 'NF != 8 { exit 1 } $6 != "" { n++ } END { print n - 1 }' l.tsv)" = 2 ]
 }
 
 @test "embeddings of a trained model do not depend on how cells travel" {

@@ -39,8 +39,8 @@ void cm_scorer_free(struct cm_scorer *s);
  * still ascending; ptr follows. */
 void cm_scorer_keep(size_t n, uint64_t *ptr, uint32_t *idx, float *val, size_t k);
 
-/* Re-ranking as xattn-score does it, for cells that are paired: s (n x n, S0, rows side 0) becomes S
- * where the column is among the `top` largest of its row or the row among those of its column, both
+/* Re-ranking as xattn-score does it, for paired cells: s (n x n, S0, rows side 0) becomes S where
+ * the column is among the `top` largest of its row or the row among those of its column, both
  * within equal codes of `group` (NULL: all), and CM_SCORER_OUT elsewhere.  w: weights in place of
  * the net's own.  CM_ENUMERIC when an S is not finite.  Takes cm_scorer_all_bytes. */
 #define CM_SCORER_OUT (-1e4f) /* so low that no rule gives it a share */

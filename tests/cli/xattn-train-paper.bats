@@ -161,7 +161,8 @@ whole_way() { # MODEL GEX ATAC: embed, candidates, re-ranking, probabilities, sc
         awk -v limit=$size '
             /memory: at most .* while training/ { bound = $5 }
             /MiB of memory at the peak/ { peak = $(NF - 6) }
-            END { print bound, peak; exit !(bound > 0 && peak > 0 && bound <= limit && peak <= bound) }' err
+            END { print bound, peak; exit !(bound > 0 && peak > 0 && bound <= limit && (san || peak <= bound)) }' \
+            san="$([ "$MODE" = release ] || echo 1)" err
         awk '/MiB of memory at the peak/ { print $(NF - 6) }' err >>peaks
     done
     awk 'NR == 1 { all = $1 } NR == 2 { exit !($1 < all - 10) }' peaks
@@ -227,13 +228,19 @@ whole_way() { # MODEL GEX ATAC: embed, candidates, re-ranking, probabilities, sc
     xattn-train "${attn[@]}" --cross-alpha 50 --lr-cross 0 -o m.cms pb.cms # S is noise within the candidates
     xattn-train "${attn[@]}" --cross-alpha 0 -o n.cms pb.cms
     awk -v a="$(key m.cms valid.top5)" -v b="$(key n.cms valid.top5)" 'BEGIN { exit !(a < b) }'
-    # the numbers of the model's head are those of the tools, row by row (RNA) and column by column
-    embed --model n.cms -o e.cms gb.cms
-    embed --model n.cms -o t.cms ab.cms
-    cms-cat --where split=valid -o ev.cms e.cms
-    cms-cat --where split=valid -o tv.cms t.cms
-    knn-match --similarities ev.cms tv.cms | xattn-score --model n.cms --gex gb.cms --atac ab.cms --top 1000 |
-        assign --method softmax --temperature 40 - | score >/dev/null
+    # all candidates: the model's score is what the tools give, at the best temperature
+    xattn-train "${attn[@]}" --cross-top 1000 -o n.cms pb.cms
+    embed --model n.cms gb.cms | cms-cat --where split=valid -o e.cms
+    embed --model n.cms ab.cms | cms-cat --where split=valid -o t.cms
+    for T in 5 10 20 40 80 120 160 240; do
+        for sides in 'e.cms t.cms' 't.cms e.cms'; do
+            # shellcheck disable=SC2086
+            knn-match --similarities $sides | xattn-score --model n.cms --gex gb.cms --atac ab.cms |
+                assign --method softmax --temperature $T | score |
+                awk -F '\t' '$1 == "match_probability" { print $2 }'
+        done | awk '{ s += $1 / 2 } END { print s }'
+    done | sort -g | tail -n 1 >best
+    close_to "$(cat best)" "$(key n.cms valid.soft)" 1e-5
 }
 
 @test "options that mean nothing with a preset are refused" {

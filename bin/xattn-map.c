@@ -186,7 +186,7 @@ int main(int argc, char **argv)
     memset(cells, 0, sizeof cells);
     for (size_t s = 0; s < 2; s++)
         if (needs[s])
-            cm_cells_load(&cells[s], &m, o.model, s, s == genes ? o.gex : o.atac);
+            cm_cells_load(&cells[s], &m, o.model, s, s == genes ? o.gex : o.atac, false);
     struct chosen c = choose(cells, from, module == CM_MAP_CROSS);
     if (o.by)
         group_cells(&c, &cells[from], from, from == genes ? o.gex : o.atac);

@@ -22,6 +22,7 @@ static struct {
     const char *model, *gex, *atac;
     int64_t top;
     uint64_t cache;
+    bool by_name;
 } o;
 
 static const struct cm_opt options[] = {
@@ -30,6 +31,8 @@ static const struct cm_opt options[] = {
     {"atac", 0, CM_O_STR, &o.atac, NULL, 0, 0, "ATAC.cms", "prepared ATAC cells (required)"},
     {"top", 'k', CM_O_INT, &o.top, NULL, 1, 1e9, "K",
      "candidates scored in each row (default: the model's)"},
+    {"by-name", 0, CM_O_FLAG, &o.by_name, NULL, 0, 0, NULL,
+     "take the model's columns by name, in any order, among others"},
     {"cache", 0, CM_O_SIZE, &o.cache, "512M", 0, 0, "SIZE", "memory for cells met again"},
     {0}};
 
@@ -79,7 +82,7 @@ static void score(const struct cm_model *m, const char *digest, struct cm_reader
     const char *path[2];
     for (size_t s = 0; s < 2; s++) {
         path[s] = (int)s == cm_model_side(m, "GEX") ? o.gex : o.atac;
-        cm_cells_load(&cells[s], m, o.model, s, path[s]);
+        cm_cells_load(&cells[s], m, o.model, s, path[s], o.by_name);
     }
     uint32_t *column = CM_NEW(uint32_t, candidates), *at = CM_NEW(uint32_t, top);
     for (size_t j = 0; j < candidates; j++)

@@ -45,7 +45,7 @@ auto) if shared batch; then within=(--within batch); fi ;;
 esac
 rerank() { cat; }
 if [ -n "${XATTN_SCORE:-}" ] || command -v xattn-score >/dev/null; then
-    rerank() { ${XATTN_SCORE:-xattn-score} --model "$model" --gex "$tmp/gex.cms" --atac "$tmp/atac.cms"; }
+    rerank() { ${XATTN_SCORE:-xattn-score --by-name} --model "$model" --gex "$tmp/gex.cms" --atac "$tmp/atac.cms"; }
 fi
 $KNN_MATCH "${within[@]}" "${sides[@]}" | rerank | $ASSIGN --model "$model" "${within[@]}" >"$tmp/match.cms"
 deliver "$tmp/match.cms" "$4"

@@ -23,10 +23,12 @@ while [ $# -gt 0 ]; do
 done
 [ $# = 3 ] || usage "$synopsis"
 
+# Preparation and mini-batches; best, attn: all training cells at once, or below 2,048 of one batch.
 case $preset in
-linear | best | attn) rna='lognorm --method sqrt' atac='tfidf --method logtfidf' ;;
-*) rna='lognorm --method seurat' atac='tfidf --method signac1 --binarize' ;;
+linear | best | attn) rna='lognorm --method sqrt' atac='tfidf --method logtfidf' schedule=(--epochs 60 --size 0) ;;
+*) rna='lognorm --method seurat' atac='tfidf --method signac1 --binarize' schedule=(--epochs 20 --size 128) ;;
 esac
+case $preset in linear) schedule=(--epochs 0) ;; authors) schedule=(--epochs 15 --size 100) ;; esac
 LOGNORM=${LOGNORM:-$rna --fit split=train} TFIDF=${TFIDF:-$atac --fit split=train}
 TRAIN=${TRAIN:-xattn-train --preset $preset}
 
@@ -47,8 +49,6 @@ prepare_gex() { prepare "$gex" | $LOGNORM >"$tmp/gex.cms"; }
 prepare_atac() { prepare "$atac" | $TFIDF >"$tmp/atac.cms"; }
 both prepare_gex prepare_atac
 
-# best, attn: all training cells are one mini-batch, or 2,048 of one batch where they are many.
-case $preset in linear) schedule=(--epochs 0) ;; best | attn) schedule=(--epochs 60 --size 0) ;; *) schedule=() ;; esac
 if [[ $preset =~ ^(best|attn)$ ]] && [ "$(cms-text --labels "$tmp/gex.cms" | wc -l)" -gt 4096 ]; then
     schedule=(--epochs 60 --size 2048)
     ! has_label "$tmp/gex.cms" batch || schedule+=(--within batch)

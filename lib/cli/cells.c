@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -33,8 +34,47 @@ static struct cm_csr from_dense(const struct cm_dense *d)
     return x;
 }
 
+static int by_column(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Columns through map (UINT32_MAX: left out), ascending again. */
+static void renumber(struct cm_csr *x, const uint32_t *map, size_t cols)
+{
+    struct cm_csr out = cm_csr_make(cols);
+    uint64_t *key = NULL; /* column, and where its value stands */
+    uint32_t *idx = NULL;
+    float *val = NULL;
+    size_t cap = 0;
+    for (size_t i = 0; i < x->rows; i++) {
+        uint64_t from = x->ptr[i], ptr[2] = {0, 0};
+        if (x->ptr[i + 1] - from > cap) {
+            cap = x->ptr[i + 1] - from;
+            cm_free(key), cm_free(idx), cm_free(val);
+            key = CM_NEW(uint64_t, cap), idx = CM_NEW(uint32_t, cap), val = CM_NEW(float, cap);
+        }
+        for (uint64_t e = from; e < x->ptr[i + 1]; e++)
+            if (map[x->idx[e]] != UINT32_MAX)
+                key[ptr[1]++] = (uint64_t)map[x->idx[e]] << 32 | (e - from);
+        if (ptr[1] > 1)
+            qsort(key, ptr[1], sizeof *key, by_column);
+        for (uint64_t k = 0; k < ptr[1]; k++) {
+            idx[k] = (uint32_t)(key[k] >> 32);
+            val[k] = x->val[from + (uint32_t)key[k]];
+        }
+        cm_csr_append(&out, 1, ptr, idx, val);
+    }
+    cm_free(key);
+    cm_free(idx);
+    cm_free(val);
+    cm_csr_free(x);
+    *x = out;
+}
+
 void cm_cells_load(struct cm_cells *c, const struct cm_model *m, const char *model_path,
-                   size_t side, const char *path)
+                   size_t side, const char *path, bool by_name)
 {
     struct cm_reader *r = cm_in_open(path);
     cm_require_kind(r, CM_MATRIX);
@@ -44,7 +84,7 @@ void cm_cells_load(struct cm_cells *c, const struct cm_model *m, const char *mod
     uint32_t *map;
     size_t dropped;
     cm_try(cm_model_accepts(m, side, &h->slot[0], cm_reader_path(r), model_path));
-    cm_try(cm_model_columns(m, side, &h->slot[0].cols, false, cm_reader_path(r), &map, &dropped));
+    cm_try(cm_model_columns(m, side, &h->slot[0].cols, by_name, cm_reader_path(r), &map, &dropped));
     cm_try(cm_table_load(r, &c->table));
     if (c->table.dense) {
         c->x = from_dense(&c->table.full);
@@ -52,6 +92,11 @@ void cm_cells_load(struct cm_cells *c, const struct cm_model *m, const char *mod
         c->x = c->table.csr;
         memset(&c->table.csr, 0, sizeof c->table.csr);
     }
+    if (map)
+        renumber(&c->x, map, m->head.slot[side].cols.names.n);
+    cm_free(map);
+    if (dropped)
+        cm_warn("%s: %zu columns that the model lacks are left out", cm_reader_path(r), dropped);
     cm_index_make(&c->at, &c->table.names);
     if (c->at.duplicate != CM_ABSENT)
         cm_die(3, "%s: the cell name '%s' occurs twice", cm_reader_path(r),

@@ -23,9 +23,9 @@ struct cm_cells {
 /* The model of a file; the digest of what it holds as 16 hex digits. */
 void cm_model_open(struct cm_model *m, const char *path, char digest[20]);
 /* Reads `path`, one matrix slot, as side `side` of the model.  Another kind, state, fit or column,
- * a name twice: status 3. */
+ * a name twice: status 3.  by_name: columns are taken by their names, wherever they stand. */
 void cm_cells_load(struct cm_cells *c, const struct cm_model *m, const char *model_path,
-                   size_t side, const char *path);
+                   size_t side, const char *path, bool by_name);
 void cm_cells_free(struct cm_cells *c);
 
 #ifdef __cplusplus

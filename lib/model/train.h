@@ -48,8 +48,8 @@ struct cm_train_options {
     const struct cm_kv *hp; /* cm_preset_hp, with what the user asked for; unused by `linear` */
     uint64_t keep;          /* bytes of activations kept, CM_FIT_KEEP; no result depends on it */
     /* A model to begin from: its linear part and peak-gene term are taken over (and gone from it)
-     * where the preset has one, the trained tensors that have the same name and shape copied.  With `state` too it is a
-     * checkpoint, and the training goes on where it stopped. */
+     * where the preset has one, the trained tensors that have the same name and shape copied.  With
+     * `state` too it is a checkpoint, and the training goes on where it stopped. */
     struct cm_model *start;
     struct cm_fit_state *state;
     const char *start_path, *data_path; /* for messages */
@@ -83,7 +83,7 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
 /* Upper bound of the bytes taken beside the data pass by the linear part and the rule. */
 uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_options *o);
 
-/* s (n x n, row-major) = similarities S0 of cells x[0] (rows) and x[1] (columns), with the cis term. */
+/* s (n x n, row-major) = similarities S0 of cells x[0] (rows) and x[1] (columns). */
 void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const x[2], float *s);
 
 #ifdef __cplusplus

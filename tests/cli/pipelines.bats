@@ -33,6 +33,28 @@ stage() { # NAME: a program from standard input
     [ -z "$(ls -A tmp)" ]
 }
 
+@test "paper and authors: their own preparation, mini-batches and epochs; then re-ranked" {
+    cms-text --bare gex.cms | cut -f 1 | head -n 150 >names
+    for m in gex atac; do cms-cat --names names -o $m.few.cms $m.cms; done
+    for preset in paper authors; do
+        more=--cross-top=5
+        [ $preset = paper ] || more='--tokens GEX.kernel=20 --tokens GEX.stride=10 --tokens ATAC.stride=2 --tokens ATAC.kernel2=2 --tokens ATAC.stride2=2'
+        TRAIN="xattn-train --preset $preset --tokens ff=1 --cross-ff 1 --cross-mined 2 $more --valid-every 0" \
+            train.sh --preset $preset gex.few.cms atac.few.cms m.cms
+        cms-info m.cms >info
+        for line in "hp.preset	$preset" 'slot.0.fit.method	seurat' 'slot.1.fit.method	signac1' 'slot.1.fit.binarize	1'; do
+            grep -qx "$line" info
+        done
+        [ $preset = paper ] && grep -qx 'hp.batch	128' info || grep -qx 'hp.batch	100' info
+        # a multiple of the epochs: 20 of them, 15
+        n=$(awk -F '\t' '$1 == "train.steps" { print $2 }' info)
+        [ $((n % ($([ $preset = paper ] && echo 20 || echo 15)))) = 0 ]
+        match.sh m.cms gex.few.cms atac.few.cms match.cms
+        [ "$(cms-text --triplets match.cms | awk -F '\t' '{ n[$1]++ } END { for (c in n) if (n[c] > 50) exit 1; print length(n) }')" = 150 ]
+        rm match.cms
+    done
+}
+
 @test "what training does not see does not matter: test cells, row order, other labels" {
     train.sh gex.cms atac.cms again.cms
     cms-diff --tolerance 0 model.cms again.cms

@@ -53,6 +53,22 @@ pairs() { cms-text --triplets "$1" | sort; }
     [ "$(digest o.cms)" = "$(digest q.cms)" ]
 }
 
+@test "columns in another order: refused, or taken by name" {
+    run_score -o o.cms s.cms
+    for m in gn an; do
+        cms-text --cols $m.cms | sed 1d | cut -f 1 | sort -R --random-source="$ROOT/README.md" >columns
+        cms-cat --columns columns -o $m.mixed.cms $m.cms
+    done
+    mixed=(xattn-score --model m.cms --gex gn.mixed.cms --atac an.mixed.cms)
+    fails 3 "${mixed[@]}" -o x.cms s.cms
+    says '--by-name'
+    "${mixed[@]}" --by-name -o x.cms s.cms
+    [ "$(digest o.cms)" = "$(digest x.cms)" ]
+    cms-cat --columns <(sed 1d columns) -o an.mixed.cms an.cms
+    fails 3 "${mixed[@]}" --by-name -o x.cms s.cms
+    says 'is missing'
+}
+
 @test "true partners swapped in secret: the score goes with the cell, not with the partner" {
     # every cell is a candidate of every other; then two ATAC cells change names
     knn-match --similarities -o s.cms e.cms t.cms

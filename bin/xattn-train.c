@@ -20,6 +20,9 @@ static struct {
     int64_t k, q, window, components;
     double ridge, cis_ridge, clip, threshold, sd;
     bool no_cis;
+    int links;
+    int64_t links_window, links_folds, links_hidden, links_steps;
+    double links_lr;
     int loss, negatives, schedule;
     int64_t hidden, warmup, valid_every, patience, every;
     double dropout_in, dropout, first, margin, scale, scale_max, lr, lr_linear, lr_scale, lr_cross,
@@ -32,6 +35,8 @@ static struct {
     const char *init, *log, *checkpoint, *resume;
     uint64_t memory;
 } o;
+
+enum { LINKS_AUTO, LINKS_NO, LINKS_YES };
 
 /* Numbers and words without a default here take the preset's; their key in the model is hp.NAME
  * with dots for dashes. */
@@ -53,6 +58,17 @@ static const struct cm_opt options[] = {
      "soft threshold of correlations, in units of 1/sqrt(cells)"},
     {"cis-sd", 0, CM_O_REAL, &o.sd, "0.03", 1e-6, 1e6, "X",
      "standard deviation of the term over training pairs"},
+
+    {"links", 0, CM_O_CHOICE, &o.links, "auto", 0, 0, "auto|no|yes",
+     "learn the weights of peak-gene pairs out of fold; auto: best and attn do"},
+    {"links-window", 0, CM_O_INT, &o.links_window, "500000", 1, 1e9, "BASES",
+     "largest distance of pairs that may get a weight"},
+    {"links-folds", 0, CM_O_INT, &o.links_folds, "4", 2, 64, "N",
+     "parts into which the training cells are cut for that"},
+    {"links-hidden", 0, CM_O_INT, &o.links_hidden, "16", 1, 1024, "N",
+     "width of the network that gives the weights"},
+    {"links-steps", 0, CM_O_INT, &o.links_steps, "100", 0, 1e6, "N", "steps of its training"},
+    {"links-lr", 0, CM_O_REAL, &o.links_lr, "0.01", 0, 100, "X", "its learning rate"},
 
     {"mlp-hidden", 0, CM_O_INT, &o.hidden, NULL, 1, 100000, "N", "width of the hidden layer"},
     {"mlp-dropout-in", 0, CM_O_REAL, &o.dropout_in, NULL, 0, 0.99, "RATE",
@@ -152,7 +168,7 @@ static const char *word(const char *words, int at, char *text, size_t room)
 static bool put_given(struct cm_kv *kv, const struct cm_opt *opt, const char *key)
 {
     char text[64];
-    if (strcmp(opt->name, "every") == 0)
+    if (strcmp(opt->name, "every") == 0 || strcmp(opt->name, "links") == 0)
         return false;
     switch (opt->type) {
     case CM_O_INT:
@@ -298,6 +314,8 @@ static void check_given(const struct cm_kv *kv, const char *path, bool linear_on
         cm_kv_set(&given, "hp.cross", "1");
     if (o.no_cis)
         cm_kv_set(&given, "hp.cis", "0");
+    if (o.links != LINKS_AUTO)
+        cm_kv_seti(&given, "hp.links", o.links == LINKS_YES);
     if (cm_given("seed") && !linear_only) {
         snprintf(seed, sizeof seed, "%lld", (long long)cm_seed());
         cm_kv_set(&given, "hp.seed", seed);
@@ -459,6 +477,12 @@ static void report(const struct cm_model *m)
         key(m, "train.cells"), key(m, "cis.pairs"), key(m, "cis.candidates"), key(m, "valid.cells"),
         key(m, "valid.soft"), key(m, "valid.dual"), key(m, "valid.top5"), key(m, "valid.chance"),
         key(m, "rule.method"), key(m, "rule.temperature"));
+    if (cm_kv_get(&m->head.kv, "links.note"))
+        cm_info("the weights of peak-gene pairs stay as they were: %s", key(m, "links.note"));
+    else if (cm_kv_get(&m->head.kv, "links.step"))
+        cm_info("weights of peak-gene pairs: step %s is kept; loss of the validation cells %s, at "
+                "first %s",
+                key(m, "links.step"), key(m, "links.loss.best"), key(m, "links.loss.first"));
     if (cm_kv_get(&m->head.kv, "train.stopped"))
         cm_warn("stopped by a signal after step %s; the model is what was best so far%s%s",
                 key(m, "train.steps"), o.checkpoint ? "; go on with --resume " : "",
@@ -482,10 +506,17 @@ int main(int argc, char **argv)
                                                    .clip = o.clip,
                                                    .threshold = o.threshold,
                                                    .sd = o.sd},
+                                   .link_options = CM_LINK_DEFAULT,
                                    .seed = cm_seed(),
                                    .hp = &hp,
                                    .keep = CM_FIT_KEEP,
                                    .data_path = in[0]};
+    how.links = o.links == LINKS_AUTO ? cm_preset_links(how.preset) : o.links == LINKS_YES;
+    how.link_options.window = (double)o.links_window;
+    how.link_options.folds = (size_t)o.links_folds;
+    how.link_options.hidden = (size_t)o.links_hidden;
+    how.link_options.steps = (size_t)o.links_steps;
+    how.link_options.lr = o.links_lr;
     if (o.memory && o.memory / 4 < how.keep)
         how.keep = o.memory / 4;
     struct cm_train_voice voice = {

@@ -649,13 +649,42 @@ int cm_cis_fit(struct cm_cis *cis, const struct cm_cis_options *o, const struct 
     if (cis->pairs == 0)
         return cm_fail(0, "no peak-gene correlation exceeds %g/sqrt(cells)", o->threshold);
 
+    code = cm_cis_scale(cis, o->sd, genes, peaks, z_genes, z_peaks, ldz, o->seed);
+    return code < 0 ? code : 1;
+}
+
+int cm_cis_scale(struct cm_cis *cis, double sd, const struct cm_csr *genes,
+                 const struct cm_csr *peaks, const float *z_genes, const float *z_peaks, size_t ldz,
+                 uint64_t seed)
+{
+    cis->mu = 1;
     cm_cis_finish(cis);
-    double sd = spread(cis, genes, peaks, z_genes, z_peaks, ldz, o->seed);
-    if (!isfinite(sd))
+    double now = spread(cis, genes, peaks, z_genes, z_peaks, ldz, seed);
+    if (!isfinite(now))
         return cm_fail(CM_ENUMERIC, "the peak-gene term is not finite");
-    cis->mu = o->sd / (sd > 1e-12 ? sd : 1e-12);
+    cis->mu = sd / (now > 1e-12 ? now : 1e-12);
     cm_cis_finish(cis);
-    return 1;
+    return 0;
+}
+
+void cm_cis_distances(const struct cm_cis *cis, const struct cm_cols *gene_table,
+                      const struct cm_cols *peak_table, double *out)
+{
+    const struct cm_cols *table[2] = {gene_table, peak_table};
+    double *at[2];
+    for (size_t s = 0; s < 2; s++) {
+        size_t n;
+        struct site *site = find_sites(table[s], s == 0, &n);
+        at[s] = CM_ZNEW(double, table[s]->names.n);
+        for (size_t i = 0; i < n; i++)
+            at[s][site[i].feature] = site[i].at;
+        cm_free(site);
+    }
+    for (size_t g = 0; g < cis->gene.n; g++)
+        for (uint64_t k = cis->ptr[g]; k < cis->ptr[g + 1]; k++)
+            out[k] = fabs(at[0][cis->gene.feature[g]] - at[1][cis->peak.feature[cis->peak_of[k]]]);
+    cm_free(at[0]);
+    cm_free(at[1]);
 }
 
 /* ===== apply ============================================================================== */
@@ -711,6 +740,22 @@ static void apply(const struct cm_cis *cis, int (*fn)(void *, size_t), const str
     struct apply a = {cis, x, z, ldz, ldo, 0, out};
     a.shards = (x->rows + TILE - 1) / TILE; /* a tile each */
     cm_parallel(a.shards, fn, &a);
+}
+
+static int residual_shard(void *arg, size_t shard)
+{
+    struct apply *a = arg;
+    size_t from = cm_shard_begin(a->x->rows, a->shards, shard),
+           end = cm_shard_begin(a->x->rows, a->shards, shard + 1);
+    residual_tile(&a->cis->peak, a->cis->r, INFINITY, a->x, a->z, a->ldz, from, end,
+                  a->out + from * a->ldo, a->ldo);
+    return 0;
+}
+
+void cm_cis_peak_residuals(const struct cm_cis *cis, const struct cm_csr *x, const float *z,
+                           size_t ldz, float *out, size_t ldo)
+{
+    apply(cis, residual_shard, x, z, ldz, out, ldo);
 }
 
 void cm_cis_gene_columns(const struct cm_cis *cis, const struct cm_csr *x, const float *z,

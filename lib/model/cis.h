@@ -74,6 +74,18 @@ int cm_cis_fit(struct cm_cis *cis, const struct cm_cis_options *o, const struct 
                const float *mean_genes, const float *mean_peaks, const struct cm_cols *gene_table,
                const struct cm_cols *peak_table, const uint32_t *group, size_t groups);
 
+/* Sets mu so that the standard deviation of mu L over pairs of these (training) cells is `sd`, and
+ * fills what is derived: after cm_cis.c was changed.  CM_ENUMERIC when it is not finite. */
+int cm_cis_scale(struct cm_cis *cis, double sd, const struct cm_csr *genes,
+                 const struct cm_csr *peaks, const float *z_genes, const float *z_peaks, size_t ldz,
+                 uint64_t seed);
+/* out (pairs): base pairs between the gene's start and the peak's centre, in the order of c. */
+void cm_cis_distances(const struct cm_cis *cis, const struct cm_cols *gene_table,
+                      const struct cm_cols *peak_table, double *out);
+/* out (rows x peak.n, ld ldo) = w, the peaks' residuals. */
+void cm_cis_peak_residuals(const struct cm_cis *cis, const struct cm_csr *x, const float *z,
+                           size_t ldz, float *out, size_t ldo);
+
 /* Columns of the gene side, out (rows x gene.n, ld ldo) = u; of the peak side, mu C'w (the same
  * shape): their inner product is mu L. */
 void cm_cis_gene_columns(const struct cm_cis *cis, const struct cm_csr *x, const float *z,

@@ -38,6 +38,13 @@ static void say_warn(const struct cm_train_voice *v, const char *format, ...)
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
+/* The cells on which the rule is tuned and trained weights are judged. */
+struct sample {
+    struct cm_csr x[2];
+    uint32_t *group;
+    size_t n;
+};
+
 /* ===== the shared start =================================================================== */
 
 /* k and q as the data allow. */
@@ -68,6 +75,39 @@ static int fit_cis(struct cm_model *m, const struct cm_train_data *d,
     if (code == 0)
         say_warn(voice, "no peak-gene term: %s", cm_error_message());
     m->has_cis = code > 0;
+    return code < 0 ? code : 0;
+}
+
+/* What came of it is in links.*; a term that could not be bettered stays as it was. */
+static int learn_links(struct cm_model *m, const struct cm_train_data *d,
+                       const struct cm_train_options *o, float *const z[2], const struct sample *v)
+{
+    int gene = cm_head_find_slot(&m->head, "GEX"), peak = cm_head_find_slot(&m->head, "ATAC");
+    const struct cm_train_part *p = &d->part[0];
+    struct cm_cis_options c = o->cis_options;
+    struct cm_link_options how = o->link_options;
+    c.components = m->cis.r;
+    c.seed = how.seed = o->seed;
+    struct cm_link_data data = {.x = {&p->x[gene], &p->x[peak]},
+                                .v = {&v->x[gene], &v->x[peak]},
+                                .table = {&m->head.slot[gene].cols, &m->head.slot[peak].cols},
+                                .linear = &m->linear,
+                                .side = {(size_t)gene, (size_t)peak},
+                                .z = {z[gene], z[peak]},
+                                .group = p->group,
+                                .valid_group = v->group,
+                                .groups = d->groups,
+                                .ridge = o->ridge};
+    struct cm_link_report r;
+    int code = cm_link_learn(&m->cis, &c, &how, &data, &r);
+    struct cm_kv *kv = &m->head.kv;
+    if (code == 0) /* no warning: the term is as good as without the attempt */
+        cm_kv_set(kv, "links.note", cm_error_message());
+    cm_kv_seti(kv, "links.step", (int64_t)r.step);
+    if (v->n) {
+        cm_kv_setf(kv, "links.loss.first", r.before);
+        cm_kv_setf(kv, "links.loss.best", r.after);
+    }
     return code < 0 ? code : 0;
 }
 
@@ -163,6 +203,11 @@ void cm_preset_hp(enum cm_preset preset, bool cross, struct cm_kv *hp)
     }
 }
 
+bool cm_preset_links(enum cm_preset preset)
+{
+    return preset == CM_PRESET_BEST || preset == CM_PRESET_ATTN;
+}
+
 bool cm_hp_linear(const struct cm_kv *hp)
 {
     const char *residual = cm_kv_get(hp, "hp.residual");
@@ -223,6 +268,29 @@ int cm_train_options_read(struct cm_train_options *o, const struct cm_kv *kv)
     o->k = (size_t)k;
     o->q = (size_t)q;
     o->cis = cis != 0;
+    struct cm_link_options *l = &o->link_options;
+    int64_t links = 0, folds = 2, hidden = 1, steps = 0;
+    if (cm_kv_get(kv, "hp.links") && (code = cm_kv_i64(kv, "hp.links", &links)))
+        return code;
+    if (links) {
+        code = cm_kv_f64(kv, "hp.links.window", &l->window);
+        if (!code)
+            code = cm_kv_i64(kv, "hp.links.folds", &folds);
+        if (!code)
+            code = cm_kv_i64(kv, "hp.links.hidden", &hidden);
+        if (!code)
+            code = cm_kv_i64(kv, "hp.links.steps", &steps);
+        if (!code)
+            code = cm_kv_f64(kv, "hp.links.lr", &l->lr);
+        if (code)
+            return code;
+        if (folds < 2 || hidden < 1 || steps < 0)
+            return cm_fail(CM_EINPUT, "hp.links.folds, .hidden or .steps is out of range");
+        l->folds = (size_t)folds;
+        l->hidden = (size_t)hidden;
+        l->steps = (size_t)steps;
+    }
+    o->links = links != 0;
     c->components = (size_t)components;
     return 0;
 }
@@ -268,6 +336,17 @@ static void record(struct cm_model *m, const struct cm_train_data *d,
         cm_kv_setf(kv, "hp.cis.clip", c->clip);
         cm_kv_setf(kv, "hp.cis.threshold", c->threshold);
         cm_kv_setf(kv, "hp.cis.sd", c->sd);
+    }
+    if (cis) {
+        const struct cm_link_options *l = &o->link_options;
+        cm_kv_seti(kv, "hp.links", o->links);
+        if (o->links) {
+            cm_kv_setf(kv, "hp.links.window", l->window);
+            cm_kv_seti(kv, "hp.links.folds", (int64_t)l->folds);
+            cm_kv_seti(kv, "hp.links.hidden", (int64_t)l->hidden);
+            cm_kv_seti(kv, "hp.links.steps", (int64_t)l->steps);
+            cm_kv_setf(kv, "hp.links.lr", l->lr);
+        }
     }
     cm_kv_seti(kv, "hp.seed", (int64_t)o->seed);
     for (size_t i = 0; presets[o->preset].hyper && o->hp && i < o->hp->key.n; i++)
@@ -350,6 +429,9 @@ static int take_start(struct cm_model *m, const struct cm_train_data *d,
         m->has_cis = from->has_cis;
         memset(&from->cis, 0, sizeof from->cis);
         from->has_cis = false;
+        for (size_t i = 0; i < kv->key.n; i++) /* how its weights came about */
+            if (strncmp(cm_strs_get(&kv->key, i), "links.", 6) == 0)
+                cm_kv_set(&m->head.kv, cm_strs_get(&kv->key, i), cm_strs_get(&kv->value, i));
     }
     for (size_t s = 0; s < 2; s++)
         cm_linear_z(&m->linear, s, &d->part[0].x[s], z[s]);
@@ -384,13 +466,6 @@ void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const 
     cm_free(e[0]);
     cm_free(e[1]);
 }
-
-/* The cells on which the rule is tuned and trained weights are judged. */
-struct sample {
-    struct cm_csr x[2];
-    uint32_t *group;
-    size_t n;
-};
 
 static struct sample valid_sample(const struct cm_train_data *d, uint64_t seed, size_t most)
 {
@@ -569,10 +644,14 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
         code = fit_cis(m, d, o, z, voice);
         say_step(voice, "cis");
     }
-    if (code == 0)
-        record(m, d, o, cells);
     bool cross = o->hp && cm_cross_present(o->hp);
     struct sample v = valid_sample(d, o->seed, cross ? CM_VALID_CROSS : CM_VALID_CELLS);
+    if (code == 0 && m->has_cis && o->links && !o->start) {
+        code = learn_links(m, d, o, z, &v);
+        say_step(voice, "links");
+    }
+    if (code == 0)
+        record(m, d, o, cells);
     if (code == 0 && presets[o->preset].hyper)
         code = train_net(m, d, o, z, &v, voice);
     cm_free(z[0]);
@@ -601,5 +680,9 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
     uint64_t genes = with_cis ? (x[0].cols < x[1].cols ? x[0].cols : x[1].cols) : 0,
              sums = (uint64_t)256 << 20, sample = 8 * least(n, CM_CIS_SAMPLE) * genes,
              cis = with_cis ? (sums > sample ? sums : sample) : 0;
-    return components + (sketch > cis ? sketch : cis) + 8 * v * (v + genes);
+    uint64_t entries = x[0].ptr[n] + x[1].ptr[n],
+             links = with_cis && o->links
+                         ? cm_link_bytes(&o->link_options, n, entries, x[0].cols, x[1].cols)
+                         : 0;
+    return components + (sketch > cis ? sketch : cis) + links + 8 * v * (v + genes);
 }

@@ -14,6 +14,7 @@
 
 #include "model/data.h"
 #include "model/fit.h"
+#include "model/links.h"
 #include "model/model.h"
 
 #ifdef __cplusplus
@@ -33,6 +34,8 @@ enum cm_preset {
  * with the cross-attention module, which `paper` and `authors` always have, and of the others only
  * `attn` can have. */
 void cm_preset_hp(enum cm_preset preset, bool cross, struct cm_kv *hp);
+/* Does the preset learn the weights of peak-gene pairs, if nothing else is asked for? */
+bool cm_preset_links(enum cm_preset preset);
 /* Does a model with these hyper-parameters begin with LSI and CCA?  Those of `linear` (none) do;
  * others where they have the residual or filters from loadings. */
 bool cm_hp_linear(const struct cm_kv *hp);
@@ -44,6 +47,8 @@ struct cm_train_options {
     double ridge; /* of the CCA, relative to the mean variance */
     bool cis;     /* the peak-gene term; only beside the residual start */
     struct cm_cis_options cis_options;
+    bool links; /* its pairs get learned weights (model/links.h); their seed is `seed` */
+    struct cm_link_options link_options;
     uint64_t seed;
     const struct cm_kv *hp; /* cm_preset_hp, with what the user asked for; unused by `linear` */
     uint64_t keep;          /* bytes of activations kept, CM_FIT_KEEP; no result depends on it */

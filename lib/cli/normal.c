@@ -6,6 +6,7 @@
  */
 #include "cli/normal.h"
 
+#include "base/mem.h"
 #include "prep/where.h"
 
 const struct cm_norm_method *cm_normal_method(const struct cm_norm *n, const struct cm_normal *o,
@@ -53,6 +54,7 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
     }
     if (!o->like)
         cm_try(cm_norm_check(n));
+    cm_mem_lean();
     struct cm_reader *r = cm_in_open(input);
     const struct cm_head *h = cm_reader_head(r);
     cm_try(cm_fail_in(cm_norm_accepts(h, o->binary), cm_reader_path(r)));

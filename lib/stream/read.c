@@ -24,6 +24,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "stream/cms.h"
+#include "stream/planes.h"
 #include "stream/wire.h"
 
 enum { IN_SIZE = 256 * 1024 };
@@ -58,7 +59,9 @@ struct cm_reader {
     int abort_status;
     char *abort_tool, *abort_message;
 
-    struct cm_buf record; /* the record peeked by open, payload with a NUL behind it */
+    /* The record at hand: of numbers in place in `out`, valid until more is read; of text in `text`,
+     * with a NUL behind it. */
+    struct cm_buf record, text;
     char tag[9];
     bool have;
 };
@@ -214,10 +217,17 @@ static int next_record(struct cm_reader *r)
         return rc;
     if (rc == 0)
         return fail(r, CM_EINPUT, "cut inside record %" PRIu64 " (%s)", r->records + 1, r->tag);
-    r->record.n = 0;
-    cm_buf_put(&r->record, r->out.p + r->out_at, (size_t)n);
-    cm_buf_put(&r->record, "", 1);
-    r->record.n = (size_t)n;
+    r->record = (struct cm_buf){.p = r->out.p + r->out_at, .n = (size_t)n};
+    static const char *const numbers[] = {"BLOCK", "ROWS", "TENSOR", "PICK", "BATCH"};
+    bool in_place = false;
+    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
+        in_place |= !strcmp(r->tag, numbers[k]);
+    if (!in_place) {
+        r->text.n = 0;
+        cm_buf_put(&r->text, r->record.p, r->record.n);
+        cm_buf_put(&r->text, "", 1);
+        r->record.p = r->text.p;
+    }
     r->out_at += padded;
     bool capital = r->tag[0] >= 'A' && r->tag[0] <= 'Z';
     if (strcmp(r->tag, "END") && strcmp(r->tag, "ABORT")) {
@@ -463,7 +473,7 @@ void cm_reader_close(struct cm_reader *r)
     cm_free(r->in);
     cm_buf_free(&r->out);
     cm_buf_free(&r->prefix);
-    cm_buf_free(&r->record);
+    cm_buf_free(&r->text);
     cm_head_free(&r->head);
     cm_hash_free(r->hash);
     cm_history_free(r->history, r->nhistory);
@@ -591,28 +601,19 @@ static int get_columns(struct cm_reader *r, struct cm_block *b, const unsigned c
                        const unsigned char *plane, uint64_t first)
 {
     const uint64_t n = b->nnz;
-    const unsigned char *p0 = plane, *p1 = p0 + n, *p2 = p1 + n, *p3 = p2 + n;
     uint64_t e = 0;
     for (size_t i = 0; i < b->rows; i++) {
         uint32_t count;
+        uint64_t last;
         cm_le_copy(&count, counts + 4 * i, 1, 4);
         if (count > n - e)
             return bad_record(r, "rows hold more entries than the block");
-        uint64_t at = 0, end = e + count;
-        uint32_t low = 1; /* stays 1 while every difference but the first is at least 1 */
-        for (uint64_t k = e; k < end; k++) {
-            uint32_t d =
-                p0[k] | (uint32_t)p1[k] << 8 | (uint32_t)p2[k] << 16 | (uint32_t)p3[k] << 24;
-            low &= (uint32_t)(d != 0) | (uint32_t)(k == e);
-            at += d;
-            b->idx[k] = (uint32_t)at;
-        }
-        if (!low || (count && at >= b->cols))
+        if (!cm_planes_join(plane + e, n, count, b->cols, b->idx + e, &last))
             return fail(r, CM_EINPUT,
                         "record %" PRIu64 " (BLOCK), row %" PRIu64 ": expected "
                         "ascending columns below %zu, found %" PRIu64,
-                        r->records, first + i, b->cols, at);
-        b->ptr[i + 1] = e = end;
+                        r->records, first + i, b->cols, last);
+        b->ptr[i + 1] = e += count;
     }
     return e == n ? 0 : bad_record(r, "rows hold fewer entries than the block");
 }

@@ -21,6 +21,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "stream/cms.h"
+#include "stream/planes.h"
 #include "stream/wire.h"
 
 /* How the codes of one label of an origin become ours. */
@@ -378,6 +379,8 @@ static enum cm_value narrowest(const struct cm_block *b, bool wide)
     uint64_t n = b->nnz;
     if (b->type == CM_V_ONE)
         return CM_V_ONE;
+    if (b->type == CM_V_U8 && !b->dense)
+        return cm_planes_ones(b->raw, n) ? CM_V_ONE : CM_V_U8;
     bool whole = true, ones = true, exact = true, big = false;
     double most = 0;
     if (b->type == CM_V_F32) {
@@ -462,10 +465,9 @@ static int check_block(struct cm_writer *w, size_t slot, const struct cm_block *
     for (size_t i = 0; i < rows; i++) {
         uint64_t begin = b->dense ? i * b->cols : b->ptr[i];
         uint64_t end = b->dense ? begin + b->cols : b->ptr[i + 1];
-        for (uint64_t e = begin; !b->dense && e < end; e++)
-            if (b->idx[e] >= b->cols || (e > begin && b->idx[e] <= b->idx[e - 1]))
-                return fail(w, CM_EBUG, "slot %s, row %" PRIu64 ": columns do not ascend", s->name,
-                            row0 + i);
+        if (!b->dense && !cm_planes_ascend(b->idx + begin, (size_t)(end - begin), b->cols))
+            return fail(w, CM_EBUG, "slot %s, row %" PRIu64 ": columns do not ascend", s->name,
+                        row0 + i);
         double sum = 0;
         for (uint64_t e = begin; b->type >= CM_V_F32 && e < end; e++) {
             double x = cm_block_x(b, e);
@@ -523,15 +525,8 @@ static int write_block(struct cm_writer *w, size_t slot, const struct cm_block *
         size_t n = (size_t)b->nnz;
         unsigned char *p = cm_buf_extend(o, 4 * n);
         for (size_t i = 0; i < b->rows; i++) {
-            uint32_t last = 0;
-            for (uint64_t e = b->ptr[i]; e < b->ptr[i + 1]; e++) {
-                uint32_t d = b->idx[e] - last;
-                last = b->idx[e];
-                p[e] = (unsigned char)d;
-                p[n + e] = (unsigned char)(d >> 8);
-                p[2 * n + e] = (unsigned char)(d >> 16);
-                p[3 * n + e] = (unsigned char)(d >> 24);
-            }
+            uint64_t e = b->ptr[i];
+            cm_planes_split(b->idx + e, (size_t)(b->ptr[i + 1] - e), p + e, n);
         }
         cm_buf_pad8(o, w->record);
     }

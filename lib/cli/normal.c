@@ -73,11 +73,14 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
     out.slot[0].lazy = lazy; /* how the values come about, which the stream will not say */
     if (!plain)
         cm_head_free(&out);
+    bool same = cm_norm_lazy(n) && !plain && !n->binarize && !n->sublinear; /* counts go through */
     struct cm_chunk c = {0};
     while (cm_next(r, &c)) {
         cm_try(cm_fail_in(cm_norm_apply(n, h, &c), cm_reader_path(r)));
         if (plain)
             cm_block_materialize(&c.block[0], &out.slot[0]);
+        if (same)
+            cm_writer_reuse(w, r);
         cm_try(cm_writer_chunk(w, &c, h));
         cm_progress(n->rows, h->slot[0].rows, "cells");
     }

@@ -27,7 +27,7 @@
 #include "stream/planes.h"
 #include "stream/wire.h"
 
-enum { IN_SIZE = 256 * 1024 };
+enum { IN_SIZE = 256 * 1024, PACKED_MOST = 16 << 20 };
 
 struct cm_reader {
     char *path;
@@ -46,6 +46,12 @@ struct cm_reader {
     uint64_t in_total; /* compressed bytes read */
     struct cm_buf out; /* decompressed, from out_at */
     size_t out_at;
+    uint64_t out_total;      /* decompressed bytes so far: the place where `out` ends */
+    struct cm_buf frame;     /* the frame at hand as it came, as far as PACKED_MOST */
+    uint64_t frame_from;     /* place where it begins */
+    bool frame_kept;         /* all of it is in `frame` */
+    uint64_t record_from;    /* place of the payload at hand */
+    struct cm_packed packed; /* of the last block; frame NULL = none */
 
     int error; /* sticky */
     char *message;
@@ -164,7 +170,12 @@ static int need(struct cm_reader *r, size_t n)
             return 0;
         }
         size_t room = ZSTD_DStreamOutSize();
-        size_t before = r->out.n;
+        size_t before = r->out.n, taken = r->in_at;
+        if (!r->frame_open) {
+            r->frame.n = 0;
+            r->frame_from = r->out_total;
+            r->frame_kept = true;
+        }
         ZSTD_inBuffer in = {r->in, r->in_n, r->in_at};
         ZSTD_outBuffer out = {cm_buf_extend(&r->out, room), room, 0};
         size_t left = ZSTD_decompressStream(r->z, &out, &in);
@@ -173,6 +184,10 @@ static int need(struct cm_reader *r, size_t n)
                         r->in_total - (r->in_n - r->in_at), ZSTD_getErrorName(left));
         r->in_at = in.pos;
         r->out.n = before + out.pos;
+        r->out_total += out.pos;
+        r->frame_kept = r->frame_kept && r->frame.n + (in.pos - taken) <= PACKED_MOST;
+        if (r->frame_kept)
+            cm_buf_put(&r->frame, r->in + taken, in.pos - taken);
         r->frame_open = left != 0;
     }
     return 1;
@@ -218,6 +233,8 @@ static int next_record(struct cm_reader *r)
     if (rc == 0)
         return fail(r, CM_EINPUT, "cut inside record %" PRIu64 " (%s)", r->records + 1, r->tag);
     r->record = (struct cm_buf){.p = r->out.p + r->out_at, .n = (size_t)n};
+    r->record_from = r->out_total - (r->out.n - r->out_at);
+    r->packed.frame = NULL;
     static const char *const numbers[] = {"BLOCK", "ROWS", "TENSOR", "PICK", "BATCH"};
     bool in_place = false;
     for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
@@ -448,7 +465,7 @@ static void reset(struct cm_reader *r)
 {
     ZSTD_DCtx_reset(r->z, ZSTD_reset_session_only);
     r->in_at = r->in_n = r->out_at = r->out.n = 0;
-    r->in_total = 0;
+    r->in_total = r->out_total = 0;
     r->eof = r->frame_open = r->ended = r->have = false;
     r->records = 0;
     memset(r->rows, 0, sizeof r->rows);
@@ -474,6 +491,7 @@ void cm_reader_close(struct cm_reader *r)
     cm_buf_free(&r->out);
     cm_buf_free(&r->prefix);
     cm_buf_free(&r->text);
+    cm_buf_free(&r->frame);
     cm_head_free(&r->head);
     cm_hash_free(r->hash);
     cm_history_free(r->history, r->nhistory);
@@ -651,6 +669,7 @@ static int take_block(struct cm_reader *r, struct cm_chunk *c, bool *got)
             if (!isfinite(b->rowf[i]))
                 return bad_record(r, "a row factor is not finite");
     }
+    size_t head = u.at; /* bytes of the payload before the columns */
     if (!dense) {
         plane = cm_cursor_items(&u, nnz, 4);
         cm_cursor_pad8(&u);
@@ -659,12 +678,25 @@ static int take_block(struct cm_reader *r, struct cm_chunk *c, bool *got)
     if (u.bad)
         return bad_record(r, "cut values");
     cm_le_copy(b->raw, values, (size_t)nnz, size);
+    bool alone = r->frame_kept && !r->frame_open && r->frame_from == r->record_from + head;
+    if (!dense && nnz && alone && r->out_at == r->out.n && u.n < 8)
+        r->packed = (struct cm_packed){.frame = r->frame.p,
+                                       .raw = plane,
+                                       .nframe = r->frame.n,
+                                       .nraw = r->record.n - head,
+                                       .type = (enum cm_value)type};
     int rc = dense ? 0 : get_columns(r, b, counts, plane, first);
     if (!rc)
         rc = check_finite(r, b, first, s);
     got[slot] = true;
     r->nnz[slot] += nnz;
     return rc;
+}
+
+bool cm_reader_packed(const struct cm_reader *r, struct cm_packed *out)
+{
+    *out = r->packed;
+    return r->packed.frame != NULL;
 }
 
 static int take_pick(struct cm_reader *r, struct cm_chunk *c)

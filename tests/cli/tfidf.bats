@@ -148,3 +148,21 @@ methods='signac1 signac2 signac3 signac4 archr3 sklearn glue allcools snapatac2 
     grep -q $'^slot.0.lazy\tidentity$' head
     [ "$(grep -c fit.norm head)" = 0 ]
 }
+
+@test "columns and counts pass through compressed as they came, and mean the same" {
+    cms-gen --cells 600 --peaks 4000 --nnz-atac 500 --gex gex.cms --atac atac.cms
+    tfidf --no-provenance atac.cms >passed.cms
+    tfidf --no-provenance --level 3 atac.cms >anew.cms
+    cmp <(zstd -dcq passed.cms) <(zstd -dcq anew.cms)
+    cat atac.cms | tfidf --no-provenance | cmp - passed.cms
+    # a stream that was compressed harder stays so, but not where values are written anew
+    cms-cat --level 12 -o hard.cms atac.cms
+    tfidf --no-provenance hard.cms >hard.passed.cms
+    [ "$(wc -c <hard.passed.cms)" -lt "$(wc -c <passed.cms)" ]
+    cmp <(zstd -dcq hard.passed.cms) <(zstd -dcq passed.cms)
+    tfidf --no-provenance --binarize hard.cms | cmp - <(tfidf --no-provenance --binarize atac.cms)
+    tfidf --no-provenance --materialize hard.cms | cmp - <(tfidf --no-provenance --materialize atac.cms)
+    lognorm --no-provenance hard.cms | cms-info --check - >/dev/null
+    # one frame for all, as a script writes it
+    zstd -dcq atac.cms | zstd -q | tfidf --no-provenance | cmp <(zstd -dcq) <(zstd -dcq passed.cms)
+}

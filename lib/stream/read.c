@@ -57,6 +57,8 @@ struct cm_reader {
     char *message;
     bool ended;
     struct cm_head head;
+    bool again;         /* a second pass: head and column tables are not taken apart anew */
+    uint64_t head_hash; /* of their records */
     uint64_t records, rows[CM_MAX_SLOTS], nnz[CM_MAX_SLOTS];
     struct cm_hash *hash;
     uint64_t digest;
@@ -388,8 +390,8 @@ static int read_head(struct cm_reader *r)
         return bad_record(r, "expected HEAD as the first record");
     if (memchr(r->record.p, 0, r->record.n))
         return bad_record(r, "a NUL byte in the text");
-    uint64_t cols[CM_MAX_SLOTS] = {0};
-    rc = cm_wire_get_head((char *)r->record.p, &r->head, cols);
+    uint64_t cols[CM_MAX_SLOTS] = {0}, hash = cm_hash64(r->record.p, r->record.n, 0);
+    rc = r->again ? 0 : cm_wire_get_head((char *)r->record.p, &r->head, cols);
     if (rc)
         return fail(r, rc, "%s", cm_error_message());
     struct cm_head *h = &r->head;
@@ -398,9 +400,10 @@ static int read_head(struct cm_reader *r)
         rc = next_record(r);
         if (rc)
             return rc;
-        if (!strcmp(r->tag, "COLS"))
-            rc = take_cols(r, cols, seen);
-        else if (!strcmp(r->tag, "DICT"))
+        if (!strcmp(r->tag, "COLS")) {
+            hash = cm_hash64(r->record.p, r->record.n, hash);
+            rc = r->again ? 0 : take_cols(r, cols, seen);
+        } else if (!strcmp(r->tag, "DICT"))
             rc = take_dict(r);
         else if (r->tag[0] >= 'a' && r->tag[0] <= 'z')
             rc = take_other(r);
@@ -411,8 +414,11 @@ static int read_head(struct cm_reader *r)
     }
     if (!strcmp(r->tag, "ABORT"))
         return take_abort(r);
+    if (r->again && hash != r->head_hash)
+        return fail(r, CM_EINPUT, "changed while it was read");
+    r->head_hash = hash;
     for (size_t k = 0; k < h->nslots; k++)
-        if (!seen[k])
+        if (!r->again && !seen[k])
             return fail(r, CM_EINPUT, "slot %s has no column table (COLS)", h->slot[k].name);
     r->have = true;
     return 0;
@@ -472,7 +478,8 @@ static void reset(struct cm_reader *r)
     memset(r->nnz, 0, sizeof r->nnz);
     cm_hash_free(r->hash);
     r->hash = cm_hash_new();
-    cm_head_free(&r->head);
+    for (size_t k = 0; k < r->head.nlabels; k++) /* the rest of the head stays */
+        cm_strs_clear(&r->head.label[k].dict.names);
     cm_history_free(r->history, r->nhistory);
     r->history = NULL;
     r->nhistory = r->history_bytes = 0;
@@ -533,6 +540,7 @@ int cm_reader_rewind(struct cm_reader *r)
     if (lseek(r->fd, r->regular ? r->start : 0, SEEK_SET) < 0)
         return fail(r, CM_ESYSTEM, "rewind: %s", strerror(errno));
     reset(r);
+    r->again = true;
     return read_head(r);
 }
 

@@ -3,7 +3,8 @@
  * In:  streams of kind matrix, embedding or match, any state, that fit together (stream/join.h).
  * Out: one stream of that kind and state: the rows that meet every condition, in order; columns
  *      all, or those of a list in the order of the list; categories of labels merged and re-coded.
- * O(block) memory, except --shuffle, which holds the rows it keeps.
+ * Tensors go through once; inputs whose tensors differ do not belong together.  O(block) memory,
+ * except --shuffle, which holds the rows it keeps.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
@@ -59,6 +61,11 @@ static struct input {
     struct cm_where *where, *except;
 } * input;
 static size_t inputs;
+static struct {
+    struct cm_strs names;
+    uint64_t *hash;
+    size_t room;
+} tensors;                             /* written so far */
 static uint64_t from, to = UINT64_MAX; /* rows of all */
 
 /* "A:B", either end may be left out. */
@@ -225,6 +232,25 @@ static void write_shuffled(struct cm_writer *w, const struct cm_chunk *all, cons
     cm_free(order);
 }
 
+/* Tensors (the components of svd) go out once: an input that has another one of that name does not
+ * belong to the same fit. */
+static void copy_tensor(struct cm_writer *w, struct cm_chunk *c, const struct cm_reader *r)
+{
+    const struct cm_tensor *t = c->tensor;
+    uint64_t hash = cm_hash64(t->data, (size_t)t->n * cm_value_size(t->type), t->n);
+    for (size_t k = 0; k < tensors.names.n; k++)
+        if (!strcmp(cm_strs_get(&tensors.names, k), t->name)) {
+            if (tensors.hash[k] != hash)
+                cm_die(3, "%s: tensor %s differs from that of an input before", cm_reader_path(r),
+                       t->name);
+            return;
+        }
+    CM_GROW(tensors.hash, tensors.room, tensors.names.n + 1);
+    tensors.hash[tensors.names.n] = hash;
+    cm_strs_add(&tensors.names, t->name);
+    cm_try(cm_writer_chunk(w, c, NULL));
+}
+
 static void free_input(struct input *in)
 {
     for (size_t k = 0; k < CM_MAX_SLOTS; k++)
@@ -284,6 +310,10 @@ int main(int argc, char **argv)
     uint64_t row = 0;
     for (size_t k = 0; k < inputs; k++)
         while (cm_next(input[k].r, &c)) {
+            if (c.is_tensor) {
+                copy_tensor(w, &c, input[k].r);
+                continue;
+            }
             uint64_t first = row;
             row += c.rows;
             choose(&c, &input[k], first, &names);
@@ -312,5 +342,7 @@ int main(int argc, char **argv)
     cm_chunk_free(&all);
     free_list(&names);
     free_list(&columns);
+    cm_strs_free(&tensors.names);
+    cm_free(tensors.hash);
     return cm_finish();
 }

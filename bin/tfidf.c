@@ -3,48 +3,59 @@
  * In: one matrix slot, state counts or binary.  Out: the same counts with a factor a row and a
  * factor a column (lazy values), state tfidf, the constants in HEAD and COLS as fit.*.  Value =
  * post_j f(row_i col_j x_ij); the formulas are prep/tfidf.c, their fitting and applying
- * prep/norm.c.  The weight of a peak needs all cells, so the input is read twice (a pipe is
- * spooled), or once with --like.  Memory: one block, and 32 bytes a column.
+ * prep/norm.c, the frame cli/normal.c.  The weight of a peak needs all cells, so the input is read
+ * twice (a pipe is spooled), or once with --like.  Memory: one block, and a few numbers a column.
  */
 #include <math.h>
+#include <string.h>
 
-#include "cli/cli.h"
-#include "prep/norm.h"
+#include "cli/normal.h"
 
 static struct {
-    const char *method, *fit, *like;
+    const char *method;
     double scale;
-    bool binarize, materialize;
+    int norm;
+    bool binarize, no_smooth, sublinear, log_tf, log_idf, log_tfidf;
 } o;
+static struct cm_normal shared = {.binary = true};
 
 static const struct cm_opt options[] = {
     {"method", 'm', CM_O_STR, &o.method, "signac1", 0, 0,
-     "signac1|signac2|signac3|signac4|archr3|sklearn|glue|allcools|snapatac2|logtfidf",
+     "signac1|signac2|signac3|signac4|archr3|sklearn|glue|allcools|snapatac2|logtfidf|plain",
      "the formula"},
     {"scale", 's', CM_O_REAL, &o.scale, NULL, 1e-6, 1e12, "S",
      "the scale s of the formula (allcools 1e5, others that have one 1e4)"},
     {"binarize", 'b', CM_O_FLAG, &o.binarize, NULL, 0, 0, NULL,
      "make every count above 0 a 1 before anything else"},
-    {"fit", 0, CM_O_STR, &o.fit, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
-     "fit the constants on these cells only"},
-    {"like", 0, CM_O_STR, &o.like, NULL, 0, 0, "FILE",
-     "take method and constants from this stream or model"},
-    {"materialize", 0, CM_O_FLAG, &o.materialize, NULL, 0, 0, NULL,
-     "write plain numbers in place of counts and factors"},
+    {"log-tf", 0, CM_O_FLAG, &o.log_tf, NULL, 0, 0, NULL, "muon's log_tf: ln(1 + s x/R)"},
+    {"log-idf", 0, CM_O_FLAG, &o.log_idf, NULL, 0, 0, NULL, "muon's log_idf: ln(1 + N/C)"},
+    {"log-tfidf", 0, CM_O_FLAG, &o.log_tfidf, NULL, 0, 0, NULL,
+     "muon's log_tfidf: ln(1 + s (x/R)(N/C)); excludes the other two"},
+    {"no-smooth", 0, CM_O_FLAG, &o.no_smooth, NULL, 0, 0, NULL,
+     "method sklearn with ln(N/d) + 1 (smooth_idf=False)"},
+    {"sublinear", 0, CM_O_FLAG, &o.sublinear, NULL, 0, 0, NULL,
+     "method sklearn with 1 + ln x for x (sublinear_tf=True)"},
+    {"norm", 0, CM_O_CHOICE, &o.norm, NULL, 0, 0, "own|none|l1|l2",
+     "bring rows to this length at the end (default the method's own)"},
+    CM_NORMAL_OPTIONS(shared),
     {0}};
 
 static const struct cm_tool tool = {
     "tfidf", "[IN.cms]", "weigh accessibility counts by TF-IDF", options, 0, 1, CM_TOOL_DEFAULT};
 
-/* The method that the command line asks for; NULL leaves it to --like. */
-static const struct cm_norm_method *chosen(void)
+/* The method by name, where flags of muon and scikit-learn are part of it. */
+static const char *chosen(void)
 {
-    if (o.like && !cm_given("method"))
-        return NULL;
-    const struct cm_norm_method *m = cm_norm_find(cm_tfidf_methods, o.method);
-    if (!m)
-        cm_usage_error("--method: expected one of %s, found '%s'", options[0].metavar, o.method);
-    return m;
+    if (!o.log_tf && !o.log_idf && !o.log_tfidf) {
+        if (o.no_smooth && strcmp(o.method, "sklearn") != 0)
+            cm_usage_error("--no-smooth goes with --method sklearn");
+        return o.no_smooth ? "sklearn-no-smooth" : o.method;
+    }
+    if (o.log_tfidf && (o.log_tf || o.log_idf))
+        cm_usage_error("--log-tfidf excludes --log-tf and --log-idf");
+    if (o.no_smooth || (cm_given("method") && strcmp(o.method, "muon") != 0))
+        cm_usage_error("--log-tf, --log-idf and --log-tfidf say the method themselves");
+    return o.log_tfidf ? "signac1" : !o.log_idf ? "log-tf" : !o.log_tf ? "log-idf" : "signac3";
 }
 
 int main(int argc, char **argv)
@@ -52,55 +63,11 @@ int main(int argc, char **argv)
     char **in = cm_start(&tool, argc, argv);
     struct cm_norm n = {.tool = "tfidf",
                         .table = cm_tfidf_methods,
-                        .method = chosen(),
                         .scale = cm_given("scale") ? o.scale : NAN,
-                        .binarize = o.binarize};
-    struct cm_where rows = {0};
-    if (o.like && o.fit)
-        cm_usage_error("--like applies a fit, --fit makes one");
-    if (o.fit)
-        cm_try(cm_where_parse(&rows, o.fit));
-    if (!o.like)
-        cm_try(cm_norm_check(&n));
-
-    struct cm_reader *r = cm_in_open(in[0]);
-    const struct cm_head *h = cm_reader_head(r);
-    cm_try(cm_fail_in(cm_norm_accepts(h, true), cm_reader_path(r)));
-    if (o.like) {
-        struct cm_reader *like = cm_in_open(o.like);
-        cm_try(cm_norm_load(&n, cm_reader_head(like), cm_reader_path(like), &h->slot[0]));
-        cm_try(cm_reader_drain(like));
-    } else {
-        cm_try(cm_reader_keep(r));
-        cm_try(cm_norm_fit(&n, r, o.fit ? &rows : NULL));
-        if (n.unseen)
-            cm_info("%zu of %zu columns have no counts in the cells fitted on", n.unseen, n.cols);
-    }
-
-    struct cm_head out = {0};
-    cm_head_copy(&out, h);
-    cm_norm_save(&n, &out.slot[0]);
-    struct cm_head lazy = {0}; /* how the values come about, where `out` will not say it */
-    if (o.materialize) {
-        cm_head_copy(&lazy, &out);
-        out.slot[0].lazy = CM_LAZY_NO;
-    }
-    struct cm_writer *w = cm_out_open(&out);
-    struct cm_chunk c = {0};
-    while (cm_next(r, &c)) {
-        cm_try(cm_fail_in(cm_norm_apply(&n, h, &c), cm_reader_path(r)));
-        if (o.materialize)
-            cm_block_materialize(&c.block[0], &lazy.slot[0]);
-        cm_try(cm_writer_chunk(w, &c, h));
-        cm_progress(n.rows, h->slot[0].rows, "cells");
-    }
-    if (n.empty)
-        cm_warn("%llu of %llu cells have no counts; their rows stay zero",
-                (unsigned long long)n.empty, (unsigned long long)n.rows);
-    cm_chunk_free(&c);
-    cm_head_free(&out);
-    cm_head_free(&lazy);
-    cm_where_free(&rows);
-    cm_norm_free(&n);
-    return cm_finish();
+                        .binarize = o.binarize,
+                        .sublinear = o.sublinear,
+                        .norm = (enum cm_norm_unit)o.norm};
+    bool given = cm_given("method") || o.no_smooth || o.log_tf || o.log_idf || o.log_tfidf;
+    n.method = cm_normal_method(&n, &shared, given, chosen(), options[0].metavar);
+    return cm_normal_run(&n, &shared, in[0]);
 }

@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "base/error.h"
 
@@ -66,6 +69,13 @@ void *cm_grow(void *p, size_t *cap, size_t need, size_t size)
     p = cm_realloc(p, want, size);
     *cap = want;
     return p;
+}
+
+void cm_mem_lean(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
+#endif
 }
 
 int cm_mul(size_t a, size_t b, size_t *out) { return __builtin_mul_overflow(a, b, out) ? -1 : 0; }

@@ -31,6 +31,11 @@ void cm_free(void *p);
     ((need) > (cap) ? (void)((p) = cm_grow((p), &(cap), (need), sizeof *(p))) : (void)0)
 void *cm_grow(void *p, size_t *cap, size_t need, size_t size);
 
+/* From now on freed blocks of 256 KiB and more go back to the system at once (glibc keeps them, and
+ * ever larger ones, otherwise): for filters whose memory is a promise.  Costs page faults where
+ * large blocks come and go. */
+void cm_mem_lean(void);
+
 /* a * b and a + b; 0 and *out set, or -1 on overflow (no message). */
 int cm_mul(size_t a, size_t b, size_t *out);
 int cm_add(size_t a, size_t b, size_t *out);

@@ -340,15 +340,15 @@ int cm_model_accepts(const struct cm_model *m, size_t side, const struct cm_slot
         return cm_fail(CM_EINPUT, "%s: slot %s is in state %s, the model was trained on state %s%s",
                        path, in->name, cm_state_name(in->state), cm_state_name(trained->state),
                        how);
-    const char *words[] = {"fit.tool", "fit.method"};
-    for (size_t k = 0; k < 2; k++) {
+    const char *words[] = {"fit.tool", "fit.method", "fit.norm"};
+    for (size_t k = 0; k < sizeof words / sizeof *words; k++) {
         const char *have = fit_of(in, words[k]), *want = fit_of(trained, words[k]);
         if (*have && *want && strcmp(have, want) != 0)
             return cm_fail(CM_EINPUT, "%s: slot %s has %s %s, the model was trained on %s%s", path,
                            in->name, words[k], have, want, how);
     }
-    const char *numbers[] = {"fit.scale", "fit.binarize"};
-    for (size_t k = 0; k < 2; k++) {
+    const char *numbers[] = {"fit.scale", "fit.binarize", "fit.second", "fit.overdispersion"};
+    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) {
         double have, want;
         if (cm_parse_f64(fit_of(in, numbers[k]), &have) &&
             cm_parse_f64(fit_of(trained, numbers[k]), &want) && !close_enough(have, want))

@@ -11,6 +11,13 @@
  *   cpm           s x/R, s = 1e6                             RelativeCounts, counts per million
  *   sqrt          sqrt(s x/R), s = median of R               variance-stabilising; ours
  *
+ *   exclude-high  as scanpy, R over the genes that are at most max-fraction (.05) of the total in
+ *                 every fitted cell                            scanpy exclude_highly_expressed
+ *   shifted-log   ln(1 + 4 a x/f) / sqrt(a), f = R / geometric mean of R, overdispersion a = .05;
+ *                 with c = 1/(4 a) that is sqrt(4 c) ln(1 + x/(f c))   transformGamPoi, pyLemur
+ *   pflog         p(ln(1 + p(x))), p scaling each cell to the mean total of all cells
+ *                                                          Booeshaghi et al. 2022
+ *
  * cpm is in no logarithm, so its state is `scaled`.  Rejected: a pseudo-count option (log1p with
  * another scale says the same up to a constant).
  */
@@ -23,6 +30,9 @@ static double per_ln2(double n, double c, double d)
     (void)n, (void)c, (void)d;
     return 1 / log(2);
 }
+
+static double four_times(double a) { return 4 * a; }
+static double per_root(double a) { return 1 / sqrt(a); }
 
 const struct cm_norm_method cm_lognorm_methods[] = {{.name = "seurat",
                                                      .aliases = "lognorm",
@@ -65,4 +75,30 @@ const struct cm_norm_method cm_lognorm_methods[] = {{.name = "seurat",
                                                      .state = CM_S_SQRT,
                                                      .row = CM_ROW_SIZE,
                                                      .from = CM_SCALE_MEDIAN},
+                                                    {.name = "exclude-high",
+                                                     .aliases = "",
+                                                     .f = CM_LAZY_LOG1P,
+                                                     .state = CM_S_LOGNORM,
+                                                     .row = CM_ROW_SIZE,
+                                                     .from = CM_SCALE_MEDIAN,
+                                                     .low = true,
+                                                     .param = "max-fraction",
+                                                     .def = .05},
+                                                    {.name = "shifted-log",
+                                                     .aliases = "",
+                                                     .f = CM_LAZY_LOG1P,
+                                                     .state = CM_S_LOGNORM,
+                                                     .row = CM_ROW_SIZE,
+                                                     .from = CM_SCALE_GMEAN,
+                                                     .param = "overdispersion",
+                                                     .def = .05,
+                                                     .gain = four_times,
+                                                     .constant = per_root},
+                                                    {.name = "pflog",
+                                                     .aliases = "pflog1ppf",
+                                                     .f = CM_LAZY_LOG1P,
+                                                     .state = CM_S_LOGNORM,
+                                                     .row = CM_ROW_SIZE,
+                                                     .from = CM_SCALE_MEAN,
+                                                     .second = true},
                                                     {0}};

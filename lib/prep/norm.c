@@ -1,11 +1,13 @@
-/* prep/norm.c - fitting and applying the methods of the two catalogues; see norm.h.
+/* prep/norm.c - the rules, rows and fits of every normalisation; see norm.h.
  *
- * Both passes work row by row on doubles: a row's counts are widened once into a small buffer (and
- * checked there: finite, not negative), then every formula is a loop over that buffer.  Sums run in
- * the order of the stream in double, so results do not depend on threads or on how the stream was
- * cut into chunks.  The work is serial on purpose: it costs a nanosecond an entry, less than the
- * decompression that feeds it.  Rejected: summing in float (a peak's total exceeds 2^24 in large
- * data), and kernels for each wire type of each formula.
+ * All passes work row by row: a row's counts are widened once into a small buffer of doubles (and
+ * checked there: finite, not negative), then every formula is a loop over that buffer.  Counts of a
+ * byte, which is nearly all of them, skip the buffer where totals are all that is asked for.  Sums
+ * run in the order of the stream in double, and sums of whole numbers are exact in any order, so
+ * results do not depend on threads or on how the stream was cut into chunks.  The work is serial on
+ * purpose: it costs a nanosecond an entry, less than the decompression that feeds it.  Rejected:
+ * summing in float (a peak's total exceeds 2^24 in large data), and kernels for each wire type of
+ * each formula.
  */
 #include "prep/norm.h"
 
@@ -15,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "prep/inside.h"
 
 /* ===== the catalogue ====================================================================== */
 
@@ -35,18 +38,26 @@ const struct cm_norm_method *cm_norm_find(const struct cm_norm_method *table, co
     return NULL;
 }
 
+static const char *option_of_scale(const struct cm_norm *n)
+{
+    return n->table == cm_lognorm_methods ? "target" : "scale";
+}
+
 int cm_norm_check(const struct cm_norm *n)
 {
     const struct cm_norm_method *m = n->method;
-    const char *scale = n->table == cm_tfidf_methods ? "scale" : "target";
-    if (!isnan(n->scale) && (m->from == CM_SCALE_NONE || m->from == CM_SCALE_MEAN))
-        return cm_fail(CM_EUSAGE, "method %s has no --%s", m->name, scale);
+    if (!isnan(n->scale) && m->from != CM_SCALE_FIXED && m->from != CM_SCALE_MEDIAN)
+        return cm_fail(CM_EUSAGE, "method %s has no --%s", m->name, option_of_scale(n));
     if (n->median_all && (m->from != CM_SCALE_MEDIAN || !isnan(n->scale)))
         return cm_fail(CM_EUSAGE, "--median-all is for a method whose target is the median");
     if (n->label && m->label == CM_LABEL_NEVER)
         return cm_fail(CM_EUSAGE, "method %s takes no --size-factors", m->name);
     if (!n->label && m->label == CM_LABEL_MUST)
         return cm_fail(CM_EUSAGE, "method %s needs --size-factors LABEL", m->name);
+    if (n->param && (!m->param || strcmp(n->param, m->param) != 0))
+        return cm_fail(CM_EUSAGE, "method %s has no --%s", m->name, n->param);
+    if (n->sublinear && (m->f != CM_LAZY_IDENTITY || m->row != CM_ROW_ONE))
+        return cm_fail(CM_EUSAGE, "method %s takes no --sublinear", m->name);
     return 0;
 }
 
@@ -83,11 +94,35 @@ int cm_norm_accepts(const struct cm_head *h, bool binary)
     return cm_fail(CM_EINPUT, "expected counts, found state %s", cm_state_name(s->state));
 }
 
-bool cm_norm_needs_pass(const struct cm_norm *n)
+double cm_norm_param(const struct cm_norm *n)
+{
+    return n->param ? n->value : n->method->param ? n->method->def : 0;
+}
+
+enum cm_norm_unit cm_norm_unit(const struct cm_norm *n)
+{
+    enum cm_norm_unit own = n->method->norm ? n->method->norm : CM_UNIT_NONE;
+    return n->norm ? n->norm : own;
+}
+
+bool cm_norm_lazy(const struct cm_norm *n)
+{
+    bool late = cm_norm_unit(n) != CM_UNIT_NONE || n->method->second;
+    return !n->method->dense && !(late && n->method->f != CM_LAZY_IDENTITY);
+}
+
+/* Does the fit need the sizes of the cells? */
+static bool wants_sizes(const struct cm_norm *n)
+{
+    enum cm_norm_scale from = n->method->from;
+    return from == CM_SCALE_MEAN || from == CM_SCALE_GMEAN ||
+           (from == CM_SCALE_MEDIAN && isnan(n->scale));
+}
+
+unsigned cm_norm_passes(const struct cm_norm *n)
 {
     const struct cm_norm_method *m = n->method;
-    return m->fitted ||
-           (isnan(n->scale) && (m->from == CM_SCALE_MEDIAN || m->from == CM_SCALE_MEAN));
+    return (m->fitted || wants_sizes(n)) + (unsigned)(m->low || m->second);
 }
 
 /* ===== one row ============================================================================ */
@@ -96,13 +131,11 @@ bool cm_norm_needs_pass(const struct cm_norm *n)
     for (size_t k = 0; k < len; k++)                                                               \
     out[k] = (double)((const type *)b->raw)[from + k]
 
-/* The counts of one row as doubles in n->row (0 or 1 if binarised); its length, or CM_EINPUT. */
+/* The counts of one row as doubles in n->row (0 or 1 if binarised). */
 static int take_row(struct cm_norm *n, const struct cm_head *h, const struct cm_chunk *c, size_t i,
-                    size_t *length)
+                    uint64_t from, size_t len)
 {
     const struct cm_block *b = &c->block[0];
-    uint64_t from = b->dense ? (uint64_t)i * b->cols : b->ptr[i];
-    size_t len = b->dense ? b->cols : (size_t)(b->ptr[i + 1] - from);
     CM_GROW(n->row, n->row_cap, len + 1);
     double *out = n->row;
     switch (b->type) {
@@ -126,7 +159,6 @@ static int take_row(struct cm_norm *n, const struct cm_head *h, const struct cm_
         WIDEN(double);
         break;
     }
-    *length = len;
     if (b->type >= CM_V_F32)
         for (size_t k = 0; k < len; k++)
             if (!(out[k] >= 0 && out[k] <= 1e300))
@@ -148,7 +180,31 @@ static double total(const double *x, size_t len)
     return sum;
 }
 
-static int bind_label(struct cm_norm *n, const struct cm_head *h)
+/* Is the row's total all that the method asks of its counts?  Then bytes need no widening. */
+static bool totals_only(const struct cm_norm *n, const struct cm_block *b)
+{
+    const struct cm_norm_method *m = n->method;
+    return b->type <= CM_V_U8 && !n->binarize && m->row == CM_ROW_SIZE && !n->use && !m->low &&
+           !m->second && cm_norm_unit(n) == CM_UNIT_NONE;
+}
+
+static double byte_total(const struct cm_block *b, uint64_t from, size_t len)
+{
+    uint64_t sum = 0;
+    if (b->type == CM_V_ONE)
+        return (double)len;
+    const uint8_t *x = (const uint8_t *)b->raw + from;
+    for (size_t k = 0; k < len;) { /* pieces whose sum fits 32 bits, which vectors add faster */
+        size_t stop = len - k < 4096 ? len : k + 4096;
+        uint32_t part = 0;
+        for (; k < stop; k++)
+            part += x[k];
+        sum += part;
+    }
+    return (double)sum;
+}
+
+int cm_norm_bind(struct cm_norm *n, const struct cm_head *h)
 {
     n->label_at = cm_head_find_label(h, n->label);
     if (n->label_at < 0)
@@ -159,13 +215,9 @@ static int bind_label(struct cm_norm *n, const struct cm_head *h)
     return 0;
 }
 
-/* The size of a cell: its factor where the method takes one, else its total. */
-static int cell_size(const struct cm_norm *n, const struct cm_chunk *c, size_t i, double sum,
-                     double *size)
+/* The size factor of a cell. */
+static int labelled_size(const struct cm_norm *n, const struct cm_chunk *c, size_t i, double *size)
 {
-    *size = sum;
-    if (!n->label)
-        return 0;
     const struct cm_vec *v = &c->label[n->label_at];
     bool missing = v->type == CM_T_I64 && v->i[i] == CM_I64_MISSING;
     *size = v->type == CM_T_F64 ? v->f[i] : (double)v->i[i];
@@ -176,6 +228,80 @@ static int cell_size(const struct cm_norm *n, const struct cm_chunk *c, size_t i
         return cm_fail(CM_EINPUT, "row \"%s\": size factor \"%s\" must be above 0, found %g",
                        cm_strs_get(&c->names, i), n->label, *size);
     return 0;
+}
+
+/* Every count of the row must be above 0, the unstored ones too. */
+static int check_positive(const struct cm_norm *n, const struct cm_head *h,
+                          const struct cm_chunk *c, size_t i, const struct cm_norm_cell *cell)
+{
+    size_t j = 0;
+    for (size_t k = 0; k < cell->len; k++)
+        if (cell->x[k] > 0 && (cell->idx ? cell->idx[k] : k) == j)
+            j++;
+        else
+            break;
+    if (j == n->cols)
+        return 0;
+    return cm_fail(CM_EINPUT,
+                   "row \"%s\", column \"%s\": expected a count above 0, found 0: its logarithm "
+                   "does not exist (method stoeckius adds 1)",
+                   cm_strs_get(&c->names, i), cm_strs_get(&h->slot[0].cols.names, j));
+}
+
+int cm_norm_row(struct cm_norm *n, const struct cm_head *h, const struct cm_chunk *c, size_t i,
+                struct cm_norm_cell *out)
+{
+    const struct cm_block *b = &c->block[0];
+    uint64_t from = b->dense ? (uint64_t)i * b->cols : b->ptr[i];
+    size_t len = b->dense ? b->cols : (size_t)(b->ptr[i + 1] - from);
+    *out = (struct cm_norm_cell){.idx = b->dense ? NULL : b->idx + from, .len = len};
+    if (totals_only(n, b)) {
+        out->sum = out->size = byte_total(b, from, len);
+        return n->label ? labelled_size(n, c, i, &out->size) : 0;
+    }
+    int code = take_row(n, h, c, i, from, len);
+    if (code)
+        return code;
+    out->x = n->row;
+    out->sum = out->size = total(n->row, len);
+    if (n->method->positive && (code = check_positive(n, h, c, i, out)))
+        return code;
+    if (n->label)
+        return labelled_size(n, c, i, &out->size);
+    if (n->use) {
+        out->size = 0;
+        for (size_t k = 0; k < len; k++)
+            out->size += n->row[k] * n->use[out->idx ? out->idx[k] : k];
+    }
+    return 0;
+}
+
+double cm_norm_factor(const struct cm_norm *n, const struct cm_norm_cell *cell)
+{
+    const struct cm_norm_method *m = n->method;
+    double s = m->from == CM_SCALE_NONE ? 1 : n->scale, sum = 0;
+    if (cell->sum == 0 || cell->size == 0)
+        return m->row == CM_ROW_GMEAN || m->dense ? 1 : 0;
+    switch (m->row) {
+    case CM_ROW_ONE:
+        return 1;
+    case CM_ROW_SIZE:
+        return (m->gain ? m->gain(cm_norm_param(n)) : 1) * s / (cell->size + m->shift);
+    case CM_ROW_SHARES:
+        for (size_t k = 0; k < cell->len; k++)
+            sum += cell->x[k] * n->col[cell->idx ? cell->idx[k] : k];
+        return sum > 0 ? s / sum : 0;
+    case CM_ROW_GMEAN:
+        for (size_t k = 0; k < cell->len; k++)
+            sum += log(cell->x[k] + m->shift);
+        return n->cols ? exp(-sum / (double)n->cols) : 1;
+    }
+    return 0;
+}
+
+double cm_norm_f(enum cm_lazy f, double t)
+{
+    return f == CM_LAZY_LOG1P ? log1p(t) : f == CM_LAZY_SQRT ? sqrt(t) : t;
 }
 
 /* ===== fitting ============================================================================ */
@@ -194,42 +320,107 @@ static double median(double *v, size_t n)
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
+static double geometric_mean(const double *v, size_t n)
+{
+    double sum = 0;
+    for (size_t k = 0; k < n; k++)
+        sum += log(v[k]);
+    return n ? exp(sum / (double)n) : 0;
+}
+
+/* What a pass looks for. */
+enum pass { PASS_CONSTANTS, PASS_HIGH, PASS_SECOND };
+
+/* Small counts of a block: sum and number in one word a column, which halves the memory touched.
+ * A block may have TALLY_ROWS rows before either half overflows. */
+enum { TALLY_ROWS = 4095, TALLY_SHIFT = 20 };
+
+static void tally(struct cm_norm *n, const struct cm_block *b, uint64_t from, uint64_t to)
+{
+    const uint8_t *x = b->raw;
+    if (b->type == CM_V_ONE)
+        for (uint64_t e = from; e < to; e++)
+            n->tally[b->idx[e]] += 1u << TALLY_SHIFT | 1;
+    else
+        for (uint64_t e = from; e < to; e++)
+            n->tally[b->idx[e]] += (uint32_t)(x[e] > 0) << TALLY_SHIFT | x[e];
+}
+
+static void tally_end(struct cm_norm *n)
+{
+    for (size_t j = 0; j < n->cols; j++) {
+        n->sum[j] += n->tally[j] & ((1u << TALLY_SHIFT) - 1);
+        n->seen[j] += n->tally[j] >> TALLY_SHIFT;
+        n->tally[j] = 0;
+    }
+}
+
+static void add_columns(struct cm_norm *n, const struct cm_norm_cell *cell)
+{
+    const struct cm_norm_method *m = n->method;
+    for (size_t k = 0; k < cell->len; k++) {
+        size_t j = cell->idx ? cell->idx[k] : k;
+        n->sum[j] += m->logs ? log(cell->x[k] + m->shift) : cell->x[k];
+        n->seen[j] += cell->x[k] > 0;
+    }
+}
+
+static void mark_high(struct cm_norm *n, const struct cm_norm_cell *cell)
+{
+    double most = cm_norm_param(n) * cell->sum;
+    for (size_t k = 0; k < cell->len; k++)
+        if (cell->x[k] > most)
+            n->use[cell->idx ? cell->idx[k] : k] = 0;
+}
+
+static void add_second(struct cm_norm *n, const struct cm_norm_cell *cell)
+{
+    double row = cm_norm_factor(n, cell), sum = 0;
+    for (size_t k = 0; k < cell->len; k++)
+        sum += cm_norm_f(n->method->f, row * cell->x[k]);
+    n->sum_second += sum;
+    n->n_second += sum > 0;
+}
+
 static int gather(struct cm_norm *n, const struct cm_head *h, const struct cm_chunk *c,
-                  const struct cm_where *where)
+                  const struct cm_where *where, enum pass pass)
 {
     const struct cm_block *b = &c->block[0];
-    bool sizes =
-        isnan(n->scale) && (n->method->from == CM_SCALE_MEDIAN || n->method->from == CM_SCALE_MEAN);
+    bool sizes = pass == PASS_CONSTANTS && wants_sizes(n);
+    bool columns = pass == PASS_CONSTANTS && n->sum != NULL;
+    bool small = columns && !n->method->logs && !n->binarize && !b->dense && b->type <= CM_V_U8 &&
+                 c->rows <= TALLY_ROWS;
+    if (small && !n->tally)
+        n->tally = CM_ZNEW(uint32_t, n->cols);
     for (size_t i = 0; i < c->rows; i++) {
         if (where && !cm_where_row(where, h, c, i))
             continue;
-        size_t len;
-        int code = take_row(n, h, c, i, &len);
+        n->cells++;
+        if (small)
+            tally(n, b, b->ptr[i], b->ptr[i + 1]);
+        if (small && !sizes)
+            continue;
+        struct cm_norm_cell cell;
+        int code = cm_norm_row(n, h, c, i, &cell);
         if (code)
             return code;
-        const uint32_t *idx = b->dense ? NULL : b->idx + b->ptr[i];
-        if (n->sum)
-            for (size_t k = 0; k < len; k++) {
-                size_t j = idx ? idx[k] : k;
-                n->sum[j] += n->row[k];
-                n->seen[j] += n->row[k] > 0;
-            }
-        if (sizes) {
-            double sum = total(n->row, len), size;
-            if ((code = cell_size(n, c, i, sum, &size)))
-                return code;
-            if (sum > 0 || n->median_all) {
-                CM_GROW(n->size, n->size_cap, n->nsize + 1);
-                n->size[n->nsize++] = size;
-            }
+        if (pass == PASS_HIGH)
+            mark_high(n, &cell);
+        if (pass == PASS_SECOND)
+            add_second(n, &cell);
+        if (columns && !small)
+            add_columns(n, &cell);
+        if (sizes && ((cell.sum > 0 && cell.size > 0) || n->median_all)) {
+            CM_GROW(n->size, n->size_cap, n->nsize + 1);
+            n->size[n->nsize++] = cell.size;
         }
-        n->cells++;
     }
+    if (small)
+        tally_end(n);
     return 0;
 }
 
-/* Column factors from N, C and d.  Each array is made only if the method has that factor. */
-static void settle_columns(struct cm_norm *n)
+void cm_norm_settle(struct cm_norm *n)
 {
     const struct cm_norm_method *m = n->method;
     bool even = m->flat_even;
@@ -237,27 +428,32 @@ static void settle_columns(struct cm_norm *n)
         even = n->seen[j] == n->seen[0];
     double cells = isnan(n->cells) ? 0 : n->cells;
     n->col = m->col ? CM_NEW(double, n->cols) : NULL;
-    n->post = m->post ? CM_NEW(double, n->cols) : NULL;
-    n->unseen = 0;
+    n->post = m->post || m->constant ? CM_NEW(double, n->cols) : NULL;
+    n->unseen = n->excluded = 0;
     for (size_t j = 0; j < n->cols; j++) {
         double sum = n->sum ? n->sum[j] : 0, seen = n->seen ? n->seen[j] : 0;
         if (m->col)
             n->col[j] = even ? 1 : m->col(cells, sum, seen);
         if (m->post)
             n->post[j] = m->post(cells, sum, seen);
+        if (m->constant)
+            n->post[j] = m->constant(cm_norm_param(n));
         n->unseen += n->seen && seen == 0;
+        n->excluded += n->use && n->use[j] == 0;
     }
 }
 
-/* The pass over the cells.  Our own failures get the stream's name; the reader's have it. */
-static int gather_all(struct cm_norm *n, struct cm_reader *r, const struct cm_where *where)
+/* One pass over the cells.  Our own failures get the stream's name; the reader's have it. */
+static int pass_over(struct cm_norm *n, struct cm_reader *r, const struct cm_where *where,
+                     enum pass pass)
 {
     struct cm_chunk c = {0};
     uint64_t rows = 0;
     int code, ours = 0;
+    n->cells = 0;
     while ((code = cm_reader_next(r, &c)) > 0 && !ours) {
         rows += c.rows;
-        ours = gather(n, cm_reader_head(r), &c, where);
+        ours = gather(n, cm_reader_head(r), &c, where, pass);
     }
     cm_chunk_free(&c);
     if (ours)
@@ -270,276 +466,74 @@ static int gather_all(struct cm_norm *n, struct cm_reader *r, const struct cm_wh
     return cm_reader_rewind(r);
 }
 
+static void settle_scale(struct cm_norm *n)
+{
+    double mean = n->nsize ? total(n->size, n->nsize) / (double)n->nsize : 0;
+    switch (n->method->from) {
+    case CM_SCALE_NONE:
+        break;
+    case CM_SCALE_FIXED:
+        n->scale = isnan(n->scale) ? n->method->scale : n->scale;
+        break;
+    case CM_SCALE_MEDIAN:
+        n->scale = isnan(n->scale) ? median(n->size, n->nsize) : n->scale;
+        break;
+    case CM_SCALE_MEAN:
+        n->scale = mean;
+        break;
+    case CM_SCALE_GMEAN:
+        n->scale = geometric_mean(n->size, n->nsize);
+        break;
+    }
+}
+
 int cm_norm_fit(struct cm_norm *n, struct cm_reader *r, struct cm_where *where)
 {
     const struct cm_head *h = cm_reader_head(r);
     const struct cm_norm_method *m = n->method;
     n->cols = h->slot[0].cols.names.n;
     n->cells = NAN;
-    int code = n->label ? bind_label(n, h) : 0;
+    int code = n->label ? cm_norm_bind(n, h) : 0;
     if (!code && where)
         code = cm_where_bind(where, h);
     if (code)
         return cm_fail_in(code, cm_reader_path(r));
-    if (cm_norm_needs_pass(n)) {
-        n->cells = 0;
-        if (m->fitted) {
-            n->sum = CM_ZNEW(double, n->cols);
-            n->seen = CM_ZNEW(double, n->cols);
-        }
-        if ((code = gather_all(n, r, where)))
-            return code;
+    if (m->low) {
+        n->use = CM_NEW(double, n->cols);
+        for (size_t j = 0; j < n->cols; j++)
+            n->use[j] = 1;
+        code = pass_over(n, r, where, PASS_HIGH);
     }
-    settle_columns(n);
-    if (m->from == CM_SCALE_FIXED && isnan(n->scale))
-        n->scale = m->scale;
-    else if (m->from == CM_SCALE_MEDIAN && isnan(n->scale))
-        n->scale = median(n->size, n->nsize);
-    else if (m->from == CM_SCALE_MEAN)
-        n->scale = n->nsize ? total(n->size, n->nsize) / (double)n->nsize : 0;
-    return 0;
-}
-
-/* ===== a fit in a slot ==================================================================== */
-
-void cm_norm_save(const struct cm_norm *n, struct cm_slot *slot)
-{
-    const struct cm_norm_method *m = n->method;
-    cm_kv_drop(&slot->fit, "fit.");
-    cm_cols_drop(&slot->cols, "fit.col");
-    cm_cols_drop(&slot->cols, "fit.post");
-    cm_kv_set(&slot->fit, "fit.tool", n->tool);
-    cm_kv_set(&slot->fit, "fit.method", m->name);
-    if (m->from != CM_SCALE_NONE)
-        cm_kv_setf(&slot->fit, "fit.scale", n->scale);
-    if (!isnan(n->cells)) {
-        if (m->from == CM_SCALE_MEDIAN)
-            cm_kv_setf(&slot->fit, "fit.median", n->scale);
-        if (m->from == CM_SCALE_MEAN)
-            cm_kv_setf(&slot->fit, "fit.mean", n->scale);
-        cm_kv_seti(&slot->fit, "fit.cells", (int64_t)n->cells);
+    if (m->fitted) {
+        n->sum = CM_ZNEW(double, n->cols);
+        n->seen = CM_ZNEW(double, n->cols);
     }
-    if (n->binarize)
-        cm_kv_seti(&slot->fit, "fit.binarize", 1);
-    if (n->label)
-        cm_kv_set(&slot->fit, "fit.label", n->label);
-    if (n->col)
-        memcpy(cm_cols_vec(&slot->cols, "fit.col", CM_T_F64)->f, n->col, n->cols * sizeof(double));
-    if (n->post)
-        memcpy(cm_cols_vec(&slot->cols, "fit.post", CM_T_F64)->f, n->post,
-               n->cols * sizeof(double));
-    slot->state = m->state;
-    slot->lazy = m->f;
-}
-
-/* Position in `from` of each name of `to` (or CM_ABSENT), by name; equal lists match by position,
- * so that repeated names do no harm there.  Elsewhere a repeated name is an error, unless `what`
- * (the owner of `from` for the message) is NULL: only presence matters then. */
-static int match_names(const struct cm_strs *to, const struct cm_strs *from, const char *what,
-                       size_t *at)
-{
-    if (cm_strs_equal(to, from)) {
-        for (size_t j = 0; j < to->n; j++)
-            at[j] = j;
-        return 0;
-    }
-    struct cm_index x;
-    cm_index_make(&x, from);
-    int code = 0;
-    if (what && x.duplicate != CM_ABSENT)
-        code = cm_fail(CM_EINPUT, "column \"%s\" occurs twice in %s: cannot match by name",
-                       cm_strs_get(from, x.duplicate), what);
-    for (size_t j = 0; !code && j < to->n; j++)
-        at[j] = cm_index_find(&x, cm_strs_get(to, j));
-    cm_index_free(&x);
-    return code;
-}
-
-/* The fitted vector `name` in the order of the input, or NULL where the method has none. */
-static int load_vector(const struct cm_slot *s, const char *name, const char *path,
-                       const size_t *at, size_t cols, double **out)
-{
-    const struct cm_vec *v = cm_cols_find(&s->cols, name);
-    if (!v || v->type != CM_T_F64)
-        return cm_fail(CM_EINPUT, "%s: slot %s has lost its column vector %s", path, s->name, name);
-    *out = CM_NEW(double, cols);
-    for (size_t j = 0; j < cols; j++) {
-        (*out)[j] = v->f[at[j]];
-        if (!isfinite((*out)[j]))
-            return cm_fail(CM_EINPUT, "%s: column \"%s\" has no fitted value", path,
-                           cm_strs_get(&s->cols.names, at[j]));
-    }
-    return 0;
-}
-
-static int load_columns(struct cm_norm *n, const struct cm_slot *s, const char *path,
-                        const struct cm_slot *in)
-{
-    const struct cm_strs *ours = &in->cols.names, *theirs = &s->cols.names;
-    size_t *at = CM_NEW(size_t, ours->n + theirs->n), *back = at + ours->n;
-    int code = match_names(theirs, ours, n->method->fitted ? "the input" : NULL, back);
-    for (size_t j = 0; !code && j < theirs->n; j++)
-        if (back[j] == CM_ABSENT)
-            code = cm_fail(CM_EINPUT, "column \"%s\" of %s is missing in the input",
-                           cm_strs_get(theirs, j), path);
-    if (!code && n->method->fitted) {
-        code = match_names(ours, theirs, path, at);
-        for (size_t j = 0; !code && j < ours->n; j++)
-            if (at[j] == CM_ABSENT)
-                code = cm_fail(CM_EINPUT, "column \"%s\" of the input is missing in %s",
-                               cm_strs_get(ours, j), path);
-        if (!code && n->method->col)
-            code = load_vector(s, "fit.col", path, at, ours->n, &n->col);
-        if (!code && n->method->post)
-            code = load_vector(s, "fit.post", path, at, ours->n, &n->post);
-    } else if (!code) {
-        settle_columns(n);
-    }
-    cm_free(at);
-    return code;
-}
-
-int cm_norm_load(struct cm_norm *n, const struct cm_head *like, const char *path,
-                 const struct cm_slot *in)
-{
-    int at = cm_head_find_slot(like, in->name);
-    if (at < 0)
-        return cm_fail(CM_EINPUT, "%s: no slot %s", path, in->name);
-    const struct cm_slot *s = &like->slot[at];
-    const char *tool = cm_kv_get(&s->fit, "fit.tool"), *name = cm_kv_get(&s->fit, "fit.method");
-    if (!tool || !name)
-        return cm_fail(CM_EINPUT, "%s: slot %s carries no fit of %s (state %s)", path, s->name,
-                       n->tool, cm_state_name(s->state));
-    if (strcmp(tool, n->tool))
-        return cm_fail(CM_EINPUT, "%s: slot %s was fitted by %s, not by %s", path, s->name, tool,
-                       n->tool);
-    const struct cm_norm_method *m = cm_norm_find(n->table, name);
-    if (!m)
-        return cm_fail(CM_EINPUT, "%s: unknown method \"%s\" of %s", path, name, tool);
-    if (n->method && n->method != m)
-        return cm_fail(CM_EUSAGE, "--method %s contradicts %s, which was fitted with %s",
-                       n->method->name, path, m->name);
-    n->method = m;
-    double scale = NAN;
-    int code;
-    if (m->from != CM_SCALE_NONE && (code = cm_kv_f64(&s->fit, "fit.scale", &scale)))
-        return cm_fail_in(code, path);
-    if (m->from != CM_SCALE_NONE && !(isfinite(scale) && scale >= 0))
-        return cm_fail(CM_EINPUT, "%s: fit.scale is %g", path, scale);
-    if (!isnan(n->scale) && m->from == CM_SCALE_NONE)
-        return cm_fail(CM_EUSAGE, "%s was fitted with %s, which has no scale", path, m->name);
-    if (!isnan(n->scale) && n->scale != scale)
-        return cm_fail(CM_EUSAGE, "the scale %g contradicts %s, which was fitted with %g", n->scale,
-                       path, scale);
-    n->scale = scale;
-    const char *binarize = cm_kv_get(&s->fit, "fit.binarize");
-    if (n->binarize && !binarize)
-        return cm_fail(CM_EUSAGE, "--binarize contradicts %s, which was fitted without", path);
-    n->binarize = binarize != NULL;
-    const char *label = cm_kv_get(&s->fit, "fit.label");
-    if (n->label && (!label || strcmp(label, n->label)))
-        return cm_fail(CM_EUSAGE, "--size-factors %s contradicts %s, which was fitted with %s",
-                       n->label, path, label ? label : "none");
-    if (label)
-        n->label = n->own_label = cm_strdup(label);
-    if (!label && m->label == CM_LABEL_MUST)
-        return cm_fail(CM_EINPUT, "%s: key fit.label is missing", path);
-    n->label_at = -1;
-    n->cols = in->cols.names.n;
-    n->cells = NAN;
-    if (cm_kv_get(&s->fit, "fit.cells") && (code = cm_kv_f64(&s->fit, "fit.cells", &n->cells)))
-        return cm_fail_in(code, path);
-    return load_columns(n, s, path, in);
-}
-
-/* ===== applying =========================================================================== */
-
-/* Counts become 0 and 1: stored zeros go, ones need no bytes. */
-static void binarize(struct cm_block *b)
-{
-    struct cm_block one = {0};
-    if (b->dense) {
-        cm_block_shape(&one, true, b->rows, b->cols, 0, CM_V_F32);
-        for (uint64_t e = 0; e < b->nnz; e++)
-            ((float *)one.raw)[e] = cm_block_x(b, e) > 0;
-    } else {
-        cm_block_shape(&one, false, b->rows, b->cols, b->nnz, CM_V_ONE);
-        uint64_t to = 0;
-        for (size_t i = 0; i < b->rows; i++) {
-            for (uint64_t e = b->ptr[i]; e < b->ptr[i + 1]; e++)
-                if (cm_block_x(b, e) > 0)
-                    one.idx[to++] = b->idx[e];
-            one.ptr[i + 1] = to;
-        }
-        one.nnz = to;
-    }
-    cm_block_free(b);
-    *b = one;
-}
-
-/* The row factor of a cell with counts x (len of them, columns idx, or 0.. if NULL). */
-static double row_factor(const struct cm_norm *n, const double *x, const uint32_t *idx, size_t len,
-                         double size)
-{
-    double s = n->method->from == CM_SCALE_NONE ? 1 : n->scale, sum = 0;
-    enum cm_norm_row rule = n->method->row;
-    if (rule == CM_ROW_ONE)
-        return 1;
-    if (rule == CM_ROW_SIZE)
-        return s / (size + n->method->shift);
-    for (size_t k = 0; k < len; k++) {
-        double t = x[k] * (n->col ? n->col[idx ? idx[k] : k] : 1);
-        sum += rule == CM_ROW_UNIT ? t * t : t;
-    }
-    if (sum == 0)
-        return 0;
-    return rule == CM_ROW_UNIT ? 1 / sqrt(sum) : s / sum;
-}
-
-int cm_norm_apply(struct cm_norm *n, const struct cm_head *h, struct cm_chunk *c)
-{
-    struct cm_block *b = &c->block[0];
-    int code;
-    if (n->label && n->label_at < 0 && (code = bind_label(n, h)))
+    if (!code && (m->fitted || wants_sizes(n)))
+        code = pass_over(n, r, where, PASS_CONSTANTS);
+    if (code)
         return code;
-    float *factor = CM_NEW(float, c->rows);
-    for (size_t i = 0; i < c->rows; i++) {
-        size_t len;
-        double size;
-        if ((code = take_row(n, h, c, i, &len)) < 0)
-            goto out;
-        double sum = total(n->row, len);
-        if ((code = cell_size(n, c, i, sum, &size)) < 0)
-            goto out;
-        const uint32_t *idx = b->dense ? NULL : b->idx + b->ptr[i];
-        factor[i] = sum > 0 ? (float)row_factor(n, n->row, idx, len, size) : 0;
-        if (!isfinite(factor[i])) {
-            code = cm_fail(CM_EINPUT, "row \"%s\": a total of %g is too small to divide by",
-                           cm_strs_get(&c->names, i), sum);
-            goto out;
-        }
-        n->empty += sum == 0;
-    }
-    n->rows += c->rows;
-    if (n->binarize)
-        binarize(b);
-    if (n->method->row != CM_ROW_ONE && c->rows)
-        memcpy(cm_block_rowf(b), factor, c->rows * sizeof *factor);
-    code = 0;
-out:
-    cm_free(factor);
+    n->measured = wants_sizes(n);
+    settle_scale(n);
+    if (m->second && !(code = pass_over(n, r, where, PASS_SECOND)))
+        n->second = n->n_second > 0 ? n->sum_second / n->n_second : 0;
+    cm_norm_settle(n);
+    double *done[] = {n->sum, n->seen, n->size};
+    for (size_t k = 0; k < 3; k++)
+        cm_free(done[k]);
+    cm_free(n->tally);
+    n->sum = n->seen = n->size = NULL;
+    n->tally = NULL;
     return code;
 }
 
 void cm_norm_free(struct cm_norm *n)
 {
-    cm_free(n->col);
-    cm_free(n->post);
+    double *all[] = {n->col, n->post, n->use, n->sum, n->seen, n->size, n->row};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        cm_free(all[k]);
     cm_free(n->own_label);
-    cm_free(n->sum);
-    cm_free(n->seen);
-    cm_free(n->size);
-    cm_free(n->row);
-    n->col = n->post = n->sum = n->seen = n->size = n->row = NULL;
+    cm_free(n->tally);
+    n->col = n->post = n->use = n->sum = n->seen = n->size = n->row = NULL;
     n->own_label = NULL;
+    n->tally = NULL;
 }

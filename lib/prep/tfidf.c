@@ -9,13 +9,17 @@
  *   signac4   x N/C                                          10x
  *   archr3    ln(1 + x/R) ln(1 + N/C)
  *   sklearn   x (ln((1+N)/(1+d)) + 1), then unit length      TfidfTransformer's default
+ *   sklearn-no-smooth  x (ln(N/d) + 1), then unit length       smooth_idf=False
+ *   log-tf    ln(1 + s x/R) N/C, s 1e4                       muon, log_tf alone
+ *   log-idf   s (x/R) ln(1 + N/C), s 1e4                     muon, log_idf alone
+ *   plain     s (x/R)(N/C), s 1e4                            muon without logarithms
  *   glue      ln(1 + s t / sum_j t), t = (x/R)(N/C), s 1e4   scglue; R cancels: t may be x N/C
  *   allcools  ln(1 + s x/(R+1e-5)) ln(1 + N/(C+1e-5)), s 1e5
  *   snapatac2 x ln(N/d'), then unit length; d' = 1 for d = 0, N-1 for d = N; 1 if all d are equal
  *   logtfidf  ln(1 + s (x/R) ln(1 + N/(1+d))), s 1e4         ours
  *
  * A column never seen in the cells fitted on (C = 0) would have infinite weight in the formulas
- * that divide by C; it gets weight 0, so that new cells with such a peak stay finite.
+ * that divide by C or d; it gets weight 0, so that new cells with such a peak stay finite.
  */
 #include "prep/norm.h"
 
@@ -37,6 +41,12 @@ static double smooth(double n, double c, double d)
 {
     (void)c;
     return log((1 + n) / (1 + d)) + 1;
+}
+
+static double no_smooth(double n, double c, double d)
+{
+    (void)c;
+    return d > 0 ? log(n / d) + 1 : 0;
 }
 
 static double allcools(double n, double c, double d)
@@ -101,9 +111,42 @@ const struct cm_norm_method cm_tfidf_methods[] = {{.name = "signac1",
                                                    .aliases = "",
                                                    TFIDF,
                                                    .f = CM_LAZY_IDENTITY,
-                                                   .row = CM_ROW_UNIT,
+                                                   .row = CM_ROW_ONE,
+                                                   .norm = CM_UNIT_L2,
                                                    .from = CM_SCALE_NONE,
                                                    .col = smooth},
+                                                  {.name = "sklearn-no-smooth",
+                                                   .aliases = "",
+                                                   TFIDF,
+                                                   .f = CM_LAZY_IDENTITY,
+                                                   .row = CM_ROW_ONE,
+                                                   .norm = CM_UNIT_L2,
+                                                   .from = CM_SCALE_NONE,
+                                                   .col = no_smooth},
+                                                  {.name = "log-tf",
+                                                   .aliases = "",
+                                                   TFIDF,
+                                                   .f = CM_LAZY_LOG1P,
+                                                   .row = CM_ROW_SIZE,
+                                                   .from = CM_SCALE_FIXED,
+                                                   .scale = 1e4,
+                                                   .post = ratio},
+                                                  {.name = "log-idf",
+                                                   .aliases = "",
+                                                   TFIDF,
+                                                   .f = CM_LAZY_IDENTITY,
+                                                   .row = CM_ROW_SIZE,
+                                                   .from = CM_SCALE_FIXED,
+                                                   .scale = 1e4,
+                                                   .col = log_ratio},
+                                                  {.name = "plain",
+                                                   .aliases = "",
+                                                   TFIDF,
+                                                   .f = CM_LAZY_IDENTITY,
+                                                   .row = CM_ROW_SIZE,
+                                                   .from = CM_SCALE_FIXED,
+                                                   .scale = 1e4,
+                                                   .col = ratio},
                                                   {.name = "glue",
                                                    .aliases = "clue matchclot neurips",
                                                    TFIDF,
@@ -125,7 +168,8 @@ const struct cm_norm_method cm_tfidf_methods[] = {{.name = "signac1",
                                                    .aliases = "",
                                                    TFIDF,
                                                    .f = CM_LAZY_IDENTITY,
-                                                   .row = CM_ROW_UNIT,
+                                                   .row = CM_ROW_ONE,
+                                                   .norm = CM_UNIT_L2,
                                                    .from = CM_SCALE_NONE,
                                                    .flat_even = true,
                                                    .col = snapatac2},

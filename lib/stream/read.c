@@ -24,9 +24,10 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "stream/cms.h"
+#include "stream/planes.h"
 #include "stream/wire.h"
 
-enum { IN_SIZE = 256 * 1024 };
+enum { IN_SIZE = 256 * 1024, PACKED_MOST = 16 << 20 };
 
 struct cm_reader {
     char *path;
@@ -45,11 +46,19 @@ struct cm_reader {
     uint64_t in_total; /* compressed bytes read */
     struct cm_buf out; /* decompressed, from out_at */
     size_t out_at;
+    uint64_t out_total;      /* decompressed bytes so far: the place where `out` ends */
+    struct cm_buf frame;     /* the frame at hand as it came, as far as PACKED_MOST */
+    uint64_t frame_from;     /* place where it begins */
+    bool frame_kept;         /* all of it is in `frame` */
+    uint64_t record_from;    /* place of the payload at hand */
+    struct cm_packed packed; /* of the last block; frame NULL = none */
 
     int error; /* sticky */
     char *message;
     bool ended;
     struct cm_head head;
+    bool again;         /* a second pass: head and column tables are not taken apart anew */
+    uint64_t head_hash; /* of their records */
     uint64_t records, rows[CM_MAX_SLOTS], nnz[CM_MAX_SLOTS];
     struct cm_hash *hash;
     uint64_t digest;
@@ -58,7 +67,9 @@ struct cm_reader {
     int abort_status;
     char *abort_tool, *abort_message;
 
-    struct cm_buf record; /* the record peeked by open, payload with a NUL behind it */
+    /* The record at hand: of numbers in place in `out`, valid until more is read; of text in `text`,
+     * with a NUL behind it. */
+    struct cm_buf record, text;
     char tag[9];
     bool have;
 };
@@ -161,7 +172,12 @@ static int need(struct cm_reader *r, size_t n)
             return 0;
         }
         size_t room = ZSTD_DStreamOutSize();
-        size_t before = r->out.n;
+        size_t before = r->out.n, taken = r->in_at;
+        if (!r->frame_open) {
+            r->frame.n = 0;
+            r->frame_from = r->out_total;
+            r->frame_kept = true;
+        }
         ZSTD_inBuffer in = {r->in, r->in_n, r->in_at};
         ZSTD_outBuffer out = {cm_buf_extend(&r->out, room), room, 0};
         size_t left = ZSTD_decompressStream(r->z, &out, &in);
@@ -170,6 +186,10 @@ static int need(struct cm_reader *r, size_t n)
                         r->in_total - (r->in_n - r->in_at), ZSTD_getErrorName(left));
         r->in_at = in.pos;
         r->out.n = before + out.pos;
+        r->out_total += out.pos;
+        r->frame_kept = r->frame_kept && r->frame.n + (in.pos - taken) <= PACKED_MOST;
+        if (r->frame_kept)
+            cm_buf_put(&r->frame, r->in + taken, in.pos - taken);
         r->frame_open = left != 0;
     }
     return 1;
@@ -214,10 +234,19 @@ static int next_record(struct cm_reader *r)
         return rc;
     if (rc == 0)
         return fail(r, CM_EINPUT, "cut inside record %" PRIu64 " (%s)", r->records + 1, r->tag);
-    r->record.n = 0;
-    cm_buf_put(&r->record, r->out.p + r->out_at, (size_t)n);
-    cm_buf_put(&r->record, "", 1);
-    r->record.n = (size_t)n;
+    r->record = (struct cm_buf){.p = r->out.p + r->out_at, .n = (size_t)n};
+    r->record_from = r->out_total - (r->out.n - r->out_at);
+    r->packed.frame = NULL;
+    static const char *const numbers[] = {"BLOCK", "ROWS", "TENSOR", "PICK", "BATCH"};
+    bool in_place = false;
+    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
+        in_place |= !strcmp(r->tag, numbers[k]);
+    if (!in_place) {
+        r->text.n = 0;
+        cm_buf_put(&r->text, r->record.p, r->record.n);
+        cm_buf_put(&r->text, "", 1);
+        r->record.p = r->text.p;
+    }
     r->out_at += padded;
     bool capital = r->tag[0] >= 'A' && r->tag[0] <= 'Z';
     if (strcmp(r->tag, "END") && strcmp(r->tag, "ABORT")) {
@@ -361,8 +390,8 @@ static int read_head(struct cm_reader *r)
         return bad_record(r, "expected HEAD as the first record");
     if (memchr(r->record.p, 0, r->record.n))
         return bad_record(r, "a NUL byte in the text");
-    uint64_t cols[CM_MAX_SLOTS] = {0};
-    rc = cm_wire_get_head((char *)r->record.p, &r->head, cols);
+    uint64_t cols[CM_MAX_SLOTS] = {0}, hash = cm_hash64(r->record.p, r->record.n, 0);
+    rc = r->again ? 0 : cm_wire_get_head((char *)r->record.p, &r->head, cols);
     if (rc)
         return fail(r, rc, "%s", cm_error_message());
     struct cm_head *h = &r->head;
@@ -371,9 +400,10 @@ static int read_head(struct cm_reader *r)
         rc = next_record(r);
         if (rc)
             return rc;
-        if (!strcmp(r->tag, "COLS"))
-            rc = take_cols(r, cols, seen);
-        else if (!strcmp(r->tag, "DICT"))
+        if (!strcmp(r->tag, "COLS")) {
+            hash = cm_hash64(r->record.p, r->record.n, hash);
+            rc = r->again ? 0 : take_cols(r, cols, seen);
+        } else if (!strcmp(r->tag, "DICT"))
             rc = take_dict(r);
         else if (r->tag[0] >= 'a' && r->tag[0] <= 'z')
             rc = take_other(r);
@@ -384,8 +414,11 @@ static int read_head(struct cm_reader *r)
     }
     if (!strcmp(r->tag, "ABORT"))
         return take_abort(r);
+    if (r->again && hash != r->head_hash)
+        return fail(r, CM_EINPUT, "changed while it was read");
+    r->head_hash = hash;
     for (size_t k = 0; k < h->nslots; k++)
-        if (!seen[k])
+        if (!r->again && !seen[k])
             return fail(r, CM_EINPUT, "slot %s has no column table (COLS)", h->slot[k].name);
     r->have = true;
     return 0;
@@ -438,14 +471,15 @@ static void reset(struct cm_reader *r)
 {
     ZSTD_DCtx_reset(r->z, ZSTD_reset_session_only);
     r->in_at = r->in_n = r->out_at = r->out.n = 0;
-    r->in_total = 0;
+    r->in_total = r->out_total = 0;
     r->eof = r->frame_open = r->ended = r->have = false;
     r->records = 0;
     memset(r->rows, 0, sizeof r->rows);
     memset(r->nnz, 0, sizeof r->nnz);
     cm_hash_free(r->hash);
     r->hash = cm_hash_new();
-    cm_head_free(&r->head);
+    for (size_t k = 0; k < r->head.nlabels; k++) /* the rest of the head stays */
+        cm_strs_clear(&r->head.label[k].dict.names);
     cm_history_free(r->history, r->nhistory);
     r->history = NULL;
     r->nhistory = r->history_bytes = 0;
@@ -463,7 +497,8 @@ void cm_reader_close(struct cm_reader *r)
     cm_free(r->in);
     cm_buf_free(&r->out);
     cm_buf_free(&r->prefix);
-    cm_buf_free(&r->record);
+    cm_buf_free(&r->text);
+    cm_buf_free(&r->frame);
     cm_head_free(&r->head);
     cm_hash_free(r->hash);
     cm_history_free(r->history, r->nhistory);
@@ -505,6 +540,7 @@ int cm_reader_rewind(struct cm_reader *r)
     if (lseek(r->fd, r->regular ? r->start : 0, SEEK_SET) < 0)
         return fail(r, CM_ESYSTEM, "rewind: %s", strerror(errno));
     reset(r);
+    r->again = true;
     return read_head(r);
 }
 
@@ -591,28 +627,19 @@ static int get_columns(struct cm_reader *r, struct cm_block *b, const unsigned c
                        const unsigned char *plane, uint64_t first)
 {
     const uint64_t n = b->nnz;
-    const unsigned char *p0 = plane, *p1 = p0 + n, *p2 = p1 + n, *p3 = p2 + n;
     uint64_t e = 0;
     for (size_t i = 0; i < b->rows; i++) {
         uint32_t count;
+        uint64_t last;
         cm_le_copy(&count, counts + 4 * i, 1, 4);
         if (count > n - e)
             return bad_record(r, "rows hold more entries than the block");
-        uint64_t at = 0, end = e + count;
-        uint32_t low = 1; /* stays 1 while every difference but the first is at least 1 */
-        for (uint64_t k = e; k < end; k++) {
-            uint32_t d =
-                p0[k] | (uint32_t)p1[k] << 8 | (uint32_t)p2[k] << 16 | (uint32_t)p3[k] << 24;
-            low &= (uint32_t)(d != 0) | (uint32_t)(k == e);
-            at += d;
-            b->idx[k] = (uint32_t)at;
-        }
-        if (!low || (count && at >= b->cols))
+        if (!cm_planes_join(plane + e, n, count, b->cols, b->idx + e, &last))
             return fail(r, CM_EINPUT,
                         "record %" PRIu64 " (BLOCK), row %" PRIu64 ": expected "
                         "ascending columns below %zu, found %" PRIu64,
-                        r->records, first + i, b->cols, at);
-        b->ptr[i + 1] = e = end;
+                        r->records, first + i, b->cols, last);
+        b->ptr[i + 1] = e += count;
     }
     return e == n ? 0 : bad_record(r, "rows hold fewer entries than the block");
 }
@@ -650,6 +677,7 @@ static int take_block(struct cm_reader *r, struct cm_chunk *c, bool *got)
             if (!isfinite(b->rowf[i]))
                 return bad_record(r, "a row factor is not finite");
     }
+    size_t head = u.at; /* bytes of the payload before the columns */
     if (!dense) {
         plane = cm_cursor_items(&u, nnz, 4);
         cm_cursor_pad8(&u);
@@ -658,12 +686,25 @@ static int take_block(struct cm_reader *r, struct cm_chunk *c, bool *got)
     if (u.bad)
         return bad_record(r, "cut values");
     cm_le_copy(b->raw, values, (size_t)nnz, size);
+    bool alone = r->frame_kept && !r->frame_open && r->frame_from == r->record_from + head;
+    if (!dense && nnz && alone && r->out_at == r->out.n && u.n < 8)
+        r->packed = (struct cm_packed){.frame = r->frame.p,
+                                       .raw = plane,
+                                       .nframe = r->frame.n,
+                                       .nraw = r->record.n - head,
+                                       .type = (enum cm_value)type};
     int rc = dense ? 0 : get_columns(r, b, counts, plane, first);
     if (!rc)
         rc = check_finite(r, b, first, s);
     got[slot] = true;
     r->nnz[slot] += nnz;
     return rc;
+}
+
+bool cm_reader_packed(const struct cm_reader *r, struct cm_packed *out)
+{
+    *out = r->packed;
+    return r->packed.frame != NULL;
 }
 
 static int take_pick(struct cm_reader *r, struct cm_chunk *c)

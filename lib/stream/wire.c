@@ -233,9 +233,29 @@ int cm_wire_get_head(char *text, struct cm_head *h, uint64_t *cols)
 
 /* ===== COLS =============================================================================== */
 
+/* Fitted values repeat (N/C has as many values as there are totals) and their shortest decimals are
+ * dear: the last text of each of some values is kept. */
+enum { MEMO = 4096 };
+struct memo {
+    uint64_t bits;
+    char text[CM_NUMBER_MAX]; /* "" = none yet */
+};
+
+static const char *remembered(struct memo *memo, double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    struct memo *m = &memo[(bits * 0x9E3779B97F4A7C15u) >> 52];
+    if (!*m->text || m->bits != bits) {
+        cm_format_f64(v, m->text);
+        m->bits = bits;
+    }
+    return m->text;
+}
+
 void cm_wire_put_cols(struct cm_buf *b, size_t slot, const struct cm_cols *c)
 {
-    char number[CM_NUMBER_MAX];
+    struct memo *memo = CM_ZNEW(struct memo, MEMO);
     cm_buf_u32(b, (uint32_t)slot);
     cm_buf_u32(b, 0);
     cm_buf_puts(b, "name");
@@ -253,7 +273,7 @@ void cm_wire_put_cols(struct cm_buf *b, size_t slot, const struct cm_cols *c)
             if (x->type == CM_T_STR)
                 cm_escape(b, cm_strs_get(&x->s, j));
             else if (x->type == CM_T_F64 && x->f[j] == x->f[j])
-                cm_buf_puts(b, cm_format_f64(x->f[j], number));
+                cm_buf_puts(b, remembered(memo, x->f[j]));
             else if (x->type == CM_T_I64 && x->i[j] != CM_I64_MISSING)
                 cm_buf_printf(b, "%" PRId64, x->i[j]);
             else if (x->type == CM_T_BOOL && x->b[j] != CM_BOOL_MISSING)
@@ -261,6 +281,7 @@ void cm_wire_put_cols(struct cm_buf *b, size_t slot, const struct cm_cols *c)
         }
         cm_buf_puts(b, "\n");
     }
+    cm_free(memo);
 }
 
 /* One field into place j of v; an empty field stays missing. */

@@ -5,7 +5,9 @@
  * read from i64, f32 or text travel alike), checks order, finiteness and the promises of a match,
  * sends new categories before their first use, and ends with provenance, END and the digest.
  * Records gather in one buffer and become a zstd frame of their own at 256 KiB, after the head, and
- * at a flush; a frame is one call of the one-shot compressor, with a content checksum.  Rejected: a
+ * at a flush; a frame is one call of the one-shot compressor, with a content checksum.  Columns and
+ * values of a large block are a frame of their own, so that the stages which change neither (most
+ * normalisations) pass it on without compressing it again.  Rejected: a
  * streaming compressor (slower, and frames would not be independent).
  */
 #include <errno.h>
@@ -21,6 +23,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "stream/cms.h"
+#include "stream/planes.h"
 #include "stream/wire.h"
 
 /* How the codes of one label of an origin become ours. */
@@ -51,6 +54,8 @@ struct cm_writer {
     struct cm_buf stage; /* our own prov, without parents; empty = no provenance */
     struct cm_history *note;
     size_t nnotes;
+    int level;
+    const struct cm_reader *reuse; /* for the next chunk */
 };
 
 static int fail(struct cm_writer *w, int code, const char *format, ...) CM_PRINTF(3, 4);
@@ -77,6 +82,7 @@ struct cm_writer *cm_writer_make(int fd, const char *what, int level)
     w->fd = fd;
     w->what = cm_strdup(what);
     w->max_row = 1000;
+    w->level = level;
     w->hash = cm_hash_new();
     w->z = ZSTD_createCCtx();
     if (!w->z)
@@ -110,20 +116,9 @@ void cm_writer_free(struct cm_writer *w)
 
 /* ===== frames and records ================================================================= */
 
-int cm_writer_flush(struct cm_writer *w)
+/* Compressed bytes to the descriptor. */
+static int send(struct cm_writer *w, const unsigned char *p, size_t n)
 {
-    if (w->error)
-        return sticky(w);
-    if (!w->frame.n)
-        return 0;
-    size_t room = ZSTD_compressBound(w->frame.n);
-    w->packed.n = 0;
-    void *to = cm_buf_extend(&w->packed, room);
-    size_t n = ZSTD_compress2(w->z, to, room, w->frame.p, w->frame.n);
-    if (ZSTD_isError(n))
-        return fail(w, CM_EBUG, "zstd: %s", ZSTD_getErrorName(n));
-    w->frame.n = 0;
-    const unsigned char *p = w->packed.p;
     while (n) {
         ssize_t put = write(w->fd, p, n);
         if (put < 0 && errno == EINTR)
@@ -138,6 +133,22 @@ int cm_writer_flush(struct cm_writer *w)
         n -= (size_t)put;
     }
     return 0;
+}
+
+int cm_writer_flush(struct cm_writer *w)
+{
+    if (w->error)
+        return sticky(w);
+    if (!w->frame.n)
+        return 0;
+    size_t room = ZSTD_compressBound(w->frame.n);
+    w->packed.n = 0;
+    void *to = cm_buf_extend(&w->packed, room);
+    size_t n = ZSTD_compress2(w->z, to, room, w->frame.p, w->frame.n);
+    if (ZSTD_isError(n))
+        return fail(w, CM_EBUG, "zstd: %s", ZSTD_getErrorName(n));
+    w->frame.n = 0;
+    return send(w, w->packed.p, n);
 }
 
 static void record_begin(struct cm_writer *w, const char *tag)
@@ -378,6 +389,8 @@ static enum cm_value narrowest(const struct cm_block *b, bool wide)
     uint64_t n = b->nnz;
     if (b->type == CM_V_ONE)
         return CM_V_ONE;
+    if (b->type == CM_V_U8 && !b->dense)
+        return cm_planes_ones(b->raw, n) ? CM_V_ONE : CM_V_U8;
     bool whole = true, ones = true, exact = true, big = false;
     double most = 0;
     if (b->type == CM_V_F32) {
@@ -462,10 +475,10 @@ static int check_block(struct cm_writer *w, size_t slot, const struct cm_block *
     for (size_t i = 0; i < rows; i++) {
         uint64_t begin = b->dense ? i * b->cols : b->ptr[i];
         uint64_t end = b->dense ? begin + b->cols : b->ptr[i + 1];
-        for (uint64_t e = begin; !b->dense && e < end; e++)
-            if (b->idx[e] >= b->cols || (e > begin && b->idx[e] <= b->idx[e - 1]))
-                return fail(w, CM_EBUG, "slot %s, row %" PRIu64 ": columns do not ascend", s->name,
-                            row0 + i);
+        if (!b->dense && !w->reuse &&
+            !cm_planes_ascend(b->idx + begin, (size_t)(end - begin), b->cols))
+            return fail(w, CM_EBUG, "slot %s, row %" PRIu64 ": columns do not ascend", s->name,
+                        row0 + i);
         double sum = 0;
         for (uint64_t e = begin; b->type >= CM_V_F32 && e < end; e++) {
             double x = cm_block_x(b, e);
@@ -497,12 +510,12 @@ static int check_block(struct cm_writer *w, size_t slot, const struct cm_block *
     return 0;
 }
 
-static int write_block(struct cm_writer *w, size_t slot, const struct cm_block *b)
+/* Sizes, counts a row and row factors of a block: what stands before columns and values. */
+static void put_block_head(struct cm_writer *w, size_t slot, const struct cm_block *b,
+                           enum cm_value type)
 {
     const struct cm_slot *s = &w->head.slot[slot];
-    enum cm_value type = narrowest(b, s->wide);
     bool rowf = b->rowf && s->lazy != CM_LAZY_NO;
-    record_begin(w, "BLOCK");
     struct cm_buf *o = &w->frame;
     cm_buf_u32(o, (uint32_t)slot);
     cm_buf_u32(o, (uint32_t)type);
@@ -519,28 +532,68 @@ static int write_block(struct cm_writer *w, size_t slot, const struct cm_block *
         cm_buf_le(o, b->rowf, b->rows, 4);
         cm_buf_pad8(o, w->record);
     }
-    if (!b->dense) {
-        size_t n = (size_t)b->nnz;
-        unsigned char *p = cm_buf_extend(o, 4 * n);
-        for (size_t i = 0; i < b->rows; i++) {
-            uint32_t last = 0;
-            for (uint64_t e = b->ptr[i]; e < b->ptr[i + 1]; e++) {
-                uint32_t d = b->idx[e] - last;
-                last = b->idx[e];
-                p[e] = (unsigned char)d;
-                p[n + e] = (unsigned char)(d >> 8);
-                p[2 * n + e] = (unsigned char)(d >> 16);
-                p[3 * n + e] = (unsigned char)(d >> 24);
-            }
-        }
-        cm_buf_pad8(o, w->record);
+}
+
+static void put_columns(struct cm_buf *o, const struct cm_block *b, size_t from)
+{
+    size_t n = (size_t)b->nnz;
+    unsigned char *p = cm_buf_extend(o, 4 * n);
+    for (size_t i = 0; i < b->rows; i++) {
+        uint64_t e = b->ptr[i];
+        cm_planes_split(b->idx + e, (size_t)(b->ptr[i + 1] - e), p + e, n);
     }
-    put_values(o, b, type);
-    cm_buf_pad8(o, w->record);
-    int rc = record_end(w);
+    cm_buf_pad8(o, from);
+}
+
+/* The open record ends here as far as its frame goes; `rest` bytes of payload follow in the next,
+ * which a stage that leaves them alone can pass on as they came. */
+static int record_cut(struct cm_writer *w, size_t rest)
+{
+    size_t n = w->frame.n - w->record;
+    unsigned char *p = w->frame.p + w->record;
+    uint64_t size = n + rest;
+    if (size > CM_MAX_PAYLOAD)
+        return fail(w, CM_ESYSTEM, "a record of %zu bytes, the format allows 1 GiB", n + rest);
+    cm_le_copy(p - 8, &size, 1, 8);
+    w->records++;
+    cm_hash_update(w->hash, p, n);
+    return cm_writer_flush(w);
+}
+
+static int write_block(struct cm_writer *w, size_t slot, const struct cm_block *b)
+{
+    enum cm_value type = narrowest(b, w->head.slot[slot].wide);
+    size_t columns = ((size_t)b->nnz * 4 + 7) / 8 * 8;
+    size_t rest = columns + ((size_t)b->nnz * cm_value_size(type) + 7) / 8 * 8;
+    struct cm_packed ready = {0};
+    if (w->reuse && w->level == 1 && !b->dense && cm_reader_packed(w->reuse, &ready) &&
+        (ready.type != type || ready.nraw != rest))
+        ready.frame = NULL;
+    struct cm_buf *o = &w->frame;
+    record_begin(w, "BLOCK");
+    put_block_head(w, slot, b, type);
+    int rc = 0;
+    bool cut = !b->dense && rest >= CM_WIRE_FRAME;
+    if (cut && (rc = record_cut(w, rest)))
+        return rc;
+    size_t from = cut ? 0 : w->record;
+    if (cut && ready.frame) {
+        cm_hash_update(w->hash, ready.raw, ready.nraw);
+        rc = send(w, ready.frame, ready.nframe);
+    } else {
+        if (!b->dense)
+            put_columns(o, b, from);
+        put_values(o, b, type);
+        cm_buf_pad8(o, from);
+        if (cut)
+            cm_hash_update(w->hash, o->p, o->n);
+        rc = cut ? cm_writer_flush(w) : record_end(w);
+    }
     w->rows[slot] += b->rows;
     return rc;
 }
+
+void cm_writer_reuse(struct cm_writer *w, const struct cm_reader *r) { w->reuse = r; }
 
 int cm_writer_chunk(struct cm_writer *w, struct cm_chunk *c, const struct cm_head *labels)
 {
@@ -581,6 +634,7 @@ int cm_writer_chunk(struct cm_writer *w, struct cm_chunk *c, const struct cm_hea
         rc = write_rows(w, c, labels);
     for (size_t k = 0; !rc && k < w->head.nslots; k++)
         rc = write_block(w, k, &c->block[k]);
+    w->reuse = NULL;
     if (!rc && c->has_batch && c->batch.epoch)
         rc = cm_writer_flush(w);
     return rc;

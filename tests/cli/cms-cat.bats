@@ -102,3 +102,18 @@ rows() { cms-text --bare "$1"; }
         cms-cat a.cms b.cms | cms-diff --tolerance 0 - $f
     done
 }
+
+@test "the components of svd stay with the rows, shuffled and put together" {
+    prepared gex.svd.cms gex.log.cms
+    cms-cat --shuffle -o mixed.cms gex.svd.cms
+    svd --like mixed.cms gex.log.cms | cms-diff --tolerance 0 gex.svd.cms -
+    cms-cat --shard 1/2 -o a.cms gex.svd.cms
+    cms-cat --shard 2/2 -o b.cms gex.svd.cms
+    cms-cat a.cms b.cms | cms-diff --tolerance 0 gex.svd.cms -
+    cms-cat a.cms b.cms >ab.cms
+    svd --like ab.cms gex.log.cms | cms-diff --tolerance 0 gex.svd.cms -
+    # the same values, other loadings: the last name of svd.features
+    cms-text b.cms | sed "/^#tensor\tsvd.features/s/[0-9]*\$/1/" | cms-text --from -o c.cms
+    fails 3 cms-cat a.cms c.cms -o x.cms
+    says 'tensor svd.features differs'
+}

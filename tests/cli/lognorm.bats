@@ -147,3 +147,27 @@ load tiny
     grep -q $'^slot.0.fit.median\t656$' head
     grep -q $'^slot.0.fit.cells\t1415$' head
 }
+
+@test "exclude-high: a gene above its share of one cell counts in no total" {
+    tiny counts 'a x 1 A:1 B:3 C:16' 'b y 1 A:2 B:2 C:1' 'c y 1 C:5' >in.cms # totals without C: 4 4 0
+    lognorm -q --method exclude-high --max-fraction 0.7 in.cms >out.cms
+    awk 'BEGIN { printf "a x 1 %.4f %.4f %.4f\nb y 1 %.4f %.4f %.4f\nc y 1 0.0000\n", log(2), log(4), log(17), log(3), log(3), log(2) }' >want
+    rows out.cms | sed -E 's/[A-C]://g' | awk '{ for (k = 4; k <= NF; k++) $k = sprintf("%.4f", $k) } 1' | diff - want
+    cms-text --cols out.cms | awk -F '\t' '{ print $NF }' | tr '\n' ' ' | grep -qx 'fit.use:f64 1 1 0 \|fit.use 1 1 0 '
+    lognorm -q --like out.cms in.cms | cms-diff --tolerance 0 out.cms -
+    fails 2 lognorm --like out.cms --max-fraction 0.5 in.cms
+    fails 2 lognorm --method seurat --max-fraction 0.5 in.cms
+    fails 2 lognorm --method exclude-high --overdispersion 0.5 in.cms
+    fails 2 lognorm --method exclude-high --max-fraction 0.5 --overdispersion 0.5 in.cms
+}
+
+@test "pflog: every cell's values have the same sum; three reads of a pipe" {
+    prepared gex.cms
+    lognorm --method pflog --fit split=train -o out.cms gex.cms
+    cms-text --triplets out.cms | awk -F '\t' '/^#/ { next } { s[$1] += $3 } END { for (c in s) { n++; if (!m) m = s[c]; d = s[c] / m - 1; if (d < -1e-5 || d > 1e-5) exit 1 } exit n < 100 }'
+    cat gex.cms | lognorm --method pflog --fit split=train | cms-diff --tolerance 0 out.cms -
+    cat gex.cms | lognorm --like out.cms | cms-diff --tolerance 0 out.cms -
+    lognorm --method shifted-log --fit split=train -o out.cms gex.cms
+    cat gex.cms | lognorm --like out.cms | cms-diff --tolerance 0 out.cms -
+    fails 2 lognorm --method pflog --target 5 gex.cms
+}

@@ -57,6 +57,26 @@ scores() {
         awk '{ d = $1 / $2 - 1; if (d < 0) d = -d; if (d > 1e-9) bad = 1 } END { exit bad || NR != 8 }'
 }
 
+@test "the rivals' LSI of new cells equals scikit-learn's: fitted on half, first dropped, z-scored, --like" {
+    fixture >in.cms
+    svd --tolerance 1e-8 -k 5 --drop-first --zscore --fit half=a -o all.cms in.cms
+    close_to "$(scores lsi all.cms)" 0 2e-6
+    cms-cat --where half=a in.cms | svd --tolerance 1e-8 -k 5 --drop-first --zscore -o train.cms
+    cms-cat --where half=b in.cms | svd --like train.cms -o new.cms
+    cms-cat train.cms new.cms >both.cms
+    close_to "$(scores lsi both.cms)" 0 2e-6
+    cms-cat --where half=b in.cms | svd --like train.cms --drop-first --zscore -k 5 | cms-diff --tolerance 0 new.cms -
+}
+
+@test "as run by default: singular values within 1e-3 of SciPy's, scores too" {
+    fixture | svd -k 8 -o out.cms
+    cms-text --cols out.cms | tail -n +2 | cut -f 2 >got
+    awk '$1 == "plain.s" { getline; gsub(" ", "\n"); print }' "$REF/matrix_svd.txt" | paste - got |
+        awk '{ d = $1 / $2 - 1; if (d < 0) d = -d; if (d > 1e-3) bad = 1 } END { exit bad || NR != 8 }'
+    fixture | svd -k 6 -o out.cms
+    close_to "$(scores plain out.cms)" 0 1e-3
+}
+
 @test "file, pipe, threads, dense: the same bits; another seed: the same to the tolerance" {
     fixture >in.cms
     svd -k 6 --tolerance 1e-8 -o want.cms in.cms

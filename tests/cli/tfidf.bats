@@ -112,3 +112,57 @@ methods='signac1 signac2 signac3 signac4 archr3 sklearn glue allcools snapatac2 
     done
     tfidf --like fit.cms --method stuart --scale 1e4 in.cms | cms-diff fit.cms -
 }
+
+@test "muon's flags name methods" {
+    prepared atac.cms
+    tfidf --log-tf --log-idf atac.cms | cms-diff --tolerance 0 <(tfidf --method muon atac.cms) -
+    tfidf --log-tfidf atac.cms | cms-diff --tolerance 0 <(tfidf atac.cms) -
+    tiny counts 'a x 1 A:1 B:3' 'b x 1 A:2' >in.cms # R 4 and 2, C 3 and 3, N 2
+    first() { tfidf "$@" in.cms | cms-text --triplets - | awk -F '\t' '$1 == "a" && $2 == "A" { print $3 }'; }
+    close_to "$(first --log-tf)" "$(awk 'BEGIN { print log(1 + 1e4 / 4) * 2 / 3 }')" 1e-4
+    close_to "$(first --log-idf --scale 8)" "$(awk 'BEGIN { print 8 / 4 * log(1 + 2 / 3) }')" 1e-5
+    close_to "$(first --method plain --scale 8)" "$(awk 'BEGIN { print 8 / 4 * 2 / 3 }')" 1e-5
+    for bad in '--log-tf --log-tfidf' '--log-idf --method glue' '--no-smooth' '--no-smooth --method glue' \
+        '--sublinear' '--sublinear --method muon' '--norm l3'; do
+        # shellcheck disable=SC2086
+        fails 2 tfidf $bad in.cms
+    done
+}
+
+@test "row lengths: 1 for every cell with counts; a logarithm before makes values plain" {
+    prepared atac.cms
+    for m in signac1 signac2 sklearn glue; do
+        for norm in l1 l2; do
+            tfidf --method $m --norm $norm -o out.cms atac.cms
+            cms-text --triplets out.cms | awk -F '\t' -v l2=$([ $norm = l2 ] && echo 1 || echo 0) '
+                /^#/ { next } { s[$1] += l2 ? $3 * $3 : $3 } END { for (c in s) { n++; if (s[c] < 1 - 1e-5 || s[c] > 1 + 1e-5) exit 1 } exit n < 100 }'
+            tfidf --like out.cms atac.cms | cms-diff --tolerance 0 out.cms -
+        done
+        fails 2 tfidf --like out.cms --norm none atac.cms
+        says contradicts
+    done
+    tfidf --method signac1 --norm l2 atac.cms | cms-text --head - >head
+    [ "$(grep -c slot.0.lazy head)" = 0 ]
+    grep -q $'^slot.0.fit.norm\tl2$' head
+    tfidf --method sklearn --norm l2 atac.cms | cms-text --head - >head
+    grep -q $'^slot.0.lazy\tidentity$' head
+    [ "$(grep -c fit.norm head)" = 0 ]
+}
+
+@test "columns and counts pass through compressed as they came, and mean the same" {
+    cms-gen --cells 600 --peaks 4000 --nnz-atac 500 --gex gex.cms --atac atac.cms
+    tfidf --no-provenance atac.cms >passed.cms
+    tfidf --no-provenance --level 3 atac.cms >anew.cms
+    cmp <(zstd -dcq passed.cms) <(zstd -dcq anew.cms)
+    cat atac.cms | tfidf --no-provenance | cmp - passed.cms
+    # a stream that was compressed harder stays so, but not where values are written anew
+    cms-cat --level 12 -o hard.cms atac.cms
+    tfidf --no-provenance hard.cms >hard.passed.cms
+    [ "$(wc -c <hard.passed.cms)" -lt "$(wc -c <passed.cms)" ]
+    cmp <(zstd -dcq hard.passed.cms) <(zstd -dcq passed.cms)
+    tfidf --no-provenance --binarize hard.cms | cmp - <(tfidf --no-provenance --binarize atac.cms)
+    tfidf --no-provenance --materialize hard.cms | cmp - <(tfidf --no-provenance --materialize atac.cms)
+    lognorm --no-provenance hard.cms | cms-info --check - >/dev/null
+    # one frame for all, as a script writes it
+    zstd -dcq atac.cms | zstd -q | tfidf --no-provenance | cmp <(zstd -dcq) <(zstd -dcq passed.cms)
+}

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes tests/ref/prep_norm.txt: what lognorm and tfidf must give, by NumPy and scikit-learn.
+"""Makes tests/ref/prep_norm.txt: what lognorm, tfidf and clr must give, by NumPy, SciPy, scikit-learn.
 
 The formulas are written here from the papers' and packages' definitions on dense arrays, without any
 row or column factors, so that they share nothing with lib/prep.  Blocks are "name rows cols" and values.
@@ -8,7 +8,9 @@ train = 1, `bin` is `all` of x > 0.
 """
 import os
 import numpy as np
+from scipy.stats import gmean
 from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.preprocessing import normalize
 
 rng = np.random.default_rng(7)
 cells, peaks = 16, 13
@@ -47,6 +49,18 @@ def lognorm(method, x, fit):
         return np.log(1 + x / factor[:, None])
     if method == 'cpm':
         return 1e6 * div(x, R)
+    if method == 'exclude-high':  # max_fraction .5
+        low = ~((x > .5 * R) & fit[:, None]).any(0)
+        S = (x * low).sum(1, keepdims=True)
+        return np.log1p(div(x, S) * np.median(S[fit][S[fit] > 0]))
+    if method.startswith('shifted-log'):  # overdispersion .05 or .2
+        a = .2 if method.endswith('2') else .05
+        f = R / gmean(totals[totals > 0])
+        return np.log(div(x, f) * 4 * a + 1) / np.sqrt(a)
+    if method == 'pflog':
+        y = np.log1p(div(x, R) * totals[totals > 0].mean())
+        S = y.sum(1, keepdims=True)
+        return div(y, S) * S[fit][totals > 0].mean()
     if method == 'sqrt':
         return np.sqrt(np.median(totals[totals > 0]) * div(x, R))
 
@@ -67,6 +81,22 @@ def tfidf(method, x, fit):
         return np.log1p(tf) * np.log1p(idf)
     if method == 'sklearn':
         return TfidfTransformer().fit(x[fit]).transform(x).toarray()
+    if method.startswith('sklearn-'):
+        options = {'sublinear': {'sublinear_tf': True}, 'l1': {'norm': 'l1'}, 'none': {'norm': None},
+                   'no-smooth': {'smooth_idf': False}}[method[8:]]
+        if method == 'sklearn-no-smooth':  # its weight of a peak that no cell has is infinite, ours 0
+            x = x * (d > 0)
+            with np.errstate(divide='ignore'):
+                return np.nan_to_num(TfidfTransformer(**options).fit(x[fit]).transform(x).toarray())
+        return TfidfTransformer(**options).fit(x[fit]).transform(x).toarray()
+    if method == 'signac1-l2':
+        return normalize(tfidf('signac1', x, fit))
+    if method == 'signac3-l1':
+        return normalize(tfidf('signac3', x, fit), norm='l1')
+    if method == 'signac2-l2':
+        return normalize(tfidf('signac2', x, fit))
+    if method in ('log-tf', 'log-idf', 'plain'):  # muon's flags; both logarithms are signac3
+        return (np.log1p(1e4 * tf) if method == 'log-tf' else 1e4 * tf) * (np.log1p(idf) if method == 'log-idf' else idf)
     if method == 'glue':
         t = tf * idf
         return np.log1p(1e4 * div(t, t.sum(1, keepdims=True)))
@@ -78,6 +108,16 @@ def tfidf(method, x, fit):
         return div(t, np.sqrt((t * t).sum(1, keepdims=True)))
     if method == 'logtfidf':
         return np.log1p(1e4 * tf * np.log1p(N / (1 + d)))
+
+
+def clr(method, x, fit):
+    flavour, margin = method.split('-')
+    axis = 1 if margin == 'cells' else 0
+    rows = x if margin == 'cells' else x[fit]
+    if flavour == 'seurat':
+        return np.log1p(x / np.exp(np.log1p(rows).sum(axis, keepdims=True) / rows.shape[axis]))
+    x, rows = (x + 1, rows + 1) if flavour == 'stoeckius' else (x, rows)
+    return np.log(x / gmean(rows, axis=axis).reshape((-1, 1) if axis else (1, -1)))
 
 
 def put(f, name, a):
@@ -92,10 +132,15 @@ with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'prep_norm.tx
     put(f, 'counts', x)
     put(f, 'train', train)
     put(f, 'factor', factor)
-    for m in 'seurat scanpy scanpy-median-all scran scran-label size-factors cpm sqrt'.split():
+    for m in 'seurat scanpy scanpy-median-all scran scran-label size-factors cpm sqrt exclude-high shifted-log shifted-log2 pflog'.split():
         put(f, f'lognorm.{m}.all', lognorm(m, x, everyone))
         put(f, f'lognorm.{m}.train', lognorm(m, x, some))
-    for m in 'signac1 signac2 signac3 signac4 archr3 sklearn glue allcools snapatac2 logtfidf'.split():
+    for m in 'signac1 signac2 signac3 signac4 archr3 sklearn glue allcools snapatac2 logtfidf sklearn-no-smooth sklearn-sublinear sklearn-l1 sklearn-none signac1-l2 signac3-l1 signac2-l2 log-tf log-idf plain'.split():
         put(f, f'tfidf.{m}.all', tfidf(m, x, everyone))
         put(f, f'tfidf.{m}.train', tfidf(m, x, some))
         put(f, f'tfidf.{m}.bin', tfidf(m, (x > 0).astype(float), everyone))
+    put(f, 'ones-more', x + 1)
+    for m in 'seurat stoeckius plain'.split():
+        for margin in ('cells', 'features'):
+            put(f, f'clr.{m}-{margin}.all', clr(f'{m}-{margin}', x + (m == 'plain'), everyone))
+            put(f, f'clr.{m}-{margin}.train', clr(f'{m}-{margin}', x + (m == 'plain'), some))

@@ -19,6 +19,7 @@
 #include "ref.h"
 
 static const char fixture[] = "tests/ref/prep_norm.txt";
+static const char *counts = "counts"; /* block of the fixture */
 static char path[] = "/tmp/cm_test_prep.XXXXXX", path2[] = "/tmp/cm_test_prep2.XXXXXX";
 
 static int make_files(void **state)
@@ -107,7 +108,7 @@ static void fill_chunk(struct cm_chunk *c, const struct cm_head *h, const struct
 
 static void write_counts(const char *to, struct layout l)
 {
-    struct ref x = ref_load(fixture, "counts"), train = ref_load(fixture, "train"),
+    struct ref x = ref_load(fixture, counts), train = ref_load(fixture, "train"),
                factor = ref_load(fixture, "factor");
     struct cm_head h = counts_head(&x, l);
     size_t n = 0, most = x.rows / l.chunk + 1;
@@ -193,7 +194,7 @@ static void check_method(const struct cm_norm *wish, const char *name, const cha
         double *y = run(&n, path, fit, NULL, &out, l);
         compare(full, y);
         assert_int_equal(n.rows, 16);
-        assert_int_equal(n.empty, 1);
+        assert_int_equal(n.empty, strcmp(counts, "counts") == 0);
         cm_free(y);
         cm_norm_free(&n);
     }
@@ -206,6 +207,7 @@ static void check_method(const struct cm_norm *wish, const char *name, const cha
     compare(full, y);
     assert_int_equal(again.slot[0].state, out.slot[0].state);
     assert_true(cm_strs_equal(&again.slot[0].fit.value, &out.slot[0].fit.value));
+    assert_int_equal(again.slot[0].lazy, out.slot[0].lazy);
     cm_free(y);
     cm_norm_free(&n);
     cm_head_free(&again);
@@ -223,7 +225,11 @@ static void lognorm_equals_numpy(void **state)
                                            {"scran-label", "scran", "factor"},
                                            {"size-factors", "size-factors", "factor"},
                                            {"cpm", "rc", NULL},
-                                           {"sqrt", "sqrt", NULL}};
+                                           {"sqrt", "sqrt", NULL},
+                                           {"exclude-high", "exclude-high", NULL},
+                                           {"shifted-log", "shifted-log", NULL},
+                                           {"shifted-log2", "shifted-log", NULL},
+                                           {"pflog", "pflog", NULL}};
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         struct cm_norm n = {.tool = "lognorm",
                             .table = cm_lognorm_methods,
@@ -231,6 +237,10 @@ static void lognorm_equals_numpy(void **state)
                             .scale = NAN,
                             .label = names[k][2],
                             .median_all = k == 2};
+        if (k == 8)
+            n.param = "max-fraction", n.value = .5;
+        if (k == 10)
+            n.param = "overdispersion", n.value = .2;
         char name[80];
         snprintf(name, sizeof name, "lognorm.%s", names[k][0]);
         check_method(&n, name, "all", NULL);
@@ -249,6 +259,80 @@ static void tfidf_equals_numpy(void **state)
         check_method(&n, name, "train", "split=train");
         n.binarize = true;
         check_method(&n, name, "bin", NULL);
+    }
+}
+
+static void tfidf_flags_equal_sklearn(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *method;
+        enum cm_norm_unit norm;
+        bool sublinear, lazy;
+    } t[] = {{"sklearn-sublinear", "sklearn", 0, true, true},
+             {"sklearn-l1", "sklearn", CM_UNIT_L1, false, true},
+             {"sklearn-none", "sklearn", CM_UNIT_NONE, false, true},
+             {"signac2-l2", "signac2", CM_UNIT_L2, false, true},
+             {"signac1-l2", "signac1", CM_UNIT_L2, false, false},
+             {"signac3-l1", "signac3", CM_UNIT_L1, false, false}};
+    for (size_t k = 0; k < sizeof t / sizeof *t; k++) {
+        struct cm_norm n = {.tool = "tfidf",
+                            .table = cm_tfidf_methods,
+                            .method = cm_norm_find(cm_tfidf_methods, t[k].method),
+                            .scale = NAN,
+                            .norm = t[k].norm,
+                            .sublinear = t[k].sublinear};
+        char name[80];
+        snprintf(name, sizeof name, "tfidf.%s", t[k].name);
+        assert_int_equal(cm_norm_lazy(&n), t[k].lazy);
+        check_method(&n, name, "all", NULL);
+        check_method(&n, name, "train", "split=train");
+        n.binarize = true;
+        check_method(&n, name, "bin", NULL);
+    }
+}
+
+static void clr_equals_scipy(void **state)
+{
+    (void)state;
+    for (const struct cm_norm_method *m = cm_clr_methods; m->name; m++) {
+        struct cm_norm n = {.tool = "clr", .table = cm_clr_methods, .method = m, .scale = NAN};
+        char name[80];
+        snprintf(name, sizeof name, "clr.%s", m->name);
+        counts = m->positive ? "ones-more" : "counts";
+        check_method(&n, name, "all", NULL);
+        check_method(&n, name, "train", "split=train");
+    }
+    counts = "counts";
+}
+
+/* The logarithm of a zero is refused by name, in a row, in the fit and unstored. */
+static void plain_clr_refuses_zeros(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        write_counts(path, (struct layout){k & 1, 100, NULL});
+        struct cm_reader *r;
+        assert_int_equal(cm_reader_open(&r, path), 0);
+        struct cm_norm n = {
+            .tool = "clr",
+            .table = cm_clr_methods,
+            .method = cm_norm_find(cm_clr_methods, k & 2 ? "plain-cells" : "plain-features"),
+            .scale = NAN};
+        cm_reader_keep(r);
+        int code = cm_norm_fit(&n, r, NULL);
+        struct cm_chunk c = {0};
+        if (k & 2) {
+            assert_int_equal(code, 0);
+            assert_int_equal(cm_reader_next(r, &c), 1);
+            code = cm_norm_apply(&n, cm_reader_head(r), &c);
+        }
+        assert_int_equal(code, CM_EINPUT);
+        assert_non_null(strstr(cm_error_message(), "expected a count above 0"));
+        assert_non_null(strstr(cm_error_message(), "row \"cell"));
+        cm_chunk_free(&c);
+        cm_norm_free(&n);
+        cm_reader_close(r);
     }
 }
 
@@ -527,6 +611,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lognorm_equals_numpy),
         cmocka_unit_test(tfidf_equals_numpy),
+        cmocka_unit_test(tfidf_flags_equal_sklearn),
+        cmocka_unit_test(clr_equals_scipy),
+        cmocka_unit_test(plain_clr_refuses_zeros),
         cmocka_unit_test(aliases_find_methods),
         cmocka_unit_test(negative_counts_are_refused_by_name),
         cmocka_unit_test(tiny_totals_do_not_become_infinite),

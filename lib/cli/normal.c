@@ -1,0 +1,94 @@
+/* cli/normal.c - a normalisation as a program.  See normal.h.
+ *
+ * Read once where the formula allows, else as often as cm_norm_passes says (a pipe is then spooled,
+ * still compressed).  What is no longer needed is freed before the blocks come: the heads of wide
+ * matrices are most of what these filters hold.
+ */
+#include "cli/normal.h"
+
+#include "base/mem.h"
+#include "prep/where.h"
+
+const struct cm_norm_method *cm_normal_method(const struct cm_norm *n, const struct cm_normal *o,
+                                              bool given, const char *name, const char *known)
+{
+    if (o->like && !given)
+        return NULL;
+    const struct cm_norm_method *m = cm_norm_find(n->table, name);
+    if (!m)
+        cm_usage_error("--method: expected one of %s, found '%s'", known, name);
+    return m;
+}
+
+static void fit(struct cm_norm *n, const struct cm_normal *o, struct cm_reader *r)
+{
+    struct cm_where rows = {0};
+    if (o->fit)
+        cm_try(cm_where_parse(&rows, o->fit));
+    if (cm_norm_passes(n))
+        cm_try(cm_reader_keep(r));
+    cm_try(cm_norm_fit(n, r, o->fit ? &rows : NULL));
+    cm_where_free(&rows);
+    if (n->unseen)
+        cm_info("%zu of %zu columns have no counts in the cells fitted on", n->unseen, n->cols);
+    if (n->excluded)
+        cm_info("%zu of %zu columns are left out of the totals", n->excluded, n->cols);
+}
+
+/* Constants from --like, whose head is not kept. */
+static void load(struct cm_norm *n, const struct cm_normal *o, const struct cm_slot *slot)
+{
+    struct cm_reader *like = cm_in_open(o->like);
+    cm_try(cm_norm_load(n, cm_reader_head(like), cm_reader_path(like), slot));
+    cm_try(cm_reader_drain(like));
+}
+
+int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *input)
+{
+    if (o->like && (o->fit || n->median_all))
+        cm_usage_error("--like applies a fit, --%s makes one", o->fit ? "fit" : "median-all");
+    if (o->fit) { /* before anything is read: a slip of the pen is status 2 */
+        struct cm_where rows = {0};
+        cm_try(cm_where_parse(&rows, o->fit));
+        cm_where_free(&rows);
+    }
+    if (!o->like)
+        cm_try(cm_norm_check(n));
+    cm_mem_lean();
+    struct cm_reader *r = cm_in_open(input);
+    const struct cm_head *h = cm_reader_head(r);
+    cm_try(cm_fail_in(cm_norm_accepts(h, o->binary), cm_reader_path(r)));
+    if (o->like)
+        load(n, o, &h->slot[0]);
+    else
+        fit(n, o, r);
+
+    struct cm_head out = {0};
+    cm_head_copy(&out, h);
+    cm_norm_save(n, &out.slot[0]);
+    enum cm_lazy lazy = out.slot[0].lazy;
+    bool plain = o->materialize && lazy != CM_LAZY_NO;
+    out.slot[0].lazy = plain ? CM_LAZY_NO : lazy;
+    struct cm_writer *w = cm_out_open(&out);
+    out.slot[0].lazy = lazy; /* how the values come about, which the stream will not say */
+    if (!plain)
+        cm_head_free(&out);
+    bool same = cm_norm_lazy(n) && !plain && !n->binarize && !n->sublinear; /* counts go through */
+    struct cm_chunk c = {0};
+    while (cm_next(r, &c)) {
+        cm_try(cm_fail_in(cm_norm_apply(n, h, &c), cm_reader_path(r)));
+        if (plain)
+            cm_block_materialize(&c.block[0], &out.slot[0]);
+        if (same)
+            cm_writer_reuse(w, r);
+        cm_try(cm_writer_chunk(w, &c, h));
+        cm_progress(n->rows, h->slot[0].rows, "cells");
+    }
+    if (n->empty)
+        cm_warn("%llu of %llu cells have no counts%s", (unsigned long long)n->empty,
+                (unsigned long long)n->rows, n->method->dense ? "" : "; their rows stay zero");
+    cm_chunk_free(&c);
+    cm_head_free(&out);
+    cm_norm_free(n);
+    return cm_finish();
+}

@@ -308,8 +308,8 @@ int cm_mtx_open_memory(struct cm_mtx *m, const void *bytes, size_t n,
     bool rows = want->cells == CM_MTX_CELLS_ROWS;
     uint64_t cells = rows ? m->front.shape.rows : m->front.shape.cols,
              features = rows ? m->front.shape.cols : m->front.shape.rows;
-    if (!code && (cells > 1 << 20 || features > 1 << 20))
-        code = cm_fail(CM_EINPUT, "memory: more than 2^20 rows or columns");
+    if (!code && (cells > 1 << 14 || features > 1 << 14))
+        code = cm_fail(CM_EINPUT, "memory: more than 2^14 rows or columns");
     char text[24];
     for (uint64_t k = 0; k < cells && !code; k++) {
         snprintf(text, sizeof text, "c%" PRIu64, k);

@@ -11,8 +11,8 @@
  *     cells       number of cells with x_ij != 0
  *     variance    v_j
  *     dispersion  d_j = ln(v_j / m_j), standardised within 20 bins of ln(1 + m_j) of equal width:
- *                 (d_j - mean of the bin) / standard deviation of the bin (n - 1); alone in its bin:
- *                 d_j / d_j = 1; the flavour "seurat" of Scanpy
+ *                 (d_j - mean of the bin) / standard deviation of the bin (n - 1); alone in its
+ *                 bin: d_j / d_j = 1; the flavour "seurat" of Scanpy
  */
 #ifndef CM_PREP_SELECT_H
 #define CM_PREP_SELECT_H

@@ -68,7 +68,7 @@ static void write_table(const struct cm_select *s, const struct cm_strs *names,
     FILE *f = fopen(cm_out_path(o.table), "w");
     char a[CM_NUMBER_MAX], b[CM_NUMBER_MAX], c[CM_NUMBER_MAX], d[CM_NUMBER_MAX];
     if (!f)
-        cm_try(cm_fail_errno(CM_ESYSTEM, "cannot create '%s'", o.table));
+        cm_die_code(cm_fail_errno(CM_ESYSTEM, "cannot create '%s'", o.table));
     fputs("name\tcells\tmean\tvariance\tdispersion\tscore\tkept\n", f);
     for (size_t j = 0, k = 0; j < s->cols; j++) {
         bool kept = k < n && keep[k] == j;

@@ -1,14 +1,16 @@
 /* format/mtxgz.c - plain and gzipped text, in and out; see mtxgz.h for the choice.
  *
- * In: the first two bytes decide.  Zeros behind the last member (tapes, some copiers) are
- * tolerated, anything else there is not.  Out: every piece is a run of deflate blocks of its own
- * that ends on a byte boundary (Z_SYNC_FLUSH), so pieces are made in parallel and put together; the
- * checksum of the whole follows from those of the pieces (crc32_combine).  No time stamp, no name.
+ * In: ISA-L inflates; the first two bytes decide.  Zeros behind the last member (tapes, some
+ * copiers) are tolerated, anything else there is not.  Out: every piece is a run of deflate blocks
+ * of its own that ends on a byte boundary (Z_SYNC_FLUSH), so pieces are made in parallel and put
+ * together; the checksum of the whole follows from those of the pieces (crc32_combine).  No time
+ * stamp, no name.
  */
 #include "format/mtxgz.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <isa-l/igzip_lib.h>
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -28,7 +30,7 @@ struct cm_gzin {
     const unsigned char *at;
     size_t left;
     bool began, packed, inside, ended; /* inside: a member has begun and has not ended */
-    z_stream z;
+    struct inflate_state *z;
 };
 
 static struct cm_gzin *gzin_new(const char *name, int fd)
@@ -65,8 +67,7 @@ void cm_gzin_close(struct cm_gzin *g)
 {
     if (!g)
         return;
-    if (g->packed)
-        inflateEnd(&g->z);
+    cm_free(g->z);
     if (g->fd >= 0)
         close(g->fd);
     cm_free(g->buf);
@@ -97,6 +98,13 @@ static int64_t fill(struct cm_gzin *g)
     return got;
 }
 
+static void begin_member(struct cm_gzin *g)
+{
+    isal_inflate_init(g->z);
+    g->z->crc_flag = ISAL_GZIP;
+    g->inside = true;
+}
+
 static int begin(struct cm_gzin *g)
 {
     int64_t more = 1;
@@ -106,9 +114,8 @@ static int begin(struct cm_gzin *g)
     g->packed = g->left >= 2 && g->at[0] == 0x1f && g->at[1] == 0x8b;
     if (more < 0 || !g->packed)
         return (int)(more < 0 ? more : 0);
-    if (inflateInit2(&g->z, 15 + 16) != Z_OK)
-        cm_panic(4, "out of memory for zlib");
-    g->inside = true;
+    g->z = CM_NEW(struct inflate_state, 1);
+    begin_member(g);
     return 0;
 }
 
@@ -122,7 +129,7 @@ static int next_member(struct cm_gzin *g)
         if (more < 0)
             return (int)more;
         if (g->left >= 2 && g->at[0] == 0x1f && g->at[1] == 0x8b) {
-            inflateReset(&g->z);
+            begin_member(g);
             return 1;
         }
         if (!g->left)
@@ -134,40 +141,45 @@ static int next_member(struct cm_gzin *g)
     }
 }
 
+static const char *why(int said)
+{
+    return said == ISAL_INCORRECT_CHECKSUM   ? "the checksum is wrong"
+           : said == ISAL_INVALID_WRAPPER    ? "the header is wrong"
+           : said == ISAL_UNSUPPORTED_METHOD ? "the method is unknown"
+           : said == ISAL_INVALID_LOOKBACK   ? "a distance is too far"
+                                             : "a block is wrong";
+}
+
 static int inflate_some(struct cm_gzin *g, unsigned char *p, size_t n, size_t *got)
 {
-    g->z.next_out = p;
     while (n && !g->ended) {
         if (!g->inside) {
             int more = next_member(g);
             if (more < 0)
                 return more;
-            g->inside = more > 0;
             g->ended = !more;
             continue;
         }
         int64_t more = g->left ? 1 : fill(g);
         if (more < 0)
             return (int)more;
-        if (!more)
-            return cm_fail(CM_EINPUT, "%s: cut: its gzip data ends too early", g->name);
-        size_t in = g->left < UINT32_MAX ? g->left : UINT32_MAX, room = n < 1 << 30 ? n : 1 << 30;
-        g->z.next_in = (unsigned char *)(uintptr_t)g->at; /* zlib does not write there */
-        g->z.avail_in = (uInt)in;
-        g->z.avail_out = (uInt)room;
-        int said = inflate(&g->z, Z_NO_FLUSH);
-        size_t used = in - g->z.avail_in, made = room - g->z.avail_out;
+        size_t in = g->left < 1 << 30 ? g->left : 1 << 30, room = n < 1 << 30 ? n : 1 << 30;
+        g->z->next_in = (unsigned char *)(uintptr_t)g->at; /* it does not write there */
+        g->z->avail_in = (uint32_t)in;
+        g->z->next_out = p + *got;
+        g->z->avail_out = (uint32_t)room;
+        int said = isal_inflate(g->z);
+        size_t used = in - g->z->avail_in, made = room - g->z->avail_out;
         g->at += used;
         g->left -= used;
         n -= made;
         *got += made;
-        if (said == Z_STREAM_END)
+        if (g->z->block_state == ISAL_BLOCK_FINISH && said == ISAL_DECOMP_OK)
             g->inside = false;
-        else if (said == Z_MEM_ERROR)
-            cm_panic(4, "out of memory for zlib");
-        else if (said != Z_OK && (said != Z_BUF_ERROR || g->left))
-            return cm_fail(CM_EINPUT, "%s: damaged gzip data%s%s", g->name, g->z.msg ? ": " : "",
-                           g->z.msg ? g->z.msg : "");
+        else if (said < 0)
+            return cm_fail(CM_EINPUT, "%s: damaged gzip data: %s", g->name, why(said));
+        else if (!more && !made)
+            return cm_fail(CM_EINPUT, "%s: cut: its gzip data ends too early", g->name);
     }
     return 0;
 }

@@ -1,11 +1,13 @@
 /* format/mtxgz.h - the bytes of a text file, plain or gzipped, in and out.
  *
  * Problem: MTX directories come plain, gzipped, in many gzip members (bgzip, cat a.gz b.gz), and
- * often cut.  Choice: zlib's inflate on our own buffers, which takes members one after the other
- * and calls a stream that ends inside a member an error; outward one gzip member whose pieces are
- * compressed on the pool, cut by the text alone, so that the bytes do not depend on the threads.
- * Rejected: gzread (garbage behind the last member is dropped in silence, small buffers) and a
- * member a piece (some readers stop at the first).
+ * often cut; inflating one member cannot be divided, so it is what bounds the reader.  Choice:
+ * ISA-L's inflate (2.9 times the speed of zlib's on MTX text) on our own buffers, which takes
+ * members one after the other and calls a stream that ends inside one an error; outward, by zlib
+ * (the same bytes on every processor), one gzip member whose pieces are compressed on the pool, cut
+ * by the text alone, so that the bytes do not depend on the threads.  Rejected: gzread (garbage
+ * behind the last member is dropped in silence, small buffers), libdeflate (whole members alone)
+ * and a member a piece (some readers stop at the first).
  */
 #ifndef CM_FORMAT_MTXGZ_H
 #define CM_FORMAT_MTXGZ_H

@@ -18,7 +18,7 @@ VERSION := 0.1.0
 BUILD := build/$(MODE)
 
 DEPS := gcc make pkg-config libc6-dev libhdf5-dev libopenblas-pthread-dev libzstd-dev zstd \
-	libxxhash-dev librandom123-dev liblzf-dev zlib1g-dev \
+	libxxhash-dev librandom123-dev liblzf-dev zlib1g-dev libdeflate-dev libisal-dev \
 	libcmocka-dev bats mandoc clang-format
 DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-h5py python3-torch \
 	python3-faiss clang libclang-rt-14-dev valgrind cppcheck shellcheck
@@ -27,6 +27,7 @@ TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
 LIB_SRC := $(wildcard lib/*/*.c)
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
+FUZZERS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 SOURCES := $(wildcard lib/*/*.[ch] bin/*.c tests/*/*.[ch])
 MAKEFLAGS += --no-builtin-rules
 
@@ -45,17 +46,19 @@ MODE_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-
 MODE_ubsan := -O1 -g -fsanitize=undefined -fno-sanitize-recover=all
 MODE_tsan := -O1 -g -fsanitize=thread
 MODE_cov := -O0 -g --coverage
-PACKAGES := openblas hdf5-serial libzstd libxxhash liblzf zlib
+# What tests/fuzz runs under libFuzzer; only clang has it.
+MODE_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address -fno-omit-frame-pointer
+PACKAGES := openblas hdf5-serial libzstd libxxhash liblzf zlib libdeflate libisal
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null))$(PKG_LIBS)
-CC := gcc
+CC := $(if $(filter fuzz,$(MODE)),clang,gcc)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DCM_VERSION='"$(VERSION)"' -Ilib $(WARN) $(MODE_$(MODE)) \
 	-pthread -MMD -MP $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(MODE_$(MODE)) -pthread -Wl,--as-needed $(LDFLAGS)
 LIBS = $(PKG_LIBS) -lm
 
-.PHONY: all build unit build-now unit-now deps deps-dev demo check check-long bench install \
-	uninstall dist format format-check new help clean lint FORCE
+.PHONY: all build unit build-now unit-now deps deps-dev demo check check-long bench fuzz fuzz-now \
+	install uninstall dist format format-check new help clean lint FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -68,7 +71,8 @@ $(foreach g,$(filter $(MAKECMDGOALS),$(CHAIN)),$(eval $(g): | $(before))$(eval b
 all build: ; @$(MAKE) --no-print-directory build-now
 unit: ; @$(MAKE) --no-print-directory unit-now
 build-now: $(TOOLS:%=$(BINDIR)/%)
-unit-now: build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BUILD)/tests/faults/cmsbreak
+unit-now: build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BUILD)/tests/faults/cmsbreak fuzz-now
+fuzz-now: $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
 
 deps: ; @sh tests/deps.sh $(DEPS)
 deps-dev: ; @sh tests/deps.sh $(DEPS) $(DEPS_DEV)
@@ -115,6 +119,12 @@ $(BENCH:%=$(BUILD)/tests/bench/%): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/
 	$(call say,ld $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
+# A fuzz target brings no main: libFuzzer has one, and replay.c, which runs the corpus in `check`.
+FUZZ_MAIN := $(if $(filter fuzz,$(MODE)),,$(BUILD)/tests/fuzz/replay.o)
+$(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(LIB)
+	$(call say,ld $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $@ $^ $(LIBS)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- what people ask for -------------------------------------------------------------------
@@ -125,6 +135,12 @@ check: ; @$(MAKE) --no-print-directory unit-now && MODE=$(MODE) tests/run
 check-long: ; @$(MAKE) --no-print-directory unit-now && MODE=$(MODE) tests/run --long
 bench: ; @$(MAKE) --no-print-directory build-now $(BENCH:%=$(BUILD)/tests/bench/%) && \
 	MODE=$(MODE) tests/bench/run
+
+# FUZZ=NAME... TIME=SECONDS (of each)
+FUZZ ?= $(FUZZERS)
+TIME ?= 60
+fuzz: ; @$(MAKE) --no-print-directory MODE=fuzz fuzz-now && \
+	for t in $(FUZZ); do tests/fuzz/run fuzz $$t $(TIME) || exit 1; done
 
 format: ; @clang-format -i $(SOURCES)
 format-check: ; @clang-format --dry-run --Werror $(SOURCES)
@@ -164,6 +180,7 @@ help:
 	'make check       all tests, under 5 minutes; ends with "N passed, N failed"' \
 	'make check-long  the same with the real data and the slow laws' \
 	'make bench       benchmarks: ratios against rivals and limits of the same run' \
+	'make fuzz        fuzz targets of tests/fuzz: FUZZ=NAME TIME=SECONDS (clang)' \
 	'make demo        the whole pipeline on generated cells' \
 	'make install     prefix=/usr/local DESTDIR=    make uninstall takes it away' \
 	'make dist        a source archive' \

@@ -7,6 +7,7 @@
  */
 #include "cli/cli.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -16,7 +17,7 @@
 enum unplaced { LAST, DROP, ERROR };
 
 static struct {
-    const char *annotation, *order;
+    const char *annotation, *order, *table;
     int unplaced, by, style;
 } o;
 
@@ -28,8 +29,9 @@ static const struct cm_opt options[] = {
     {"by", 0, CM_O_CHOICE, &o.by, "start", 0, 0, "start|mid|tss", "order within a chromosome"},
     {"unplaced", 0, CM_O_CHOICE, &o.unplaced, "last", 0, 0, "last|drop|error",
      "what to do with features that have no place"},
-    {"chr-style", 0, CM_O_CHOICE, &o.style, "keep", 0, 0, "keep|ucsc|ensembl",
+    {"chr-style", 0, CM_O_CHOICE, &o.style, "auto", 0, 0, "keep|ucsc|ensembl|auto",
      "call chromosomes chr1, chrM (ucsc) or 1, MT (ensembl)"},
+    {"table", 0, CM_O_STR, &o.table, NULL, 0, 0, "FILE", "write the new order to FILE as TSV"},
     {0}};
 
 static const struct cm_tool tool = {
@@ -78,10 +80,37 @@ static size_t settle(const struct cm_genome *g, const struct cm_strs *names, con
         cm_warn("no feature has a place on the genome: the order stays");
     else if (g->n && !ranked)
         cm_die(3, "no feature lies on a chromosome listed in %s (chr1 or 1?)", o.order + 5);
+    else if (2 * rest > g->n)
+        cm_warn("%zu of %zu features have no place on the genome: %s", rest, g->n,
+                o.unplaced == DROP ? "dropped" : "at the end");
     else if (rest)
         cm_info("%zu of %zu features have no place: %s", rest, g->n,
                 o.unplaced == DROP ? "dropped" : "at the end");
     return ranked && o.unplaced == DROP ? ranked : g->n;
+}
+
+static void write_table(const struct cm_genome *g, const struct cm_strs *names,
+                        const uint64_t *order, size_t n)
+{
+    FILE *f = fopen(cm_out_path(o.table), "w");
+    if (!f)
+        cm_die_code(cm_fail_errno(CM_ESYSTEM, "cannot create '%s'", o.table));
+    fputs("new\told\tname\tchrom\tstart\tend\n", f);
+    for (size_t k = 0; k < n; k++) {
+        const struct cm_place *p = &g->at[order[k]];
+        fprintf(f, "%zu\t%" PRIu64 "\t%s\t", k, order[k], cm_strs_get(names, order[k]));
+        if (p->chrom != CM_NOWHERE)
+            fprintf(f, "%s\t%" PRId64, cm_strs_get(&g->chrom, p->chrom), p->start);
+        else
+            fputs("\t", f);
+        if (p->chrom != CM_NOWHERE && p->end != CM_NO_POSITION)
+            fprintf(f, "\t%" PRId64 "\n", p->end);
+        else
+            fputs("\t\n", f);
+    }
+    bool bad = ferror(f);
+    if (fclose(f) || bad)
+        cm_try(cm_fail_errno(CM_ESYSTEM, "%s: cannot write", o.table));
 }
 
 int main(int argc, char **argv)
@@ -101,6 +130,8 @@ int main(int argc, char **argv)
     uint64_t *order = CM_NEW(uint64_t, g.n);
     size_t ranked = cm_genome_sort(&g, by, &listed, (enum cm_genome_key)o.by, order);
     size_t keep = settle(&g, &cols->names, order, ranked);
+    if (o.table)
+        write_table(&g, &cols->names, order, keep);
     uint32_t *map = CM_NEW(uint32_t, g.n);
     bool moved = keep < g.n;
     for (size_t k = 0; k < g.n; k++) {

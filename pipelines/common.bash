@@ -41,18 +41,35 @@ both() {
     return $status
 }
 
-read_one() { # TYPE FILE: sets $input to a stream of it
-    input=$tmp/$1.read.cms
-    case $2 in
-    *.cms) input=$2 ;;
-    *.h5) h5-read --type "$1" -o "$input" "$2" ;;
-    *) if [ -d "$2" ]; then mtx-read --type "$1" -o "$input" "$2"; else h5-read -o "$input" "$2"; fi ;;
-    esac
+# What reads FILE: nothing (a stream), mtx-read or h5-read; its content decides where it can be read twice.
+reader_of() { # FILE
+    if [ -d "$1" ] || [[ $1 = *.mtx || $1 = *.mtx.gz ]]; then echo mtx-read
+    elif [[ $1 = *.cms ]] || { [ -f "$1" ] && [ "$(head -c 4 "$1" | od -An -tx1 | tr -d ' ')" = 28b52ffd ]; }; then echo
+    else echo h5-read; fi
 }
-read_inputs() { # GEX ATAC: sets $gex and $atac; a 10x file of both is read once
-    if [ "$1" = "$2" ] && [[ $1 = *.h5 ]]; then
+slot_of() { cms-text --head "$1" | awk -F '\t' '$1 == "slot.0.name" { print $2 }'; }
+# A file of one type tells what it is (and is refused elsewhere if that is the other one); TYPE chooses
+# among several, and names what does not say.
+read_one() { # TYPE FILE: sets $input to a stream of it
+    local reader status=0
+    reader=$(reader_of "$2")
+    input=$2
+    [ "$reader" ] || return 0
+    input=$tmp/$1.read.cms
+    if [[ $2 = *.h5mu ]]; then status=2; else "$reader" -o "$input" "$2" 2>"$tmp/said" || status=$?; fi
+    if [ $status = 2 ] || { [ $status = 0 ] && [ "$(slot_of "$input")" = X ]; }; then
+        status=0
+        "$reader" --type "$1" -o "$input" "$2" 2>"$tmp/said" || status=$?
+    fi
+    cat "$tmp/said" >&2
+    [ $status = 0 ] || exit $status
+}
+read_inputs() { # GEX ATAC: sets $gex and $atac; a file of both is read once
+    local reader
+    reader=$(reader_of "$1")
+    if [ "$1" = "$2" ] && [ "$reader" ]; then
         gex=$tmp/GEX.read.cms atac=$tmp/ATAC.read.cms
-        h5-read --to GEX="$gex" --to ATAC="$atac" "$1"
+        "$reader" --to GEX="$gex" --to ATAC="$atac" "$1"
     else
         read_one GEX "$1"
         gex=$input

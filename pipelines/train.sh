@@ -2,8 +2,8 @@
 # train.sh - a model from two files of cells measured both ways
 #
 #   train.sh [--preset P] [--annotation FILE] GEX ATAC MODEL.cms
-# GEX, ATAC: .h5ad, .h5mu/MODALITY, 10x .h5 (the same file twice where it holds both), .cms; the same
-# cells by name.  Label split: `valid` cells choose the temperature alone (without any, a tenth is
+# GEX, ATAC: .h5ad, .h5mu[/MODALITY], 10x .h5, MTX directory or matrix (the same twice where it holds
+# both), .cms; the same cells by name.  Label split: `valid` cells choose the temperature alone (without any, a tenth is
 # held out), `test` cells are left out.  LOGNORM, TFIDF (`$LOGNORM <in >out`) and TRAIN
 # (`$TRAIN <pairs >model`) in the environment replace a stage.
 # shellcheck source=pipelines/common.bash

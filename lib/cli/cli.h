@@ -101,6 +101,11 @@ struct cm_writer *cm_out_open_file(const char *path,
 FILE *cm_out_text(void);
 /* A path to write a foreign file to; renamed to `path` by cm_finish, removed on failure. */
 const char *cm_out_path(const char *path);
+/* A directory as output, put in place by cm_finish as one, removed on failure.  known: names of
+ * files (ended by NULL) that one which is there already may hold and lose; any other is refused.
+ * Then its files, one by one, as descriptors that cm_finish syncs and closes. */
+void cm_out_folder(const char *path, const char *const *known);
+int cm_out_folder_file(const char *name);
 /* Ends one of them at once (END, flush, sync, close, rename), or the program: a checkpoint. */
 void cm_out_now(struct cm_writer *w);
 /* Ends every output: END, flush, sync, close, rename; says what failed; returns the exit status. */

@@ -159,7 +159,7 @@ static char *follow_links(const char *path)
 }
 
 /* Directory (absolute) and name of a file to be; NULL with a message when the directory is bad. */
-static char *resolve(const char *path, char **name)
+char *cm_files_resolve(const char *path, char **name)
 {
     char *target = follow_links(path), *for_dir = cm_strdup(target), *for_base = cm_strdup(target);
     const char *dir = dirname(for_dir);
@@ -196,7 +196,7 @@ void cm_files_check_output(void)
         if (access(path, W_OK))
             cannot_create(path);
     }
-    char *name, *dir = resolve(path, &name);
+    char *name, *dir = cm_files_resolve(path, &name);
     if (!dir)
         cm_die_code(CM_ESYSTEM);
     if (access(dir, W_OK)) {
@@ -219,6 +219,13 @@ static void refuse_input(const char *path, const struct stat *s)
             input_is_output(cm_reader_path(inputs[k].r), path);
 }
 
+void cm_files_refuse_input(const char *path)
+{
+    struct stat s;
+    if (!stat(path, &s))
+        refuse_input(path, &s);
+}
+
 static struct output *new_output(const char *name)
 {
     CM_ASSERT(noutputs < OUTPUTS_MAX);
@@ -230,7 +237,7 @@ static struct output *new_output(const char *name)
 /* Creates the temporary file beside `path`; o->fd is open for writing. */
 static void open_temporary(struct output *o, const char *path, const struct stat *old)
 {
-    char *name, *dir = resolve(path, &name);
+    char *name, *dir = cm_files_resolve(path, &name);
     if (!dir)
         cm_die_code(CM_ESYSTEM);
     char text[2 * PATH_MAX];
@@ -400,6 +407,7 @@ int cm_out_close(void)
     cm_progress_end();
     for (size_t k = 0; k < noutputs && !code; k++)
         code = end_output(&outputs[k]);
+    code = code ? code : cm_folder_close();
     for (size_t k = 0; k < noutputs && !code; k++) {
         struct output *o = &outputs[k];
         if (!o->temp)

@@ -38,8 +38,14 @@ void cm_say_start(void); /* the clock */
 
 /* files.c */
 void cm_files_check_output(void); /* fails early where -o cannot succeed */
+/* Directory (absolute, to be freed with free) and name of a file to be; NULL with a message. */
+char *cm_files_resolve(const char *path, char **name);
+void cm_files_refuse_input(const char *path); /* ends the program if it is one */
 /* ABORT into what has begun, temporary files gone.  Never returns an error: we are failing. */
 void cm_files_abandon(int status, const char *message);
+
+/* folder.c: the directory of cm_out_folder, synced and put in place; 0 without one. */
+int cm_folder_close(void);
 
 /* signals.c: files to unlink if the process is killed. */
 enum { CM_TEMP_MAX = 64 };

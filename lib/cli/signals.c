@@ -45,9 +45,10 @@ void cm_temp_forget(int handle) { temp_live[handle] = 0; }
 static bool remove_all(void)
 {
     bool any = false;
-    for (int k = 0; k < CM_TEMP_MAX; k++)
+    for (int k = CM_TEMP_MAX; k-- > 0;) /* backwards: files before the directory they are in */
         if (temp_live[k]) {
-            unlink(temp[k]);
+            if (unlink(temp[k]))
+                rmdir(temp[k]);
             any = true;
         }
     return any;

@@ -141,21 +141,19 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins)
     bool in = !strcmp(path, "-");
     *h = (struct cm_h5){.id = -1};
     h->name = cm_strdup(in ? "stdin" : path);
-    int fd = in ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return cm_fail_errno(CM_ESYSTEM, "%s", h->name);
+    int fd = in ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC), refused = 0;
     struct stat st;
-    if (fstat(fd, &st)) {
-        close(fd);
-        return cm_fail_errno(CM_ESYSTEM, "%s", h->name);
-    }
-    if (S_ISDIR(st.st_mode)) {
-        close(fd);
-        return cm_fail(CM_ESYSTEM, "%s: a directory, not an HDF5 file", h->name);
-    }
-    if (isatty(fd)) {
-        close(fd);
-        return cm_fail(CM_EUSAGE, "%s: HDF5 is not read from a terminal", h->name);
+    if (fd < 0 || fstat(fd, &st))
+        refused = cm_fail_errno(CM_ESYSTEM, "%s", h->name);
+    else if (S_ISDIR(st.st_mode))
+        refused = cm_fail(CM_ESYSTEM, "%s: a directory, not an HDF5 file", h->name);
+    else if (isatty(fd))
+        refused = cm_fail(CM_EUSAGE, "%s: HDF5 is not read from a terminal", h->name);
+    if (refused) {
+        if (fd >= 0)
+            close(fd);
+        cm_h5_close(h);
+        return refused;
     }
     cm_h5_setup(plugins);
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
@@ -176,6 +174,8 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins)
     }
     H5Pclose(fapl);
     close(fd);
+    if (code)
+        cm_h5_close(h);
     return code;
 }
 

@@ -223,6 +223,8 @@ static int open_anndata(struct cm_source *s, const struct cm_source_want *w)
         take_text(h, uns, "cellmatch/slot", &ours, "slot");
         take_text(h, uns, "cellmatch/state", &ours, "state");
         const char *slot = cm_kv_get(&ours, "slot"), *state = cm_kv_get(&ours, "state");
+        if (slot && !strcmp(slot, "X"))
+            slot = NULL; /* the name of what has none: --type may give it one */
         if (slot || w->modality)
             s->slot = cm_strdup(slot ? slot : cm_slot_alias(w->modality));
         s->state_known = plain && state && cm_state_parse(state, &s->state);

@@ -124,6 +124,36 @@ static size_t keep(struct cm_annotation *a, const char *s, size_t n)
     return a->text.n - 1;
 }
 
+static int hex(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
+}
+
+/* The same; GFF3 writes its separators inside values as %3B, %2C ... */
+static size_t keep_value(struct cm_annotation *a, enum kind kind, const char *s, size_t n)
+{
+    if (kind != GFF3 || !memchr(s, '%', n))
+        return keep(a, s, n);
+    char *text = CM_NEW(char, n + 1);
+    size_t m = 0;
+    for (size_t k = 0; k < n; k++) {
+        int high = s[k] == '%' && k + 2 < n ? hex(s[k + 1]) : -1,
+            low = high >= 0 ? hex(s[k + 2]) : -1;
+        if (low >= 0 && high + low > 0) {
+            text[m++] = (char)(16 * high + low);
+            k += 2;
+        } else {
+            text[m++] = s[k];
+        }
+    }
+    size_t at = keep(a, text, m);
+    cm_free(text);
+    return at;
+}
+
 static bool same_gene(const struct cm_annotation *a, const struct gene *g, const struct gene *h)
 {
     return g->chrom == h->chrom && g->strand == h->strand &&
@@ -187,8 +217,8 @@ static int take_line(struct cm_annotation *a, enum kind kind, char *line, size_t
         g.strand = field[6][0];
         g.chrom = chrom_of(a, field[0]);
         size_t texts = a->text.n, used = a->text.used;
-        g.id = keep(a, id, n);
-        g.name = keep(a, name, m);
+        g.id = keep_value(a, kind, id, n);
+        g.name = keep_value(a, kind, name, m);
         if (!whole && a->n && same_gene(a, &a->gene[a->n - 1], &g)) {
             widen(&a->gene[a->n - 1], &g);
             a->text.n = texts;
@@ -325,6 +355,7 @@ int cm_genome_from_annotation(struct cm_genome *g, const struct cm_cols *c,
     const struct cm_vec *ids = cm_cols_find(c, "gene_ids");
     ids = ids ? ids : cm_cols_find(c, "gene_id");
     ids = ids ? ids : cm_cols_find(c, "id");
+    const struct cm_vec *symbols = cm_cols_find(c, "feature_name");
     *hits = 0;
     for (size_t i = 0; i < g->n; i++) {
         const char *name = cm_strs_get(&c->names, i);
@@ -334,6 +365,8 @@ int cm_genome_from_annotation(struct cm_genome *g, const struct cm_cols *c,
             at = cm_index_find(&a->by_name, name);
         if (at == CM_ABSENT && *name)
             at = find_id(a, name);
+        if (at == CM_ABSENT && symbols && symbols->type == CM_T_STR && *cm_strs_get(&symbols->s, i))
+            at = cm_index_find(&a->by_name, cm_strs_get(&symbols->s, i));
         if (at == CM_ABSENT)
             continue;
         const struct gene *e = &a->gene[at];

@@ -26,9 +26,9 @@ struct cm_annotation;
 int cm_annotation_read(struct cm_annotation **a, const char *path);
 size_t cm_annotation_genes(const struct cm_annotation *a);
 
-/* Places every feature that the annotation knows, replacing what was known: by its name, then by
- * its id (column gene_ids, gene_id or id of the table).  CM_EINPUT if at most half of the
- * features are known (and there is one); *hits is set in any case. */
+/* Places every feature that the annotation knows, replacing what was known: by its id (column
+ * gene_ids, gene_id or id of the table), its name, and the column feature_name.  CM_EINPUT if at
+ * most half of the features are known (and there is one); *hits is set in any case. */
 int cm_genome_from_annotation(struct cm_genome *g, const struct cm_cols *c,
                               const struct cm_annotation *a, size_t *hits);
 

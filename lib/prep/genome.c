@@ -54,31 +54,50 @@ void cm_genome_place(struct cm_genome *g, size_t i, struct cm_place p)
 
 /* ===== sources ============================================================================ */
 
-/* The number that ends at s[*end - 1]; moves *end to its first digit.  False without digits. */
+/* The number that ends at s[*end - 1], perhaps with commas between thousands; moves *end to its
+ * first digit.  False without digits. */
 static bool number_before(const char *s, size_t *end, int64_t *out)
 {
-    size_t at = *end;
-    while (at > 0 && isdigit((unsigned char)s[at - 1]))
-        at--;
-    if (at == *end || *end - at > 15)
-        return false;
+    size_t at = *end, digits = 0, since = 0; /* digits since the last comma */
+    int64_t place = 1;
     *out = 0;
-    for (size_t k = at; k < *end; k++)
-        *out = *out * 10 + (s[k] - '0');
+    for (; at > 0 && digits < 16; at--) {
+        if (s[at - 1] == ',' && since == 3 && at > 1 && isdigit((unsigned char)s[at - 2])) {
+            since = 0;
+            continue;
+        }
+        if (!isdigit((unsigned char)s[at - 1]))
+            break;
+        *out += place * (s[at - 1] - '0');
+        place *= 10;
+        digits++;
+        since++;
+    }
     *end = at;
-    return true;
+    return digits > 0 && digits <= 15;
+}
+
+/* The length without a strand behind it: ":+", ":-", "(+)", "(-)". */
+static size_t without_strand(const char *s, size_t n)
+{
+    if (n > 2 && s[n - 2] == ':' && (s[n - 1] == '+' || s[n - 1] == '-'))
+        return n - 2;
+    if (n > 3 && s[n - 3] == '(' && (s[n - 2] == '+' || s[n - 2] == '-') && s[n - 1] == ')')
+        return n - 3;
+    return n;
 }
 
 bool cm_region_parse(const char *name, size_t *chrom_length, int64_t *start, int64_t *end)
 {
-    size_t at = strlen(name);
+    size_t at = without_strand(name, strlen(name));
     if (!number_before(name, &at, end) || at < 3)
         return false;
     char inner = name[--at];
-    if ((inner != '-' && inner != '_') || !number_before(name, &at, start) || at < 2)
+    if ((inner != '-' && inner != '_' && inner != '.') || !number_before(name, &at, start) ||
+        at < 2)
         return false;
     char outer = name[--at];
-    if (outer != ':' && outer != inner)
+    if ((outer != ':' || inner == '.') && outer != inner)
         return false;
     *chrom_length = at;
     return *start <= *end;
@@ -181,8 +200,23 @@ static int chrom_class(const char *s)
     return strcasecmp(s, "MT") ? 6 : 5;
 }
 
+/* The style that most features on chromosomes with two styles have; KEEP unless both occur. */
+static enum cm_chrom_style majority(const struct cm_genome *g)
+{
+    size_t with = 0, without = 0;
+    for (size_t i = 0; i < g->n; i++)
+        if (g->at[i].chrom != CM_NOWHERE) {
+            const char *name = cm_strs_get(&g->chrom, g->at[i].chrom), *s = bare(name);
+            if (chrom_class(s) < 6)
+                *(s == name ? &without : &with) += 1;
+        }
+    return !with || !without ? CM_CHROM_KEEP : with >= without ? CM_CHROM_UCSC : CM_CHROM_ENSEMBL;
+}
+
 void cm_genome_style(struct cm_genome *g, enum cm_chrom_style style)
 {
+    if (style == CM_CHROM_AUTO)
+        style = majority(g);
     if (style == CM_CHROM_KEEP)
         return;
     struct cm_genome old = *g;
@@ -258,6 +292,36 @@ static int by_text(const void *a, const void *b)
     return strcmp(((const struct ranked *)a)->name, ((const struct ranked *)b)->name);
 }
 
+/* The name by which chr1 and 1, chrM and MT are one; scaffolds have only their own. */
+static void add_core(struct cm_strs *to, const char *name)
+{
+    const char *s = bare(name);
+    int class = chrom_class(s);
+    cm_strs_add(to, class == 6 ? name : class == 5 ? "M" : s);
+}
+
+/* rank[c] of every chromosome by a list: by its name, else by what the name stands for. */
+static void rank_listed(const struct cm_strs *chrom, const struct cm_strs *listed, uint32_t *rank)
+{
+    struct cm_strs core = {0}, mine = {0};
+    struct cm_index x, y;
+    for (size_t k = 0; k < listed->n; k++)
+        add_core(&core, cm_strs_get(listed, k));
+    for (size_t k = 0; k < chrom->n; k++)
+        add_core(&mine, cm_strs_get(chrom, k));
+    cm_index_make(&x, listed);
+    cm_index_make(&y, &core);
+    for (size_t k = 0; k < chrom->n; k++) {
+        size_t at = cm_index_find(&x, cm_strs_get(chrom, k));
+        at = at == CM_ABSENT ? cm_index_find(&y, cm_strs_get(&mine, k)) : at;
+        rank[k] = at == CM_ABSENT ? CM_NOWHERE : (uint32_t)at;
+    }
+    cm_index_free(&x);
+    cm_index_free(&y);
+    cm_strs_free(&core);
+    cm_strs_free(&mine);
+}
+
 /* rank[c] of every chromosome; CM_NOWHERE = not listed. */
 static void rank_chroms(const struct cm_genome *g, enum cm_genome_order by,
                         const struct cm_strs *listed, uint32_t *rank)
@@ -270,13 +334,7 @@ static void rank_chroms(const struct cm_genome *g, enum cm_genome_order by,
             if (g->at[i].chrom != CM_NOWHERE && rank[g->at[i].chrom] == CM_NOWHERE)
                 rank[g->at[i].chrom] = next++;
     } else if (by == CM_ORDER_FILE) {
-        struct cm_index x;
-        cm_index_make(&x, listed);
-        for (size_t k = 0; k < g->chrom.n; k++) {
-            size_t at = cm_index_find(&x, cm_strs_get(&g->chrom, k));
-            rank[k] = at == CM_ABSENT ? CM_NOWHERE : (uint32_t)at;
-        }
-        cm_index_free(&x);
+        rank_listed(&g->chrom, listed, rank);
     } else {
         struct ranked *r = CM_NEW(struct ranked, g->chrom.n);
         for (size_t k = 0; k < g->chrom.n; k++)

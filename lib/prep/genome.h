@@ -43,8 +43,9 @@ uint32_t cm_genome_chrom(struct cm_genome *g, const char *name, size_t length);
 /* Gives feature i a place, replacing what it had. */
 void cm_genome_place(struct cm_genome *g, size_t i, struct cm_place p);
 
-/* "chr1:5-9", "chr1-5-9", "chr1_5_9": true with the length of the chromosome's name, start and end
- * (start <= end).  Read from the right, so that the chromosome may contain '-' and '_'. */
+/* "chr1:5-9", "chr1-5-9", "chr1_5_9", "chr1.5.9": true with the length of the chromosome's name,
+ * start and end (start <= end).  Read from the right, so that the chromosome may contain '-', '_'
+ * and '.'.  Numbers may have commas between thousands; a strand (":+", "(-)") may follow. */
 bool cm_region_parse(const char *name, size_t *chrom_length, int64_t *start, int64_t *end);
 
 /* Fills places that are still missing.  Each returns the number of features it placed.
@@ -56,8 +57,9 @@ size_t cm_genome_from_columns(struct cm_genome *g, const struct cm_cols *c);
 size_t cm_genome_from_names(struct cm_genome *g, const struct cm_strs *names);
 
 /* Chromosome names as they are, or with (ucsc: chr1, chrX, chrM) or without (ensembl: 1, X, MT) the
- * prefix; only numbers, X, Y, W, Z, M and MT are changed, scaffolds stay. */
-enum cm_chrom_style { CM_CHROM_KEEP, CM_CHROM_UCSC, CM_CHROM_ENSEMBL };
+ * prefix; only numbers, X, Y, W, Z, M and MT are changed, scaffolds stay.  AUTO: where both styles
+ * occur, the one of most features; else as they are. */
+enum cm_chrom_style { CM_CHROM_KEEP, CM_CHROM_UCSC, CM_CHROM_ENSEMBL, CM_CHROM_AUTO };
 void cm_genome_style(struct cm_genome *g, enum cm_chrom_style style);
 
 enum cm_genome_order { CM_ORDER_NATURAL, CM_ORDER_LEXICOGRAPHIC, CM_ORDER_FILE, CM_ORDER_INPUT };
@@ -68,7 +70,8 @@ enum cm_genome_key { CM_KEY_START, CM_KEY_MID, CM_KEY_TSS };
 int cm_chrom_compare(const char *a, const char *b);
 
 /* The order of the features: order[k] = old position of the k-th; those without a place come last
- * in input order, and so do those on a chromosome that FILE does not list.  Returns how many are
+ * in input order, and so do those on a chromosome that FILE does not list (by its name, else
+ * by the name in the other style: chr1 for 1).  Returns how many are
  * not among these.  Chromosomes by `by`: INPUT = in order of their first feature, FILE = as
  * listed.  Within one by key, then end, then input position; a missing TSS or end falls back on
  * the start. */

@@ -78,6 +78,49 @@ values() { cms-text --bare "$1" | sed -n 1p | tr '\t' '\n' | sed -n '2,$s/.*://p
     feature-sort none.cms | cms-diff none.cms -
 }
 
+@test "R's names, thousands, strands; chr1 and 1, chrM and MT in one matrix and in an order file" {
+    table '' chr10.5.9 chr2:1,000-2,000 chr2:30-40:- 'chr1-7-8(+)' >in.cms
+    feature-sort -o n.cms in.cms
+    [ "$(names n.cms)" = "chr1-7-8(+) chr2:30-40:- chr2:1,000-2,000 chr10.5.9" ]
+    [ "$(cms-text --cols n.cms | sed -n 4p)" = $'chr2:1,000-2,000\tchr2\t1000\t2000' ]
+    # one chromosome under two names is one chromosome
+    table '' chr1:5-9 1:1-2 chr2:3-4 MT:1-2 chrM:0-1 chr1:7-8 >two.cms
+    feature-sort -o n.cms two.cms
+    [ "$(names n.cms)" = "1:1-2 chr1:5-9 chr1:7-8 chr2:3-4 chrM:0-1 MT:1-2" ]
+    [ "$(cms-text --cols n.cms | sed 1d | cut -f 2 | paste -sd ' ')" = "chr1 chr1 chr1 chr2 chrM chrM" ]
+    [ "$(names <(feature-sort --chr-style keep two.cms))" = "1:1-2 chr1:5-9 chr1:7-8 chr2:3-4 MT:1-2 chrM:0-1" ]
+    [ "$(cms-text --cols <(feature-sort --chr-style keep two.cms) | sed 1d | cut -f 2 | paste -sd ' ')" = "1 chr1 chr1 chr2 MT chrM" ]
+    # an order file in the other style: chrom.sizes, .fai, a sequence dictionary, Windows lines
+    printf 'MT\t9\r\n2\t5\r\n1\t7\r\n' >sizes
+    printf '@HD\tVN:1\n@SQ\tSN:MT\tLN:9\n@SQ\tSN:2\tLN:9\n@SQ\tSN:1\tLN:5\n' >dict
+    for f in sizes dict; do
+        feature-sort --order file:$f two.cms >n.cms
+        [ "$(names n.cms)" = "chrM:0-1 MT:1-2 chr2:3-4 1:1-2 chr1:5-9 chr1:7-8" ]
+    done
+}
+
+@test "few features with a place: a warning with the numbers; --table is the new order" {
+    table $'chrom:str\tstart:i64' $'a\tchr2\t5' $'b\t\t' $'c\t\t' $'d\tchr1\t9' $'e\t\t' >in.cms
+    feature-sort --table t.tsv -o out.cms in.cms 2>err
+    [ "$(cat err)" = "feature-sort: warning: 3 of 5 features have no place on the genome: at the end" ]
+    printf 'new\told\tname\tchrom\tstart\tend\n0\t3\td\tchr1\t9\t\n1\t0\ta\tchr2\t5\t\n2\t1\tb\t\t\t\n3\t2\tc\t\t\t\n4\t4\te\t\t\t\n' | diff - t.tsv
+    feature-sort --unplaced drop --table t.tsv -o out.cms in.cms 2>err
+    [ "$(cat err)" = "feature-sort: warning: 3 of 5 features have no place on the genome: dropped" ]
+    [ "$(wc -l <t.tsv)" = 3 ]
+}
+
+@test "annotations: symbols of 10x files, escapes of GFF3, many gzip members" {
+    table $'feature_name:str' $'ENSG1\tA' $'ENSG2\tB;2' $'ENSG3\tC' >in.cms
+    printf 'chr3\t10\t20\tA\t0\t-\nchr1\t5\t9\tB;2\t0\t+\n' >g.bed
+    printf 'chr3\th\tgene\t11\t20\t.\t-\t.\tID=x1;Name=A\nchr1\th\tgene\t6\t9\t.\t+\t.\tID=x2;Name=B%%3B2\n' >g.gff3
+    { head -n 1 g.gff3 | gzip; tail -n 1 g.gff3 | gzip; printf '' | gzip; } >h.gff3.gz
+    for f in g.bed g.gff3 h.gff3.gz; do
+        feature-sort --annotation $f -o out.cms in.cms
+        [ "$(names out.cms)" = "ENSG2 ENSG1 ENSG3" ]
+        [ "$(cms-text --cols out.cms | sed -n 2p | cut -f 3,4,5)" = $'chr1\t5\t9' ]
+    done
+}
+
 @test "sorting and TF-IDF in either order give the same" {
     prepared atac.cms
     cms-text --cols atac.cms | awk -F '\t' 'NR > 1 { print $1 }' | sort -R --random-source=atac.cms >mixed

@@ -1,0 +1,162 @@
+/* mtx-read - a matrix in MTX text, with its names, as a matrix stream.
+ *
+ * In: a directory of Cell Ranger, STARsolo, kallisto, alevin, Seurat, GEO ..., or a matrix file
+ * (format/mtxfind.h has the names), plain or gzipped, entries in any order, cells either way round.
+ * Out: kind matrix, one slot, cells in the order of the barcodes, features in the order of theirs;
+ * state counts if all values are whole and none is negative, else unknown, or what --state says.
+ * Several feature types leave in one pass (--to).  Values arrive exactly.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "format/mtx.h"
+
+static struct {
+    struct cm_mtx_want want;
+    const char *type;
+    struct cm_list to;
+    int cells, state;
+} o;
+
+static const struct cm_opt options[] = {
+    {"features", 0, CM_O_STR, &o.want.features, NULL, 0, 0, "FILE", "names of the features"},
+    {"barcodes", 0, CM_O_STR, &o.want.barcodes, NULL, 0, 0, "FILE", "names of the cells"},
+    {"labels", 0, CM_O_STR, &o.want.labels, NULL, 0, 0, "FILE",
+     "labels of the cells: a .tsv or .csv table with a header line"},
+    {"prefix", 0, CM_O_STR, &o.want.prefix, NULL, 0, 0, "TEXT",
+     "begin of the file names in a directory of several samples"},
+    {"cells-are", 0, CM_O_CHOICE, &o.cells, "auto", 0, 0, "auto|rows|columns",
+     "which of the two the cells are"},
+    {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE", "features of this type alone"},
+    {"to", 0, CM_O_LIST, &o.to, NULL, 0, 0, "TYPE=OUT", "write this type to OUT (repeatable)"},
+    {"state", 0, CM_O_CHOICE, &o.state, NULL, 0, 0,
+     "unknown|counts|binary|lognorm|sqrt|tfidf|clr|scaled|svd|embedding|similarity|probability",
+     "what the values are, in place of a guess"},
+    {"max-memory", 0, CM_O_SIZE, &o.want.max_memory, "1G", 4096, 0x1p50, "SIZE",
+     "entries held in memory before a temporary file is used"},
+    {0}};
+
+static const struct cm_tool tool = {
+    "mtx-read", "[DIR|MATRIX]", "read a matrix in MTX text", options, 0, 1, CM_TOOL_DEFAULT};
+
+/* An output: a type of the file (NULL = all of it) and where it goes (NULL = -o). */
+struct job {
+    char *type;
+    const char *out;
+};
+
+static struct job *make_jobs(size_t *n)
+{
+    if (o.to.n && (o.type || cm_output()))
+        cm_usage_error("--to names types and files; --type and -o do not go with it");
+    *n = o.to.n ? o.to.n : 1;
+    struct job *job = CM_ZNEW(struct job, *n);
+    job[0].type = o.type ? cm_strdup(o.type) : NULL;
+    for (size_t k = 0; k < o.to.n; k++) {
+        const char *eq = strrchr(o.to.v[k], '=');
+        if (!eq || eq == o.to.v[k] || !eq[1])
+            cm_usage_error("--to %s: expected TYPE=OUT", o.to.v[k]);
+        job[k].type = cm_strdup(o.to.v[k]);
+        job[k].type[eq - o.to.v[k]] = 0;
+        job[k].out = eq + 1;
+    }
+    return job;
+}
+
+static void refuse_same_file(const struct cm_mtx_files *f, const char *output)
+{
+    const char *input[] = {f->matrix, f->features, f->barcodes, f->labels};
+    struct stat a, b;
+    if (!output || stat(output, &b) || !S_ISREG(b.st_mode))
+        return;
+    for (size_t k = 0; k < 4; k++)
+        if (input[k] && !stat(input[k], &a) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+            cm_usage_error("output '%s' is also an input ('%s'), which would be lost", output,
+                           input[k]);
+}
+
+/* The part that a job without a type means: all features, if they are of one type. */
+static size_t only_part(const struct cm_mtx *m)
+{
+    if (m->nparts > 1) {
+        struct cm_buf b = {0};
+        for (size_t k = 0; k < m->nparts; k++)
+            cm_buf_printf(&b, "%s%s (%" PRIu64 ")", k ? ", " : "",
+                          *m->part[k].type ? m->part[k].type : "no type", m->part[k].cols);
+        cm_die(2, "%s: holds several feature types: %.500s; choose with --type or --to",
+               m->files.features, (const char *)b.p);
+    }
+    return CM_MTX_WHOLE;
+}
+
+static void load(struct cm_mtx *m)
+{
+    for (int more; (more = cm_mtx_load(m)) != 0;) {
+        cm_try(more);
+        cm_progress(m->read, m->front.shape.entries, "entries");
+    }
+    cm_progress_end();
+    if (m->runs.spilled)
+        cm_info("%" PRIu64 " bytes of entries went to a temporary file", m->runs.spilled);
+    if (cm_given("state"))
+        m->state = (enum cm_state)o.state;
+}
+
+/* Rows to all outputs. */
+static void pass(struct cm_mtx *m, const struct job *job, const size_t *part, size_t n)
+{
+    struct cm_writer **w = CM_NEW(struct cm_writer *, n);
+    struct cm_chunk *chunk = CM_ZNEW(struct cm_chunk, n);
+    for (size_t k = 0; k < n; k++) {
+        struct cm_head head;
+        cm_mtx_head(m, part[k],
+                    part[k] == CM_MTX_WHOLE && job[k].type ? cm_slot_alias(job[k].type) : NULL,
+                    &head);
+        w[k] = job[k].out ? cm_out_open_file(job[k].out, &head) : cm_out_open(&head);
+        cm_head_free(&head);
+    }
+    for (int more; (more = cm_mtx_next(m, part, n, chunk)) != 0;) {
+        cm_try(more);
+        for (size_t k = 0; k < n; k++)
+            cm_try(cm_writer_chunk(w[k], &chunk[k], NULL));
+        cm_progress(m->next, m->cells.n, "cells");
+    }
+    if (m->runs.repeated)
+        cm_warn("%s: %" PRIu64 " entries repeated a row and column and were %s", m->files.matrix,
+                m->runs.repeated, m->runs.pattern ? "taken once" : "added up");
+    for (size_t k = 0; k < n; k++)
+        cm_chunk_free(&chunk[k]);
+    cm_free(chunk);
+    cm_free(w);
+}
+
+int main(int argc, char **argv)
+{
+    char **in = cm_start(&tool, argc, argv);
+    struct cm_mtx m;
+    size_t n;
+    struct job *job = make_jobs(&n);
+    o.want.cells = (enum cm_mtx_cells)o.cells;
+    cm_try(cm_mtx_open(&m, in[0], &o.want));
+    for (size_t k = 0; k < m.warnings.n; k++)
+        cm_warn("%s", cm_strs_get(&m.warnings, k));
+    size_t *part = CM_NEW(size_t, n);
+    for (size_t k = 0; k < n; k++)
+        refuse_same_file(&m.files, job[k].out ? job[k].out : cm_output());
+    for (size_t k = 0; k < n; k++)
+        if (job[k].type)
+            cm_try(cm_mtx_part(&m, job[k].type, &part[k]));
+        else
+            part[k] = only_part(&m);
+    load(&m);
+    pass(&m, job, part, n);
+    cm_mtx_close(&m);
+    for (size_t k = 0; k < n; k++)
+        cm_free(job[k].type);
+    cm_free(job);
+    cm_free(part);
+    return cm_finish();
+}

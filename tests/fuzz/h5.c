@@ -1,0 +1,102 @@
+/* h5.c - fuzz target: an HDF5 file of any kind through everything that h5-read does with one.
+ *
+ * The bytes stand in a file that is opened by name, so that the way is that of a file on disk (raw
+ * chunks included) and not that of a pipe.  Then: the list, every modality or genome, the
+ * survey, some blocks of X, raw and each part, the match and the pairs.  Rounds are bounded, because
+ * a small file may honestly stand for many cells.  An error is as good as a success here; what is
+ * looked for are crashes, hangs, and memory that a small file has no right to.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "format/source.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { BLOCKS = 4 };
+
+static void read_some(struct cm_source *s)
+{
+    struct cm_chunk *c = CM_ZNEW(struct cm_chunk, s->nparts + 1);
+    size_t *part = CM_NEW(size_t, s->nparts + 1), n = s->nparts < 4 ? s->nparts : 4;
+    part[0] = CM_WHOLE;
+    for (size_t k = 0; k < n; k++)
+        part[k + 1] = k;
+    struct cm_head head = {0};
+    if (!cm_source_survey(s) && !cm_source_head(s, CM_WHOLE, NULL, &head))
+        for (int k = 0; k < BLOCKS && cm_source_next(s, part, n + 1, c) > 0; k++) {
+        }
+    cm_head_free(&head);
+    for (size_t k = 0; k <= n; k++)
+        cm_chunk_free(&c[k]);
+    cm_free(c);
+    cm_free(part);
+}
+
+static void one_source(struct cm_h5 *h, const char *modality, const char *genome, const char *layer)
+{
+    struct cm_source s;
+    struct cm_source_want w = {modality, layer, genome, 1 << 20};
+    if (cm_source_open(&s, h, &w))
+        return;
+    read_some(&s);
+    cm_source_close(&s);
+}
+
+static void competition(struct cm_h5 *h)
+{
+    struct cm_source s;
+    struct cm_source_want w = {.max_memory = 1 << 20};
+    uint64_t *row2, n, longest;
+    const char *why;
+    if (cm_source_open(&s, h, &w))
+        return;
+    if (s.obs.rows < 10000) {
+        if (!cm_source_match(&s, &longest, &why))
+            cm_source_rewind(&s);
+        if (!cm_source_pairs(&s, &row2, &n))
+            cm_free(row2);
+    }
+    cm_source_close(&s);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char path[] = "/tmp/cm-fuzz.XXXXXX";
+    int fd = mkstemp(path);
+    struct cm_h5 h;
+    struct cm_buf text = {0};
+    enum cm_h5_format format;
+    struct cm_strs names = {0};
+    if (fd < 0)
+        return -1;
+    bool whole = write(fd, data, size) == (ssize_t)size;
+    int code = whole ? cm_h5_open(&h, path, false) : -1;
+    unlink(path);
+    close(fd);
+    if (code)
+        return whole ? 0 : -1;
+    cm_h5_list(&h, NULL, &text);
+    if (!cm_h5_format_of(&h, &format)) {
+        if (format == CM_H5_MUDATA)
+            cm_h5_modalities(&h, &names);
+        else if (format == CM_H5_TENX2)
+            cm_h5_genomes(&h, &names);
+        for (size_t k = 0; k < names.n && k < 4; k++)
+            one_source(&h, format == CM_H5_MUDATA ? cm_strs_get(&names, k) : NULL,
+                       format == CM_H5_TENX2 ? cm_strs_get(&names, k) : NULL, NULL);
+        one_source(&h, NULL, NULL, NULL);
+        one_source(&h, NULL, NULL, "raw");
+        one_source(&h, NULL, NULL, "log");
+        if (format == CM_H5_ANNDATA)
+            competition(&h);
+    }
+    cm_buf_free(&text);
+    cm_strs_free(&names);
+    cm_h5_close(&h);
+    return 0;
+}

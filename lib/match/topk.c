@@ -345,12 +345,15 @@ void cm_search_rows(struct cm_search *x, const float *e, size_t lde, size_t rows
     portion_free(&job.p);
 }
 
-/* ===== column normalisers ================================================================= */
+/* ===== columns over all rows ============================================================== */
 
+/* One of c and near is NULL. */
 struct stat_job {
     struct portion p;
     const struct unit *unit;
     struct cm_normalisers *c;
+    struct cm_nearest *near;
+    uint64_t first;
 };
 
 static int stat_unit(void *arg, size_t shard)
@@ -366,22 +369,39 @@ static int stat_unit(void *arg, size_t shard)
     for (size_t row = from; row < to; row += STAT_ROWS) {
         size_t rows = to - row < STAT_ROWS ? to - row : STAT_ROWS;
         product(&job->p, row, rows, u.from, cols, tile);
-        for (size_t i = 0; i < rows; i++)
-            cm_normalisers_add(job->c, cols, idx, tile + i * cols);
+        if (job->c)
+            cm_normalisers_add_tile(job->c, rows, cols, idx, tile);
+        for (size_t i = 0; job->near && i < rows; i++) {
+            size_t own = job->p.order ? job->p.order[row + i] : row + i;
+            cm_nearest_add(job->near, job->first + own, cols, idx, tile + i * cols);
+        }
     }
     cm_free(tile);
     return 0;
+}
+
+static void all_columns(struct stat_job *job, const struct cm_search *x, const float *e, size_t lde,
+                        size_t rows, const uint32_t *group)
+{
+    portion_make(&job->p, x, e, lde, rows, group);
+    size_t units;
+    struct unit *unit = cut(x->begin, x->groups, STAT_COLS, &units);
+    job->unit = unit;
+    cm_parallel(units, stat_unit, job);
+    cm_free(unit);
+    portion_free(&job->p);
 }
 
 void cm_search_normalise(struct cm_search *x, const float *e, size_t lde, size_t rows,
                          const uint32_t *group, struct cm_normalisers *c)
 {
     struct stat_job job = {.c = c};
-    portion_make(&job.p, x, e, lde, rows, group);
-    size_t units;
-    struct unit *unit = cut(x->begin, x->groups, STAT_COLS, &units);
-    job.unit = unit;
-    cm_parallel(units, stat_unit, &job);
-    cm_free(unit);
-    portion_free(&job.p);
+    all_columns(&job, x, e, lde, rows, group);
+}
+
+void cm_search_nearest(struct cm_search *x, const float *e, size_t lde, uint64_t first, size_t rows,
+                       const uint32_t *group, struct cm_nearest *n)
+{
+    struct stat_job job = {.near = n, .first = first};
+    all_columns(&job, x, e, lde, rows, group);
 }

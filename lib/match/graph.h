@@ -23,8 +23,8 @@ extern "C" {
 #endif
 
 /* Entropic transport between rows and columns of equal weight each, in the logarithm: `iterations`
- * (>= 1) times v_j = -log sum_i exp(T s_ij + u_i), then u_i = -log sum_j exp(T s_ij + v_j), u = 0 at
- * first.  offset (cols) = -v; 0 for columns without candidates.  Row sums are exact after that,
+ * (>= 1) times v_j = -log sum_i exp(T s_ij + u_i), then u_i = -log sum_j exp(T s_ij + v_j), u = 0
+ * at first.  offset (cols) = -v; 0 for columns without candidates.  Row sums are exact after that,
  * column sums are as near as the iterations brought them.  Unequal numbers of rows and columns only
  * scale the sums.  Takes 8 bytes an entry and 16 a row and column besides. */
 void cm_graph_sinkhorn(const struct cm_csr *m, double temperature, size_t iterations,

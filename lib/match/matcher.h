@@ -1,7 +1,7 @@
 /* match/matcher.h - a decision rule applied to rows that pass by twice.
  *
- * Problem: six rules want different things before the first row can be written: nothing (softmax), a
- * number a column (dual, csls), the columns' nearest rows (snn), or all candidates at once
+ * Problem: six rules want different things before the first row can be written: nothing (softmax),
+ * a number a column (dual, csls), the columns' nearest rows (snn), or all candidates at once
  * (sinkhorn, exact, thinning by quantiles).  Choice: one object that is shown all rows in a first
  * pass if it asks for one, learns what it needs, and then turns each portion of rows into
  * probabilities; where it holds all candidates the second pass brings names and labels alone.

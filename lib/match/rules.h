@@ -9,10 +9,10 @@
  *            the same for the whole row, p_i. = softmax over j of (2 T s_ij - L_j), where
  *            L_j = log sum_i exp(T s_ij); so a row needs L, nothing else of the other rows.
  *
- *   csls     p_ij = softmax over j of T (2 s_ij - r_i - r_j), r the mean similarity of a cell to its
- *            K nearest on the other side (Conneau et al. 2018); r_i drops out of the row.
- *   sinkhorn p_ij = exp(T s_ij + u_i + v_j), u and v such that all columns, then all rows have equal
- *            sums, so many times (entropic transport, Cuturi 2013); u_i drops out of the row.
+ *   csls     p_ij = softmax over j of T (2 s_ij - r_i - r_j), r the mean similarity of a cell to
+ *            its K nearest on the other side (Conneau et al. 2018); r_i drops out of the row.
+ *   sinkhorn p_ij = exp(T s_ij + u_i + v_j), u and v such that all columns, then all rows have
+ *            equal sums, so many times (entropic transport, Cuturi 2013); u_i drops out of the row.
  *   snn      cells and their N nearest on the other side as sets, the Jaccard index of two such
  *            sets: 1/N where each is among the other's nearest, 1/(2N+1) one-way.  N = 1: 3 to 1.
  *   exact    the one-to-one assignment with the largest sum (match/exact.h).

@@ -91,8 +91,11 @@ def triplets(path):
     return sp.csr_matrix((np.array([float(r[2]) for r in rows], np.float32), (n(0), n(1))), shape=(cells, cells))
 
 
-base = rng.normal(size=(40, D))[rng.integers(0, 40, cells)] + rng.normal(size=(cells, D))
-E, T = unit(base + 1.2 * rng.normal(size=(cells, D))), unit(base + 1.2 * rng.normal(size=(cells, D)))
+# Two noisy views of clustered cells in 20 dimensions, turned into D: about a tenth of the partners are nearest.
+z = 2 * rng.normal(size=(40, 20))[rng.integers(0, 40, cells)] + rng.normal(size=(cells, 20))
+turn = np.linalg.qr(rng.normal(size=(D, 20)))[0].T
+E, T = (unit((z + rng.normal(size=(cells, 20))) @ turn + .01 * rng.normal(size=(cells, D))) for _ in range(2))
+del z
 embedding("e.cms", E), embedding("t.cms", T)
 K = min(K, cells)
 
@@ -113,10 +116,9 @@ if "knn" in parts:
             a.add((int(r[1:]), int(c[1:])))
         same = len(a & {(i, int(j)) for i in range(20) for j in I[i]})
         print(f"match\tsame partners in 20 rows\t{same} of {20 * K} (equals at the edge may differ)")
-        compare(f"the same with rule dual (rival: similarities alone)",
+        compare("the same with rule dual (rival: similarities alone)",
                 ["knn-match", "-k", str(K), "--method", "dual", "-o", "d.cms", "e.cms", "t.cms"],
                 lambda: index.search(E, K), "faiss", "", max(1, runs // 2))
-        mat = rng.normal(size=(512, 512)).astype(np.float32)
         del S, I, index
 
 if "score" in parts:

@@ -1,16 +1,17 @@
 /* match/topk.c - blocked products with a streaming selection.  See topk.h.
  *
- * Rows are cut into units (of one group), each walks the columns of its group in tiles: sgemm into a
- * tile that stays in the second-level cache, then every row appends what exceeds its threshold.
+ * Rows are cut into units (of one group), each walks the columns of its group in tiles: sgemm into
+ * a tile that stays in the second-level cache, then every row appends what exceeds its threshold.
  * Where k is a small share of the columns the threshold comes from a sample first: every so-manyth
- * column, and of its similarities one so far down that a row falls short of k once in 30,000; a unit
- * with such a row is done again without.  A buffer that cannot take another tile is cut back to k by
- * a selection on the bits of the keys, linear also when all are equal, and the threshold rises to
- * the k-th key.  Later equals do not exceed it, so the lower column wins; buffers stay in column
- * order.  Appending compares eight keys at a time, or is branch-free: a branch would be a coin toss.
+ * column, and of its similarities one so far down that a row falls short of k once in 30,000; a
+ * unit with such a row is done again without.  A buffer that cannot take another tile is cut back
+ * to k by a selection on the bits of the keys, linear also when all are equal, and the threshold
+ * rises to the k-th key.  Later equals do not exceed it, so the lower column wins; buffers stay in
+ * column order.  Appending compares eight keys at a time, or is branch-free: a branch would be a
+ * coin toss.
  *
- * Column statistics run the other way: a unit is a tile of columns over all rows of the portion, so
- * that every column is served by one thread in row order.
+ * Column statistics run the other way: a unit is a tile of columns over all rows of the portion,
+ * so that every column is served by one thread in row order.
  */
 #include "match/topk.h"
 

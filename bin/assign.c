@@ -74,7 +74,7 @@ static bool next_portion(struct cm_rows *rows)
     int more = cm_feed_next(&feed[0], CM_BLOCK_ROWS);
     cm_try(more);
     *rows = cm_feed_rows(&feed[0]);
-    for (size_t k = 1; k < ninputs; k++) {
+    for (size_t k = 1; k < ninputs && !feed[0].recalls; k++) {
         cm_try(cm_feed_next(&feed[k], CM_BLOCK_ROWS));
         if (!cm_strs_equal(&feed[k].names, &feed[0].names))
             cm_die(3, "%s and %s: the rows from %" PRIu64 " on are not the same cells",
@@ -88,21 +88,20 @@ static bool next_portion(struct cm_rows *rows)
     return more > 0;
 }
 
-static void keep_inputs(void)
-{
-    for (size_t k = 0; k < ninputs; k++)
-        cm_try(cm_reader_keep(feed[k].r));
-}
-
 /* What the rule must know before the first row is written, from a first pass. */
 static void first_pass(struct cm_matcher *x)
 {
     struct cm_rows rows;
-    keep_inputs();
+    if (x->whole)
+        cm_feed_keep_cells(&feed[0]);
+    for (size_t k = 0; k < ninputs && !x->whole; k++)
+        cm_try(cm_reader_keep(feed[k].r));
     while (next_portion(&rows))
         cm_matcher_see(x, &rows, within.row);
     cm_matcher_learn(x, within.col);
-    for (size_t k = 0; k < ninputs; k++)
+    if (x->whole)
+        cm_feed_recall(&feed[0]);
+    for (size_t k = 0; k < ninputs && !x->whole; k++)
         cm_try(cm_feed_rewind(&feed[k]));
 }
 

@@ -3,7 +3,9 @@
  * Costs are c_ij = top - s_ij >= 0.  Prices v_j <= 0 of the columns are kept, a free column's is 0;
  * a row's price is the smallest c_ij - v_j.  Staying alone is a private column of cost `alone` at
  * price 0, which nobody else can want: so it is an end of any path that reaches its row, and a row
- * that took it is done with.  Since alone > (pairs) * range, one more pair always pays.
+ * that took it is done with.  Since alone > (pairs) * range, one more pair always pays.  Where all
+ * pairs are stored a sparse core of each row's cheapest columns is solved first, and widened by what
+ * its prices show to be missing (Volgenant 1996): few columns ever matter.
  */
 #include "match/exact.h"
 
@@ -13,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "match/topk.h"
 
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) &&                            \
     !defined(__SANITIZE_THREAD__)
@@ -358,7 +361,8 @@ static void augment(struct solver *x, uint32_t start)
     }
 }
 
-static void solve(struct solver *x)
+/* Sets what costs are measured from. */
+static void set_costs(struct solver *x)
 {
     float high = -INFINITY, low = INFINITY;
     uint64_t entries = x->idx ? x->ptr[x->n] : (uint64_t)x->n * x->m;
@@ -369,6 +373,10 @@ static void solve(struct solver *x)
     double range = (double)high - (double)low;
     x->top = high;
     x->alone = ((double)x->n + 2) * (range > 0 ? range : 1);
+}
+
+static void solve(struct solver *x)
+{
     uint32_t *free_rows = CM_NEW(uint32_t, x->n);
     for (size_t i = 0; i < x->n; i++)
         free_rows[i] = (uint32_t)i;
@@ -420,6 +428,109 @@ static void solver_free(struct solver *x)
     cm_free(x->open_v);
 }
 
+/* ===== dense, by its core ================================================================= */
+
+/* Places j where c_ij - v_j < limit, ascending; returns their number. */
+CLONES static size_t below(const float *s, const double *v, size_t m, double top, double limit,
+                           uint32_t *idx)
+{
+    size_t n = 0, j = 0;
+    for (; j + 4 <= m; j += 4) {
+        four x =
+            top - __builtin_convertvector(*(const four_f *)(s + j), four) - *(const four *)(v + j);
+        four_bits less = x < limit;
+        if (less[0] | less[1] | less[2] | less[3])
+            for (int k = 0; k < 4; k++)
+                if (less[k])
+                    idx[n++] = (uint32_t)j + (uint32_t)k;
+    }
+    for (; j < m; j++)
+        if (top - (double)s[j] - v[j] < limit)
+            idx[n++] = (uint32_t)j;
+    return n;
+}
+
+enum { CORE = 48, ROUNDS = 16 };
+
+/* The row's core, united with the (at most CORE) cheapest of the n places found. */
+static size_t widen(const struct solver *x, const double *v, uint32_t i, const uint32_t *old,
+                    size_t n_old, uint32_t *found, size_t n, float *key, uint32_t *scratch,
+                    uint32_t *out)
+{
+    for (size_t k = 0; k < n; k++)
+        key[k] = (float)((double)x->s[i * x->m + found[k]] + v[found[k]]);
+    n = cm_top_keep(n, CORE, key, found, NULL, scratch);
+    size_t a = 0, b = 0, all = 0;
+    while (a < n_old || b < n) {
+        bool left = b == n || (a < n_old && old[a] <= found[b]);
+        bool right = a == n_old || (b < n && found[b] <= old[a]);
+        out[all++] = left ? old[a] : found[b];
+        a += left;
+        b += right;
+    }
+    return all;
+}
+
+/* Solves on each row's cheapest columns, adds those that its prices prove to be missing, and so on:
+ * when none is missing the assignment is the dense one's, too.  False: gave up, nothing is set. */
+static bool solve_core(struct solver *x)
+{
+    struct cm_csr core = cm_csr_make(x->m);
+    double *v = CM_ZNEW(double, x->m), *u = CM_NEW(double, x->n);
+    uint32_t *found = CM_NEW(uint32_t, x->m), *scratch = CM_NEW(uint32_t, x->m);
+    uint32_t *out = CM_NEW(uint32_t, x->m);
+    float *key = CM_NEW(float, x->m), *val = CM_NEW(float, x->m);
+    bool solved = false;
+    for (size_t i = 0; i < x->n; i++)
+        u[i] = INFINITY;
+    for (int round = 0; round < ROUNDS && !solved; round++) {
+        struct cm_csr next = cm_csr_make(x->m);
+        solved = true;
+        for (size_t i = 0; i < x->n; i++) {
+            const float *s = x->s + i * x->m;
+            size_t n = below(s, v, x->m, x->top, u[i] - 4e-16 * x->alone, found);
+            size_t n_old = round ? (size_t)(core.ptr[i + 1] - core.ptr[i]) : 0;
+            solved = solved && n == 0;
+            n = widen(x, v, (uint32_t)i, n_old ? core.idx + core.ptr[i] : NULL, n_old, found, n,
+                      key, scratch, out);
+            for (size_t k = 0; k < n; k++)
+                val[k] = s[out[k]];
+            uint64_t ptr[2] = {0, n};
+            cm_csr_append(&next, 1, ptr, out, val);
+        }
+        cm_csr_free(&core);
+        core = next;
+        if (solved)
+            break;
+        struct solver y = solver_make(x->n, x->m);
+        y.ptr = core.ptr;
+        y.idx = core.idx;
+        y.s = core.val;
+        y.top = x->top;
+        y.alone = x->alone;
+        solve(&y);
+        memcpy(v, y.v, x->m * sizeof *v);
+        memcpy(x->row_of, y.row_of, x->m * sizeof *x->row_of);
+        memcpy(x->col_of, y.col_of, x->n * sizeof *x->col_of);
+        for (size_t i = 0; i < x->n; i++)
+            u[i] = y.col_of[i] == NOBODY ? x->alone : y.paid[y.col_of[i]] - v[y.col_of[i]];
+        solver_free(&y);
+    }
+    if (!solved) {
+        memset(x->row_of, 0xFF, x->m * sizeof *x->row_of);
+        memset(x->col_of, 0xFF, x->n * sizeof *x->col_of);
+    }
+    cm_csr_free(&core);
+    cm_free(v);
+    cm_free(u);
+    cm_free(found);
+    cm_free(scratch);
+    cm_free(out);
+    cm_free(key);
+    cm_free(val);
+    return solved;
+}
+
 static float *turned(const float *s, size_t rows, size_t cols)
 {
     size_t size;
@@ -453,7 +564,9 @@ void cm_exact(const struct cm_csr *m, uint32_t *partner)
         x.idx = turn ? t.idx : m->idx;
         x.s = turn ? t.val : m->val;
     }
-    solve(&x);
+    set_costs(&x);
+    if (x.idx || x.m < 4 * CORE || !solve_core(&x))
+        solve(&x);
     for (size_t i = 0; i < m->rows; i++)
         partner[i] = turn ? x.row_of[i] : x.col_of[i];
     solver_free(&x);

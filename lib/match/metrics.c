@@ -3,8 +3,9 @@
  * Curves: with the entries sorted, the areas depend on the true entries' places alone: how many
  * entries are above a true one's value, how many are equal to it.  So the true values are sorted (n
  * of them), and every stored entry finds its interval among them: first in a table of 2^18 equal
- * steps between the smallest and the largest of them, then by bisection in what is left.  The counts are whole numbers, so shards may
- * be added in any order.  NaN cannot occur (streams refuse it).
+ * steps between the smallest and the largest of them, then by bisection in what is left.  The
+ * counts are whole numbers, so shards may be added in any order.  NaN cannot occur (streams refuse
+ * it).
  */
 #include "match/metrics.h"
 

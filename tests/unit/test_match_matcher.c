@@ -262,37 +262,71 @@ static void assignments_are_scipys(void **state)
     }
 }
 
-/* A large problem whose best sum is known: s_ij = a_i + b_j - distance, zero for the hidden pairs,
- * so no assignment exceeds sum a + sum b; the dense and the sparse solver must both get there. */
-static void hidden_assignment(void **state)
+/* A problem whose best sum is known: s_ij = a_i - distance, with distance 0 for the hidden pairs, so
+ * no assignment exceeds the sum of a. */
+static void hidden(size_t n, size_t m, bool sparse)
+{
+    struct cm_csr c = cm_csr_make(m);
+    uint32_t *idx = CM_NEW(uint32_t, m), *partner = CM_NEW(uint32_t, n > m ? n : m);
+    float *val = CM_NEW(float, m);
+    double want = 0, sum;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t ptr[2] = {0, 0};
+        for (size_t j = 0; j < m; j++) {
+            uint32_t mix = (uint32_t)(i * 7919 + j * 104729) * 2654435761u;
+            bool pair = (i * 37) % m == j;
+            if (sparse && !pair && mix >> 28 > 2)
+                continue;
+            float distance = pair ? 0 : (float)(1 + (mix >> 20) % 64) / 8;
+            idx[ptr[1]] = (uint32_t)j;
+            val[ptr[1]++] = (float)(i % 13) - distance; /* whole eighths: sums are exact */
+        }
+        want += (double)(i % 13);
+        cm_csr_append(&c, 1, ptr, idx, val);
+    }
+    cm_exact(&c, partner);
+    assert_int_equal(worth(&c, partner, &sum), n);
+    assert_true(fabs(sum - want) < 1e-9);
+    struct cm_csr turned = cm_csr_transpose(&c); /* more rows than columns */
+    cm_exact(&turned, partner);
+    assert_int_equal(worth(&turned, partner, &sum), n);
+    assert_true(fabs(sum - want) < 1e-9);
+    cm_csr_free(&turned);
+    cm_csr_free(&c);
+    cm_free(idx);
+    cm_free(val);
+    cm_free(partner);
+}
+
+static void hidden_assignments(void **state)
 {
     (void)state;
-    enum { N = 300, M = 340 };
-    for (int sparse = 0; sparse < 2; sparse++) {
-        struct cm_csr m = cm_csr_make(M);
-        uint32_t idx[M], partner[N];
-        float val[M];
-        double want = 0, sum;
-        for (size_t i = 0; i < N; i++) {
-            uint64_t ptr[2] = {0, 0};
-            for (size_t j = 0; j < M; j++) {
-                uint32_t mix = (uint32_t)(i * 7919 + j * 104729) * 2654435761u;
-                bool true_pair = (i * 37) % M == j;
-                if (sparse && !true_pair && mix >> 28 > 2)
-                    continue;
-                idx[ptr[1]] = (uint32_t)j;
-                /* whole eighths: sums are exact */
-                val[ptr[1]++] =
-                    (float)(i % 13) + (true_pair ? 0 : -(float)(1 + (mix >> 20) % 64) / 8);
-            }
-            want += (double)(i % 13);
-            cm_csr_append(&m, 1, ptr, idx, val);
+    hidden(300, 340, true);
+    hidden(300, 340, false); /* by its core */
+    hidden(150, 170, false); /* too small for one */
+}
+
+/* All columns are alike, so that every core is the same: prices must widen it to everything. */
+static void useless_core(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    struct cm_csr c = cm_csr_make(N);
+    uint32_t idx[N], partner[N];
+    float val[N];
+    double sum;
+    for (size_t i = 0; i < N; i++) {
+        uint64_t ptr[2] = {0, N};
+        for (size_t j = 0; j < N; j++) {
+            idx[j] = (uint32_t)j;
+            val[j] = (float)j / 8;
         }
-        cm_exact(&m, partner);
-        assert_int_equal(worth(&m, partner, &sum), N);
-        assert_true(fabs(sum - want) < 1e-9);
-        cm_csr_free(&m);
+        cm_csr_append(&c, 1, ptr, idx, val);
     }
+    cm_exact(&c, partner);
+    assert_int_equal(worth(&c, partner, &sum), N);
+    assert_true(fabs(sum - N * (N - 1) / 16.0) < 1e-9);
+    cm_csr_free(&c);
 }
 
 static void nothing_to_assign(void **state)
@@ -364,7 +398,8 @@ int main(void)
                                        cmocka_unit_test(transport_is_stable),
                                        cmocka_unit_test(quantiles),
                                        cmocka_unit_test(assignments_are_scipys),
-                                       cmocka_unit_test(hidden_assignment),
+                                       cmocka_unit_test(hidden_assignments),
+                                       cmocka_unit_test(useless_core),
                                        cmocka_unit_test(nothing_to_assign),
                                        cmocka_unit_test(exponentials)};
     return cmocka_run_group_tests(tests, NULL, NULL);

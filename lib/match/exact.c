@@ -1,11 +1,11 @@
 /* match/exact.c - assignment by shortest augmenting paths.  See match/exact.h.
  *
- * Costs are c_ij = top - s_ij >= 0.  Prices v_j <= 0 of the columns are kept, a free column's is 0;
- * a row's price is the smallest c_ij - v_j.  Staying alone is a private column of cost `alone` at
- * price 0, which nobody else can want: so it is an end of any path that reaches its row, and a row
- * that took it is done with.  Since alone > (pairs) * range, one more pair always pays.  Where all
- * pairs are stored a sparse core of each row's cheapest columns is solved first, and widened by what
- * its prices show to be missing (Volgenant 1996): few columns ever matter.
+ * Costs are c_ij = top - s_ij >= 0.  Prices v_j <= 0 of the columns are kept, a free column's is
+ * 0; a row's price is the smallest c_ij - v_j.  Staying alone is a private column of cost `alone`
+ * at price 0, which nobody else can want: so it is an end of any path that reaches its row, and a
+ * row that took it is done with.  Since alone > pairs * range, one more pair always pays.  Where
+ * all pairs are stored a sparse core of each row's cheapest columns is solved first, and widened
+ * by what its prices show to be missing (Volgenant 1996): few columns ever matter.
  */
 #include "match/exact.h"
 

@@ -26,10 +26,10 @@ extern "C" {
 #define CM_NO_PARTNER UINT32_MAX
 
 /* m: similarities, absent = not allowed; rows and cols < 2^32 - 1.  partner: m->rows places, the
- * column of each row or CM_NO_PARTNER.  The sum is the largest one up to 1e-15 rows^2 of the range of
- * the values; which of several equal assignments is found depends on m alone.  Serial.
- * Takes 50 bytes a column, 12 a row; 8 bytes an entry more where there are more rows than columns
- * (4 where all pairs are stored). */
+ * column of each row or CM_NO_PARTNER.  The sum is the largest one up to 1e-15 rows^2 of the range
+ * of the values; which of several equal assignments is found depends on m alone.  Serial. Takes 60
+ * bytes a row and column; 8 bytes an entry more where there are more rows than columns (4 where
+ * all pairs are stored), and 500 bytes a row where all pairs are stored. */
 void cm_exact(const struct cm_csr *m, uint32_t *partner);
 
 #ifdef __cplusplus

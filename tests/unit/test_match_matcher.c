@@ -245,7 +245,7 @@ static void assignments_are_scipys(void **state)
 {
     (void)state;
     for (int k = 0; k < 50; k++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "exact%d", k);
         struct cm_csr m = candidates(name);
         struct ref want = block(name, "expected");
@@ -262,8 +262,8 @@ static void assignments_are_scipys(void **state)
     }
 }
 
-/* A problem whose best sum is known: s_ij = a_i - distance, with distance 0 for the hidden pairs, so
- * no assignment exceeds the sum of a. */
+/* A problem whose best sum is known: s_ij = a_i - distance, with distance 0 for the hidden pairs,
+ * so no assignment exceeds the sum of a. */
 static void hidden(size_t n, size_t m, bool sparse)
 {
     struct cm_csr c = cm_csr_make(m);

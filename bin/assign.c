@@ -4,11 +4,11 @@
  *      state probability is taken by --hard alone: nothing is normalised twice.
  * Out: kind match, state probability: every row sums to 1, or is empty where there is no candidate.
  *
- *   softmax  p_ij = exp(T s_ij) / sum_j exp(T s_ij)
- *   dual     p_ij proportional to softmax over the row times softmax over the column, at T
+ *   softmax, dual, csls, sinkhorn, snn, exact: formulas in match/rules.h and in assign(1)
  *
- * Only stored entries count: what a truncated match leaves out is -inf.  knn-match --method applies
- * the same rules to all similarities.  dual reads its input twice and holds two numbers a column.
+ * Only stored entries count: what a truncated match leaves out is -inf.  All rules but softmax read
+ * their input twice; sinkhorn, exact and --quantile hold all candidates.  --tune prints how well
+ * each rule does on known partners, as text, and writes no match.
  */
 #include <inttypes.h>
 
@@ -28,6 +28,7 @@ static const struct cm_opt options[] = {
     {"top", 'k', CM_O_INT, &o.top, "1000", 1, 1e9, "N", "entries kept in each row, the largest"},
     {"sum", 0, CM_O_FLAG, &o.sum, NULL, 0, 0, NULL,
      "add the similarities of several inputs, an ensemble"},
+    CM_GRAPH_OPTIONS(o.rule),
     {0}};
 
 static const struct cm_tool tool = {
@@ -54,7 +55,7 @@ static void open_inputs(char **in, bool ruled)
         ninputs++;
     if (ninputs > 1 && !o.sum)
         cm_usage_error("%zu inputs: --sum adds them", ninputs);
-    bool harden = o.rule.hard && !ruled && ninputs == 1;
+    bool harden = o.rule.hard && !ruled && !o.rule.tune && ninputs == 1;
     feed = CM_ZNEW(struct cm_feed, ninputs);
     for (size_t k = 0; k < ninputs; k++) {
         struct cm_reader *r = cm_in_open(in[k]);
@@ -73,7 +74,7 @@ static bool next_portion(struct cm_rows *rows)
     int more = cm_feed_next(&feed[0], CM_BLOCK_ROWS);
     cm_try(more);
     *rows = cm_feed_rows(&feed[0]);
-    for (size_t k = 1; k < ninputs; k++) {
+    for (size_t k = 1; k < ninputs && !feed[0].recalls; k++) {
         cm_try(cm_feed_next(&feed[k], CM_BLOCK_ROWS));
         if (!cm_strs_equal(&feed[k].names, &feed[0].names))
             cm_die(3, "%s and %s: the rows from %" PRIu64 " on are not the same cells",
@@ -87,40 +88,87 @@ static bool next_portion(struct cm_rows *rows)
     return more > 0;
 }
 
-/* First pass of dual: the normaliser of every column over its stored entries. */
-static void column_pass(double temperature, size_t cols, double *column_log)
+/* What the rule must know before the first row is written, from a first pass. */
+static void first_pass(struct cm_matcher *x)
 {
-    struct cm_normalisers sums;
     struct cm_rows rows;
-    for (size_t k = 0; k < ninputs; k++)
+    if (x->whole)
+        cm_feed_keep_cells(&feed[0]);
+    for (size_t k = 0; k < ninputs && !x->whole; k++)
         cm_try(cm_reader_keep(feed[k].r));
-    cm_normalisers_make(&sums, cols, temperature);
     while (next_portion(&rows))
-        cm_rows_normalise(&rows, &sums);
-    cm_normalisers_log(&sums, column_log);
-    cm_normalisers_free(&sums);
-    for (size_t k = 0; k < ninputs; k++)
+        cm_matcher_see(x, &rows, within.row);
+    cm_matcher_learn(x, within.col);
+    if (x->whole)
+        cm_feed_recall(&feed[0]);
+    for (size_t k = 0; k < ninputs && !x->whole; k++)
         cm_try(cm_feed_rewind(&feed[k]));
+}
+
+static void close_inputs(void)
+{
+    for (size_t k = 0; k < ninputs; k++)
+        cm_feed_free(&feed[k]);
+    cm_free(feed);
+    cm_within_free(&within);
+}
+
+static int tune(const struct cm_rule_more *more)
+{
+    const struct cm_strs *cols = &cm_reader_head(feed[0].r)->slot[0].cols.names;
+    struct cm_csr m = cm_csr_make(cols->n);
+    struct cm_strs names = {0};
+    struct cm_pairs truth;
+    struct cm_choice choice[CM_CHOICES];
+    struct cm_rows rows;
+    uint32_t *code = NULL;
+    size_t cap = 0, best;
+    while (next_portion(&rows)) {
+        CM_GROW(code, cap, m.rows + rows.n);
+        for (size_t i = 0; i < rows.n; i++) {
+            cm_strs_add(&names, cm_strs_get(&feed[0].names, i));
+            code[m.rows + i] = within.row ? within.row[i] : 0;
+        }
+        cm_csr_append(&m, rows.n, rows.ptr, rows.idx, rows.val);
+    }
+    cm_try(cm_pairs_read(&truth, o.rule.tune, &names, cols));
+    size_t n = cm_matcher_tune(&m, &truth, within.col ? code : NULL, within.col,
+                               cm_given("method") ? o.rule.method : -1,
+                               cm_given("temperature") ? o.rule.temperature : 0, more,
+                               (size_t)o.top, o.rule.hard, choice, &best);
+    cm_print_choices(cm_out_text(), choice, n, best);
+    close_inputs();
+    cm_pairs_free(&truth);
+    cm_strs_free(&names);
+    cm_csr_free(&m);
+    cm_free(code);
+    return cm_finish();
 }
 
 int main(int argc, char **argv)
 {
     char **in = cm_start(&tool, argc, argv);
     struct cm_rule rule;
-    open_inputs(in, cm_rule_choose(&o.rule, &rule));
+    struct cm_rule_more more;
+    open_inputs(in, cm_rule_choose(&o.rule, &rule, &more));
     const struct cm_head *h = cm_reader_head(feed[0].r);
     size_t cols = h->slot[0].cols.names.n;
     bool harden = h->slot[0].state == CM_S_PROBABILITY; /* --hard alone */
     cm_within_make(&within, &o.rule, feed[0].r, NULL, NULL);
-    double *column_log = CM_ZNEW(double, cols);
-    if (rule.method == CM_RULE_DUAL && !harden)
-        column_pass(rule.temperature, cols, column_log);
+    if (o.rule.tune)
+        return tune(&more);
+    struct cm_matcher matcher;
+    cm_matcher_make(&matcher, &rule, &more, cols, (size_t)o.top);
+    if (!harden && cm_matcher_two_passes(&matcher))
+        first_pass(&matcher);
 
     struct cm_head head = {0};
     cm_head_copy(&head, h);
     head.slot[0].state = CM_S_PROBABILITY;
-    if (!harden)
+    if (!harden) {
         cm_rule_write(&head.kv, &rule);
+        cm_rule_more_write(&head.kv, &rule, &matcher.more);
+    }
     struct cm_writer *w = cm_out_open(&head);
     cm_writer_max_row(w, (uint64_t)o.top);
     struct cm_rows rows;
@@ -129,7 +177,7 @@ int main(int argc, char **argv)
         if (harden)
             cm_rows_harden(&rows);
         else
-            cm_rows_rule(&rows, &rule, column_log, (size_t)o.top);
+            cm_matcher_apply(&matcher, feed[0].first, &rows);
         struct cm_chunk c = cm_feed_chunk(&feed[0], &rows, cols);
         cm_try(cm_writer_chunk(w, &c, h));
         empty += cm_rows_empty(&rows);
@@ -137,14 +185,11 @@ int main(int argc, char **argv)
         cm_progress(done, head.slot[0].rows, "cells");
     }
     if (empty)
-        cm_warn("%" PRIu64 " of %" PRIu64 " cells have no candidate, their rows are empty", empty,
-                done);
+        cm_warn("%" PRIu64 " of %" PRIu64 " cells have no %s, their rows are empty", empty, done,
+                rule.method == CM_RULE_EXACT ? "partner" : "candidate");
 
-    for (size_t k = 0; k < ninputs; k++)
-        cm_feed_free(&feed[k]);
-    cm_free(feed);
-    cm_within_free(&within);
+    close_inputs();
+    cm_matcher_free(&matcher);
     cm_head_free(&head);
-    cm_free(column_log);
     return cm_finish();
 }

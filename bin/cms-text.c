@@ -11,10 +11,11 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "match/best.h"
 #include "stream/tsv.h"
 
 static struct {
-    bool from, head, cols, labels, triplets, bare;
+    bool from, head, cols, labels, triplets, pairs, bare;
 } o;
 
 static const struct cm_opt options[] = {
@@ -23,6 +24,8 @@ static const struct cm_opt options[] = {
     {"cols", 0, CM_O_FLAG, &o.cols, NULL, 0, 0, NULL, "the column table alone"},
     {"labels", 0, CM_O_FLAG, &o.labels, NULL, 0, 0, NULL, "the row table alone: name, labels"},
     {"triplets", 0, CM_O_FLAG, &o.triplets, NULL, 0, 0, NULL, "row, column, value"},
+    {"pairs", 0, CM_O_FLAG, &o.pairs, NULL, 0, 0, NULL,
+     "of a match: cell, partner, probability, margin to the second"},
     {"bare", 0, CM_O_FLAG, &o.bare, NULL, 0, 0, NULL, "rows alone, no lines that begin with #"},
     {0}};
 
@@ -69,7 +72,11 @@ static int to_text(const char *path)
         return cm_finish();
     }
     cm_tsv_make(&t, h);
-    bool whole = !o.triplets && !o.bare && !o.labels;
+    if (o.pairs) {
+        cm_require_kind(r, CM_MATCH);
+        cm_best_head(h, &b);
+    }
+    bool whole = !o.triplets && !o.bare && !o.labels && !o.pairs;
     if (whole)
         cm_tsv_head(&t, h, &b);
     if (o.labels)
@@ -77,6 +84,8 @@ static int to_text(const char *path)
     while (cm_next(r, &c)) {
         if (o.labels)
             cm_tsv_labels(h, &c, &b);
+        else if (o.pairs)
+            cm_best_rows(h, &c, &b);
         else if (o.triplets)
             cm_tsv_triplets(h, &c, &b);
         else
@@ -118,8 +127,8 @@ static int from_text(const char *path)
 int main(int argc, char **argv)
 {
     char **in = cm_start(&tool, argc, argv);
-    if (o.from + o.head + o.cols + o.labels + o.triplets + o.bare > 1)
-        cm_usage_error(
-            "--from, --head, --cols, --labels, --triplets and --bare exclude each other");
+    if (o.from + o.head + o.cols + o.labels + o.triplets + o.pairs + o.bare > 1)
+        cm_usage_error("--from, --head, --cols, --labels, --triplets, --pairs and --bare exclude "
+                       "each other");
     return o.from ? from_text(in[0]) : to_text(in[0]);
 }

@@ -5,8 +5,9 @@
  *      products of each row (state similarity), or match probabilities when a rule is asked for
  *      (state probability).  Embeddings are taken as they are: S0 = E T', never re-normalised.
  *
- * Rules see ALL similarities, not the k kept ones: the column normalisers of dual are summed in a
- * first pass over E.  The second operand is in memory, the first passes by in portions.
+ * Rules see ALL similarities, not the k kept ones: what dual, csls and snn must know of the columns
+ * is taken in a first pass over E.  sinkhorn and exact walk over the candidates many times: that is
+ * work for assign.  The second operand is in memory, the first passes by in portions.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -70,7 +71,7 @@ static void require_same_model(const struct cm_reader *e, const struct cm_reader
 
 /* The match's head: E's labels for the rows, T's labels as typed columns. */
 static void make_head(struct cm_head *out, const struct cm_head *e, const struct cm_table *t,
-                      const struct cm_rule *rule)
+                      const struct cm_matcher *rule)
 {
     out->kind = CM_MATCH;
     struct cm_slot *slot = cm_head_add_slot(out, "match");
@@ -85,24 +86,27 @@ static void make_head(struct cm_head *out, const struct cm_head *e, const struct
     }
     cm_kv_set(&out->kv, "match.rows", e->slot[0].name);
     cm_kv_set(&out->kv, "match.cols", t->head.slot[0].name);
-    if (rule)
-        cm_rule_write(&out->kv, rule);
+    if (rule) {
+        cm_rule_write(&out->kv, &rule->rule);
+        cm_rule_more_write(&out->kv, &rule->rule, &rule->more);
+    }
 }
 
-/* First pass of dual: the normaliser of every column over all rows. */
+/* What the rule must know of all columns, from a first pass. */
 static void column_pass(struct cm_feed *e, struct cm_search *search, struct cm_within *within,
-                        size_t portion, double temperature, size_t m, double *column_log)
+                        size_t portion, struct cm_matcher *x)
 {
-    struct cm_normalisers sums;
-    cm_normalisers_make(&sums, m, temperature);
     int more;
     while ((more = cm_feed_next(e, portion)) > 0) {
         cm_within_rows(within, e->label);
-        cm_search_normalise(search, e->val, e->cols, e->rows, within->row, &sums);
+        if (x->rule.method == CM_RULE_DUAL)
+            cm_search_normalise(search, e->val, e->cols, e->rows, within->row, &x->sums);
+        else
+            cm_search_nearest(search, e->val, e->cols, e->first, e->rows, within->row, &x->nearest);
+        x->rows += e->rows;
     }
     cm_try(more);
-    cm_normalisers_log(&sums, column_log);
-    cm_normalisers_free(&sums);
+    cm_matcher_learn(x, within->col);
     cm_try(cm_feed_rewind(e));
 }
 
@@ -114,47 +118,56 @@ int main(int argc, char **argv)
     require_embedding(t);
     require_same_model(e, t);
     struct cm_rule rule;
-    bool ruled = cm_rule_choose(&o.rule, &rule) || rule.hard;
-    bool dual = ruled && rule.method == CM_RULE_DUAL;
+    struct cm_rule_more extra;
+    bool ruled = cm_rule_choose(&o.rule, &rule, &extra) || rule.hard;
     if (ruled && o.similarities)
         cm_usage_error("--similarities contradicts --method, --temperature, --model and --hard");
+    if (ruled && (rule.method == CM_RULE_SINKHORN || rule.method == CM_RULE_EXACT))
+        cm_usage_error("%s needs all candidates at once: knn-match -k N E T | assign --method %s",
+                       cm_rule_name(rule.method), cm_rule_name(rule.method));
 
     struct cm_feed feed;
     cm_try(cm_feed_make(&feed, e));
-    if (dual)
-        cm_try(cm_reader_keep(e));
     struct cm_table cells;
     cm_try(cm_table_load(t, &cells));
     size_t m = cells.full.rows, k = (uint64_t)o.top < m ? (size_t)o.top : m;
-    size_t portion = cm_search_portion(k);
+    struct cm_matcher matcher = {0};
     struct cm_within within = {0};
     cm_within_make(&within, &o.rule, e, t, &cells);
     struct cm_search *search = cm_search_make(&cells.full, within.col);
-
-    double *column_log = dual ? CM_ZNEW(double, m) : NULL;
-    float *shift = dual ? CM_NEW(float, m) : NULL;
-    if (dual) {
-        column_pass(&feed, search, &within, portion, rule.temperature, m, column_log);
-        cm_rule_shift(&rule, m, column_log, shift);
+    if (ruled)
+        cm_matcher_make(&matcher, &rule, &extra, m, k ? k : 1);
+    size_t searched = ruled && rule.method == CM_RULE_SNN ? matcher.more.neighbours : k;
+    searched = searched < m ? searched : m;
+    size_t portion = cm_search_portion(searched);
+    float *shift = NULL;
+    if (ruled && cm_matcher_two_passes(&matcher)) {
+        cm_try(cm_reader_keep(e));
+        column_pass(&feed, search, &within, portion, &matcher);
+    }
+    if (matcher.offset) {
+        shift = CM_NEW(float, m);
+        cm_rule_shift(&rule, m, matcher.offset, shift);
     }
 
     struct cm_head head = {0};
-    make_head(&head, cm_reader_head(e), &cells, ruled ? &rule : NULL);
+    make_head(&head, cm_reader_head(e), &cells, ruled ? &matcher : NULL);
     struct cm_writer *w = cm_out_open(&head);
     cm_writer_max_row(w, k);
-    struct cm_rows rows = {0, CM_NEW(uint64_t, portion + 1), CM_NEW(uint32_t, portion * k),
-                           CM_NEW(float, portion *k)};
+    struct cm_rows found = {0, CM_NEW(uint64_t, portion + 1), CM_NEW(uint32_t, portion * searched),
+                            CM_NEW(float, portion *searched)};
     size_t *count = CM_NEW(size_t, portion);
     uint64_t done = 0, empty = 0;
     int more;
     while ((more = cm_feed_next(&feed, portion)) > 0) {
+        struct cm_rows rows = found;
         rows.n = feed.rows;
         cm_within_rows(&within, feed.label);
-        cm_search_rows(search, feed.val, feed.cols, feed.rows, within.row, k, shift, rows.idx,
-                       rows.val, count);
-        cm_rows_pack(&rows, k, count);
+        cm_search_rows(search, feed.val, feed.cols, feed.rows, within.row, searched, shift,
+                       rows.idx, rows.val, count);
+        cm_rows_pack(&rows, searched, count);
         if (ruled)
-            cm_rows_rule(&rows, &rule, column_log, k);
+            cm_matcher_apply(&matcher, feed.first, &rows);
         struct cm_chunk c = cm_feed_chunk(&feed, &rows, m);
         cm_try(cm_writer_chunk(w, &c, cm_reader_head(e)));
         empty += cm_rows_empty(&rows);
@@ -168,14 +181,14 @@ int main(int argc, char **argv)
 
     cm_search_free(search);
     cm_within_free(&within);
+    cm_matcher_free(&matcher);
     cm_feed_free(&feed);
     cm_table_free(&cells);
     cm_head_free(&head);
-    cm_free(column_log);
     cm_free(shift);
-    cm_free(rows.ptr);
-    cm_free(rows.idx);
-    cm_free(rows.val);
+    cm_free(found.ptr);
+    cm_free(found.idx);
+    cm_free(found.val);
     cm_free(count);
     return cm_finish();
 }

@@ -3,9 +3,37 @@
 
 #include "base/mem.h"
 
-bool cm_rule_choose(const struct cm_rule_options *o, struct cm_rule *rule)
+/* An option given on the command line that the rule has no use for. */
+static void refuse(const char *option, bool given, const char *rules, bool useful)
+{
+    if (given && !useful)
+        cm_usage_error("--%s is an option of %s", option, rules);
+}
+
+static void check_options(const struct cm_rule_options *o, enum cm_rule_method m)
+{
+    bool any = o->tune && !cm_given("method"); /* all rules are tried */
+    bool sinkhorn = m == CM_RULE_SINKHORN || any;
+    bool near = m == CM_RULE_CSLS || m == CM_RULE_SNN || any;
+    bool tempered = cm_rule_tempered(m) || any;
+    /* knn-match has no such options and leaves zeros here: cm_given must not ask for them */
+    bool iterations = o->iterations > 0 && cm_given("iterations");
+    refuse("temperature", cm_given("temperature"), "softmax, dual, csls and sinkhorn", tempered);
+    refuse("neighbours", o->neighbours > 0, "csls and snn", near);
+    refuse("iterations", iterations, "sinkhorn", sinkhorn);
+    refuse("epsilon", o->epsilon > 0, "sinkhorn", sinkhorn);
+    if (o->epsilon > 0 && cm_given("temperature"))
+        cm_usage_error("--epsilon and --temperature contradict each other");
+}
+
+bool cm_rule_choose(const struct cm_rule_options *o, struct cm_rule *rule,
+                    struct cm_rule_more *more)
 {
     *rule = (struct cm_rule){(enum cm_rule_method)o->method, o->temperature, o->hard};
+    *more = (struct cm_rule_more){(size_t)o->neighbours, (size_t)o->iterations, o->epsilon,
+                                  o->quantile};
+    if (o->model && o->tune)
+        cm_usage_error("--model and --tune contradict each other");
     if (o->model) {
         if (cm_given("method"))
             cm_usage_error("--model and --method contradict each other");
@@ -16,7 +44,20 @@ bool cm_rule_choose(const struct cm_rule_options *o, struct cm_rule *rule)
         if (cm_given("temperature"))
             rule->temperature = o->temperature;
     }
-    return o->model || cm_given("method") || cm_given("temperature");
+    check_options(o, rule->method);
+    return o->model || o->quantile > 0 || cm_given("method") || cm_given("temperature");
+}
+
+void cm_print_choices(FILE *to, const struct cm_choice *c, size_t n, size_t best)
+{
+    fprintf(to, "method\ttemperature\tsoft\thard\n");
+    for (size_t k = 0; k <= n; k++) {
+        const struct cm_choice *x = &c[k < n ? k : best];
+        fprintf(to, "%s%s\t", k < n ? "" : "choice\t", cm_rule_name(x->rule.method));
+        if (cm_rule_tempered(x->rule.method))
+            fprintf(to, "%g", x->rule.temperature);
+        fprintf(to, "\t%.6f\t%.6f\n", x->soft, x->hard);
+    }
 }
 
 static _Noreturn void no_label(const struct cm_reader *r, const char *side, const char *name)

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "match/groups.h"
+#include "match/matcher.h"
 #include "match/rules.h"
 
 #ifdef __cplusplus
@@ -16,8 +17,9 @@ extern "C" {
 
 struct cm_rule_options {
     int method;
-    double temperature;
-    const char *model, *within;
+    double temperature, epsilon, quantile;
+    int64_t neighbours, iterations;
+    const char *model, *within, *tune;
     bool hard;
 };
 
@@ -33,13 +35,30 @@ struct cm_rule_options {
     {"hard", 0, CM_O_FLAG, &(o).hard, NULL, 0, 0, NULL,                                            \
      "all of a row's probability to its most probable column"},                                    \
     {"within", 0, CM_O_STR, &(o).within, NULL, 0, 0, "LABEL",                                      \
-     "candidates only where this label is equal on both sides"}
+     "candidates only where this label is equal on both sides"},                                   \
+    {"neighbours", 0, CM_O_INT, &(o).neighbours, NULL, 1, 1000, "N",                               \
+     "nearest cells that csls (10) and snn (1) look at"}
+/* And those of rules that need all candidates at once. */
+#define CM_GRAPH_OPTIONS(o)                                                                        \
+    {"iterations", 0, CM_O_INT, &(o).iterations, "20", 1, 1e6, "N", "of sinkhorn"},                \
+    {"epsilon", 0, CM_O_REAL, &(o).epsilon, NULL, 1e-6, 1e6, "E",                                  \
+     "sinkhorn: regularisation, costs 1 - s scaled to at most 1, in place of a temperature"},      \
+    {"quantile", 0, CM_O_REAL, &(o).quantile, NULL, 1e-6, 0.999999, "Q",                           \
+     "drop candidates below this quantile of their row and of their column"},                      \
+    {"tune", 0, CM_O_STR, &(o).tune, NULL, 0, 0, "PAIRS.tsv",                                      \
+     "try rules and temperatures on these partners, print scores and choice as text"}
 /* clang-format on */
 
-/* True if a rule was asked for (--method, --temperature, --model); *rule is filled anyway, `hard`
- * included.  --model with --method is status 2; --temperature wins over the model's.  Opens the
- * model, which so becomes a parent of later outputs. */
-bool cm_rule_choose(const struct cm_rule_options *o, struct cm_rule *rule);
+/* True if a rule was asked for (--method, --temperature, --model, --quantile); *rule and *more are
+ * filled anyway, `hard` included.  --model with --method is status 2, and so is an option that the
+ * rule does not have; --temperature wins over the model's.  Opens the model, which so becomes a
+ * parent of later outputs. */
+bool cm_rule_choose(const struct cm_rule_options *o, struct cm_rule *rule,
+                    struct cm_rule_more *more);
+
+/* The table of assign --tune: method, temperature (empty where there is none), soft, hard; the last
+ * line has `choice` in front. */
+void cm_print_choices(FILE *to, const struct cm_choice *c, size_t n, size_t best);
 
 /* --within, for both tools: the codes of the columns and of each portion of rows.  Zero-initialise;
  * without the option nothing happens and col, row stay NULL. */

@@ -70,9 +70,64 @@ static void eat(struct cm_feed *f, size_t n)
     f->at = to;
 }
 
+void cm_feed_keep_cells(struct cm_feed *f)
+{
+    const struct cm_head *h = cm_reader_head(f->r);
+    f->keeps = true;
+    f->all_label = CM_ZNEW(struct cm_vec, f->nlabels);
+    for (size_t l = 0; l < f->nlabels; l++)
+        cm_vec_reset(&f->all_label[l], h->label[l].name, h->label[l].type, 0);
+}
+
+void cm_feed_recall(struct cm_feed *f)
+{
+    CM_ASSERT(f->keeps && f->at == f->in.rows);
+    f->recalls = true;
+    f->first = 0;
+    f->rows = 0;
+}
+
+static void keep_portion(struct cm_feed *f)
+{
+    for (size_t i = 0; i < f->rows; i++)
+        cm_strs_add(&f->all_names, cm_strs_get(&f->names, i));
+    for (size_t l = 0; l < f->nlabels; l++)
+        cm_vec_append(&f->all_label[l], &f->label[l]);
+    f->kept += f->rows;
+}
+
+static int recall_portion(struct cm_feed *f, size_t rows)
+{
+    uint64_t left = f->kept - f->first;
+    f->rows = left < rows ? (size_t)left : rows;
+    uint64_t *at = CM_NEW(uint64_t, f->rows);
+    CM_GROW(f->ptr, f->ptr_cap, f->rows + 1);
+    for (size_t i = 0; i < f->rows; i++) {
+        at[i] = f->first + i;
+        f->ptr[i + 1] = 0;
+        cm_strs_add(&f->names, cm_strs_get(&f->all_names, f->first + i));
+    }
+    for (size_t l = 0; l < f->nlabels; l++)
+        cm_vec_take(&f->label[l], &f->all_label[l], at, f->rows);
+    cm_free(at);
+    return f->rows > 0;
+}
+
+static int read_portion(struct cm_feed *f, size_t rows);
+
 int cm_feed_next(struct cm_feed *f, size_t rows)
 {
     start_portion(f);
+    if (f->recalls)
+        return recall_portion(f, rows);
+    int more = read_portion(f, rows);
+    if (more > 0 && f->keeps)
+        keep_portion(f);
+    return more;
+}
+
+static int read_portion(struct cm_feed *f, size_t rows)
+{
     while (f->rows < rows) {
         if (f->at == f->in.rows) {
             int code = cm_reader_next(f->r, &f->in);
@@ -128,6 +183,10 @@ void cm_feed_free(struct cm_feed *f)
     for (size_t l = 0; l < f->nlabels; l++)
         cm_vec_free(&f->label[l]);
     cm_free(f->label);
+    cm_strs_free(&f->all_names);
+    for (size_t l = 0; f->all_label && l < f->nlabels; l++)
+        cm_vec_free(&f->all_label[l]);
+    cm_free(f->all_label);
     cm_free(f->ptr);
     cm_free(f->idx);
     cm_free(f->val);

@@ -8,6 +8,7 @@
 #ifndef CM_MATCH_FEED_H
 #define CM_MATCH_FEED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,10 @@ struct cm_feed {
     uint32_t *idx;
     float *val;
     size_t ptr_cap, idx_cap, val_cap;
+    bool keeps, recalls; /* cm_feed_keep_cells, cm_feed_recall */
+    size_t kept;
+    struct cm_strs all_names;
+    struct cm_vec *all_label;
 };
 
 /* r: its head has one slot (CM_EINPUT otherwise).  The reader stays the caller's. */
@@ -40,6 +45,11 @@ int cm_feed_make(struct cm_feed *f, struct cm_reader *r);
 int cm_feed_next(struct cm_feed *f, size_t rows);
 /* Back to the first row (cm_reader_keep before, END reached). */
 int cm_feed_rewind(struct cm_feed *f);
+/* Where a second pass needs no values: keep names and labels of all rows in memory (before the
+ * first portion), and after END go back to the first row; portions then have empty rows.  Reading
+ * a large match twice costs more than this. */
+void cm_feed_keep_cells(struct cm_feed *f);
+void cm_feed_recall(struct cm_feed *f);
 /* The portion's sparse rows, to be changed in place. */
 struct cm_rows cm_feed_rows(struct cm_feed *f);
 /* A chunk with the portion's names and labels and `rows` (as many as the portion's) as a CSR block

@@ -2,9 +2,10 @@
  *
  * Curves: with the entries sorted, the areas depend on the true entries' places alone: how many
  * entries are above a true one's value, how many are equal to it.  So the true values are sorted (n
- * of them), and every stored entry finds its interval among them: first by the top 16 bits of its
- * value in a table, then by bisection in what is left.  The counts are whole numbers, so shards may
- * be added in any order.  NaN cannot occur (streams refuse it).
+ * of them), and every stored entry finds its interval among them: first in a table of 2^18 equal
+ * steps between the smallest and the largest of them, then by bisection in what is left.  The
+ * counts are whole numbers, so shards may be added in any order.  NaN cannot occur (streams refuse
+ * it).
  */
 #include "match/metrics.h"
 
@@ -37,13 +38,22 @@ static uint64_t find_entry(const struct cm_csr *m, size_t i, uint32_t j)
 
 /* ===== match probability ================================================================== */
 
-void cm_match_probability(const struct cm_csr *m, const struct cm_pairs *truth,
-                          struct cm_probability *out)
+enum { ROW_SHARDS = 64 };
+
+struct share_job {
+    const struct cm_csr *m;
+    const struct cm_pairs *truth;
+    double *soft, *hard; /* of each row; soft is NAN where there is no mass */
+};
+
+static int share_rows(void *arg, size_t shard)
 {
-    double soft = 0, hard = 0;
-    *out = (struct cm_probability){0};
-    for (size_t i = 0; i < m->rows; i++) {
-        uint32_t partner = truth->col_of_row[i];
+    const struct share_job *job = arg;
+    const struct cm_csr *m = job->m;
+    size_t from = cm_shard_begin(m->rows, ROW_SHARDS, shard);
+    size_t to = cm_shard_begin(m->rows, ROW_SHARDS, shard + 1);
+    for (size_t i = from; i < to; i++) {
+        uint32_t partner = job->truth->col_of_row[i];
         if (partner == CM_UNPAIRED)
             continue;
         double sum = 0, own = 0;
@@ -62,17 +72,31 @@ void cm_match_probability(const struct cm_csr *m, const struct cm_pairs *truth,
             }
             equals += !(p < max);
         }
-        if (!(sum > 0)) {
-            out->empty++;
+        job->soft[i] = sum > 0 ? own / sum : NAN;
+        job->hard[i] = sum > 0 && !(own < max) ? 1 / (double)equals : 0;
+    }
+    return 0;
+}
+
+void cm_match_probability(const struct cm_csr *m, const struct cm_pairs *truth,
+                          struct cm_probability *out)
+{
+    double soft = 0, hard = 0;
+    struct share_job job = {m, truth, CM_NEW(double, m->rows), CM_NEW(double, m->rows)};
+    *out = (struct cm_probability){0};
+    cm_parallel(ROW_SHARDS, share_rows, &job);
+    for (size_t i = 0; i < m->rows; i++) {
+        if (truth->col_of_row[i] == CM_UNPAIRED)
             continue;
-        }
-        soft += own / sum;
-        if (!(own < max))
-            hard += 1 / (double)equals;
+        out->empty += isnan(job.soft[i]);
+        soft += isnan(job.soft[i]) ? 0 : job.soft[i];
+        hard += job.hard[i];
     }
     out->filled = soft / (double)truth->n;
     out->soft = out->empty ? NAN : out->filled;
     out->hard = hard / (double)truth->n;
+    cm_free(job.soft);
+    cm_free(job.hard);
 }
 
 /* ===== ranks ============================================================================== */
@@ -109,14 +133,16 @@ static void rank_summary(size_t n, const uint64_t *greater, const uint64_t *equa
 
 struct counts {
     uint64_t *greater, *equal, *stored;
-    float *value; /* of the true entry */
-    bool *known;  /* is the true entry stored? */
+    float *value; /* of the true entry, NAN where it is not stored */
 };
 
 static struct counts counts_make(size_t n)
 {
-    return (struct counts){CM_ZNEW(uint64_t, n), CM_ZNEW(uint64_t, n), CM_ZNEW(uint64_t, n),
-                           CM_ZNEW(float, n), CM_ZNEW(bool, n)};
+    struct counts c = {CM_ZNEW(uint64_t, n), CM_ZNEW(uint64_t, n), CM_ZNEW(uint64_t, n),
+                       CM_NEW(float, n)};
+    for (size_t i = 0; i < n; i++)
+        c.value[i] = NAN;
+    return c;
 }
 
 static void counts_free(struct counts *c)
@@ -125,16 +151,40 @@ static void counts_free(struct counts *c)
     cm_free(c->equal);
     cm_free(c->stored);
     cm_free(c->value);
-    cm_free(c->known);
 }
 
-static void count_one(struct counts *c, size_t at, float v)
+enum { COUNT_SHARDS = 8 }; /* each with counts of its own for all columns */
+
+struct count_job {
+    const struct cm_csr *m;
+    const struct counts *row, *col;
+    uint32_t *of_col; /* COUNT_SHARDS x 3 x cols: greater, equal, stored */
+};
+
+static int count_rows(void *arg, size_t shard)
 {
-    c->stored[at]++;
-    if (c->known[at]) {
-        c->greater[at] += v > c->value[at];
-        c->equal[at] += !(v > c->value[at]) && !(v < c->value[at]);
+    const struct count_job *job = arg;
+    const struct cm_csr *m = job->m;
+    uint32_t *greater = job->of_col + 3 * m->cols * shard, *equal = greater + m->cols;
+    uint32_t *stored = equal + m->cols;
+    size_t from = cm_shard_begin(m->rows, COUNT_SHARDS, shard);
+    size_t to = cm_shard_begin(m->rows, COUNT_SHARDS, shard + 1);
+    for (size_t i = from; i < to; i++) {
+        float own = job->row->value[i]; /* NAN where it is not stored: nothing is equal */
+        size_t above = 0, same = 0;
+        for (uint64_t k = m->ptr[i]; k < m->ptr[i + 1]; k++) {
+            float v = m->val[k], other = job->col->value[m->idx[k]];
+            above += v > own;
+            same += v >= own && v <= own;
+            greater[m->idx[k]] += v > other;
+            equal[m->idx[k]] += v >= other && v <= other;
+            stored[m->idx[k]]++;
+        }
+        job->row->greater[i] = above;
+        job->row->equal[i] = same;
+        job->row->stored[i] = m->ptr[i + 1] - m->ptr[i];
     }
+    return 0;
 }
 
 /* Moves the paired cells' counts to the front and summarises them. */
@@ -161,13 +211,17 @@ void cm_match_ranks(const struct cm_csr *m, const struct cm_pairs *truth, struct
         if (k == UINT64_MAX)
             continue;
         row.value[i] = col.value[j] = m->val[k];
-        row.known[i] = col.known[j] = true;
     }
-    for (size_t i = 0; i < m->rows; i++)
-        for (uint64_t k = m->ptr[i]; k < m->ptr[i + 1]; k++) {
-            count_one(&row, i, m->val[k]);
-            count_one(&col, m->idx[k], m->val[k]);
+    struct count_job job = {m, &row, &col, CM_ZNEW(uint32_t, COUNT_SHARDS * 3 * m->cols)};
+    cm_parallel(COUNT_SHARDS, count_rows, &job);
+    for (size_t shard = 0; shard < COUNT_SHARDS; shard++)
+        for (size_t j = 0; j < m->cols; j++) {
+            const uint32_t *c = job.of_col + 3 * m->cols * shard + j;
+            col.greater[j] += c[0];
+            col.equal[j] += c[m->cols];
+            col.stored[j] += c[2 * m->cols];
         }
+    cm_free(job.of_col);
     counts_summary(&row, m->rows, truth->col_of_row, m->cols, forward);
     counts_summary(&col, m->cols, truth->row_of_col, m->rows, reverse);
     counts_free(&row);
@@ -188,8 +242,11 @@ struct places {
     size_t n;
     uint32_t *v;
     uint64_t *truths, *equal, *between, stored;
-    uint32_t *start; /* start[h]: the first v whose top 16 bits are <= h; 65536 + 1 entries */
+    unsigned shift;  /* step of a value: (value - v[n - 1]) >> shift */
+    uint32_t *start; /* start[h]: the first v whose step is <= h */
 };
+
+enum { STEPS = 1 << 18 };
 
 enum { CURVE_SHARDS = 32 };
 
@@ -208,11 +265,17 @@ static int place_shard(void *arg, size_t shard)
     uint64_t *equal = job->count + shard * (2 * p->n + 1), *between = equal + p->n;
     size_t from = cm_shard_begin(m->rows, CURVE_SHARDS, shard);
     size_t to = cm_shard_begin(m->rows, CURVE_SHARDS, shard + 1);
+    uint32_t high = p->n ? p->v[0] : 0, low = p->n ? p->v[p->n - 1] : UINT32_MAX;
     for (size_t i = from; i < to; i++) {
         if (job->truth->col_of_row[i] == CM_UNPAIRED)
             continue;
         for (uint64_t k = m->ptr[i]; k < m->ptr[i + 1]; k++) {
-            uint32_t v = cm_float_order(m->val[k]), h = v >> 16;
+            uint32_t v = cm_float_order(m->val[k]);
+            if (v > high || v < low) {
+                between[v > high ? 0 : p->n]++;
+                continue;
+            }
+            uint32_t h = (v - low) >> p->shift;
             size_t a = p->start[h], b = h ? p->start[h - 1] : p->n; /* first with v[a] <= v */
             while (a < b) {
                 size_t mid = a + (b - a) / 2;
@@ -251,10 +314,12 @@ static void places_make(struct places *p, const struct cm_csr *m, const struct c
             p->v[p->n++] = p->v[k];
         p->truths[p->n - 1]++;
     }
-    p->start = CM_NEW(uint32_t, 65536);
+    p->start = CM_NEW(uint32_t, STEPS);
     size_t at = p->n;
-    for (uint32_t h = 0; h < 65536; h++) {
-        while (at > 0 && p->v[at - 1] >> 16 <= h)
+    while (n > 0 && (p->v[0] - p->v[p->n - 1]) >> p->shift >= STEPS)
+        p->shift++;
+    for (uint32_t h = 0; h < STEPS; h++) {
+        while (at > 0 && (p->v[at - 1] - p->v[p->n - 1]) >> p->shift <= h)
             at--;
         p->start[h] = (uint32_t)at;
     }
@@ -365,16 +430,40 @@ double cm_match_chance(const struct cm_pairs *truth, const uint32_t *row_group,
     return sum / (double)truth->n;
 }
 
-void cm_match_format(const struct cm_csr *m, const struct cm_pairs *truth, struct cm_format *out)
+struct sum_job {
+    const struct cm_csr *m;
+    double *sum;
+    size_t *negative; /* of each row */
+};
+
+static int sum_rows(void *arg, size_t shard)
 {
-    double off = 0;
-    size_t differ = 0, negative = 0, long_rows = 0, bad_rows = 0, first_long = 0, first_bad = 0;
-    for (size_t i = 0; i < m->rows; i++) {
+    const struct sum_job *job = arg;
+    const struct cm_csr *m = job->m;
+    size_t from = cm_shard_begin(m->rows, ROW_SHARDS, shard);
+    size_t to = cm_shard_begin(m->rows, ROW_SHARDS, shard + 1);
+    for (size_t i = from; i < to; i++) {
         double sum = 0;
+        size_t negative = 0;
         for (uint64_t k = m->ptr[i]; k < m->ptr[i + 1]; k++) {
             sum += m->val[k];
             negative += m->val[k] < 0;
         }
+        job->sum[i] = sum;
+        job->negative[i] = negative;
+    }
+    return 0;
+}
+
+void cm_match_format(const struct cm_csr *m, const struct cm_pairs *truth, struct cm_format *out)
+{
+    double off = 0;
+    size_t differ = 0, negative = 0, long_rows = 0, bad_rows = 0, first_long = 0, first_bad = 0;
+    struct sum_job job = {m, CM_NEW(double, m->rows), CM_NEW(size_t, m->rows)};
+    cm_parallel(ROW_SHARDS, sum_rows, &job);
+    for (size_t i = 0; i < m->rows; i++) {
+        double sum = job.sum[i];
+        negative += job.negative[i];
         if (sum < 1 || sum > 1) {
             differ++;
             off += fabs(sum - 1);
@@ -384,6 +473,8 @@ void cm_match_format(const struct cm_csr *m, const struct cm_pairs *truth, struc
         if (m->ptr[i + 1] - m->ptr[i] > 1000 && long_rows++ == 0)
             first_long = i;
     }
+    cm_free(job.sum);
+    cm_free(job.negative);
     uint64_t stored = m->ptr[m->rows];
     *out = (struct cm_format){0};
     char *why = out->official_why;

@@ -1,4 +1,5 @@
-/* match/rules.c - softmax and dual softmax, and the choice between them.  See rules.h.
+/* match/rules.c - rules that are a softmax with offsets, and the choice between the two that
+ * training tunes.  See rules.h.
  *
  * Sums of exponentials are taken relative to the largest term, in double.  Tuning looks at the
  * similarities from both sides: it keeps a transposed copy, so that both directions are the same
@@ -15,19 +16,47 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "match/topk.h"
+#include "matrix/vexp.h"
 
 const double cm_rule_grid[CM_RULE_GRID] = {5, 10, 20, 40, 80, 120, 160, 240};
 
 #define NEGLIGIBLE (-50.0)
 
-static const char *const method_name[] = {"softmax", "dual"};
+static const char *const method_name[CM_RULE_COUNT] = {"softmax",  "dual", "csls",
+                                                       "sinkhorn", "snn",  "exact"};
 
 const char *cm_rule_name(enum cm_rule_method m) { return method_name[m]; }
 
+bool cm_rule_tempered(enum cm_rule_method m) { return m != CM_RULE_SNN && m != CM_RULE_EXACT; }
+
+double cm_rule_factor(const struct cm_rule *rule)
+{
+    bool twice = rule->method == CM_RULE_DUAL || rule->method == CM_RULE_CSLS;
+    return twice ? 2 * rule->temperature : rule->temperature;
+}
+
 void cm_rule_write(struct cm_kv *kv, const struct cm_rule *rule)
 {
+    cm_kv_drop(kv, "rule.");
     cm_kv_set(kv, "rule.method", cm_rule_name(rule->method));
-    cm_kv_setf(kv, "rule.temperature", rule->temperature);
+    if (cm_rule_tempered(rule->method))
+        cm_kv_setf(kv, "rule.temperature", rule->temperature);
+}
+
+void cm_rule_more_write(struct cm_kv *kv, const struct cm_rule *rule,
+                        const struct cm_rule_more *more)
+{
+    enum cm_rule_method m = rule->method;
+    if (m == CM_RULE_CSLS || m == CM_RULE_SNN)
+        cm_kv_seti(kv, "rule.neighbours", (int64_t)more->neighbours);
+    if (m == CM_RULE_SINKHORN)
+        cm_kv_seti(kv, "rule.iterations", (int64_t)more->iterations);
+    if (m == CM_RULE_SINKHORN && more->epsilon > 0) {
+        cm_kv_drop(kv, "rule.temperature");
+        cm_kv_setf(kv, "rule.epsilon", more->epsilon);
+    }
+    if (more->quantile > 0)
+        cm_kv_setf(kv, "rule.quantile", more->quantile);
 }
 
 int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule)
@@ -40,8 +69,10 @@ int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule)
         m++;
     if (m == sizeof method_name / sizeof *method_name)
         return cm_fail(CM_EINPUT, "rule.method: expected %s, found '%s'", CM_RULE_METHODS, name);
-    double t;
-    int code = cm_kv_f64(kv, "rule.temperature", &t);
+    double t = CM_RULE_TEMPERATURE;
+    int code = 0;
+    if (cm_rule_tempered((enum cm_rule_method)m))
+        code = cm_kv_f64(kv, "rule.temperature", &t);
     if (code < 0)
         return code;
     if (!(t > 0) || !isfinite(t))
@@ -187,6 +218,30 @@ void cm_normalisers_add(struct cm_normalisers *c, size_t n, const uint32_t *idx,
     }
 }
 
+void cm_normalisers_add_tile(struct cm_normalisers *c, size_t rows, size_t n, const uint32_t *idx,
+                             const float *s)
+{
+    enum { STRIP = 64 };
+    float max[STRIP];
+    double sum[STRIP];
+    for (size_t j = 0; j < n; j += STRIP) {
+        size_t wide = n - j < STRIP ? n - j : STRIP;
+        for (size_t k = 0; k < wide; k++)
+            max[k] = (float)c->max[idx[j + k]];
+        cm_column_max(s + j, rows, wide, n, max);
+        for (size_t k = 0; k < wide; k++) {
+            double before = c->max[idx[j + k]], after = max[k];
+            sum[k] = c->sum[idx[j + k]];
+            if (after > before) /* nothing seen yet: before is -inf, exp of it 0 */
+                sum[k] *= exp(c->temperature * (before - after));
+            c->max[idx[j + k]] = after;
+        }
+        cm_exp_column_sums(s + j, rows, wide, n, c->temperature, max, sum);
+        for (size_t k = 0; k < wide; k++)
+            c->sum[idx[j + k]] = sum[k];
+    }
+}
+
 void cm_normalisers_log(const struct cm_normalisers *c, double *log_sum)
 {
     for (size_t j = 0; j < c->cols; j++)
@@ -200,10 +255,11 @@ void cm_normalisers_free(struct cm_normalisers *c)
     *c = (struct cm_normalisers){0};
 }
 
-void cm_rule_shift(const struct cm_rule *rule, size_t cols, const double *column_log, float *shift)
+void cm_rule_shift(const struct cm_rule *rule, size_t cols, const double *offset, float *shift)
 {
+    double factor = cm_rule_factor(rule);
     for (size_t j = 0; j < cols; j++)
-        shift[j] = (float)(column_log[j] / (2 * rule->temperature));
+        shift[j] = (float)(offset[j] / factor);
 }
 
 /* ===== rows =============================================================================== */
@@ -227,20 +283,23 @@ static size_t drop_zeros(size_t n, uint32_t *idx, float *p)
 }
 
 size_t cm_rule_row(const struct cm_rule *rule, size_t n, uint32_t *idx, float *s,
-                   const double *column_log, size_t most, struct cm_rule_scratch *x)
+                   const double *offset, size_t most, struct cm_rule_scratch *x)
 {
+    CM_ASSERT(cm_rule_tempered(rule->method));
     if (n == 0)
         return 0;
     CM_GROW(x->d, x->d_cap, n);
     CM_GROW(x->u, x->u_cap, n);
+    double factor = cm_rule_factor(rule);
     size_t best = 0;
-    for (size_t k = 0; k < n; k++) {
-        x->d[k] = rule->method == CM_RULE_DUAL
-                      ? 2 * rule->temperature * (double)s[k] - column_log[idx[k]]
-                      : rule->temperature * (double)s[k];
+    for (size_t k = 0; k < n; k++)
+        x->d[k] = factor * (double)s[k];
+    if (rule->method != CM_RULE_SOFTMAX)
+        for (size_t k = 0; k < n; k++)
+            x->d[k] -= offset[idx[k]];
+    for (size_t k = 1; k < n; k++)
         if (x->d[k] > x->d[best])
             best = k;
-    }
     double max = x->d[best], sum = 0;
     if (rule->hard) {
         idx[0] = idx[best];
@@ -248,10 +307,12 @@ size_t cm_rule_row(const struct cm_rule *rule, size_t n, uint32_t *idx, float *s
         return 1;
     }
     for (size_t k = 0; k < n; k++)
-        s[k] = (float)exp(x->d[k] - max);
-    n = cm_top_keep(n, most, s, idx, NULL, x->u);
-    for (size_t k = 0; k < n; k++)
-        sum += s[k];
+        s[k] = (float)(x->d[k] - max);
+    if (n > most) {
+        /* selection by the exponent, so that what is equal only after rounding stays apart */
+        n = cm_top_keep(n, most, s, idx, NULL, x->u);
+    }
+    sum = cm_exp_below(s, n);
     for (size_t k = 0; k < n; k++)
         s[k] = (float)(s[k] / sum);
     return drop_zeros(n, idx, s);

@@ -9,6 +9,15 @@
  *            the same for the whole row, p_i. = softmax over j of (2 T s_ij - L_j), where
  *            L_j = log sum_i exp(T s_ij); so a row needs L, nothing else of the other rows.
  *
+ *   csls     p_ij = softmax over j of T (2 s_ij - r_i - r_j), r the mean similarity of a cell to
+ *            its K nearest on the other side (Conneau et al. 2018); r_i drops out of the row.
+ *   sinkhorn p_ij = exp(T s_ij + u_i + v_j), u and v such that all columns, then all rows have
+ *            equal sums, so many times (entropic transport, Cuturi 2013); u_i drops out of the row.
+ *   snn      cells and their N nearest on the other side as sets, the Jaccard index of two such
+ *            sets: 1/N where each is among the other's nearest, 1/(2N+1) one-way.  N = 1: 3 to 1.
+ *   exact    the one-to-one assignment with the largest sum (match/exact.h).
+ *
+ * dual, csls and sinkhorn differ in what they take off a column, nothing else: the offsets o_j.
  * The temperature T multiplies (about 40 for cosines).  Entries that are not stored count as -inf.
  * Candidates may be restricted to a group (a batch): everything outside counts as not stored.
  * Rejected: dividing by a temperature, and keeping whole n x n matrices.
@@ -28,9 +37,18 @@
 extern "C" {
 #endif
 
-enum cm_rule_method { CM_RULE_SOFTMAX, CM_RULE_DUAL };
-#define CM_RULE_METHODS     "softmax|dual" /* in the order of the enum: metavar of --method */
-#define CM_RULE_TEMPERATURE 40.0           /* where nothing was tuned */
+enum cm_rule_method {
+    CM_RULE_SOFTMAX,
+    CM_RULE_DUAL,
+    CM_RULE_CSLS,
+    CM_RULE_SINKHORN,
+    CM_RULE_SNN,
+    CM_RULE_EXACT
+};
+#define CM_RULE_COUNT 6
+/* In the order of the enum: metavar of --method. */
+#define CM_RULE_METHODS     "softmax|dual|csls|sinkhorn|snn|exact"
+#define CM_RULE_TEMPERATURE 40.0 /* where nothing was tuned */
 
 struct cm_rule {
     enum cm_rule_method method;
@@ -39,11 +57,26 @@ struct cm_rule {
 };
 
 const char *cm_rule_name(enum cm_rule_method m);
+bool cm_rule_tempered(enum cm_rule_method m); /* has a temperature: not snn, not exact */
+/* s_ij is multiplied by it before the offset o_j is taken off: 2T for dual and csls, else T. */
+double cm_rule_factor(const struct cm_rule *rule);
 
-/* The rule in a head: keys rule.method and rule.temperature.  Reading: 0, or CM_EINPUT when a key
- * is absent, unknown, or no positive number; `hard` is left alone. */
+/* What single rules need besides. */
+struct cm_rule_more {
+    size_t neighbours; /* csls: K, snn: N; 0 = 10 and 1 */
+    size_t iterations; /* sinkhorn */
+    double epsilon;    /* sinkhorn: > 0: T = 1 / (epsilon max (1 - s)), the maximum of the group */
+    double quantile;   /* > 0: candidates below it in their row and in their column are dropped */
+};
+
+/* The rule in a head: keys rule.method and rule.temperature (rules that have one).  Reading: 0, or
+ * CM_EINPUT when a key is absent, unknown, or no positive number; `hard` is left alone. */
 void cm_rule_write(struct cm_kv *kv, const struct cm_rule *rule);
 int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule);
+
+/* What applies to the rule, beside the keys of cm_rule_write. */
+void cm_rule_more_write(struct cm_kv *kv, const struct cm_rule *rule,
+                        const struct cm_rule_more *more);
 
 /* ===== choosing a rule on cells whose partners are known ================================== */
 
@@ -59,7 +92,7 @@ struct cm_rule_tuning {
     double soft;                     /* of the chosen rule */
     double hard;                     /* of the chosen rule's argmax */
     double argmax;                   /* hard, of the similarities themselves */
-    double soft_at[2][CM_RULE_GRID]; /* [method][temperature] */
+    double soft_at[2][CM_RULE_GRID]; /* [softmax, dual][temperature] */
     double dual_at[CM_RULE_GRID];    /* hard, after dual */
 };
 
@@ -81,27 +114,31 @@ struct cm_normalisers {
 };
 void cm_normalisers_make(struct cm_normalisers *c, size_t cols, double temperature);
 void cm_normalisers_add(struct cm_normalisers *c, size_t n, const uint32_t *idx, const float *s);
+/* The same for a full tile: rows x n (ld n) at columns idx. */
+void cm_normalisers_add_tile(struct cm_normalisers *c, size_t rows, size_t n, const uint32_t *idx,
+                             const float *s);
 /* L (cols places); columns without entries get 0, they are never asked for. */
 void cm_normalisers_log(const struct cm_normalisers *c, double *log_sum);
 void cm_normalisers_free(struct cm_normalisers *c);
 
-/* dual ranks the columns of a row by s_ij - shift_j: shift = L / 2T. */
-void cm_rule_shift(const struct cm_rule *rule, size_t cols, const double *column_log, float *shift);
+/* Columns of a row are ranked by s_ij - shift_j: shift = o / factor. */
+void cm_rule_shift(const struct cm_rule *rule, size_t cols, const double *offset, float *shift);
 
 /* Scratch of cm_rule_row; zero-initialise, release with cm_rule_scratch_free. */
 struct cm_rule_scratch {
     double *d;
     uint32_t *u;
-    size_t d_cap, u_cap;
+    size_t d_cap, u_cap; /* items */
 };
 void cm_rule_scratch_free(struct cm_rule_scratch *x);
 
-/* One row, in place: n similarities s at columns idx (ascending) become probabilities that sum to
- * 1. column_log: the L_j of ALL columns (dual), ignored by softmax.  At most `most` (>= 1) entries
- * are kept, the largest (the lower column among equals), and the kept ones sum to 1; entries that
- * are zero in float are dropped.  Returns the number kept, 0 only if n == 0. */
+/* One row of a tempered rule, in place: n similarities s at columns idx (ascending) become
+ * probabilities that sum to 1.  offset: the o_j of ALL columns (dual: L_j, csls: T r_j, sinkhorn:
+ * -v_j), NULL for softmax.  At most `most` (>= 1) entries are kept, the largest (the lower column
+ * among equals), and the kept ones sum to 1; entries below 1e-38 of the largest are dropped.
+ * Returns the number kept, 0 only if n == 0. */
 size_t cm_rule_row(const struct cm_rule *rule, size_t n, uint32_t *idx, float *s,
-                   const double *column_log, size_t most, struct cm_rule_scratch *x);
+                   const double *offset, size_t most, struct cm_rule_scratch *x);
 
 #ifdef __cplusplus
 }

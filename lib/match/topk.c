@@ -1,15 +1,17 @@
 /* match/topk.c - blocked products with a streaming selection.  See topk.h.
  *
- * Rows are cut into units of UNIT_ROWS (of one group), each unit walks the columns of its group in
- * tiles: sgemm into a tile that stays in the second-level cache, then every row of the tile appends
- * what exceeds its threshold.  Appending is branch-free (always store, advance by the comparison):
- * with k = 1000 of 20,000 the branch would be a coin toss.  When a row's buffer cannot take another
- * tile it is cut back to k by a three-way quickselect on a copy of the keys, which is linear also
- * when all similarities are equal, and the threshold rises to the k-th key.  Later equals do not
- * exceed it, so the lower column wins; the buffer never leaves column order.
+ * Rows are cut into units (of one group), each walks the columns of its group in tiles: sgemm into
+ * a tile that stays in the second-level cache, then every row appends what exceeds its threshold.
+ * Where k is a small share of the columns the threshold comes from a sample first: every so-manyth
+ * column, and of its similarities one so far down that a row falls short of k once in 30,000; a
+ * unit with such a row is done again without.  A buffer that cannot take another tile is cut back
+ * to k by a selection on the bits of the keys, linear also when all are equal, and the threshold
+ * rises to the k-th key.  Later equals do not exceed it, so the lower column wins; buffers stay in
+ * column order.  Appending compares eight keys at a time, or is branch-free: a branch would be a
+ * coin toss.
  *
- * Column normalisers run the other way: a unit is a tile of columns over all rows of the portion,
- * so that every column is summed by one thread in row order.
+ * Column statistics run the other way: a unit is a tile of columns over all rows of the portion,
+ * so that every column is served by one thread in row order.
  */
 #include "match/topk.h"
 
@@ -21,7 +23,14 @@
 #include "base/pool.h"
 #include "matrix/blas.h"
 
-enum { UNIT_ROWS = 128, TILE_COLS = 1024, STAT_ROWS = 256, STAT_COLS = 256 };
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
+
+enum { TILE_COLS = 512, STAT_ROWS = 256, STAT_COLS = 256, SAMPLE = 1024 };
+
+/* Packing of a tile pays for that many rows; buffers of 2 k entries a row limit it. */
+static size_t unit_rows(size_t k) { return k <= 4096 ? 256 : 128; }
 
 /* ===== selection ========================================================================== */
 
@@ -85,8 +94,31 @@ struct cm_search {
     float *own;      /* t if it is a copy */
     uint32_t *order; /* original column of a place; NULL = identity */
     size_t groups;
-    size_t *begin; /* groups + 1: the places of group g are begin[g]..begin[g+1]-1 */
+    size_t *begin;        /* groups + 1: the places of group g are begin[g]..begin[g+1]-1 */
+    float *sample;        /* SAMPLE x d of each group that is large enough, one after the other */
+    size_t *sample_group; /* where: SAMPLE * d * sample_group[g]; SIZE_MAX = none */
 };
+
+/* The place in its group of sampled column number `at`. */
+static size_t sample_place(size_t size, size_t at)
+{
+    return size / SAMPLE * at + size % SAMPLE / 2;
+}
+
+static void take_samples(struct cm_search *x)
+{
+    size_t n = 0;
+    x->sample_group = CM_NEW(size_t, x->groups);
+    for (size_t g = 0; g < x->groups; g++)
+        x->sample_group[g] = x->begin[g + 1] - x->begin[g] >= 4 * SAMPLE ? n++ : SIZE_MAX;
+    x->sample = CM_NEW(float, n *SAMPLE * x->d);
+    for (size_t g = 0; g < x->groups; g++)
+        for (size_t k = 0; x->sample_group[g] != SIZE_MAX && k < SAMPLE; k++) {
+            size_t from = x->begin[g] + sample_place(x->begin[g + 1] - x->begin[g], k);
+            memcpy(x->sample + (x->sample_group[g] * SAMPLE + k) * x->d, x->t + from * x->ld,
+                   x->d * sizeof *x->t);
+        }
+}
 
 /* Stable counting sort of n items by code; codes >= groups are left out.  begin: groups + 1. */
 static uint32_t *by_group(const uint32_t *group, size_t n, size_t groups, size_t *begin)
@@ -129,6 +161,7 @@ struct cm_search *cm_search_make(const struct cm_dense *t, const uint32_t *group
         x->groups = 1;
         x->begin = CM_ZNEW(size_t, 2);
         x->begin[1] = x->m;
+        take_samples(x);
         return x;
     }
     for (size_t j = 0; j < x->m; j++)
@@ -139,6 +172,7 @@ struct cm_search *cm_search_make(const struct cm_dense *t, const uint32_t *group
     x->own = gather(t->v, t->ld, x->d, x->order, x->begin[x->groups]);
     x->t = x->own;
     x->ld = x->d;
+    take_samples(x);
     return x;
 }
 
@@ -149,6 +183,8 @@ void cm_search_free(struct cm_search *x)
     cm_free(x->own);
     cm_free(x->order);
     cm_free(x->begin);
+    cm_free(x->sample);
+    cm_free(x->sample_group);
     cm_free(x);
 }
 
@@ -238,25 +274,51 @@ struct row_buffer {
     float *s, *key;
 };
 
-static void append(struct row_buffer *b, const float *tile, const float *key, size_t n,
-                   uint32_t first)
+/* Branch-free. */
+static size_t append_all(const struct row_buffer *b, size_t at, const float *tile, const float *key,
+                         size_t from, size_t n, uint32_t first)
 {
-    size_t at = b->n;
-    if (b->key == b->s) {
-        for (size_t j = 0; j < n; j++) {
-            b->idx[at] = first + (uint32_t)j;
-            b->s[at] = tile[j];
-            at += tile[j] > b->threshold;
-        }
-    } else {
-        for (size_t j = 0; j < n; j++) {
-            b->idx[at] = first + (uint32_t)j;
-            b->s[at] = tile[j];
-            b->key[at] = key[j];
-            at += key[j] > b->threshold;
+    for (size_t j = from; j < n; j++) {
+        b->idx[at] = first + (uint32_t)j;
+        b->s[at] = tile[j];
+        b->key[at] = key[j];
+        at += key[j] > b->threshold;
+    }
+    return at;
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+__attribute__((target("avx2,bmi"))) static size_t append_some(const struct row_buffer *b, size_t at,
+                                                              const float *tile, const float *key,
+                                                              size_t n, uint32_t first)
+{
+    const __m256 threshold = _mm256_set1_ps(b->threshold);
+    size_t j = 0;
+    for (; j + 8 <= n; j += 8) {
+        __m256 above = _mm256_cmp_ps(_mm256_loadu_ps(key + j), threshold, _CMP_GT_OQ);
+        for (unsigned m = (unsigned)_mm256_movemask_ps(above); m; m &= m - 1, at++) {
+            size_t k = j + (size_t)__builtin_ctz(m);
+            b->idx[at] = first + (uint32_t)k;
+            b->s[at] = tile[k];
+            b->key[at] = key[k];
         }
     }
-    b->n = at;
+    return append_all(b, at, tile, key, j, n, first);
+}
+#endif
+
+/* few: most keys stay below the threshold. */
+static void append(struct row_buffer *b, const float *tile, const float *key, size_t n,
+                   uint32_t first, bool few)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (few && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi")) {
+        b->n = append_some(b, b->n, tile, key, n, first);
+        return;
+    }
+#endif
+    (void)few;
+    b->n = append_all(b, b->n, tile, key, 0, n, first);
 }
 
 static void shrink(struct row_buffer *b, size_t k, uint32_t *scratch)
@@ -270,24 +332,56 @@ static void shrink(struct row_buffer *b, size_t k, uint32_t *scratch)
             b->threshold = b->key[i];
 }
 
-static int top_unit(void *arg, size_t shard)
+/* Thresholds of the rows of a unit from the sample; false where there is none, or k is too large a
+ * share for it to help.  tile: rows x SAMPLE. */
+static bool sampled(const struct top_job *job, struct unit u, struct row_buffer *b, float *tile)
 {
-    const struct top_job *job = arg;
-    const struct unit u = job->unit[shard];
+    const struct cm_search *x = job->p.x;
+    size_t rows = u.to - u.from, size = x->begin[u.group + 1] - x->begin[u.group];
+    if (x->sample_group[u.group] == SIZE_MAX)
+        return false;
+    double expected = (double)SAMPLE * (double)job->k / (double)size;
+    size_t rank = (size_t)(expected + 4 * sqrt(expected) + 4);
+    if (rank > SAMPLE / 4)
+        return false;
+    uint32_t order[SAMPLE];
+    cm_sgemm(false, true, rows, SAMPLE, x->d, 1, job->p.e + u.from * job->p.lde, job->p.lde,
+             x->sample + x->sample_group[u.group] * SAMPLE * x->d, x->d, 0, tile, SAMPLE);
+    float shift[SAMPLE] = {0};
+    for (size_t j = 0; job->shift && j < SAMPLE; j++)
+        shift[j] = job->shift[column_at(x, x->begin[u.group] + sample_place(size, j))];
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t j = 0; j < SAMPLE; j++)
+            order[j] = cm_float_order(tile[i * SAMPLE + j] - shift[j]);
+        uint32_t found = kth_largest(order, SAMPLE, rank);
+        found ^= found & 0x80000000u ? 0x80000000u : UINT32_MAX; /* cm_float_order, undone */
+        memcpy(&b[i].threshold, &found, sizeof found);
+        b[i].threshold = nextafterf(b[i].threshold, -INFINITY);
+    }
+    return true;
+}
+
+/* False: a row got fewer than it should from its sampled threshold. */
+static bool search_unit(const struct top_job *job, struct unit u, bool sample)
+{
     const struct cm_search *x = job->p.x;
     size_t rows = u.to - u.from, from = x->begin[u.group], to = x->begin[u.group + 1];
     /* room for k kept ones, as many new ones, and a tile */
-    size_t cap = 2 * job->k + TILE_COLS;
+    size_t cap = 2 * job->k + TILE_COLS, want = job->k < to - from ? job->k : to - from;
     if (cap > to - from)
         cap = to - from;
-    float *tile = CM_NEW(float, UNIT_ROWS *TILE_COLS), *keys = CM_NEW(float, TILE_COLS);
-    float *shift = CM_NEW(float, TILE_COLS);
+    float *tile = CM_NEW(float, rows *(sample ? SAMPLE : TILE_COLS)), keys[TILE_COLS];
+    float shift[TILE_COLS];
     uint32_t *scratch = CM_NEW(uint32_t, cap);
-    float *s = CM_NEW(float, rows *cap), *key = job->shift ? CM_NEW(float, rows *cap) : s;
-    uint32_t *idx = CM_NEW(uint32_t, rows * cap);
+    /* a place more: branch-free appending stores before it knows */
+    size_t line = cap + 1;
+    float *s = CM_NEW(float, rows *line), *key = job->shift ? CM_NEW(float, rows *line) : s;
+    uint32_t *idx = CM_NEW(uint32_t, rows * line);
     struct row_buffer *b = CM_NEW(struct row_buffer, rows);
+    bool enough = true;
     for (size_t i = 0; i < rows; i++)
-        b[i] = (struct row_buffer){0, -INFINITY, idx + i * cap, s + i * cap, key + i * cap};
+        b[i] = (struct row_buffer){0, -INFINITY, idx + i * line, s + i * line, key + i * line};
+    sample = sample && sampled(job, u, b, tile);
     for (size_t col = from; col < to; col += TILE_COLS) {
         size_t cols = to - col < TILE_COLS ? to - col : TILE_COLS;
         product(&job->p, u.from, rows, col, cols, tile);
@@ -299,10 +393,12 @@ static int top_unit(void *arg, size_t shard)
                 keys[j] = row[j] - shift[j];
             if (b[i].n + cols > cap)
                 shrink(&b[i], job->k, scratch);
-            append(&b[i], row, keys, cols, (uint32_t)col);
+            append(&b[i], row, job->shift ? keys : row, cols, (uint32_t)col, sample);
         }
     }
-    for (size_t i = 0; i < rows; i++) {
+    for (size_t i = 0; i < rows; i++)
+        enough = enough && b[i].n >= want;
+    for (size_t i = 0; enough && i < rows; i++) {
         shrink(&b[i], job->k, scratch);
         size_t to_row = job->p.order ? job->p.order[u.from + i] : u.from + i;
         job->count[to_row] = b[i].n;
@@ -314,12 +410,19 @@ static int top_unit(void *arg, size_t shard)
     if (key != s)
         cm_free(key);
     cm_free(tile);
-    cm_free(keys);
-    cm_free(shift);
     cm_free(scratch);
     cm_free(s);
     cm_free(idx);
     cm_free(b);
+    CM_ASSERT(enough || sample);
+    return enough;
+}
+
+static int top_unit(void *arg, size_t shard)
+{
+    const struct top_job *job = arg;
+    if (!search_unit(job, job->unit[shard], true))
+        search_unit(job, job->unit[shard], false);
     return 0;
 }
 
@@ -338,19 +441,22 @@ void cm_search_rows(struct cm_search *x, const float *e, size_t lde, size_t rows
     memset(count, 0, rows * sizeof *count);
     portion_make(&job.p, x, e, lde, rows, group);
     size_t units;
-    struct unit *unit = cut(job.p.begin, x->groups, UNIT_ROWS, &units);
+    struct unit *unit = cut(job.p.begin, x->groups, unit_rows(k), &units);
     job.unit = unit;
     cm_parallel(units, top_unit, &job);
     cm_free(unit);
     portion_free(&job.p);
 }
 
-/* ===== column normalisers ================================================================= */
+/* ===== columns over all rows ============================================================== */
 
+/* One of c and near is NULL. */
 struct stat_job {
     struct portion p;
     const struct unit *unit;
     struct cm_normalisers *c;
+    struct cm_nearest *near;
+    uint64_t first;
 };
 
 static int stat_unit(void *arg, size_t shard)
@@ -366,22 +472,39 @@ static int stat_unit(void *arg, size_t shard)
     for (size_t row = from; row < to; row += STAT_ROWS) {
         size_t rows = to - row < STAT_ROWS ? to - row : STAT_ROWS;
         product(&job->p, row, rows, u.from, cols, tile);
-        for (size_t i = 0; i < rows; i++)
-            cm_normalisers_add(job->c, cols, idx, tile + i * cols);
+        if (job->c)
+            cm_normalisers_add_tile(job->c, rows, cols, idx, tile);
+        for (size_t i = 0; job->near && i < rows; i++) {
+            size_t own = job->p.order ? job->p.order[row + i] : row + i;
+            cm_nearest_add(job->near, job->first + own, cols, idx, tile + i * cols);
+        }
     }
     cm_free(tile);
     return 0;
+}
+
+static void all_columns(struct stat_job *job, const struct cm_search *x, const float *e, size_t lde,
+                        size_t rows, const uint32_t *group)
+{
+    portion_make(&job->p, x, e, lde, rows, group);
+    size_t units;
+    struct unit *unit = cut(x->begin, x->groups, STAT_COLS, &units);
+    job->unit = unit;
+    cm_parallel(units, stat_unit, job);
+    cm_free(unit);
+    portion_free(&job->p);
 }
 
 void cm_search_normalise(struct cm_search *x, const float *e, size_t lde, size_t rows,
                          const uint32_t *group, struct cm_normalisers *c)
 {
     struct stat_job job = {.c = c};
-    portion_make(&job.p, x, e, lde, rows, group);
-    size_t units;
-    struct unit *unit = cut(x->begin, x->groups, STAT_COLS, &units);
-    job.unit = unit;
-    cm_parallel(units, stat_unit, &job);
-    cm_free(unit);
-    portion_free(&job.p);
+    all_columns(&job, x, e, lde, rows, group);
+}
+
+void cm_search_nearest(struct cm_search *x, const float *e, size_t lde, uint64_t first, size_t rows,
+                       const uint32_t *group, struct cm_nearest *n)
+{
+    struct stat_job job = {.near = n, .first = first};
+    all_columns(&job, x, e, lde, rows, group);
 }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "match/nearest.h"
 #include "match/rules.h"
 #include "matrix/matrix.h"
 
@@ -52,6 +53,10 @@ void cm_search_free(struct cm_search *x);
  * in the same portions. */
 void cm_search_normalise(struct cm_search *x, const float *e, size_t lde, size_t rows,
                          const uint32_t *group, struct cm_normalisers *c);
+
+/* The same for the columns' nearest rows: n->cols == m, the rows are first .. first + rows - 1. */
+void cm_search_nearest(struct cm_search *x, const float *e, size_t lde, uint64_t first, size_t rows,
+                       const uint32_t *group, struct cm_nearest *n);
 
 /* How many rows to give at a time: enough for many threads, few enough that k results of each, 8
  * bytes an entry, stay in 32 MB (128 rows at least).  Depends on k alone. */

@@ -94,3 +94,125 @@ info() { cms-info "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     [ "$(digest a.cms)" = "$(digest <(assign <s.cms))" ]
     [ "$(digest a.cms)" = "$(digest <(cat s.cms | assign -))" ]
 }
+
+pairs() { cms-text --pairs "$1" | awk -F '\t' 'NR > 1 { print $1, $2 }'; }
+
+@test "exact: one-to-one, and no rule does better in sum" {
+    sum() { # FILE: the similarities of its pairs
+        awk -F '\t' 'NR == FNR { s[$1, $2] = $3; next } { t += s[$1, $2] } END { printf "%.6f\n", t }' \
+            <(cms-text --triplets s.cms) <(cms-text --triplets "$1")
+    }
+    assign --method exact s.cms -o x.cms
+    [ "$(info x.cms slot.0.nnz)" = 60 ]
+    [ "$(info x.cms rule.method)" = exact ]
+    [ -z "$(info x.cms rule.temperature)" ]
+    [ "$(pairs x.cms | awk '{ print $2 }' | sort -u | wc -l)" = 60 ]
+    assign --method dual --hard s.cms -o d.cms
+    # more columns than rows, and more rows than columns, are mirror images
+    cms-cat --rows 0:40 "$e" >few.cms
+    knn-match few.cms "$t" | assign --method exact -o wide.cms
+    [ "$(info wide.cms slot.0.nnz)" = 40 ]
+    knn-match "$t" few.cms | assign --method exact -o tall.cms 2>err
+    grep -q '20 of 60 cells have no partner' err
+    diff <(pairs wide.cms | sort) <(pairs tall.cms | awk 'NF == 2 { print $2, $1 }' | sort)
+    # candidates cut to the best 20 still hold the best assignment here
+    knn-match -k 20 "$e" "$t" | assign --method exact -o k.cms
+    [ "$(sum k.cms)" = "$(sum x.cms)" ]
+}
+
+@test "exact, sinkhorn and snn within a label are those of each group alone" {
+    for m in exact 'sinkhorn --iterations 5 --temperature 9' 'sinkhorn --iterations 5 --epsilon .05' snn 'csls --neighbours 3'; do
+        assign --within batch --method $m s.cms -o w.cms 2>/dev/null
+        for b in b0 b1 b2; do
+            knn-match <(cms-cat --where batch=$b "$e") <(cms-cat --where batch=$b "$t") | assign --method $m -o g.cms
+            diff <(cms-cat --where batch=$b w.cms | cms-text --triplets | awk -F '\t' '{ printf "%s %s %.5f\n", $1, $2, $3 }') \
+                <(cms-text --triplets g.cms | awk -F '\t' '{ printf "%s %s %.5f\n", $1, $2, $3 }')
+        done
+    done
+}
+
+@test "knn-match's csls and snn are assign's on all similarities" {
+    for within in '' '--within batch'; do
+        for m in csls 'csls --neighbours 4 --temperature 9' snn 'snn --neighbours 5' 'snn --hard'; do
+            knn-match $within --method $m "$e" "$t" -o a.cms 2>/dev/null
+            assign $within --method $m s.cms -o b.cms 2>/dev/null
+            cms-diff --tolerance 1e-6 a.cms b.cms
+        done
+    done
+    knn-match -k 3 --method snn --neighbours 5 "$e" "$t" -o a.cms
+    [ "$(cms-text --triplets a.cms | awk -F '\t' '{ n[$1]++ } END { for (r in n) if (n[r] > m) m = n[r]; print m }')" = 3 ]
+    [ "$(info a.cms rule.neighbours)" = 5 ]
+    for m in sinkhorn exact; do
+        fails 2 knn-match --method $m "$e" "$t" -o x.cms
+        says 'needs all candidates at once'
+    done
+}
+
+@test "sinkhorn brings the columns' sums together" {
+    spread() { # the largest column sum
+        cms-text --triplets "$1" | awk -F '\t' '{ s[$2] += $3 } END { for (c in s) if (s[c] > m) m = s[c]; print m }'
+    }
+    assign --method softmax s.cms -o a.cms
+    assign --method sinkhorn --iterations 300 s.cms -o b.cms
+    awk -v a="$(spread a.cms)" -v b="$(spread b.cms)" 'BEGIN { exit !(a > 1.5 && b < 1.1) }'
+    [ "$(info b.cms rule.iterations)" = 300 ]
+    assign --method sinkhorn --epsilon .05 s.cms -o c.cms
+    [ "$(info c.cms rule.epsilon)" = 0.05 ]
+    [ -z "$(info c.cms rule.temperature)" ]
+}
+
+@test "thinning by quantiles leaves few, and at least each row's best" {
+    assign --quantile .9 --method softmax --temperature 5 s.cms -o q.cms
+    n=$(info q.cms slot.0.nnz)
+    [ "$n" -ge 360 ] && [ "$n" -le 720 ]
+    [ "$(info q.cms rule.quantile)" = 0.9 ]
+    diff <(pairs q.cms) <(assign --method softmax s.cms -o p.cms && pairs p.cms)
+    assign --quantile .9 --method exact s.cms -o x.cms 2>/dev/null
+    diff <(pairs x.cms | awk 'NF == 2') <(assign --quantile .9 --method exact - <s.cms 2>/dev/null | cms-text --pairs | awk -F '\t' 'NR > 1 && $2 != "" { print $1, $2 }')
+}
+
+@test "tuning: what it prints is what the rule scores" {
+    assign --tune "$REF/match_truth.tsv" s.cms -o tune.tsv
+    [ "$(head -n 1 tune.tsv)" = "$(printf 'method\ttemperature\tsoft\thard')" ]
+    [ "$(wc -l <tune.tsv)" = 36 ] # header, four rules at eight temperatures, two without, the choice
+    for m in softmax csls sinkhorn; do
+        want=$(assign --method $m --temperature 20 s.cms | score --pairs "$REF/match_truth.tsv" | awk -F '\t' '$1 == "match_probability" { print $2 }')
+        close_to "$(awk -F '\t' -v m=$m '$1 == m && $2 == 20 { print $3 }' tune.tsv)" "$want" 2e-6
+    done
+    want=$(assign --method exact s.cms | score --pairs "$REF/match_truth.tsv" | awk -F '\t' '$1 == "match_probability" { print $2 }')
+    close_to "$(awk -F '\t' '$1 == "exact" { print $4 }' tune.tsv)" "$want" 2e-6
+    # the choice is near the best soft score; with --hard it is the best hard one
+    awk -F '\t' 'NR > 1 && $1 != "choice" && $3 > m { m = $3 } $1 == "choice" { exit !($4 >= .98 * m) }' tune.tsv
+    assign --hard --tune "$REF/match_truth.tsv" s.cms |
+        awk -F '\t' 'NR > 1 && $1 != "choice" && $4 > m { m = $4 } $1 == "choice" { exit !($5 == m) }'
+    [ "$(assign --tune "$REF/match_truth.tsv" --method dual --temperature 7 s.cms | wc -l)" = 3 ]
+    fails 4 assign --tune absent.tsv s.cms -o x
+    [ ! -e x ]
+}
+
+@test "options that a rule does not have" {
+    fails 2 assign --method exact --temperature 3 s.cms -o x.cms
+    says '--temperature is an option of'
+    fails 2 assign --method dual --neighbours 3 s.cms -o x.cms
+    fails 2 assign --method dual --iterations 3 s.cms -o x.cms
+    fails 2 assign --method csls --epsilon .1 s.cms -o x.cms
+    fails 2 assign --method sinkhorn --epsilon .1 --temperature 3 s.cms -o x.cms
+    fails 2 assign --quantile 1 s.cms -o x.cms
+    fails 2 knn-match --method dual --neighbours 3 "$e" "$t" -o x.cms
+    [ ! -e x.cms ]
+}
+
+@test "one cell, no cells, rows without candidates, for every rule" {
+    cms-cat --rows 0:1 "$e" >one.cms
+    cms-cat --rows 0:0 "$e" >none.cms
+    for m in softmax dual csls sinkhorn snn exact; do
+        [ "$(knn-match one.cms one.cms | assign --method $m | cms-text --triplets)" = "$(printf 'cell0\tcell0\t1')" ]
+        [ "$(knn-match none.cms "$t" | assign --method $m | cms-text --triplets | wc -l)" = 0 ]
+        [ "$(knn-match "$e" none.cms | assign --method $m 2>/dev/null | cms-text --triplets | wc -l)" = 0 ]
+        # a batch on one side only
+        knn-match "$e" <(cms-cat --except batch=b1 "$t") | assign --within batch --method $m -o w.cms 2>/dev/null
+        cms-text --triplets w.cms | awk -F '\t' 'substr($1, 5) % 3 == 1 { exit 1 } END { exit NR == 0 }'
+        knn-match "$e" <(cms-cat --except batch=b1 "$t") | assign -t 2 --within batch --method $m -o v.cms 2>/dev/null
+        cmp w.cms v.cms
+    done
+}

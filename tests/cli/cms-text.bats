@@ -123,3 +123,28 @@ PY
     [ ! -e out ]
     ! (set -o pipefail; cms-text --from <cut.txt | cms-info - >/dev/null 2>&1)
 }
+
+@test "--pairs: a line a cell of a match" {
+    {
+        printf '#cms\t1\n'
+        printf '#head\t%s\t%s\n' kind match slots 1 slot.0.name match slot.0.encoding csr slot.0.value f32 \
+            slot.0.cols 3 slot.0.state "${state:=probability}" labels 0
+        printf '#cols\t0\tname\n#cols\t0\tt%%09one\n#cols\t0\ttwo\n#cols\t0\tthree\n'
+        printf 'a\tt%%09one:0.25\tthree:0.75\n'
+        printf 'b\ttwo:1\n'
+        printf 'c\n'
+        printf 'd%%09\tt%%09one:0.5\ttwo:0.5\n'
+        printf '#end\n'
+    } >in.txt
+    cms-text --from in.txt -o p.cms
+    cms-text --pairs p.cms >out
+    diff out - <<<"$(printf '%b' 'cell\tpartner\tprobability\tmargin\na\tthree\t0.75\t0.5\nb\ttwo\t1\t1\nc\t\t\t\nd%09\tt%09one\t0.5\t0')"
+    sed -i s/probability/similarity/ in.txt
+    cms-text --from in.txt -o s.cms
+    cms-text --pairs s.cms >out
+    [ "$(sed -n 1p out)" = "$(printf 'cell\tpartner\tsimilarity\tmargin')" ]
+    [ "$(sed -n 3p out)" = "$(printf 'b\ttwo\t1\t')" ]
+    prepared gex.cms
+    fails 3 cms-text --pairs gex.cms
+    says 'expected a stream of kind match'
+}

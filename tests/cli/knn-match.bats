@@ -113,7 +113,7 @@ entries() {
     fails 2 knn-match --similarities --method dual "$e" "$t" -o x.cms
     fails 2 knn-match --similarities --hard "$e" "$t" -o x.cms
     fails 2 knn-match -k 0 "$e" "$t" -o x.cms
-    fails 2 knn-match --method csls "$e" "$t" -o x.cms
+    fails 2 knn-match --method nearest "$e" "$t" -o x.cms
     fails 2 knn-match --temperature 0 "$e" "$t" -o x.cms
     fails 2 knn-match "$e" -o x.cms
 }

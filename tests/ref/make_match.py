@@ -2,7 +2,8 @@
 """Numbers for tests/unit/test_match_*.c and streams for tests/cli: rules, ranks, curves, from NumPy, SciPy, scikit-learn.
 
 Run from the project's root: /usr/bin/python3 tests/ref/make_match.py
-Writes tests/ref/match.txt (blocks "name rows cols" and the values), the embeddings tests/ref/match_e.cms and
+Needs NumPy, SciPy, scikit-learn and POT (python3-pot).
+Writes tests/ref/match.txt and match_rules.txt (blocks "name rows cols" and the values), the embeddings tests/ref/match_e.cms and
 match_t.cms, the pairs match_truth.tsv, and match_expected.tsv: what knn-match, assign and score make of them.
 Metrics are transcribed here from their definitions on dense matrices, with loops where our side has formulas: areas
 under curves walk along the ranking entry by entry, ties are resolved by enumerating every order that differs.
@@ -271,3 +272,130 @@ with open('tests/ref/match_expected.tsv', 'w') as f:
     fos = [((S[i] > S[i, j]).mean() + (S[:, j] > S[i, j]).mean()) / 2 for i, j in enumerate(partner)]
     line('foscttm', np.mean(fos))
     line('empty rows within', (~same).all(1).sum())
+
+# ---- rules that look at more than a row --------------------------------------------------------------------------
+import ot
+from scipy.optimize import linear_sum_assignment
+from sklearn.neighbors import NearestNeighbors
+
+out = open('tests/ref/match_rules.txt', 'w')
+rng = np.random.default_rng(20220317)
+ABSENT = -np.inf
+
+
+def entries(name, S):
+    found = [(i, j, S[i, j]) for i in range(S.shape[0]) for j in range(S.shape[1]) if S[i, j] > ABSENT]
+    write(name + '.shape', S.shape), write(name + '.entries', found if found else np.zeros((0, 3)), 9)
+
+
+def csls(S, T, k):
+    """Conneau et al. 2018, equation 3, with means over the stored candidates."""
+    mean = lambda v: np.sort(v[v > ABSENT])[::-1][:k].mean() if (v > ABSENT).any() else 0
+    C = 2 * S - np.array([mean(r) for r in S])[:, None] - np.array([mean(c) for c in S.T])[None]
+    with np.errstate(invalid='ignore'):
+        return np.nan_to_num(softmax(T * C, axis=1))
+
+
+def sinkhorn(S, T, iterations):
+    n, m = S.shape
+    some = (S > ABSENT).any(1), (S > ABSENT).any(0)              # POT divides by zero on empty lines
+    P = np.zeros((n, m))
+    A = S[np.ix_(*some)]
+    if A.size:
+        P[np.ix_(*some)] = ot.sinkhorn(np.full(A.shape[0], 1 / A.shape[0]), np.full(A.shape[1], 1 / A.shape[1]), -A, 1 / T,
+                                       numItermax=iterations, stopThr=0, warn=False)
+    with np.errstate(invalid='ignore'):
+        return np.nan_to_num(P / P.sum(1, keepdims=True))
+
+
+def scaled(S, epsilon, group_row, iterations):
+    """Per group: cost 1 - s over its largest, regularisation epsilon."""
+    A = S.copy()
+    for g in set(group_row):
+        cost = 1 - S[group_row == g]
+        A[group_row == g] = 1 - cost / cost[cost < np.inf].max()
+    return sinkhorn(A, 1 / epsilon, iterations)
+
+
+def snn(S, k):
+    """Sets of a cell and its k nearest on the other side; the Jaccard index of two sets."""
+    n, m = S.shape
+    best = lambda v, name: {(name, int(j)) for j in np.argsort(-v, kind='stable')[:k] if v[j] > ABSENT}
+    rows, cols = [best(S[i], 'c') | {('r', i)} for i in range(n)], [best(S[:, j], 'r') | {('c', j)} for j in range(m)]
+    J = np.array([[len(a & b) / (2 * (k + 1) - len(a & b)) for b in cols] for a in rows])
+    return J / np.maximum(J.sum(1, keepdims=True), 1e-300)
+
+
+def clue(X, Y):
+    """The competition's winner, k = 1, from neighbours within and between the modalities (scikit-learn's search)."""
+    graph = lambda of, to: NearestNeighbors(n_neighbors=1).fit(to).kneighbors_graph(of).toarray()
+    both = graph(X, Y) @ graph(Y, Y).T + (graph(Y, X) @ graph(X, X).T).T
+    J = both / (4 - both)
+    return J / J.sum(1, keepdims=True)
+
+
+def thinned(S, q, group_row, group_col):
+    """Entries below the quantile of their row and below that of their column are dropped, group by group."""
+    A = np.full(S.shape, ABSENT)
+    for g in set(group_row) & set(group_col):
+        at = np.ix_(group_row == g, group_col == g)
+        B = S[at]
+        keep = (B >= np.quantile(B, q, axis=1, keepdims=True)) | (B >= np.quantile(B, q, axis=0, keepdims=True))
+        A[at] = np.where(keep, B, ABSENT)
+    return A
+
+
+def lines(name, S, T):
+    entries(name, S)
+    for k in (1, 3):
+        write(f'{name}.csls{k}', csls(S, T, k)), write(f'{name}.snn{k}', snn(S, k))
+    for k in (1, 7):
+        write(f'{name}.sinkhorn{k}', sinkhorn(S, T, k))
+
+
+def views(n, m, d=5):
+    z = rng.normal(size=(max(n, m), d))
+    return f32(unit(z[:n] + .7 * rng.normal(size=(n, d)))), f32(unit(z[:m] + .7 * rng.normal(size=(m, d))))
+
+
+for n, m in ((12, 12), (9, 15), (15, 9), (1, 1), (1, 6), (6, 1)):
+    X, Y = views(n, m)
+    S = f32(X @ Y.T)
+    name = f'full{n}x{m}'
+    lines(name, S, 15)
+    write(name + '.clue', clue(X, Y))
+    assert np.allclose(clue(X, Y), snn(S, 1))
+    one = np.zeros(n, int)
+    write(name + '.epsilon', scaled(S, .05, one, 7))
+    A = thinned(S, .8, one, np.zeros(m, int))
+    write(name + '.quantile', np.where(A > ABSENT, A, 0), 9)
+X, Y = views(14, 11)
+S = f32(X @ Y.T)
+S[rng.uniform(size=S.shape) < .5] = ABSENT
+S[4], S[:, 7] = ABSENT, ABSENT                                  # a row and a column without candidates
+lines('sparse', S, 15)
+X, Y = views(16, 13)
+S = f32(X @ Y.T)
+gr, gc = np.arange(16) % 3, np.arange(13) % 4                   # group 3 has columns alone
+S = np.where(gr[:, None] == gc[None], S, ABSENT)
+lines('groups', S, 15)
+write('groups.row', gr), write('groups.col', gc), write('groups.epsilon', scaled(S, .05, gr, 7))
+A = thinned(S, .6, gr, gc)
+write('groups.quantile', np.where(A > ABSENT, A, 0), 9)
+
+# Assignments: SciPy's solver, where a pair that is not allowed costs more than all others together.
+for k in range(50):
+    n, m = (int(x) for x in rng.integers(1, 15, 2))
+    if k % 3 == 0:
+        m = n
+    S = f32(rng.normal(size=(n, m)))
+    if k % 5 == 1:
+        S = np.round(2 * S) / 2                                 # equal values
+    if k % 2:
+        S[rng.uniform(size=S.shape) < (.4, .8)[k % 4 == 3]] = ABSENT
+    far = 1e6
+    i, j = linear_sum_assignment(np.where(S > ABSENT, -S, far))
+    keep = S[i, j] > ABSENT
+    entries(f'exact{k}', S)
+    write(f'exact{k}.expected', [keep.sum(), S[i, j][keep].sum()])
+out.close()

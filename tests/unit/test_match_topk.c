@@ -64,12 +64,17 @@ static float product(const float *a, const float *b)
     return s;
 }
 
+static bool unfair;
+
 static void check_search(size_t n, size_t m, size_t k, bool groups, bool shifted)
 {
     float *e = CM_NEW(float, n *D), *t = CM_NEW(float, m *D), *shift = CM_NEW(float, m);
     uint32_t *ge = CM_NEW(uint32_t, n), *gt = CM_NEW(uint32_t, m);
     cells(e, n, 1);
     cells(t, m, 2);
+    for (size_t j = 0; unfair && j < m; j += 8) /* what a sample takes looks better than the rest */
+        for (size_t d = 0; d < D; d++)
+            t[j * D + d] *= 64;
     for (size_t i = 0; i < n; i++)
         ge[i] = i % 7 == 6 ? CM_GROUP_NONE : (uint32_t)(i * 5 % 4); /* 3: no column has it */
     for (size_t j = 0; j < m; j++) {
@@ -137,6 +142,15 @@ static void search(void **state)
         for (int v = 0; v < 4; v++)
             check_search(N, M, ks[c], v & 1, v & 2);
     check_search(1, 1, 3, false, false);
+    /* groups so large that thresholds come from a sample, with many equal similarities */
+    for (int v = 0; v < 4; v++) {
+        check_search(40, 14000, 1, v & 1, v & 2);
+        check_search(40, 14000, 200, v & 1, v & 2);
+    }
+    unfair = true; /* thresholds too high for k: the unit is done again */
+    check_search(40, 8192, 1200, false, false);
+    check_search(40, 8192, 1200, false, true);
+    unfair = false;
     check_search(70, 1, 1, true, true);
 }
 

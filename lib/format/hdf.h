@@ -77,8 +77,10 @@ struct cm_h5set {
     enum cm_h5_class cls;
     size_t size; /* bytes of an item in the file */
     bool is_signed;
-    bool fixed; /* string of fixed length */
+    bool fixed;             /* string of fixed length */
+    struct cm_h5bulk *bulk; /* of bulk.c */
 };
+void cm_h5bulk_free(struct cm_h5bulk *b); /* NULL allowed */
 
 /* Opens `path`; member = NULL or the name of a compound's member.  cache: bytes that may be spent
  * on keeping decoded chunks (0 = a default of some MB).  0 or CM_EINPUT: absent, no dataset, rank

@@ -229,54 +229,83 @@ static const unsigned char *unpack(struct shard *s, const unsigned char *raw, st
     return p;
 }
 
+/* Loops over the values of a chunk.  The inner ones have a fixed length and no branch, so that a
+ * compiler turns them into vectors without being asked for more than -O2. */
+enum { LANES = 32 };
+
 /* Whole numbers to u32; p and out may not overlap. */
 #define WHOLE(name, type, test)                                                                    \
     static void name(const unsigned char *p, uint64_t n, uint32_t *out, struct cm_h5facts *f)      \
     {                                                                                              \
-        uint32_t most = f->most, before = 0;                                                       \
-        uint64_t falls = 0;                                                                        \
-        bool unfit = false;                                                                        \
-        for (uint64_t i = 0; i < n; i++) {                                                         \
-            type v;                                                                                \
-            memcpy(&v, p + i * sizeof v, sizeof v);                                                \
-            unfit |= test;                                                                         \
-            uint32_t u = (uint32_t)v;                                                              \
-            falls += u <= before;                                                                  \
-            before = u;                                                                            \
-            most = u > most ? u : most;                                                            \
-            out[i] = u;                                                                            \
+        uint32_t most[LANES] = {0}, falls = 0, unfit = 0;                                          \
+        type v[LANES];                                                                             \
+        uint64_t i = 0;                                                                            \
+        for (; i + LANES <= n; i += LANES) {                                                       \
+            memcpy(v, p + i * sizeof *v, sizeof v);                                                \
+            for (int k = 0; k < LANES; k++)                                                        \
+                unfit |= (uint32_t)(test(v[k]));                                                   \
+            for (int k = 0; k < LANES; k++) {                                                      \
+                uint32_t u = (uint32_t)v[k];                                                       \
+                out[i + (uint64_t)k] = u;                                                          \
+                most[k] = u > most[k] ? u : most[k];                                               \
+            }                                                                                      \
         }                                                                                          \
-        f->most = most;                                                                            \
-        f->falls += falls - (n && out[0] == 0); /* the first has none before it */                 \
-        f->unfit |= unfit;                                                                         \
+        for (; i < n; i++) {                                                                       \
+            memcpy(v, p + i * sizeof *v, sizeof *v);                                               \
+            unfit |= (uint32_t)(test(v[0]));                                                       \
+            out[i] = (uint32_t)v[0];                                                               \
+            most[0] = out[i] > most[0] ? out[i] : most[0];                                         \
+        }                                                                                          \
+        for (i = 1; i < n; i++)                                                                    \
+            falls += out[i] <= out[i - 1];                                                         \
+        for (int k = 0; k < LANES; k++)                                                            \
+            f->most = most[k] > f->most ? most[k] : f->most;                                       \
+        f->falls += falls;                                                                         \
+        f->unfit |= unfit != 0;                                                                    \
     }
-WHOLE(from_u8, uint8_t, false)
-WHOLE(from_i8, int8_t, v < 0)
-WHOLE(from_u16, uint16_t, false)
-WHOLE(from_i16, int16_t, v < 0)
-WHOLE(from_u32, uint32_t, false)
-WHOLE(from_i32, int32_t, v < 0)
-WHOLE(from_u64, uint64_t, v > UINT32_MAX)
-WHOLE(from_i64, int64_t, v<0 || v>(int64_t) UINT32_MAX)
+#define NEVER(v)    0
+#define NEGATIVE(v) (v) < 0
+#define BEYOND(v)   (v) > UINT32_MAX
+#define OUTSIDE(v)  (v)<0 || (v)>(int64_t) UINT32_MAX
+WHOLE(from_u8, uint8_t, NEVER)
+WHOLE(from_i8, int8_t, NEGATIVE)
+WHOLE(from_u16, uint16_t, NEVER)
+WHOLE(from_i16, int16_t, NEGATIVE)
+WHOLE(from_u32, uint32_t, NEVER)
+WHOLE(from_i32, int32_t, NEGATIVE)
+WHOLE(from_u64, uint64_t, BEYOND)
+WHOLE(from_i64, int64_t, OUTSIDE)
 
+/* A float below 2^22 is whole if adding and taking away 1.5 * 2^23, which leaves no bits behind the
+ * point, changes nothing; what is larger or no number is looked at again, one by one. */
 static void from_f32(const unsigned char *p, uint64_t n, float *out, struct cm_h5facts *f)
 {
-    bool infinite = false, negative = false, fraction = false;
-    float largest = 0;
+    static const float magic = 12582912.f;
+    uint32_t odd = 0, fraction = 0, negative = 0;
+    float largest[LANES] = {0};
+    uint64_t i = 0;
     memcpy(out, p, n * sizeof *out);
-    for (uint64_t i = 0; i < n; i++) {
+    for (; i + LANES <= n; i += LANES)
+        for (int k = 0; k < LANES; k++) {
+            float v = out[i + (uint64_t)k];
+            odd |= (uint32_t) !(fabsf(v) < 4194304.f);
+            fraction |= (uint32_t)((v + magic) - magic != v);
+            negative |= (uint32_t)(v < 0);
+            largest[k] = v > largest[k] ? v : largest[k];
+        }
+    i = odd ? 0 : i;
+    fraction = odd ? 0 : fraction;
+    for (; i < n; i++) {
         float v = out[i];
-        bool small = fabsf(v) < 8388608.f; /* beyond 2^23 every float is whole */
-        int32_t w = small ? (int32_t)v : 0;
-        fraction |= small && (float)w != v;
-        negative |= v < 0;
-        infinite |= !(fabsf(v) <= 3.40282347e38f);
-        largest = v > largest ? v : largest;
+        f->infinite |= !(fabsf(v) <= 3.40282347e38f);
+        fraction |= (uint32_t)(floorf(v) != v);
+        negative |= (uint32_t)(v < 0);
+        largest[0] = v > largest[0] ? v : largest[0];
     }
-    f->infinite |= infinite;
-    f->negative |= negative;
-    f->fraction |= fraction;
-    f->largest = (double)largest > f->largest ? (double)largest : f->largest;
+    f->negative |= negative != 0;
+    f->fraction |= fraction != 0;
+    for (int k = 0; k < LANES; k++)
+        f->largest = (double)largest[k] > f->largest ? (double)largest[k] : f->largest;
 }
 
 static void from_f64(const unsigned char *p, uint64_t n, double *out, struct cm_h5facts *f)

@@ -843,16 +843,18 @@ int cm_h5mat_survey(struct cm_h5mat *m, struct cm_h5survey *out)
     *out = (struct cm_h5survey){.whole = true};
     const struct cm_h5set *s = &m->data;
     bool may_be_wide = s->size > (s->cls == CM_H5_FLOAT ? 4 : 2);
+    int code = 0;
     if (s->cls == CM_H5_BOOL || (!s->is_signed && s->size <= 2))
         return 0;
-    uint64_t step = m->data.cols ? 4 * PIECE / m->data.cols : 1;
+    uint64_t across = m->data.cols ? m->data.cols : 1, step = 4 * PIECE / across;
     step = step ? step : 1;
-    double *v = CM_NEW(double, step *(m->data.cols ? m->data.cols : 1));
-    int code = 0;
+    double *v = CM_NEW(double, step *across);
     for (uint64_t at = 0; at < s->rows && !code; at += step) {
         uint64_t n = s->rows - at < step ? s->rows - at : step;
         struct cm_h5facts f;
-        code = bulk_values(m, at, n, v, &f);
+        code = cm_h5bulk_read(m->job, &m->data, at, n, v, &f);
+        if (!code && (f.unfit || f.most > 1u << 24)) /* what u32 does not tell */
+            code = bulk_values(m, at, n, v, &f);
         out->whole = out->whole && !f.fraction;
         out->negative = out->negative || f.negative;
         out->wide = out->wide || f.wide;

@@ -249,7 +249,7 @@ static void print_pairs(struct cm_h5 *h)
 /* The memory that a file may make us take: see MEMORY in the man page. */
 static uint64_t allowed(uint64_t file_size)
 {
-    return ((uint64_t)2 << 30) + o.max_memory + 4 * file_size + cm_pool_threads() * (16 << 20);
+    return ((uint64_t)512 << 20) + o.max_memory + 4 * file_size + cm_pool_threads() * (16 << 20);
 }
 
 static void open_file(struct cm_h5 *h, const char *file)

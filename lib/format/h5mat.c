@@ -126,6 +126,8 @@ static int open_group(struct cm_h5mat *m, struct cm_h5 *h, int layout)
         code = open_part(&m->data, h, m->path, "data", cache);
     if (!code)
         code = need_values(&m->data);
+    if (!code && m->indices.cls != CM_H5_INT)
+        code = cm_fail(CM_EINPUT, "%s: %s: expected whole numbers", CM_H5_AT(&m->indices));
     if (!code && layout >= 0)
         m->layout = (enum cm_h5layout)layout;
     else if (!code)
@@ -167,10 +169,12 @@ int cm_h5mat_open(struct cm_h5mat *m, struct cm_h5 *h, const char *path, uint64_
     if (rows >= CM_MAX_ROWS || cols >= UINT32_MAX)
         code = cm_fail(CM_EINPUT, "%s: %s: %" PRIu64 " x %" PRIu64 " is beyond the format's limits",
                        h->name, path, rows, cols);
-    else if (cm_h5_what(h, path) == CM_H5_ABSENT)
-        code = cm_fail(CM_EINPUT, "%s: %s is missing", h->name, path);
-    else
-        code = cm_h5_what(h, path) == CM_H5_DATASET ? open_dense(m, h) : open_group(m, h, layout);
+    else {
+        enum cm_h5_object what = cm_h5_what(h, path);
+        code = what == CM_H5_DATASET ? open_dense(m, h)
+               : what == CM_H5_GROUP ? open_group(m, h, layout)
+                                     : cm_h5_unexpected(h, path, "a matrix");
+    }
     if (code)
         cm_h5mat_close(m);
     return code;

@@ -224,31 +224,53 @@ void cm_h5_close(struct cm_h5 *h)
 
 /* ===== objects ============================================================================ */
 
+/* One step of a path; HDF5 answers with an error where a step before it does not exist. */
+static enum cm_h5_object look(const struct cm_h5 *h, const char *path)
+{
+    H5L_info_t link;
+    if (H5Lexists(h->id, path, H5P_DEFAULT) <= 0)
+        return CM_H5_ABSENT;
+    if (H5Lget_info(h->id, path, &link, H5P_DEFAULT) >= 0 && link.type != H5L_TYPE_HARD &&
+        link.type != H5L_TYPE_SOFT)
+        return CM_H5_OUTSIDE;
+    return H5Oexists_by_name(h->id, path, H5P_DEFAULT) > 0 ? CM_H5_OTHER : CM_H5_BROKEN;
+}
+
 enum cm_h5_object cm_h5_what(const struct cm_h5 *h, const char *path)
 {
-    step();
-    /* Every step must exist, or HDF5 reports an error instead of an answer. */
+    enum cm_h5_object what = CM_H5_OTHER;
     char *part = cm_strdup(path);
-    bool there = true;
-    for (char *p = part + 1; there && *part && *p; p++)
+    step();
+    for (char *p = part + 1; what == CM_H5_OTHER && *part && *p; p++)
         if (*p == '/') {
             *p = 0;
-            there = H5Lexists(h->id, part, H5P_DEFAULT) > 0 &&
-                    H5Oexists_by_name(h->id, part, H5P_DEFAULT) > 0;
+            what = look(h, part);
             *p = '/';
         }
     cm_free(part);
-    if (strcmp(path, "/"))
-        there = there && H5Lexists(h->id, path, H5P_DEFAULT) > 0 &&
-                H5Oexists_by_name(h->id, path, H5P_DEFAULT) > 0;
-    if (!there)
-        return CM_H5_ABSENT;
+    if (what == CM_H5_OTHER && strcmp(path, "/"))
+        what = look(h, path);
+    if (what != CM_H5_OTHER)
+        return what;
     hid_t o = H5Oopen(h->id, path, H5P_DEFAULT);
     if (o < 0)
         return CM_H5_OTHER;
     H5I_type_t t = H5Iget_type(o);
     H5Oclose(o);
     return t == H5I_GROUP ? CM_H5_GROUP : t == H5I_DATASET ? CM_H5_DATASET : CM_H5_OTHER;
+}
+
+int cm_h5_unexpected(const struct cm_h5 *h, const char *path, const char *expected)
+{
+    enum cm_h5_object what = cm_h5_what(h, path);
+    if (what == CM_H5_ABSENT)
+        return cm_fail(CM_EINPUT, "%s: %s is missing", h->name, path);
+    if (what == CM_H5_BROKEN)
+        return cm_fail(CM_EINPUT, "%s: %s: a link that leads nowhere", h->name, path);
+    if (what == CM_H5_OUTSIDE)
+        return cm_fail(CM_EINPUT, "%s: %s: a link into another file, which is not followed",
+                       h->name, path);
+    return cm_fail(CM_EINPUT, "%s: %s: is not %s", h->name, path, expected);
 }
 
 char *cm_h5_join(const char *group, const char *name)
@@ -571,11 +593,9 @@ int cm_h5set_open(struct cm_h5set *s, const struct cm_h5 *h, const char *path, c
     *s = (struct cm_h5set){
         .id = -1, .type = -1, .open = true, .path = cm_strdup(path), .file = cm_strdup(h->name)};
     step();
-    enum cm_h5_object what = cm_h5_what(h, path);
     int code = 0;
-    if (what != CM_H5_DATASET)
-        code = cm_fail(CM_EINPUT, "%s: %s: %s", h->name, path,
-                       what == CM_H5_ABSENT ? "is missing" : "is not a dataset");
+    if (cm_h5_what(h, path) != CM_H5_DATASET)
+        code = cm_h5_unexpected(h, path, "a dataset");
     else if ((s->id = H5Dopen2(h->id, path, H5P_DEFAULT)) < 0)
         code = cm_fail(CM_EINPUT, "%s: %s: cannot be opened: %s", h->name, path, cm_h5_reason());
     else

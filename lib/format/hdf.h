@@ -45,9 +45,19 @@ void cm_h5_watch(unsigned seconds);
 const char *cm_h5_reason(void);
 void cm_h5_warn(struct cm_h5 *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-enum cm_h5_object { CM_H5_ABSENT, CM_H5_GROUP, CM_H5_DATASET, CM_H5_OTHER };
-/* What stands at an absolute path; dangling links are absent. */
+/* BROKEN: a link that leads nowhere (dangling, a cycle); OUTSIDE: one into another file. */
+enum cm_h5_object {
+    CM_H5_ABSENT,
+    CM_H5_GROUP,
+    CM_H5_DATASET,
+    CM_H5_OTHER,
+    CM_H5_BROKEN,
+    CM_H5_OUTSIDE
+};
+/* What stands at an absolute path. */
 enum cm_h5_object cm_h5_what(const struct cm_h5 *h, const char *path);
+/* Fails with what is there in place of what was expected. */
+int cm_h5_unexpected(const struct cm_h5 *h, const char *path, const char *expected);
 /* "a/b" joined into a string that the caller frees (cm_free). */
 char *cm_h5_join(const char *group, const char *name);
 /* Names of a group's members, ascending by bytes.  0 or CM_EINPUT. */

@@ -349,8 +349,8 @@ static int open_mudata(struct cm_source *s, const struct cm_source_want *w)
 {
     struct cm_strs names = {0};
     int code = cm_h5_modalities(s->file, &names);
-    size_t k = 0;
-    while (!code && k < names.n && strcmp(cm_strs_get(&names, k), w->modality ? w->modality : ""))
+    size_t k = w->modality ? 0 : names.n;
+    while (!code && k < names.n && strcmp(cm_strs_get(&names, k), w->modality))
         k++;
     if (!code && k == names.n)
         code = w->modality ? list_fail(s->file, "has no modality ", w->modality, &names)

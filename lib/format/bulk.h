@@ -1,7 +1,7 @@
 /* format/bulk.h - many numbers of HDF5 datasets, unpacked on all processors.
  *
- * Problem: libhdf5 inflates and converts on one thread, and takes twice the time for both that is
- * needed.  Choice: a JOB gathers ranges of datasets; the packed chunks are read through libhdf5 (the
+ * Problem: libhdf5 inflates and converts on one thread, and takes twice the time that is needed.
+ * Choice: a JOB gathers ranges of datasets; the packed chunks are read through libhdf5 (the
  * page cache has them), and unpacking, unshuffling, conversion to one of three item types and the
  * questions about the values (FACTS) are done chunk by chunk by a crew of threads, while the caller
  * writes what it had before.  What is not chunked, or is packed in another way than by gzip and

@@ -38,8 +38,8 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins);
 void cm_h5_close(struct cm_h5 *h); /* {0} or closed before: nothing */
 /* Switches the error stack and plugins off and registers our filters; once, by open and create. */
 void cm_h5_setup(bool plugins);
-/* From now on a call that keeps libhdf5 busy for so many seconds of the thread's processor time ends
- * the process with SIGPROF: there are files with which it never comes to an end. */
+/* From now on a call that keeps libhdf5 busy for so many seconds of the thread's processor time
+ * ends the process with SIGPROF: there are files with which it never comes to an end. */
 void cm_h5_watch(unsigned seconds);
 /* HDF5's innermost reason for the call that failed last, "" if none; a static buffer. */
 const char *cm_h5_reason(void);

@@ -446,6 +446,15 @@ spoil('obs-number', at('obs', lambda h: h.__setitem__('obs', 5)))
 spoil('index-attribute', lambda h: h['obs'].attrs.__setitem__('_index', 5))
 spoil('encoding-number', lambda h: h['X'].attrs.__setitem__('encoding-type', np.arange(4)))
 
+# A name that says it has 2^31 - 16 bytes: the length stands in front of where the text is kept.
+spoil('giant', lambda h: None)
+with h5py.File(f'{out}/bad-giant.h5ad') as h:
+    where = h['obs/_index'].id.get_offset()
+with open(f'{out}/bad-giant.h5ad', 'r+b') as f:
+    f.seek(where)
+    f.write((2**31 - 16).to_bytes(4, 'little'))
+os.rename(f'{out}/bad-giant.h5ad', f'{out}/giant.h5ad')
+
 # A table that contains itself: its columns are left out.
 ad.AnnData(sp.csr_matrix(np.eye(3, dtype='f4')), dtype='f4').write_h5ad(f'{out}/loop.h5ad')
 with h5py.File(f'{out}/loop.h5ad', 'r+') as h:

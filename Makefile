@@ -71,7 +71,8 @@ $(foreach g,$(filter $(MAKECMDGOALS),$(CHAIN)),$(eval $(g): | $(before))$(eval b
 all build: ; @$(MAKE) --no-print-directory build-now
 unit: ; @$(MAKE) --no-print-directory unit-now
 build-now: $(TOOLS:%=$(BINDIR)/%)
-unit-now: build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BUILD)/tests/faults/cmsbreak fuzz-now
+BREAKERS := $(BUILD)/tests/faults/cmsbreak $(BUILD)/tests/faults/h5mutate
+unit-now: build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BREAKERS) fuzz-now
 fuzz-now: $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
 
 deps: ; @sh tests/deps.sh $(DEPS)
@@ -110,8 +111,8 @@ $(UNIT:%=$(BUILD)/tests/unit/%): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o 
 	$(call say,ld $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
-# Breaks streams for the fault tests; knows the format from man/cms.5, not from lib/.
-$(BUILD)/tests/faults/cmsbreak: $(BUILD)/tests/faults/cmsbreak.o
+# They break streams and HDF5 files for the fault tests, and know nothing of lib/.
+$(BREAKERS): %: %.o
 	$(call say,ld $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -121,7 +122,8 @@ $(BENCH:%=$(BUILD)/tests/bench/%): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/
 
 # A fuzz target brings no main: libFuzzer has one, and replay.c, which runs the corpus in `check`.
 FUZZ_MAIN := $(if $(filter fuzz,$(MODE)),,$(BUILD)/tests/fuzz/replay.o)
-$(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(LIB)
+$(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: \
+		$(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(LIB)
 	$(call say,ld $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/pool.h"
 #include "cli/cli.h"
 #include "format/source.h"
 
@@ -245,14 +246,32 @@ static void print_pairs(struct cm_h5 *h)
     cm_source_close(&s);
 }
 
+/* The memory that a file may make us take: see MEMORY in the man page. */
+static uint64_t allowed(uint64_t file_size)
+{
+    return ((uint64_t)512 << 20) + o.max_memory + 4 * file_size + cm_pool_threads() * (16 << 20);
+}
+
+static void open_file(struct cm_h5 *h, const char *file)
+{
+    struct stat s;
+    bool regular = strcmp(file, "-") && !stat(file, &s) && S_ISREG(s.st_mode);
+    cm_guard_file(regular ? file : "stdin", regular ? allowed((uint64_t)s.st_size) : 0);
+    cm_h5_watch(10);
+    cm_try(cm_h5_open(h, file, o.plugins));
+    if (!regular)
+        cm_guard_file(h->name, allowed(2 * h->image));
+}
+
 int main(int argc, char **argv)
 {
+    cm_guard_start(tool.name);
     char **in = cm_start(&tool, argc, argv), *file, *modality;
     struct cm_h5 h;
     size_t n;
     cm_h5_split_path(in[0], &file, &modality);
     struct job *job = make_jobs(file, &n);
-    cm_try(cm_h5_open(&h, file, o.plugins));
+    open_file(&h, file);
     if (o.list)
         print_list(&h, modality);
     else if (o.pairs)
@@ -261,6 +280,7 @@ int main(int argc, char **argv)
         read_matrices(&h, modality, job, n);
     say_warnings(&h);
     cm_h5_close(&h);
+    cm_guard_done();
     for (size_t k = 0; k < n; k++)
         cm_free(job[k].type);
     cm_free(job);

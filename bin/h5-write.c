@@ -11,8 +11,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/mem.h"
+#include "base/pool.h"
 #include "cli/cli.h"
 #include "format/h5into.h"
+#include "format/source.h"
 
 static struct {
     struct cm_h5out_want want;
@@ -21,7 +24,8 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"into", 0, CM_O_STR, &o.into, NULL, 0, 0, "BASE", "add to a copy of this .h5ad file"},
+    {"into", 0, CM_O_STR, &o.into, NULL, 0, 0, "BASE[/MODALITY]",
+     "add to a copy of this .h5ad file, or .h5mu/MODALITY"},
     {"key", 0, CM_O_STR, &o.key, NULL, 0, 0, "NAME", "name of what --into adds"},
     {"parts", 0, CM_O_CHOICE, &o.parts, "e", 0, 0, "e|all", "columns of an embedding for --into"},
     {"dataset-id", 0, CM_O_STR, &o.want.dataset_id, NULL, 0, 0, "S",
@@ -92,20 +96,30 @@ static void write_into(struct cm_reader *r, const struct cm_head *h)
     struct cm_chunk c = {0};
     struct stat a, b;
     size_t from, width;
+    char *base, *modality;
     part_e(h, &from, &width);
-    if (!stat(o.into, &a) && !stat(cm_output(), &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+    cm_h5_split_path(o.into, &base, &modality);
+    bool there = !stat(base, &a);
+    cm_guard_file(base, ((uint64_t)1 << 30) + (there ? 4 * (uint64_t)a.st_size : 0) +
+                            h->slot[0].rows * (width * 8 + 256) + cm_pool_threads() * (16 << 20));
+    cm_h5_watch(10);
+    if (there && !stat(cm_output(), &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
         cm_usage_error("output '%s' is also --into, which would be lost", cm_output());
+    cm_free(base);
+    cm_free(modality);
     cm_try(
         cm_h5into_create(&x, o.into, cm_out_path(cm_output()), cm_output(), o.key, h, from, width));
     while (cm_next(r, &c))
         cm_try(cm_h5into_chunk(x, &c, h));
     cm_try(cm_h5into_finish(x));
     cm_h5into_free(x);
+    cm_guard_done();
     cm_chunk_free(&c);
 }
 
 int main(int argc, char **argv)
 {
+    cm_guard_start(tool.name);
     char **in = cm_start(&tool, argc, argv);
     if (!o.into != !o.key)
         cm_usage_error("--into and --key go together");

@@ -88,6 +88,15 @@ bool cm_quiet(void);
 bool cm_verbose(void);
 const char *cm_output(void); /* operand of -o, NULL = stdout */
 
+/* For tools that give foreign files to a foreign library; see guard.c.  cm_guard_start, first in
+ * main: goes on in a child; the parent turns the child's crash, or its death by SIGPROF (the
+ * watchdog of format/), into one line and status 3, and otherwise ends as the child does.
+ * cm_guard_file: from now on a crash is that file's doing, and the process may hold `memory` bytes
+ * of data; what goes beyond is status 3.  cm_guard_done: from now on it is ours. */
+void cm_guard_start(const char *tool);
+void cm_guard_file(const char *name, uint64_t memory);
+void cm_guard_done(void);
+
 /* ===== streams ============================================================================ */
 
 /* Opens, or ends the program.  The reader becomes a parent of every output opened LATER, and is

@@ -53,6 +53,7 @@ void cm_signals_start(void);
 int cm_temp_add(const char *path); /* a handle >= 0, registered BEFORE the file is made */
 void cm_temp_forget(int handle);   /* it was renamed */
 void cm_temp_remove_all(void);
+int cm_temp_share(void);             /* the list survives us: a parent can see it.  0 or -1 */
 _Noreturn void cm_leave(int status); /* _exit that keeps coverage data */
 
 #endif

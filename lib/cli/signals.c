@@ -17,38 +17,50 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-static char temp[CM_TEMP_MAX][PATH_MAX];
-static volatile sig_atomic_t temp_live[CM_TEMP_MAX];
+static struct temps {
+    char path[CM_TEMP_MAX][PATH_MAX];
+    volatile sig_atomic_t live[CM_TEMP_MAX];
+} own_temps, *temps = &own_temps;
 static volatile sig_atomic_t seen, pipe_is_success;
 
 int cm_temp_add(const char *path)
 {
     for (int k = 0; k < CM_TEMP_MAX; k++)
-        if (!temp_live[k]) {
-            if (strlen(path) >= sizeof temp[k]) {
+        if (!temps->live[k]) {
+            if (strlen(path) >= sizeof temps->path[k]) {
                 errno = ENAMETOOLONG;
                 return -1;
             }
-            strcpy(temp[k], path);
-            temp_live[k] = 1;
+            strcpy(temps->path[k], path);
+            temps->live[k] = 1;
             return k;
         }
     errno = EMFILE;
     return -1;
 }
 
-void cm_temp_forget(int handle) { temp_live[handle] = 0; }
+int cm_temp_share(void)
+{
+    void *p = mmap(NULL, sizeof *temps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return -1;
+    temps = p;
+    return 0;
+}
+
+void cm_temp_forget(int handle) { temps->live[handle] = 0; }
 
 /* Async-signal-safe.  True if there was one. */
 static bool remove_all(void)
 {
     bool any = false;
     for (int k = CM_TEMP_MAX; k-- > 0;) /* backwards: files before the directory they are in */
-        if (temp_live[k]) {
-            if (unlink(temp[k]))
-                rmdir(temp[k]);
+        if (temps->live[k]) {
+            if (unlink(temps->path[k]))
+                rmdir(temps->path[k]);
             any = true;
         }
     return any;
@@ -58,7 +70,7 @@ void cm_temp_remove_all(void)
 {
     remove_all();
     for (int k = 0; k < CM_TEMP_MAX; k++)
-        temp_live[k] = 0;
+        temps->live[k] = 0;
 }
 
 /* SA_RESETHAND has restored the default action when this runs. */

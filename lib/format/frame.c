@@ -266,7 +266,7 @@ int cm_frame_open(struct cm_frame *f, struct cm_h5 *h, const char *path, const c
     enum cm_h5_object what = cm_h5_what(h, path);
     int code = what == CM_H5_GROUP     ? open_group(f, h)
                : what == CM_H5_DATASET ? open_compound(f, h, uns)
-                                       : cm_fail(CM_EINPUT, "%s: %s is missing", h->name, path);
+                                       : cm_h5_unexpected(h, path, "a table");
     if (code)
         cm_frame_close(f);
     return code;

@@ -19,10 +19,12 @@
 #include "base/mem.h"
 #include "format/frame.h"
 #include "format/h5put.h"
+#include "format/source.h"
 
 struct cm_h5into {
     struct cm_h5put put;
-    char *key, *base;
+    char *key, *base; /* base: the file */
+    char *root;       /* of the AnnData in it: "" or "/mod/NAME" */
     bool match;
     struct cm_strs names; /* of BASE */
     struct cm_index at;
@@ -67,15 +69,23 @@ static int read_names(struct cm_h5into *x)
 {
     struct cm_h5 h;
     struct cm_frame obs = {0};
+    char *path = cm_h5_join(x->root, "obs"), *uns = cm_h5_join(x->root, "uns");
     int code = cm_h5_open(&h, x->base, false);
-    if (!code && cm_h5_what(&h, "/obs") != CM_H5_GROUP)
-        code = cm_fail(CM_EINPUT, "%s: no AnnData file of version 0.7 or later", x->base);
+    if (!code && !*x->root && cm_h5_what(&h, "/mod") == CM_H5_GROUP)
+        code = cm_fail(CM_EINPUT, "%s: a MuData file; name a modality of it as %s/NAME", x->base,
+                       x->base);
+    if (!code && *x->root && cm_h5_what(&h, x->root) != CM_H5_GROUP)
+        code = cm_fail(CM_EINPUT, "%s: has no modality %s", x->base, strrchr(x->root, '/') + 1);
+    if (!code && cm_h5_what(&h, path) != CM_H5_GROUP)
+        code = cm_fail(CM_EINPUT, "%s: %s: no table of AnnData 0.7 or later", x->base, path);
     if (!code)
-        code = cm_frame_open(&obs, &h, "/obs", "/uns");
+        code = cm_frame_open(&obs, &h, path, uns);
     if (!code)
         code = cm_frame_names(&obs, 0, obs.rows, &x->names);
     cm_frame_close(&obs);
     cm_h5_close(&h);
+    cm_free(path);
+    cm_free(uns);
     if (code)
         return code;
     cm_index_make(&x->at, &x->names);
@@ -92,7 +102,10 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
     size_t room;
     x->put = (struct cm_h5put){.file = -1, .name = cm_strdup(name), .pack = CM_PACK_NONE};
     x->key = cm_strdup(key);
-    x->base = cm_strdup(base);
+    char *modality;
+    cm_h5_split_path(base, &x->base, &modality);
+    x->root = modality ? cm_h5_join("/mod", modality) : cm_strdup("");
+    cm_free(modality);
     x->match = h->kind == CM_MATCH;
     x->from = from;
     x->width = width;
@@ -100,9 +113,9 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
         return cm_fail(CM_EUSAGE, "--key %s: expected a name without /", key);
     int code = read_names(x);
     if (!code && cm_mul(x->names.n, width, &room))
-        code = cm_fail(CM_EINPUT, "%s: too many cells", base);
+        code = cm_fail(CM_EINPUT, "%s: too many cells", x->base);
     if (!code)
-        code = copy_bytes(base, path, name);
+        code = copy_bytes(x->base, path, name);
     if (code)
         return code;
     size_t n = x->names.n;
@@ -184,15 +197,17 @@ static int write_embedding(struct cm_h5into *x)
         if (!x->seen[i])
             return cm_fail(CM_EINPUT, "the stream has no row for cell %s of %s",
                            cm_strs_get(&x->names, i), x->base);
+    char *path = cm_h5_join(x->root, "obsm");
     hid_t g;
     int code = 0;
-    if (H5Lexists(x->put.file, "obsm", H5P_DEFAULT) > 0) {
-        g = H5Gopen2(x->put.file, "obsm", H5P_DEFAULT);
-        code = g < 0 ? cm_put_broken(&x->put, "obsm") : 0;
+    if (H5Lexists(x->put.file, path, H5P_DEFAULT) > 0) {
+        g = H5Gopen2(x->put.file, path, H5P_DEFAULT);
+        code = g < 0 ? cm_put_broken(&x->put, path) : 0;
     } else {
-        g = cm_put_group(&x->put, x->put.file, "obsm");
+        g = cm_put_group(&x->put, x->put.file, path);
         code = g < 0 ? CM_ESYSTEM : cm_put_encoding(&x->put, g, "dict", "0.1.0");
     }
+    cm_free(path);
     if (!code) {
         drop(x, g, x->key);
         hid_t d =
@@ -231,11 +246,12 @@ static int write_match(struct cm_h5into *x)
     static const enum cm_type type[] = {CM_T_STR, CM_T_F64, CM_T_I64};
     struct cm_h5 h = {.id = x->put.file, .name = x->put.name};
     struct cm_strs order = {0};
-    hid_t obs = H5Gopen2(x->put.file, "obs", H5P_DEFAULT);
+    char *path = cm_h5_join(x->root, "obs");
+    hid_t obs = H5Gopen2(x->put.file, path, H5P_DEFAULT);
     size_t n = x->names.n;
-    int code = obs < 0 ? cm_put_broken(&x->put, "obs") : 0;
+    int code = obs < 0 ? cm_put_broken(&x->put, path) : 0;
     if (!code) {
-        int got = cm_h5_attr_strs(&h, "/obs", "column-order", &order);
+        int got = cm_h5_attr_strs(&h, path, "column-order", &order);
         code = got < 0 ? got : 0;
     }
     for (size_t k = 0; k < 3 && !code; k++) {
@@ -264,6 +280,7 @@ static int write_match(struct cm_h5into *x)
     }
     if (obs >= 0)
         H5Gclose(obs);
+    cm_free(path);
     cm_strs_free(&order);
     return code;
 }
@@ -296,6 +313,7 @@ void cm_h5into_free(struct cm_h5into *x)
     cm_free(x->rank);
     cm_free(x->key);
     cm_free(x->base);
+    cm_free(x->root);
     cm_free(x->put.name);
     cm_free(x);
 }

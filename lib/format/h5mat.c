@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -46,6 +45,9 @@ static int open_part(struct cm_h5set *s, const struct cm_h5 *h, const char *grou
 
 static int need_values(const struct cm_h5set *s)
 {
+    if (s->size > 8)
+        return cm_fail(CM_EINPUT, "%s: %s: numbers of %zu bytes are not read", CM_H5_AT(s),
+                       s->size);
     if (s->cls == CM_H5_INT || s->cls == CM_H5_FLOAT || s->cls == CM_H5_BOOL)
         return 0;
     return cm_fail(CM_EINPUT, "%s: %s: expected numbers", CM_H5_AT(s));
@@ -124,6 +126,8 @@ static int open_group(struct cm_h5mat *m, struct cm_h5 *h, int layout)
         code = open_part(&m->data, h, m->path, "data", cache);
     if (!code)
         code = need_values(&m->data);
+    if (!code && m->indices.cls != CM_H5_INT)
+        code = cm_fail(CM_EINPUT, "%s: %s: expected whole numbers", CM_H5_AT(&m->indices));
     if (!code && layout >= 0)
         m->layout = (enum cm_h5layout)layout;
     else if (!code)
@@ -159,15 +163,18 @@ int cm_h5mat_open(struct cm_h5mat *m, struct cm_h5 *h, const char *path, uint64_
                            .file = cm_strdup(h->name),
                            .rows = rows,
                            .cols = cols,
-                           .max_memory = max_memory};
+                           .max_memory = max_memory,
+                           .job = cm_h5job_new()};
     int code = 0;
     if (rows >= CM_MAX_ROWS || cols >= UINT32_MAX)
         code = cm_fail(CM_EINPUT, "%s: %s: %" PRIu64 " x %" PRIu64 " is beyond the format's limits",
                        h->name, path, rows, cols);
-    else if (cm_h5_what(h, path) == CM_H5_ABSENT)
-        code = cm_fail(CM_EINPUT, "%s: %s is missing", h->name, path);
-    else
-        code = cm_h5_what(h, path) == CM_H5_DATASET ? open_dense(m, h) : open_group(m, h, layout);
+    else {
+        enum cm_h5_object what = cm_h5_what(h, path);
+        code = what == CM_H5_DATASET ? open_dense(m, h)
+               : what == CM_H5_GROUP ? open_group(m, h, layout)
+                                     : cm_h5_unexpected(h, path, "a matrix");
+    }
     if (code)
         cm_h5mat_close(m);
     return code;
@@ -178,6 +185,9 @@ static void turn_free(struct cm_h5turn *t);
 void cm_h5mat_close(struct cm_h5mat *m)
 {
     turn_free(m->turn);
+    cm_h5job_free(m->job); /* before what it reads into */
+    cm_h5rows_free(&m->ahead.rows);
+    cm_free(m->bulk);
     cm_h5set_close(&m->data);
     cm_h5set_close(&m->indices);
     cm_h5set_close(&m->indptr);
@@ -235,6 +245,78 @@ static int bad_value(const struct cm_h5mat *m, uint64_t row, uint64_t col, doubl
                    isnan(v) ? "NaN"
                    : v > 0  ? "inf"
                             : "-inf");
+}
+
+/* Room for the values of `items` entries of a type. */
+static void values_room(struct cm_h5rows *r, enum cm_value type, uint64_t items)
+{
+    size_t bytes;
+    CM_ASSERT(!cm_mul((size_t)items + 1, cm_value_size(type), &bytes));
+    unsigned char *p = r->val;
+    CM_GROW(p, r->val_cap, bytes);
+    r->val = p;
+    r->type = type;
+    r->known = false;
+}
+
+/* The values as doubles, whatever they were. */
+static void widen(struct cm_h5rows *r, uint64_t items)
+{
+    struct cm_h5rows w = {0};
+    if (r->type == CM_V_F64)
+        return;
+    values_room(&w, CM_V_F64, items);
+    for (uint64_t e = 0; e < items; e++)
+        ((double *)w.val)[e] = cm_h5rows_at(r, e);
+    cm_free(r->val);
+    r->val = w.val;
+    r->val_cap = w.val_cap;
+    r->type = CM_V_F64;
+}
+
+/* Rows of the dataset of values as doubles, by way of the crew where the values allow it. */
+static int bulk_values(struct cm_h5mat *m, uint64_t first, uint64_t n, double *out,
+                       struct cm_h5facts *facts)
+{
+    uint64_t items = n * m->data.cols;
+    enum cm_value type = cm_h5bulk_type(&m->data);
+    unsigned char *p = m->bulk;
+    CM_GROW(p, m->bulk_cap, (size_t)(items + 1) * 8);
+    m->bulk = p;
+    int code = cm_h5bulk_read(m->job, &m->data, first, n, type == CM_V_F64 ? out : m->bulk, facts);
+    if (code)
+        return code;
+    if (facts->unfit) {
+        code = read_values(m, first, n, out);
+        for (uint64_t i = 0; i < items && !code; i++) {
+            facts->negative |= out[i] < 0;
+            facts->wide |= (double)(float)out[i] != out[i];
+        }
+        return code;
+    }
+    if (type == CM_V_U32) {
+        const uint32_t *v = m->bulk;
+        for (uint64_t i = 0; i < items; i++)
+            out[i] = (double)v[i];
+        for (uint64_t i = 0; i < items && facts->most > 1u << 24 && !facts->wide; i++)
+            facts->wide = (double)(float)out[i] != out[i];
+    } else if (type == CM_V_F32) {
+        const float *v = m->bulk;
+        for (uint64_t i = 0; i < items; i++)
+            out[i] = (double)v[i];
+    }
+    return 0;
+}
+
+/* Column or row numbers of entries; one that is not below `limit` is reported by the caller, who
+ * knows what it means: *fits is false and `out` undefined. */
+static int bulk_numbers(struct cm_h5mat *m, uint64_t first, uint64_t n, uint64_t limit,
+                        uint32_t *out, bool *fits)
+{
+    struct cm_h5facts f;
+    int code = cm_h5bulk_read(m->job, &m->indices, first, n, out, &f);
+    *fits = !f.unfit && (!n || f.most < limit);
+    return code;
 }
 
 /* Offsets of major positions first .. first + n (n + 1 items) into m->ptr, checked. */
@@ -323,15 +405,18 @@ static size_t tidy_row(struct cm_h5mat *m, uint32_t *idx, double *val, size_t n)
 static int tidy_rows(struct cm_h5mat *m, uint64_t first, struct cm_h5rows *r)
 {
     uint64_t kept = 0, from = 0;
+    widen(r, r->ptr[r->rows]);
+    r->known = false;
+    double *val = r->val;
     for (size_t i = 0; i < r->rows; i++) {
         size_t n = (size_t)(r->ptr[i + 1] - from);
-        size_t left = tidy_row(m, r->idx + from, r->val + from, n);
+        size_t left = tidy_row(m, r->idx + from, val + from, n);
         for (size_t k = 0; k < left; k++)
-            if (!isfinite(r->val[from + k]))
-                return bad_value(m, first + i, r->idx[from + k], r->val[from + k]);
+            if (!isfinite(val[from + k]))
+                return bad_value(m, first + i, r->idx[from + k], val[from + k]);
         if (kept != from) {
             memmove(r->idx + kept, r->idx + from, left * sizeof *r->idx);
-            memmove(r->val + kept, r->val + from, left * sizeof *r->val);
+            memmove(val + kept, val + from, left * sizeof *val);
         }
         from += n;
         kept += left;
@@ -340,44 +425,123 @@ static int tidy_rows(struct cm_h5mat *m, uint64_t first, struct cm_h5rows *r)
     return 0;
 }
 
-static int read_csr(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out)
+/* The columns one by one, for the message that the crew cannot give. */
+static int bad_columns(struct cm_h5mat *m, uint64_t first, uint64_t at, const struct cm_h5rows *r)
 {
-    int code = read_offsets(m, first, n);
-    if (code)
-        return code;
-    uint64_t at = (uint64_t)m->ptr[0], items = (uint64_t)m->ptr[n] - at;
-    CM_GROW(out->ptr, out->ptr_cap, n + 1);
-    CM_GROW(out->idx, out->idx_cap, items + 1);
-    CM_GROW(out->val, out->val_cap, items + 1);
-    out->rows = (size_t)n;
-    for (uint64_t i = 0; i <= n; i++)
-        out->ptr[i] = (uint64_t)m->ptr[i] - at;
+    uint64_t items = r->ptr[r->rows];
     CM_GROW(m->whole, m->whole_cap, items);
-    code = cm_h5set_i64(&m->indices, at, items, m->whole);
+    int code = cm_h5set_i64(&m->indices, at, items, m->whole);
     for (uint64_t i = 0, row = 0; !code && i < items; i++) {
-        while (i >= out->ptr[row + 1])
+        while (i >= r->ptr[row + 1])
             row++;
         if (m->whole[i] < 0 || (uint64_t)m->whole[i] >= m->cols)
             code = cm_fail(CM_EINPUT,
                            "%s: %s: row %" PRIu64 ": column %" PRId64 ", but there are %" PRIu64,
                            CM_H5_AT(&m->indices), first + row, m->whole[i], m->cols);
-        else
-            out->idx[i] = (uint32_t)m->whole[i];
     }
+    return code ? code
+                : cm_fail(CM_EINPUT, "%s: %s: changed while it was read", CM_H5_AT(&m->indices));
+}
+
+/* Do the columns of every row ascend?  `falls` counts all places where they do not, also those
+ * where a row begins, which do not matter. */
+static bool ascend(const struct cm_h5rows *r, uint64_t falls)
+{
+    for (size_t i = 1; i < r->rows && falls; i++) {
+        uint64_t e = r->ptr[i];
+        falls -= e && e < r->ptr[i + 1] && r->idx[e] <= r->idx[e - 1];
+    }
+    return !falls;
+}
+
+/* Puts the entries of rows whose offsets are in m->ptr to work. */
+static int begin_csr(struct cm_h5mat *m, uint64_t first, uint64_t n)
+{
+    uint64_t at = (uint64_t)m->ptr[0], items = (uint64_t)m->ptr[n] - at;
+    struct cm_h5rows *r = &m->ahead.rows;
+    CM_GROW(r->ptr, r->ptr_cap, n + 1);
+    CM_GROW(r->idx, r->idx_cap, items + 1);
+    values_room(r, cm_h5bulk_type(&m->data), items);
+    r->rows = (size_t)n;
+    for (uint64_t i = 0; i <= n; i++)
+        r->ptr[i] = (uint64_t)m->ptr[i] - at;
+    int code = cm_h5job_add(m->job, &m->indices, at, items, r->idx, &m->ahead.idx_facts);
     if (!code)
-        code = read_values(m, at, items, out->val);
-    return code ? code : tidy_rows(m, first, out);
+        code = cm_h5job_add(m->job, &m->data, at, items, r->val, &r->facts);
+    cm_h5job_start(m->job); /* also after a failure: what was added counts as unpacked */
+    m->ahead.first = first;
+    m->ahead.n = n;
+    m->ahead.busy = !code;
+    if (code) {
+        char text[CM_MESSAGE_MAX];
+        snprintf(text, sizeof text, "%s", cm_error_message());
+        cm_h5job_finish(m->job);
+        return cm_fail(code, "%s", text);
+    }
+    return 0;
+}
+
+void cm_h5mat_ahead(struct cm_h5mat *m, uint64_t first, uint64_t n)
+{
+    if (m->layout == CM_H5_CSR && n && !m->ahead.busy && !read_offsets(m, first, n))
+        begin_csr(m, first, n);
+}
+
+static int read_csr(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out)
+{
+    int code = 0;
+    if (m->ahead.busy && (m->ahead.first != first || m->ahead.n != n)) {
+        cm_h5job_finish(m->job); /* begun in vain */
+        m->ahead.busy = false;
+    }
+    if (!m->ahead.busy) {
+        code = read_offsets(m, first, n);
+        code = code ? code : begin_csr(m, first, n);
+    }
+    if (code)
+        return code;
+    m->ahead.busy = false;
+    code = cm_h5job_finish(m->job);
+    if (code)
+        return code;
+    struct cm_h5rows was = *out;
+    *out = m->ahead.rows;
+    m->ahead.rows = was;
+    uint64_t items = out->ptr[n], at = 0;
+    const struct cm_h5facts *f = &m->ahead.idx_facts;
+    if (items && (f->unfit || f->most >= m->cols)) {
+        code = read_offsets(m, first, 1);
+        at = (uint64_t)m->ptr[0];
+        return code ? code : bad_columns(m, first, at, out);
+    }
+    if (items && out->facts.unfit) {
+        code = read_offsets(m, first, 1);
+        at = (uint64_t)m->ptr[0];
+        values_room(out, CM_V_F64, items);
+        code = code ? code : read_values(m, at, items, out->val);
+        return code ? code : tidy_rows(m, first, out);
+    }
+    out->known = true;
+    return out->facts.infinite || !ascend(out, f->falls) ? tidy_rows(m, first, out) : 0;
 }
 
 static int read_dense(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out)
 {
     uint64_t items = n * m->cols;
+    enum cm_value type = cm_h5bulk_type(&m->data);
     out->rows = (size_t)n;
-    CM_GROW(out->val, out->val_cap, items + 1);
-    int code = read_values(m, first, n, out->val);
-    for (uint64_t i = 0; !code && i < items; i++)
-        if (!isfinite(out->val[i]))
-            code = bad_value(m, first + i / m->cols, i % m->cols, out->val[i]);
+    values_room(out, type, items);
+    int code = cm_h5bulk_read(m->job, &m->data, first, n, out->val, &out->facts);
+    if (!code && out->facts.unfit) {
+        values_room(out, CM_V_F64, items);
+        return read_values(m, first, n, out->val); /* whole numbers are finite */
+    }
+    if (!code && type == CM_V_U32)
+        widen(out, items);
+    out->known = !code;
+    for (uint64_t i = 0; !code && out->facts.infinite && i < items; i++)
+        if (!isfinite(cm_h5rows_at(out, i)))
+            code = bad_value(m, first + i / m->cols, i % m->cols, cm_h5rows_at(out, i));
     return code;
 }
 
@@ -413,24 +577,35 @@ static void turn_free(struct cm_h5turn *t)
     cm_free(t);
 }
 
+static int bad_row_number(struct cm_h5mat *m, uint64_t at, uint64_t n)
+{
+    CM_GROW(m->whole, m->whole_cap, n);
+    int code = cm_h5set_i64(&m->indices, at, n, m->whole);
+    for (uint64_t i = 0; i < n && !code; i++)
+        if (m->whole[i] < 0 || (uint64_t)m->whole[i] >= m->rows)
+            code = cm_fail(CM_EINPUT,
+                           "%s: %s: item %" PRIu64 ": row %" PRId64 ", but there are %" PRIu64,
+                           CM_H5_AT(&m->indices), at + i, m->whole[i], m->rows);
+    return code ? code
+                : cm_fail(CM_EINPUT, "%s: %s: changed while it was read", CM_H5_AT(&m->indices));
+}
+
 /* Pass 1: entries a row. */
 static int turn_count(struct cm_h5mat *m, struct cm_h5turn *t)
 {
     int code = 0;
     t->begin = CM_ZNEW(uint64_t, m->rows + 1);
-    CM_GROW(m->whole, m->whole_cap, PIECE);
+    uint32_t *row = CM_NEW(uint32_t, PIECE);
     for (uint64_t at = 0; at < m->nnz && !code; at += PIECE) {
         uint64_t n = m->nnz - at < PIECE ? m->nnz - at : PIECE;
-        code = cm_h5set_i64(&m->indices, at, n, m->whole);
-        for (uint64_t i = 0; i < n && !code; i++) {
-            if (m->whole[i] < 0 || (uint64_t)m->whole[i] >= m->rows)
-                code = cm_fail(CM_EINPUT,
-                               "%s: %s: item %" PRIu64 ": row %" PRId64 ", but there are %" PRIu64,
-                               CM_H5_AT(&m->indices), at + i, m->whole[i], m->rows);
-            else
-                t->begin[m->whole[i] + 1]++;
-        }
+        bool fits = true;
+        code = bulk_numbers(m, at, n, m->rows, row, &fits);
+        if (!code && !fits)
+            code = bad_row_number(m, at, n);
+        for (uint64_t i = 0; i < n && !code; i++)
+            t->begin[row[i] + 1]++;
     }
+    cm_free(row);
     for (uint64_t r = 0; r < m->rows; r++)
         t->begin[r + 1] += t->begin[r];
     return code;
@@ -536,7 +711,8 @@ static uint64_t bucket_of(const struct cm_h5turn *t, uint64_t row)
 static int turn_deal(struct cm_h5mat *m, struct cm_h5turn *t, struct deal *d)
 {
     int code = 0;
-    int64_t *rows = CM_NEW(int64_t, PIECE), *ptr = CM_NEW(int64_t, m->cols + 1);
+    int64_t *ptr = CM_NEW(int64_t, m->cols + 1);
+    uint32_t *rows = CM_NEW(uint32_t, PIECE);
     double *val = CM_NEW(double, PIECE);
     code = read_offsets(m, 0, m->cols);
     if (!code)
@@ -544,18 +720,19 @@ static int turn_deal(struct cm_h5mat *m, struct cm_h5turn *t, struct deal *d)
     uint64_t col = 0;
     for (uint64_t at = 0; at < m->nnz && !code; at += PIECE) {
         uint64_t n = m->nnz - at < PIECE ? m->nnz - at : PIECE;
-        code = cm_h5set_i64(&m->indices, at, n, rows);
+        bool fits = true;
+        struct cm_h5facts facts;
+        code = bulk_numbers(m, at, n, m->rows, rows, &fits);
+        if (!code && !fits)
+            code = cm_fail(CM_EINPUT, "%s: %s: changed while it was read", CM_H5_AT(&m->indices));
         if (!code)
-            code = read_values(m, at, n, val);
+            code = bulk_values(m, at, n, val, &facts);
         for (uint64_t i = 0; i < n && !code; i++) {
             while ((uint64_t)ptr[col + 1] <= at + i)
                 col++;
-            uint64_t row = (uint64_t)rows[i], b = d ? bucket_of(t, row) : 0;
+            uint64_t row = rows[i], b = d ? bucket_of(t, row) : 0;
             struct entry e = {(uint32_t)(row - t->bucket[b]), (uint32_t)col, val[i]};
-            if (row >= m->rows)
-                code =
-                    cm_fail(CM_EINPUT, "%s: %s: changed while it was read", CM_H5_AT(&m->indices));
-            else if (!d)
+            if (!d)
                 turn_place(t, &e);
             else {
                 d->e[b * d->room + d->n[b]++] = e;
@@ -633,7 +810,8 @@ static int read_csc(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5
     uint64_t items = t->begin[first + n] - t->begin[first], at = 0;
     CM_GROW(out->ptr, out->ptr_cap, n + 1);
     CM_GROW(out->idx, out->idx_cap, items + 1);
-    CM_GROW(out->val, out->val_cap, items + 1);
+    values_room(out, CM_V_F64, items);
+    double *val = out->val;
     out->rows = (size_t)n;
     out->ptr[0] = 0;
     for (uint64_t r = first; r < first + n && !code; r++) {
@@ -643,7 +821,7 @@ static int read_csc(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5
         uint64_t len = t->begin[r + 1] - t->begin[r];
         uint64_t from = t->begin[r] - t->begin[t->bucket[b]];
         memcpy(out->idx + at, t->idx + from, len * sizeof *out->idx);
-        memcpy(out->val + at, t->val + from, len * sizeof *out->val);
+        memcpy(val + at, t->val + from, len * sizeof *val);
         at += len;
         out->ptr[r - first + 1] = at;
     }
@@ -664,28 +842,26 @@ int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5ro
 
 /* ===== survey ============================================================================= */
 
-/* Is v exactly a float?  (The conversion of a larger double is undefined in C.) */
-static bool is_float(double v) { return fabs(v) <= FLT_MAX && (double)(float)v == v; }
-
 int cm_h5mat_survey(struct cm_h5mat *m, struct cm_h5survey *out)
 {
     *out = (struct cm_h5survey){.whole = true};
     const struct cm_h5set *s = &m->data;
     bool may_be_wide = s->size > (s->cls == CM_H5_FLOAT ? 4 : 2);
+    int code = 0;
     if (s->cls == CM_H5_BOOL || (!s->is_signed && s->size <= 2))
         return 0;
-    uint64_t step = m->data.cols ? PIECE / m->data.cols : 1;
+    uint64_t across = m->data.cols ? m->data.cols : 1, step = 4 * PIECE / across;
     step = step ? step : 1;
-    double *v = CM_NEW(double, step *(m->data.cols ? m->data.cols : 1));
-    int code = 0;
+    double *v = CM_NEW(double, step *across);
     for (uint64_t at = 0; at < s->rows && !code; at += step) {
         uint64_t n = s->rows - at < step ? s->rows - at : step;
-        code = read_values(m, at, n, v);
-        for (uint64_t i = 0; i < n * s->cols && !code; i++) {
-            out->whole = out->whole && v[i] == floor(v[i]);
-            out->negative = out->negative || v[i] < 0;
-            out->wide = out->wide || !is_float(v[i]);
-        }
+        struct cm_h5facts f;
+        code = cm_h5bulk_read(m->job, &m->data, at, n, v, &f);
+        if (!code && (f.unfit || f.most > 1u << 24)) /* what u32 does not tell */
+            code = bulk_values(m, at, n, v, &f);
+        out->whole = out->whole && !f.fraction;
+        out->negative = out->negative || f.negative;
+        out->wide = out->wide || f.wide;
         if (!out->whole && (out->wide || !may_be_wide))
             break;
     }

@@ -2,7 +2,7 @@
  *
  * Problem: X may be dense, CSR, CSC, or CSC of features x cells (10x); indices of any width, not
  * sorted, with duplicates; files larger than memory.  Choice: one reader that hands out rows
- * (cells) as CSR with values in double, checked as it goes: offsets never fall, columns lie inside,
+ * (cells) as CSR, checked as it goes: offsets never fall, columns lie inside,
  * values are finite; rows are sorted and duplicates summed; explicit zeros stay, because they are
  * stored entries of the file.  CSC is turned by a counting sort within `max_memory`, through a
  * temporary file of buckets of rows when it does not fit.  Rejected: reading CSC once for every
@@ -14,11 +14,32 @@
 #ifndef CM_FORMAT_H5MAT_H
 #define CM_FORMAT_H5MAT_H
 
+#include "format/bulk.h"
 #include "format/hdf.h"
 
 enum cm_h5layout { CM_H5_DENSE, CM_H5_CSR, CM_H5_CSC };
 
 struct cm_h5turn; /* the state of a CSC being turned */
+
+/* Some rows.  Dense: val = rows x cols, ptr and idx unused.  The values are of one type: u32, f32
+ * or f64, the narrowest that the dataset's own type asks for; f64 where that was not enough. */
+struct cm_h5rows {
+    size_t rows;
+    uint64_t *ptr; /* rows + 1, ptr[0] = 0 */
+    uint32_t *idx;
+    enum cm_value type;
+    void *val;
+    bool known; /* facts holds for the values */
+    struct cm_h5facts facts;
+    size_t ptr_cap, idx_cap, val_cap; /* val_cap in bytes */
+};
+void cm_h5rows_free(struct cm_h5rows *r);
+static inline double cm_h5rows_at(const struct cm_h5rows *r, uint64_t e)
+{
+    return r->type == CM_V_U32   ? (double)((const uint32_t *)r->val)[e]
+           : r->type == CM_V_F32 ? (double)((const float *)r->val)[e]
+                                 : ((const double *)r->val)[e];
+}
 
 struct cm_h5mat {
     char *path, *file;
@@ -28,23 +49,21 @@ struct cm_h5mat {
     struct cm_h5set data, indices, indptr;
     uint64_t max_memory;
     struct cm_h5turn *turn;
+    struct cm_h5job *job;
+    struct {
+        bool busy;
+        uint64_t first, n;
+        struct cm_h5rows rows; /* idx and val in the making */
+        struct cm_h5facts idx_facts;
+    } ahead;
     /* scratch of one read */
     int64_t *ptr, *whole;
     float *single;
     uint64_t *order;
-    size_t ptr_cap, whole_cap, single_cap, order_cap;
+    void *bulk;
+    size_t ptr_cap, whole_cap, single_cap, order_cap, bulk_cap;
     uint64_t summed; /* duplicates summed so far */
 };
-
-/* Some rows.  Dense: val = rows x cols, ptr and idx unused. */
-struct cm_h5rows {
-    size_t rows;
-    uint64_t *ptr; /* rows + 1, ptr[0] = 0 */
-    uint32_t *idx;
-    double *val;
-    size_t ptr_cap, idx_cap, val_cap;
-};
-void cm_h5rows_free(struct cm_h5rows *r);
 
 /* Opens the matrix at `path`: a dense dataset or a group of data, indices, indptr.  rows and cols:
  * what obs and var say; the matrix must agree.  layout: of a group that does not say itself (10x:
@@ -59,6 +78,10 @@ int cm_h5mat_step(struct cm_h5mat *m, uint64_t first, uint64_t most, uint64_t *n
 
 /* Rows first .. first + n - 1.  For CSC the calls must go through the rows in order. */
 int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out);
+
+/* Lets other threads begin with rows that cm_h5mat_read will be asked for next.  A hint: what is
+ * wrong with them is said then. */
+void cm_h5mat_ahead(struct cm_h5mat *m, uint64_t first, uint64_t n);
 
 /* What the values are: one pass over them, which ends as soon as all three are known. */
 struct cm_h5survey {

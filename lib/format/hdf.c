@@ -12,12 +12,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -30,13 +32,43 @@
 #define CACHE_DEFAULT ((uint64_t)16 << 20)
 #define BATCH         ((uint64_t)4096) /* strings read at once */
 
+/* What a file may claim without holding anything: beyond FREE_ITEMS the bytes that are stored must
+ * bear a relation to what they are said to unpack to (gzip makes at most 1032 of one; a constant
+ * matrix in zstd more).  FREE_ITEMS of anything are bearable. */
+#define FREE_ITEMS ((uint64_t)1 << 24)
+#define MOST_RATIO ((uint64_t)1 << 15)
+#define ATTR_BYTES ((uint64_t)1 << 28) /* of one attribute */
+#define MEMBERS    ((uint64_t)1 << 20) /* of one group */
+
 /* ===== the library ======================================================================== */
+
+static bool watched;
+static unsigned watch_seconds;
+static timer_t watch_timer;
+
+void cm_h5_watch(unsigned seconds)
+{
+    struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGPROF};
+    watch_seconds = seconds;
+    watched = !timer_create(CLOCK_THREAD_CPUTIME_ID, &e, &watch_timer);
+}
+
+/* Before every call that gives libhdf5 something to chew on. */
+static void step(void)
+{
+    if (watched) {
+        struct itimerspec t = {.it_value = {.tv_sec = (time_t)watch_seconds}};
+        timer_settime(watch_timer, 0, &t, NULL);
+    }
+}
 
 void cm_h5_setup(bool plugins)
 {
     static bool done;
     if (!done) {
+        H5dont_atexit(); /* its tidying up at exit walks what a damaged file has left behind */
         H5open();
+        H5Lunregister(H5L_TYPE_EXTERNAL); /* a link into another file leads nowhere */
         H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
         H5PLset_loading_state(plugins ? H5PL_ALL_PLUGIN : 0);
         cm_h5_filters_register();
@@ -130,6 +162,7 @@ static int open_image(struct cm_h5 *h, hid_t fapl, struct cm_buf *image)
     H5Pset_fapl_core(fapl, (size_t)1 << 20, false);
     if (H5Pset_file_image(fapl, image->p, image->n) < 0)
         return cm_fail(CM_ESYSTEM, "%s: cannot be held in memory (%zu bytes)", h->name, image->n);
+    h->image = image->n;
     h->id = H5Fopen("stdin.h5", H5F_ACC_RDONLY, fapl);
     if (h->id < 0)
         return cm_fail(CM_EINPUT, "%s: damaged or cut HDF5 file: %s", h->name, cm_h5_reason());
@@ -159,6 +192,7 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins)
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_file_locking(fapl, false, true);
     int code = 0;
+    step();
     if (!S_ISREG(st.st_mode) || in) {
         struct cm_buf image = {0};
         code = slurp(fd, h->name, &image);
@@ -190,30 +224,53 @@ void cm_h5_close(struct cm_h5 *h)
 
 /* ===== objects ============================================================================ */
 
+/* One step of a path; HDF5 answers with an error where a step before it does not exist. */
+static enum cm_h5_object look(const struct cm_h5 *h, const char *path)
+{
+    H5L_info_t link;
+    if (H5Lexists(h->id, path, H5P_DEFAULT) <= 0)
+        return CM_H5_ABSENT;
+    if (H5Lget_info(h->id, path, &link, H5P_DEFAULT) >= 0 && link.type != H5L_TYPE_HARD &&
+        link.type != H5L_TYPE_SOFT)
+        return CM_H5_OUTSIDE;
+    return H5Oexists_by_name(h->id, path, H5P_DEFAULT) > 0 ? CM_H5_OTHER : CM_H5_BROKEN;
+}
+
 enum cm_h5_object cm_h5_what(const struct cm_h5 *h, const char *path)
 {
-    /* Every step must exist, or HDF5 reports an error instead of an answer. */
+    enum cm_h5_object what = CM_H5_OTHER;
     char *part = cm_strdup(path);
-    bool there = true;
-    for (char *p = part + 1; there && *part && *p; p++)
+    step();
+    for (char *p = part + 1; what == CM_H5_OTHER && *part && *p; p++)
         if (*p == '/') {
             *p = 0;
-            there = H5Lexists(h->id, part, H5P_DEFAULT) > 0 &&
-                    H5Oexists_by_name(h->id, part, H5P_DEFAULT) > 0;
+            what = look(h, part);
             *p = '/';
         }
     cm_free(part);
-    if (strcmp(path, "/"))
-        there = there && H5Lexists(h->id, path, H5P_DEFAULT) > 0 &&
-                H5Oexists_by_name(h->id, path, H5P_DEFAULT) > 0;
-    if (!there)
-        return CM_H5_ABSENT;
+    if (what == CM_H5_OTHER && strcmp(path, "/"))
+        what = look(h, path);
+    if (what != CM_H5_OTHER)
+        return what;
     hid_t o = H5Oopen(h->id, path, H5P_DEFAULT);
     if (o < 0)
         return CM_H5_OTHER;
     H5I_type_t t = H5Iget_type(o);
     H5Oclose(o);
     return t == H5I_GROUP ? CM_H5_GROUP : t == H5I_DATASET ? CM_H5_DATASET : CM_H5_OTHER;
+}
+
+int cm_h5_unexpected(const struct cm_h5 *h, const char *path, const char *expected)
+{
+    enum cm_h5_object what = cm_h5_what(h, path);
+    if (what == CM_H5_ABSENT)
+        return cm_fail(CM_EINPUT, "%s: %s is missing", h->name, path);
+    if (what == CM_H5_BROKEN)
+        return cm_fail(CM_EINPUT, "%s: %s: a link that leads nowhere", h->name, path);
+    if (what == CM_H5_OUTSIDE)
+        return cm_fail(CM_EINPUT, "%s: %s: a link into another file, which is not followed",
+                       h->name, path);
+    return cm_fail(CM_EINPUT, "%s: %s: is not %s", h->name, path, expected);
 }
 
 char *cm_h5_join(const char *group, const char *name)
@@ -223,32 +280,38 @@ char *cm_h5_join(const char *group, const char *name)
     return (char *)b.p; /* printf leaves a NUL behind the end */
 }
 
+struct listing {
+    struct cm_strs *names;
+    bool many;
+};
+
+static herr_t list_one(hid_t group, const char *name, const H5L_info_t *info, void *to)
+{
+    struct listing *l = to;
+    (void)group;
+    (void)info;
+    l->many = l->names->n >= MEMBERS;
+    if (l->many || strlen(name) > CM_MAX_NAME)
+        return -1;
+    cm_strs_add(l->names, name);
+    return 0;
+}
+
 int cm_h5_members(const struct cm_h5 *h, const char *path, struct cm_strs *names)
 {
+    struct listing l = {names, false};
+    hsize_t at = 0;
     cm_strs_clear(names);
+    step();
     hid_t g = H5Gopen2(h->id, path, H5P_DEFAULT);
-    H5G_info_t info;
-    if (g < 0 || H5Gget_info(g, &info) < 0) {
-        if (g >= 0)
-            H5Gclose(g);
+    if (g < 0)
         return cm_fail(CM_EINPUT, "%s: %s: cannot be read as a group", h->name, path);
-    }
-    char *text = NULL;
-    size_t cap = 0;
-    int code = 0;
-    for (hsize_t i = 0; i < info.nlinks && !code; i++) {
-        ssize_t n = H5Lget_name_by_idx(g, ".", H5_INDEX_NAME, H5_ITER_INC, i, NULL, 0, H5P_DEFAULT);
-        if (n < 0) {
-            code = cm_fail(CM_EINPUT, "%s: %s: damaged group: %s", h->name, path, cm_h5_reason());
-            break;
-        }
-        CM_GROW(text, cap, (size_t)n + 1);
-        H5Lget_name_by_idx(g, ".", H5_INDEX_NAME, H5_ITER_INC, i, text, (size_t)n + 1, H5P_DEFAULT);
-        cm_strs_add(names, text);
-    }
-    cm_free(text);
+    herr_t got = H5Literate(g, H5_INDEX_NAME, H5_ITER_INC, &at, list_one, &l);
     H5Gclose(g);
-    return code;
+    if (got < 0)
+        return cm_fail(CM_EINPUT, "%s: %s: damaged group: %s", h->name, path,
+                       l.many ? "more than a million members" : cm_h5_reason());
+    return 0;
 }
 
 /* ===== strings of every storage =========================================================== */
@@ -268,6 +331,7 @@ static size_t fixed_length(const char *p, size_t size, H5T_str_t pad)
 static int attr_open(const struct cm_h5 *h, const char *path, const char *name, hid_t *a,
                      hid_t *type, uint64_t *items)
 {
+    step();
     htri_t there = H5Aexists_by_name(h->id, path, name, H5P_DEFAULT);
     if (there == 0)
         return 0;
@@ -277,7 +341,9 @@ static int attr_open(const struct cm_h5 *h, const char *path, const char *name, 
         bool null = H5Sget_simple_extent_type(space) == H5S_NULL;
         H5Sclose(space);
         *type = H5Aget_type(*a);
-        if (*type >= 0 && n >= 0 && !null) {
+        bool fits = n >= 0 && (uint64_t)n <= FREE_ITEMS && H5Aget_storage_size(*a) <= ATTR_BYTES &&
+                    *type >= 0 && H5Tget_size(*type) <= ATTR_BYTES;
+        if (*type >= 0 && fits && !null) {
             *items = (uint64_t)n;
             return 1;
         }
@@ -317,8 +383,8 @@ int cm_h5_attr_strs(const struct cm_h5 *h, const char *path, const char *name, s
         cm_free(v);
     } else if (n) {
         size_t size = H5Tget_size(type);
-        char *v = cm_zalloc(n, size);
-        if (H5Aread(a, type, v) < 0)
+        char *v = n <= ATTR_BYTES / size ? cm_zalloc(n, size) : NULL;
+        if (!v || H5Aread(a, type, v) < 0)
             code = cm_fail(CM_EINPUT, "%s: %s: attribute %s cannot be read: %s", h->name, path,
                            name, cm_h5_reason());
         for (uint64_t i = 0; code > 0 && i < n; i++)
@@ -447,6 +513,29 @@ static int shape_of(struct cm_h5set *s)
     return code;
 }
 
+/* Data that stand in other files are not read: a file must not be able to name them.  Nor is an
+ * extent believed that nothing stands for. */
+static int check_storage(const struct cm_h5set *s, hid_t dcpl)
+{
+    if (H5Pget_layout(dcpl) == H5D_VIRTUAL)
+        return cm_fail(CM_EINPUT, "%s: %s: is a virtual dataset; those are not read", CM_H5_AT(s));
+    if (H5Pget_external_count(dcpl) > 0)
+        return cm_fail(CM_EINPUT, "%s: %s: stands in another file; those are not read",
+                       CM_H5_AT(s));
+    uint64_t items = s->cols && s->rows > UINT64_MAX / s->cols ? UINT64_MAX : s->rows * s->cols;
+    if (items <= FREE_ITEMS)
+        return 0;
+    hid_t type = H5Dget_type(s->id);
+    uint64_t size = type >= 0 ? H5Tget_size(type) : 1, stored = H5Dget_storage_size(s->id);
+    if (type >= 0)
+        H5Tclose(type);
+    if (items / MOST_RATIO > stored / (size ? size : 1))
+        return cm_fail(CM_EINPUT,
+                       "%s: %s: claims %" PRIu64 " items, but only %" PRIu64 " bytes are stored",
+                       CM_H5_AT(s), items, stored);
+    return 0;
+}
+
 /* Bytes of one band of chunks (all chunks that a block of rows touches), 0 if not chunked. */
 static uint64_t chunk_band(const struct cm_h5set *s, hid_t dcpl, size_t item)
 {
@@ -489,6 +578,8 @@ static int set_up(struct cm_h5set *s, const char *member)
     hid_t dcpl = H5Dget_create_plist(s->id);
     int code = shape_of(s);
     if (!code)
+        code = check_storage(s, dcpl);
+    if (!code)
         code = set_types(s, member);
     if (!code)
         code = check_filters(s, dcpl);
@@ -501,11 +592,10 @@ int cm_h5set_open(struct cm_h5set *s, const struct cm_h5 *h, const char *path, c
 {
     *s = (struct cm_h5set){
         .id = -1, .type = -1, .open = true, .path = cm_strdup(path), .file = cm_strdup(h->name)};
-    enum cm_h5_object what = cm_h5_what(h, path);
+    step();
     int code = 0;
-    if (what != CM_H5_DATASET)
-        code = cm_fail(CM_EINPUT, "%s: %s: %s", h->name, path,
-                       what == CM_H5_ABSENT ? "is missing" : "is not a dataset");
+    if (cm_h5_what(h, path) != CM_H5_DATASET)
+        code = cm_h5_unexpected(h, path, "a dataset");
     else if ((s->id = H5Dopen2(h->id, path, H5P_DEFAULT)) < 0)
         code = cm_fail(CM_EINPUT, "%s: %s: cannot be opened: %s", h->name, path, cm_h5_reason());
     else
@@ -577,6 +667,7 @@ void cm_h5set_close(struct cm_h5set *s)
         H5Tclose(s->type);
     if (s->id >= 0)
         H5Oclose(s->id);
+    cm_h5bulk_free(s->bulk);
     cm_free(s->member);
     cm_free(s->path);
     cm_free(s->file);
@@ -629,6 +720,7 @@ int cm_h5set_read(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t na
     hid_t file, mem;
     if (!n || !s->cols)
         return 0;
+    step();
     int code = select_rows(s, first, n, &file, &mem);
     if (code)
         return code;
@@ -743,7 +835,10 @@ static int number_texts(const struct cm_h5set *s, uint64_t first, uint64_t n, st
 int cm_h5set_texts(const struct cm_h5set *s, uint64_t first, uint64_t n, struct cm_strs *out)
 {
     int code = s->cls == CM_H5_STRING ? 0 : need_number(s);
+    if (!code && s->cols != 1)
+        code = cm_fail(CM_EINPUT, "%s: %s: expected one dimension", CM_H5_AT(s));
     for (uint64_t at = 0; at < n && !code; at += BATCH) {
+        step();
         uint64_t some = n - at < BATCH ? n - at : BATCH;
         code = s->cls != CM_H5_STRING ? number_texts(s, first + at, some, out)
                : s->fixed             ? fixed_texts(s, first + at, some, out)

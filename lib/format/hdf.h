@@ -7,6 +7,10 @@
  * memory type.  Every failure is one line "FILE: /path: ...".  Rejected: high-level libraries
  * (they slurp), and showing HDF5's stack (its innermost reason alone is appended).
  *
+ * A file is not trusted: links and storage in other files and virtual datasets are refused, and an
+ * extent must bear a relation to the bytes that are stored.  What libhdf5 does with a damaged file
+ * before it says so is beyond us; hence cm_h5_watch here and cm_guard_start in cli/.
+ *
  * HDF5 is not thread-safe: everything here belongs to one thread.
  */
 #ifndef CM_FORMAT_HDF_H
@@ -22,7 +26,8 @@
 /* An open file.  `warnings` collects what was tolerated; the tool prints it. */
 struct cm_h5 {
     hid_t id;
-    char *name; /* as the user typed it, "stdin" for "-" */
+    char *name;     /* as the user typed it, "stdin" for "-" */
+    uint64_t image; /* bytes held in memory of what came through a pipe, else 0 */
     struct cm_strs warnings;
 };
 
@@ -33,13 +38,26 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins);
 void cm_h5_close(struct cm_h5 *h); /* {0} or closed before: nothing */
 /* Switches the error stack and plugins off and registers our filters; once, by open and create. */
 void cm_h5_setup(bool plugins);
+/* From now on a call that keeps libhdf5 busy for so many seconds of the thread's processor time
+ * ends the process with SIGPROF: there are files with which it never comes to an end. */
+void cm_h5_watch(unsigned seconds);
 /* HDF5's innermost reason for the call that failed last, "" if none; a static buffer. */
 const char *cm_h5_reason(void);
 void cm_h5_warn(struct cm_h5 *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-enum cm_h5_object { CM_H5_ABSENT, CM_H5_GROUP, CM_H5_DATASET, CM_H5_OTHER };
-/* What stands at an absolute path; dangling links are absent. */
+/* BROKEN: a link that leads nowhere (dangling, a cycle); OUTSIDE: one into another file. */
+enum cm_h5_object {
+    CM_H5_ABSENT,
+    CM_H5_GROUP,
+    CM_H5_DATASET,
+    CM_H5_OTHER,
+    CM_H5_BROKEN,
+    CM_H5_OUTSIDE
+};
+/* What stands at an absolute path. */
 enum cm_h5_object cm_h5_what(const struct cm_h5 *h, const char *path);
+/* Fails with what is there in place of what was expected. */
+int cm_h5_unexpected(const struct cm_h5 *h, const char *path, const char *expected);
 /* "a/b" joined into a string that the caller frees (cm_free). */
 char *cm_h5_join(const char *group, const char *name);
 /* Names of a group's members, ascending by bytes.  0 or CM_EINPUT. */
@@ -69,8 +87,10 @@ struct cm_h5set {
     enum cm_h5_class cls;
     size_t size; /* bytes of an item in the file */
     bool is_signed;
-    bool fixed; /* string of fixed length */
+    bool fixed;             /* string of fixed length */
+    struct cm_h5bulk *bulk; /* of bulk.c */
 };
+void cm_h5bulk_free(struct cm_h5bulk *b); /* NULL allowed */
 
 /* Opens `path`; member = NULL or the name of a compound's member.  cache: bytes that may be spent
  * on keeping decoded chunks (0 = a default of some MB).  0 or CM_EINPUT: absent, no dataset, rank

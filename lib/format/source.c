@@ -351,8 +351,8 @@ static int open_mudata(struct cm_source *s, const struct cm_source_want *w)
 {
     struct cm_strs names = {0};
     int code = cm_h5_modalities(s->file, &names);
-    size_t k = 0;
-    while (!code && k < names.n && strcmp(cm_strs_get(&names, k), w->modality ? w->modality : ""))
+    size_t k = w->modality ? 0 : names.n;
+    while (!code && k < names.n && strcmp(cm_strs_get(&names, k), w->modality))
         k++;
     if (!code && k == names.n)
         code = w->modality ? list_fail(s->file, "has no modality ", w->modality, &names)
@@ -658,29 +658,85 @@ static int negative(const struct cm_source *s, uint64_t row, uint64_t col, doubl
                    v);
 }
 
+/* Entries from..to of a row, without those of other parts; returns the next free place. */
+#define COPY(name, from_type, to_type)                                                             \
+    static uint64_t name(const struct cm_source *s, uint64_t from, uint64_t to, size_t part,       \
+                         struct cm_block *b, uint64_t at)                                          \
+    {                                                                                              \
+        const from_type *v = s->rows.val;                                                          \
+        const uint32_t *idx = s->rows.idx;                                                         \
+        to_type *out = b->raw;                                                                     \
+        if (part == CM_WHOLE) {                                                                    \
+            memcpy(b->idx + at, idx + from, (to - from) * sizeof *idx);                            \
+            for (uint64_t e = from; e < to; e++)                                                   \
+                out[at++] = (to_type)v[e];                                                         \
+            return at;                                                                             \
+        }                                                                                          \
+        for (uint64_t e = from; e < to; e++)                                                       \
+            if (s->part_of[idx[e]] == part) {                                                      \
+                b->idx[at] = s->place_of[idx[e]];                                                  \
+                out[at++] = (to_type)v[e];                                                         \
+            }                                                                                      \
+        return at;                                                                                 \
+    }
+COPY(copy_u32_u8, uint32_t, uint8_t)
+COPY(copy_u32_u16, uint32_t, uint16_t)
+COPY(copy_u32, uint32_t, uint32_t)
+COPY(copy_f32_u8, float, uint8_t)
+COPY(copy_f32_u16, float, uint16_t)
+COPY(copy_f32, float, float)
+COPY(copy_f64, double, double)
+
+typedef uint64_t copier(const struct cm_source *, uint64_t, uint64_t, size_t, struct cm_block *,
+                        uint64_t);
+
+/* The narrowest type that holds these rows, so that the writer has less to look at. */
+static copier *choose(const struct cm_h5rows *r, enum cm_value *type)
+{
+    if (r->type == CM_V_U32) {
+        *type = r->facts.most <= 255 ? CM_V_U8 : r->facts.most <= 65535 ? CM_V_U16 : CM_V_U32;
+        return *type == CM_V_U8 ? copy_u32_u8 : *type == CM_V_U16 ? copy_u32_u16 : copy_u32;
+    }
+    *type = r->type;
+    if (r->type == CM_V_F64)
+        return copy_f64;
+    if (!r->facts.fraction && !r->facts.negative && r->facts.largest <= 65535)
+        *type = r->facts.largest <= 255 ? CM_V_U8 : CM_V_U16;
+    return *type == CM_V_U8 ? copy_f32_u8 : *type == CM_V_U16 ? copy_f32_u16 : copy_f32;
+}
+
+/* In state counts no value may be negative. */
+static int check_counts(const struct cm_source *s, uint64_t first, size_t row)
+{
+    const struct cm_h5rows *r = &s->rows;
+    bool dense = s->mat.layout == CM_H5_DENSE;
+    if (s->state != CM_S_COUNTS || (r->known && !r->facts.negative))
+        return 0;
+    uint64_t e = dense ? row * s->mat.cols : r->ptr[row];
+    uint64_t end = dense ? e + s->mat.cols : r->ptr[row + 1];
+    for (uint64_t at = e; at < end; at++)
+        if (cm_h5rows_at(r, at) < 0)
+            return negative(s, first + row, dense ? at - e : r->idx[at], cm_h5rows_at(r, at));
+    return 0;
+}
+
 static int fill_csr(struct cm_source *s, uint64_t first, size_t kept, size_t part,
                     struct cm_block *b)
 {
     size_t cols = part == CM_WHOLE ? s->cols.names.n : (size_t)s->part[part].cols;
-    uint64_t nnz = 0;
+    uint64_t nnz = 0, at = 0;
+    enum cm_value type = CM_V_F64;
+    copier *copy = s->has_matrix ? choose(&s->rows, &type) : copy_f64;
     for (size_t i = 0; i < kept && s->has_matrix; i++)
         nnz += s->rows.ptr[s->keep[i] + 1] - s->rows.ptr[s->keep[i]];
-    cm_block_shape(b, false, kept, cols, nnz, CM_V_F64);
-    double *out = b->raw;
-    uint64_t at = 0;
+    cm_block_shape(b, false, kept, cols, nnz, type);
     for (size_t i = 0; i < kept; i++) {
-        uint64_t row = s->keep[i], e = s->has_matrix ? s->rows.ptr[row] : 0;
-        uint64_t end = s->has_matrix ? s->rows.ptr[row + 1] : 0;
-        for (; e < end; e++) {
-            uint32_t j = s->rows.idx[e];
-            double v = s->rows.val[e];
-            if (v < 0 && s->state == CM_S_COUNTS)
-                return negative(s, first + row, j, v);
-            if (part != CM_WHOLE && s->part_of[j] != part)
-                continue;
-            b->idx[at] = part == CM_WHOLE ? j : s->place_of[j];
-            out[at++] = v;
-        }
+        uint64_t row = s->keep[i];
+        int code = s->has_matrix ? check_counts(s, first, (size_t)row) : 0;
+        if (code)
+            return code;
+        if (s->has_matrix)
+            at = copy(s, s->rows.ptr[row], s->rows.ptr[row + 1], part, b, at);
         b->ptr[i + 1] = at;
     }
     b->nnz = at;
@@ -691,15 +747,22 @@ static int fill_dense(struct cm_source *s, uint64_t first, size_t kept, size_t p
                       struct cm_block *b)
 {
     size_t all = s->cols.names.n, cols = part == CM_WHOLE ? all : (size_t)s->part[part].cols;
-    cm_block_shape(b, true, kept, cols, 0, CM_V_F64);
-    double *out = b->raw;
+    bool single = s->rows.type == CM_V_F32;
+    cm_block_shape(b, true, kept, cols, 0, single ? CM_V_F32 : CM_V_F64);
+    float *out32 = b->raw;
+    double *out64 = b->raw;
     for (size_t i = 0; i < kept; i++) {
-        const double *v = s->rows.val + s->keep[i] * all;
+        int code = check_counts(s, first, (size_t)s->keep[i]);
+        if (code)
+            return code;
+        uint64_t e = s->keep[i] * all;
         for (size_t j = 0; j < all; j++) {
-            if (v[j] < 0 && s->state == CM_S_COUNTS)
-                return negative(s, first + s->keep[i], j, v[j]);
-            if (part == CM_WHOLE || s->part_of[j] == part)
-                *out++ = v[j];
+            if (part != CM_WHOLE && s->part_of[j] != part)
+                continue;
+            if (single)
+                *out32++ = ((const float *)s->rows.val)[e + j];
+            else
+                *out64++ = ((const double *)s->rows.val)[e + j];
         }
     }
     return 0;
@@ -727,6 +790,10 @@ int cm_source_next(struct cm_source *s, const size_t *part, size_t n, struct cm_
                        : fill_csr(s, first, kept, part[k], &c->block[0]);
     }
     s->next = first + rows;
+    uint64_t more = 0;
+    if (!code && s->has_matrix && s->next < s->obs.rows &&
+        !cm_h5mat_step(&s->mat, s->next, CM_BLOCK_ROWS, &more))
+        cm_h5mat_ahead(&s->mat, s->next, more);
     return code ? code : 1;
 }
 
@@ -749,8 +816,8 @@ int cm_source_match(struct cm_source *s, uint64_t *longest, const char **why)
             double sum = 0;
             uint64_t begin = s->rows.ptr[i], end = s->rows.ptr[i + 1];
             for (uint64_t e = begin; e < end; e++) {
-                sum += s->rows.val[e];
-                if (s->rows.val[e] < 0)
+                sum += cm_h5rows_at(&s->rows, e);
+                if (cm_h5rows_at(&s->rows, e) < 0)
                     *why = "some values are negative";
             }
             if (end > begin && fabs(sum - 1) > 1e-5 && !*why)
@@ -818,7 +885,7 @@ int cm_source_pairs(struct cm_source *s, uint64_t **row2, uint64_t *count)
         for (uint64_t i = 0; i < k && !code; i++) {
             uint64_t found = 0, col = 0;
             for (uint64_t e = s->rows.ptr[i]; e < s->rows.ptr[i + 1]; e++)
-                if (s->rows.val[e] != 0) {
+                if (cm_h5rows_at(&s->rows, e) != 0) {
                     found++;
                     col = s->rows.idx[e];
                 }

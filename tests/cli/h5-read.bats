@@ -5,6 +5,9 @@ setup() {
     zstd -dqc "$REF/formats.tar.zst" | tar -xf -
 }
 
+# Skips where the oracle is not installed.
+need_anndata() { /usr/bin/python3 -W ignore -c 'import anndata' 2>/dev/null || skip "no anndata"; }
+
 @test "h5-read: a written stream has what the file has (triplets against the oracle's text)" {
     need cms-text
     h5-read new.h5ad | cms-text --triplets >got
@@ -130,26 +133,96 @@ setup() {
     fails 3 h5-read --where absent=1 -o x.cms new.h5ad
 }
 
-# The real files, against what an independent reader finds in them.
-@test "h5-read: every file of MANIFEST.tsv" {
+# reader FILE MATRIX ENCODING: sets "$@"-like array `how`, the operands that name this matrix.
+how_to_read() {
+    how=("$DATA/formats/$1")
+    case $3:$1 in
+    *.h5mu) how=("$DATA/formats/$1/$2") ;;
+    10x-v3:*) how=(--type "$2" "$DATA/formats/$1") ;;
+    10x-v2:*) how=(--genome "$2" "$DATA/formats/$1") ;;
+    esac
+}
+
+# The real files, against what an independent reader finds in them: shape, stored entries, their
+# sum, and the names at both ends.  Sums are printed with nine digits, and adding in another order
+# moves them by some units of the last place of the sum of the absolute values.  One line is less
+# exact: the sum of the file from matchclot was taken in 32-bit floats, where each of the about
+# log2(n) additions that an entry takes part in rounds by up to 2^-24; the exact sum is 65582.8943.
+@test "h5-read: every line of MANIFEST.tsv" {
     need_data formats/MANIFEST.tsv
-    need cms-info
-    local file matrix cells features stored sum encoding first_cell last_cell first_feature last_feature name
-    while IFS=$'\t' read -r file matrix cells features stored sum encoding first_cell last_cell first_feature last_feature; do
-        name=$DATA/formats/$file
-        set --
-        case $encoding:$file in
-        *.h5mu) name=$name/$matrix ;;
-        10x-v3:*) set -- --type "$matrix" ;;
-        10x-v2:*) set -- --genome "$matrix" ;;
-        encoding:*) continue ;;
-        esac
-        h5-read "$@" -o x.cms "$name" 2>/dev/null
+    need cms-info cms-text
+    local file matrix cells features stored sum encoding names1 names2 names3 names4 lines=0 single
+    while IFS=$'\t' read -r file matrix cells features stored sum encoding names1 names2 names3 names4; do
+        [ "$file" != file ] || continue
+        how_to_read "$file" "$matrix" "$encoding"
+        h5-read -q -o x.cms "${how[@]}"
         cms-info x.cms >info
+        cms-text --triplets x.cms >triplets
+        cms-text --labels x.cms | tail -n +2 | cut -f 1 >rows
+        cms-text --cols x.cms | tail -n +2 | cut -f 1 >cols
+        echo "$file $matrix" >&2
         [ "$(awk -F '\t' '$1 == "rows" { print $2 }' info)" = "$cells" ]
         [ "$(awk -F '\t' '$1 == "slot.0.cols" { print $2 }' info)" = "$features" ]
+        # dense matrices are listed in full, stored zeros of sparse ones too
         [ "$(awk -F '\t' '$1 == "slot.0.nnz" { print $2 }' info)" = "$stored" ]
+        [ "$(wc -l <triplets)" = "$stored" ]
+        single=0
+        [[ $file != matchclot_* ]] || single=1
+        # the text of a float is the shortest that reads back; the float itself is added here
+        awk -F '\t' -v want="$sum" -v single=$single -v n="$stored" \
+            -v wide="$(cms-text --head x.cms | awk '$1 == "slot.0.value" { print $2 }')" '
+            function float(v,  a, u) {
+                a = v < 0 ? -v : v
+                if (wide == "f64" || a < 2 ^ -100) return v
+                for (u = 1; a / u >= 2 ^ 24; u *= 2);
+                for (; a / u < 2 ^ 23; u /= 2);
+                a = int(a / u + .5) * u
+                return v < 0 ? -a : a
+            }
+            { v = float($3); s += v; a += v < 0 ? -v : v }
+            END {
+                steps = n > 1 ? log(n) / log(2) : 1
+                t = 5e-9 * (want < 0 ? -want : want) + a * 2 ^ -52 * steps
+                if (single) t = a * 2 ^ -24 * steps
+                d = s - want
+                if ((d < 0 ? -d : d) > t) { printf "sum %.12g, expected %s\n", s, want; exit 1 }
+                d = s - 65582.8943
+                if (single && (d < 0 ? -d : d) > 1e-4) { printf "sum %.12g\n", s; exit 1 }
+            }' triplets >&2
+        [ "$(head -n 1 rows)" = "$names1" ]
+        [ "$(tail -n 1 rows)" = "$names2" ]
+        [ "$(head -n 1 cols)" = "$names3" ]
+        [ "$(tail -n 1 cols)" = "$names4" ]
+        [ "$(wc -l <rows)" = "$cells" ] && [ "$(wc -l <cols)" = "$features" ]
+        lines=$((lines + 1))
     done <"$DATA/formats/MANIFEST.tsv"
+    [ "$lines" = "$(grep -vc '^file' "$DATA/formats/MANIFEST.tsv")" ]
+}
+
+# anndata is the oracle: all cells, labels and values of the starter kits.
+@test "h5-read: the starter kits hold what anndata finds in them" {
+    need_data bmmc_multiome_starter bmmc_cite_starter
+    need_anndata
+    local f n=0
+    for f in "$DATA"/bmmc_*_starter/*_mod[12].h5ad; do
+        h5-read -q "$f" >x.cms
+        cms-text --triplets x.cms >triplets
+        cms-text --labels x.cms >labels
+        /usr/bin/python3 -W ignore - "$f" <<'P'
+import sys, anndata, numpy as np
+a = anndata.read_h5ad(sys.argv[1])
+x = a.X.tocsr(); x.sort_indices(); x = x.tocoo()
+t = [l.rstrip("\n").split("\t") for l in open("triplets")]
+assert [r[0] for r in t] == a.obs_names[x.row].tolist()
+assert [r[1] for r in t] == a.var_names[x.col].tolist()
+assert (np.array([r[2] for r in t], "f8").astype(x.data.dtype) == x.data).all()
+rows = [l.rstrip("\n").split("\t") for l in open("labels")][1:]
+assert [r[0] for r in rows] == a.obs_names.tolist()
+assert all(len(r) == 1 + a.obs.shape[1] for r in rows)
+P
+        n=$((n + 1))
+    done
+    [ $n = 8 ]
 }
 
 @test "h5-read: the 10x layout holds the matrices of the .h5ad files" {

@@ -137,6 +137,35 @@ assert np.allclose((e ** 2).sum(1), 1, atol=1e-5) and (b.obsm['X_match'][:, :e.s
 P
 }
 
+@test "h5-write --into: one modality of a MuData file, its user block and the others untouched" {
+    {
+        printf '#cms\t1\n#head\tkind\tembedding\n#head\tslots\t1\n#head\tslot.0.name\te\n'
+        printf '#head\tslot.0.encoding\tdense\n#head\tslot.0.value\tauto\n#head\tslot.0.cols\t2\n'
+        printf '#head\tslot.0.state\tembedding\n#head\tlabels\t0\n#cols\t0\tname\n#cols\t0\te0\n#cols\t0\te1\n'
+        printf '#name\te0\te1\n'
+        printf '%d\t0.5\t%d\n' 4 4 3 3 2 2 1 1 0 0 # in another order than the file
+        printf '#end\n'
+    } | cms-text --from -o e.cms
+    h5-read -o prot.cms two.h5mu/prot
+    fails 3 h5-write --into two.h5mu --key X_e -o a.h5mu e.cms
+    says "name a modality of it as two.h5mu/NAME"
+    fails 3 h5-write --into two.h5mu/atac --key X_e -o a.h5mu e.cms
+    says "has no modality atac"
+    h5-write --into two.h5mu/rna --key X_e -o a.h5mu e.cms
+    cmp <(head -c 512 two.h5mu) <(head -c 512 a.h5mu)
+    h5-read --no-provenance -o x.cms two.h5mu/prot
+    h5-read --no-provenance -o y.cms a.h5mu/prot
+    cmp x.cms y.cms
+    need_anndata
+    /usr/bin/python3 -W ignore - <<'P'
+import anndata, h5py, numpy as np
+with h5py.File('a.h5mu') as f:
+    a = anndata._io.h5ad.read_elem(f['mod/rna'])
+assert (a.obsm['X_e'] == np.array([[.5, k] for k in range(5)])).all()
+assert a.obs_names.tolist() == list('01234')
+P
+}
+
 @test "h5-write: a failed run leaves nothing" {
     h5-read -o a.cms new.h5ad
     head -c 2000 a.cms >cut.cms

@@ -10,7 +10,7 @@ archive, because HDF5 pads every file with kilobytes of zeros.
 
 Numbers are %.17g, missing values are -.  Run with anndata 0.8 and h5py; the archive is committed.
 """
-import os, subprocess, tempfile, warnings
+import os, subprocess, tempfile, warnings, zlib
 import h5py, numpy as np, pandas as pd, scipy.sparse as sp, anndata as ad
 
 warnings.filterwarnings('ignore')
@@ -241,6 +241,118 @@ with open(f'{out}/solution.txt', 'w') as f:
     for i, r in enumerate(np.argsort(order)):
         print(i, r, sep='\t', file=f)
 
+# ---- the same matrix in every storage that a writer may choose ------------------------------------
+# 700 cells, so that blocks begin inside chunks; values up to 100 with some explicit zeros, which
+# every type holds.
+n, m = 700, 5
+x = counts(n, m, .2)
+x.data = g.choice([0, 1, 1, 1, 2, 100], x.nnz).astype('f4')
+names = pd.DataFrame(index=[f'c{i}' for i in range(n)]), pd.DataFrame(index=[f'g{j}' for j in range(m)])
+tell('same', 'X', 'counts', x, *names)
+tell('full', 'X', 'counts', x.toarray(), *names)
+
+
+def store(group, name, data, **how):
+    if how.pop('szip', False) and len(data) > 64:
+        how['compression'] = 'szip'
+        how['compression_opts'] = ('nn', 8)
+    group.create_dataset(name, data=data, **how)
+
+
+def plain(h, axis, index, **how):
+    f = h.create_group(axis)
+    f.attrs['_index'], f.attrs['column-order'] = 'id', np.zeros(0)
+    f.create_dataset('id', data=index, **how)
+
+
+def same(name, data='f4', indices='i4', indptr='i8', layout='csr', obs=None, **how):
+    with h5py.File(f'{out}/same-{name}.h5ad', 'w', libver='earliest') as h:
+        y = x if layout == 'csr' else x.tocsc()
+        X = h.create_group('X')
+        X.attrs['encoding-type'], X.attrs['shape'] = f'{layout}_matrix', [n, m]
+        store(X, 'data', y.data.astype(data), **how)
+        store(X, 'indices', y.indices.astype(indices), **how)
+        store(X, 'indptr', y.indptr.astype(indptr), **{k: v for k, v in how.items() if k != 'chunks'})
+        plain(h, 'obs', names[0].index.to_numpy('S') if obs is None else obs)
+        plain(h, 'var', names[1].index.to_numpy('S'))
+
+
+def full(name, data='f4', **how):
+    with h5py.File(f'{out}/full-{name}.h5ad', 'w', libver='earliest') as h:
+        store(h, 'X', x.toarray().astype(data), **how)
+        plain(h, 'obs', names[0].index.to_numpy('S'))
+        plain(h, 'var', names[1].index.to_numpy('S'))
+
+
+for t in 'u1 u2 u4 u8 i1 i2 i4 i8 f2 f4 f8 >u2 >i4 >i8 >f4 >f8'.split():
+    c = t.replace('>', 'big-')
+    same(f'data-{c}', data=t, chunks=(101,), compression='gzip')
+    full(f'data-{c}', data=t, chunks=(100, 2), compression='gzip', shuffle=True)
+    if 'f' not in t and t != 'i1':
+        same(f'indices-{c}', indices=t, chunks=(101,), compression='gzip', shuffle=True)
+    if t[-1] in '48' and 'f' not in t:
+        same(f'indptr-{c}', indptr=t)
+gz = dict(compression='gzip')
+for name, how in dict(plain={}, chunked=dict(chunks=(64,)), gzip=gz, one=dict(chunks=(1,)), shuffle=dict(shuffle=True, **gz),
+                      only_shuffle=dict(shuffle=True, chunks=(200,)), lzf=dict(compression='lzf'), lzf_shuffle=dict(compression='lzf', shuffle=True),
+                      szip=dict(szip=True, chunks=(128,)), sum=dict(fletcher32=True, **gz), growing=dict(maxshape=(None,), **gz)).items():
+    same(name, **how)
+    same(f'{name}-csc', layout='csc', **how)
+for name, how in dict(plain={}, gzip=gz, rows=dict(chunks=(7, 5), **gz), cols=dict(chunks=(700, 1), **gz), lzf=dict(compression='lzf'),
+                      tile=dict(chunks=(3, 2)), sum=dict(fletcher32=True, **gz)).items():
+    full(name, **how)
+text = names[0].index.to_numpy(dtype=object)
+same('names-text', obs=text)
+same('names-ascii', obs=text.astype(h5py.string_dtype('ascii')))
+same('names-wide', obs=names[0].index.to_numpy('S256'))
+with h5py.File(f'{out}/same-mixed.h5ad', 'w', libver='earliest') as h:   # a chunk that escaped its filter, and one that is not there
+    X = h.create_group('X')
+    X.attrs['encoding-type'], X.attrs['shape'] = 'csr_matrix', [n, m]
+    d = X.create_dataset('data', shape=(x.nnz,), dtype='f4', chunks=(100,), fillvalue=7, **gz)
+    d[:] = x.data
+    d.id.write_direct_chunk((200,), x.data[200:300].tobytes(), filter_mask=1)
+    X['indices'], X['indptr'] = x.indices, x.indptr
+    plain(h, 'obs', names[0].index.to_numpy('S'))
+    plain(h, 'var', names[1].index.to_numpy('S'))
+same('missing', chunks=(100,), **gz)
+with h5py.File(f'{out}/same-missing.h5ad', 'r+') as h:
+    del h['X/data']
+    d = h['X'].create_dataset('data', shape=(x.nnz,), dtype='f4', chunks=(100,), **gz)
+    keep = np.ones(x.nnz, bool)
+    keep[300:400] = False
+    for i in range(0, x.nnz, 100):
+        if keep[i]:
+            d[i:i + 100] = x.data[i:i + 100]
+y = x.copy()
+y.data[300:400] = 0
+os.rename(f'{out}/same-missing.h5ad', f'{out}/missing.h5ad')
+tell('missing.h5ad', 'X', 'counts', y, *names)
+
+# ---- labels as anndata 0.13 writes them, scalars as others do --------------------------------------
+with h5py.File(f'{out}/v13.h5ad', 'w', libver='earliest') as h:
+    h.attrs['encoding-type'], h.attrs['encoding-version'] = 'anndata', '0.1.0'
+    h.create_dataset('X', data=h5py.Empty('f4')).attrs['encoding-type'] = 'null'
+    def nullable(at, values, mask):
+        at.attrs['encoding-type'] = 'nullable-string-array'
+        at.attrs['na-value'] = 'NA'
+        at.create_dataset('values', data=np.array(values, dtype=object), dtype=h5py.string_dtype())
+        at.create_dataset('mask', data=np.array(mask, bool))
+    f = h.create_group('obs')
+    f.attrs['encoding-type'], f.attrs['_index'], f.attrs['column-order'] = 'dataframe', '_index', ['kind', 'note', 'deep/er']
+    nullable(f.create_group('_index'), ['a\u00e9', 'b', 'c'], [0, 0, 0])
+    k = f.create_group('kind')
+    k.attrs['encoding-type'], k.attrs['ordered'] = 'categorical', False
+    k['codes'] = np.array([1, -1, 0], 'i1')
+    nullable(k.create_group('categories'), ['T', 'B \u03b2'], [0, 0])
+    nullable(f.create_group('note'), ['x', 'y', 'z'], [0, 1, 0])
+    nullable(f.create_group('deep/er'), ['p', 'q', 'r'], [0, 0, 1])
+    f = h.create_group('var')
+    f.attrs['encoding-type'], f.attrs['_index'], f.attrs['column-order'] = 'dataframe', '_index', np.zeros(0)
+    nullable(f.create_group('_index'), ['g'], [0])
+tell('v13.h5ad', 'X', 'unknown', sp.csr_matrix((3, 1)),
+     pd.DataFrame({'kind': pd.Categorical.from_codes([1, -1, 0], ['T', 'B \u03b2']), 'note': ['x', '', 'z'], 'deep/er': ['p', 'q', '']},
+                  index=['a\u00e9', 'b', 'c']), pd.DataFrame(index=['g']))
+
 # ---- damaged files: each is the small one with one thing wrong ------------------------------------
 def spoil(name, change):
     path = f'{out}/bad-{name}.h5ad'
@@ -281,5 +393,73 @@ spoil('shape', lambda h: h['X'].attrs.__setitem__('shape', np.array([3, 4])))
 spoil('no-obs', lambda h: h.__delitem__('obs'))
 spoil('names', lambda h: (h['obs'].__delitem__('_index'), h['obs'].create_dataset('_index', data=np.array(['a', 'b'], dtype=object), dtype=h5py.string_dtype())))
 
-subprocess.run(f"tar -C {out} --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - . | zstd -19 -qf -o {here}/formats.tar.zst",
+
+
+def at(path, make):
+    def change(h):
+        del h[path]
+        make(h)
+    return change
+
+
+def chunk(raw):
+    def change(h):
+        del h['X/data']
+        d = h['X'].create_dataset('data', shape=(5,), dtype='f4', chunks=(5,), compression='gzip')
+        d.id.write_direct_chunk((0,), raw)
+    return change
+
+
+def virtual(h):
+    v = h5py.VirtualLayout((3, 3), 'f4')
+    v[:] = h5py.VirtualSource('full-plain.h5ad', 'X', (3, 3))
+    h.create_virtual_dataset('X', v)
+
+
+def sizes(h):
+    big = 2**40 - 2
+    for k in 'data', 'indices':
+        del h[f'X/{k}']
+        h['X'].create_dataset(k, shape=(big,), dtype='i4', chunks=(1024,))
+    h['X/indptr'][:] = [0, 1, 2, big]
+
+
+good = np.array([1, 2, 3, 4, 5], '<f4').tobytes()
+spoil('link-outside', at('X', lambda h: h.__setitem__('X', h5py.ExternalLink('full-plain.h5ad', '/X'))))
+spoil('link-outside-names', at('obs/_index', lambda h: h['obs'].__setitem__('_index', h5py.ExternalLink('full-plain.h5ad', '/obs/id'))))
+spoil('link-cycle', at('X', lambda h: (h.__setitem__('X', h5py.SoftLink('/Y')), h.__setitem__('Y', h5py.SoftLink('/X')))))
+spoil('link-dangling', at('X', lambda h: h.__setitem__('X', h5py.SoftLink('/nothing'))))
+spoil('virtual', at('X', virtual))
+spoil('storage-outside', at('X', lambda h: h.create_dataset('X', shape=(3, 3), dtype='i1', external=[('/etc/hostname', 0, 9)])))
+spoil('sizes', sizes)
+spoil('names-sizes', at('obs/_index', lambda h: h['obs'].create_dataset('_index', shape=(2**44,), dtype='S8', chunks=(1024,))))
+spoil('names-long', at('obs/_index', lambda h: h['obs'].create_dataset('_index', data=np.array(['a', 'b' * 70000, 'c'], dtype=object), dtype=h5py.string_dtype())))
+spoil('names-square', put('obs/_index', [[b'a', b'b', b'c']]))
+spoil('chunk-cut', chunk(zlib.compress(good)[:-6]))
+spoil('chunk-short', chunk(zlib.compress(good[:-4])))
+spoil('chunk-long', chunk(zlib.compress(bytes(10**6))))
+spoil('chunk-noise', chunk(b'noise' * 9))
+spoil('quad', put('X/data', np.array([1, 2, 3, 4, 5], 'longdouble')))
+spoil('indices-float', put('X/indices', np.array([0, 2, 2, 0, 1], 'f4')))
+spoil('indptr-text', put('X/indptr', [b'0', b'2', b'3', b'5']))
+spoil('obs-number', at('obs', lambda h: h.__setitem__('obs', 5)))
+spoil('index-attribute', lambda h: h['obs'].attrs.__setitem__('_index', 5))
+spoil('encoding-number', lambda h: h['X'].attrs.__setitem__('encoding-type', np.arange(4)))
+
+# A name that says it has 2^31 - 16 bytes: the length stands in front of where the text is kept.
+spoil('giant', lambda h: None)
+with h5py.File(f'{out}/bad-giant.h5ad') as h:
+    where = h['obs/_index'].id.get_offset()
+with open(f'{out}/bad-giant.h5ad', 'r+b') as f:
+    f.seek(where)
+    f.write((2**31 - 16).to_bytes(4, 'little'))
+os.rename(f'{out}/bad-giant.h5ad', f'{out}/giant.h5ad')
+
+# A table that contains itself: its columns are left out.
+ad.AnnData(sp.csr_matrix(np.eye(3, dtype='f4')), dtype='f4').write_h5ad(f'{out}/loop.h5ad')
+with h5py.File(f'{out}/loop.h5ad', 'r+') as h:
+    h['obs/loop'] = h['obs']
+    h['obs'].attrs['column-order'] = ['loop', 'loop/loop/loop']
+
+subprocess.run(f"tar -C {out} --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - . | zstd -q --ultra -22 --long=27 -f -o {here}/formats.tar.zst",
                shell=True, check=True)

@@ -2,9 +2,9 @@
  *
  * One step: codes of the mini-batch; the discriminator learns on them; then encoders and decoders
  * learn against the discriminator as it now is.  Random numbers are functions of (seed, step, row),
- * so runs repeat to the bit.  The authors end on a validation loss; here the validation score of all
- * trainers decides (match probability and top 5 of the validation cells), because matching is what
- * is compared, and the decoders then need no second form.  Only the encoders are kept.
+ * so runs repeat to the bit.  The authors end on a validation loss; here the validation score of
+ * all trainers decides (match probability and top 5 of the validation cells), because matching is
+ * what is compared, and the decoders then need no second form.  Only the encoders are kept.
  */
 #include <math.h>
 #include <string.h>

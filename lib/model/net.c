@@ -16,7 +16,7 @@
 #define NAME_MAX_SLOT 24 /* so that "SLOT.r.NAME" fits CM_PARAM_NAME */
 
 static const struct cm_encoder_class *const classes[] = {&cm_encoder_mlp, &cm_encoder_tokens,
-                                                         &cm_encoder_clue};
+                                                         &cm_encoder_clue, &cm_encoder_deep};
 
 /* ===== layout ============================================================================= */
 
@@ -44,7 +44,7 @@ static int make_side(struct cm_net *n, size_t side, const struct cm_encoder_clas
     snprintf(front, sizeof front, "%s.r", slot->name);
     e->q = n->q;
     int code =
-        class->make(e, &head->kv, slot, n->residual ? &linear->side[side] : NULL, &n->table, front);
+        class->make(e, &head->kv, slot, linear->k ? &linear->side[side] : NULL, &n->table, front);
     if (code)
         return code;
     e->of = class;
@@ -102,7 +102,7 @@ void cm_net_init(struct cm_net *n, const struct cm_linear *linear, double scale,
         const struct cm_linear_side *l = &linear->side[side];
         for (size_t i = 0; n->residual && i < n->k * n->q; i++)
             n->w[n->p[side] + i] = (cm_real)l->p[i];
-        e->of->init(e, n->w, n->residual ? l : NULL, seed, (uint32_t)side);
+        e->of->init(e, n->w, linear->k ? l : NULL, seed, (uint32_t)side);
     }
     n->w[n->scale] = (cm_real)log(scale);
     if (n->has_cross)

@@ -5,8 +5,8 @@
  * one pass with the formula of x = 0, for all features alike, then corrections at the entries that
  * are stored.  Small whole counts, which are nearly all, take Gamma(x + t) / Gamma(t) as the
  * product t (t + 1) ... (t + x - 1), its logarithm's derivative as the sum of 1 / (t + i): exact,
- * and no special function.  The mean is m_j = l p_j with p the softmax, so its logarithm is taken from the
- * logits, and a p that underflows costs no digits.
+ * and no special function.  The mean is m_j = l p_j with p the softmax, so its logarithm is taken
+ * from the logits, and a p that underflows costs no digits.
  */
 #include <math.h>
 #include <string.h>

@@ -169,11 +169,12 @@ void cm_maxpool_backward(cm_real *din, const cm_real *dout, const uint32_t *whic
 
 /* ===== element-wise ======================================================================== */
 
-/* x > 0 ? x : slope x (slope 0: ReLU; torch's LeakyReLU has .01), and GELU in its exact form
- * x Phi(x) = x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016, PyTorch's default). */
-enum cm_activation { CM_ACT_NONE, CM_ACT_RELU, CM_ACT_LEAKY, CM_ACT_GELU };
+/* x > 0 ? x : slope x (slope 0: ReLU; torch's LeakyReLU has .01), GELU in its exact form
+ * x Phi(x) = x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016, PyTorch's default), and ELU,
+ * x > 0 ? x : exp(x) - 1 (Clevert, Unterthiner, Hochreiter 2016). */
+enum cm_activation { CM_ACT_NONE, CM_ACT_RELU, CM_ACT_LEAKY, CM_ACT_GELU, CM_ACT_ELU };
 
-/* out (n) = f(in); out may equal in for NONE, RELU and LEAKY (slope > 0), not for GELU: the
+/* out (n) = f(in); out may equal in for NONE, RELU and LEAKY (slope > 0), not for GELU and ELU: the
  * backward pass below needs in, or, for the others, an array with the same signs. */
 void cm_act_forward(cm_real *out, const cm_real *in, size_t n, enum cm_activation kind,
                     double slope);

@@ -54,6 +54,11 @@ def layers(f):
     write(f, "bn.mean", norm.running_mean), write(f, "bn.var", norm.running_var)
     write(f, "bn.applied", norm.eval()(x).detach())
 
+    x = torch.linspace(-9, 4, 20, dtype=torch.double, requires_grad=True)
+    y, g = F.elu(x), torch.randn(20, dtype=torch.double)
+    y.backward(g)
+    write(f, "elu.in", x.detach()), write(f, "elu.out", y.detach()), write(f, "elu.dout", g), write(f, "elu.din", x.grad)
+
     w = torch.randn(20, dtype=torch.double, requires_grad=True)
     opt = torch.optim.RMSprop([w], lr=2e-3)
     write(f, "rms.w", w.detach())
@@ -71,6 +76,35 @@ def layers(f):
     loss.backward()
     write(f, "nb.x", x), write(f, "nb.logits", logits.detach()), write(f, "nb.log_theta", log_theta.detach())
     write(f, "nb.loss", [loss.item()]), write(f, "nb.dlogits", logits.grad), write(f, "nb.dlog_theta", log_theta.grad)
+
+
+def deep(f):
+    torch.manual_seed(13)
+    B, k, n, q = 5, 6, 4, 3
+    widths = [n, 7, 5, q]
+    z = torch.randn(B, k).double() * torch.tensor([4, 3, 2, 1, .5, .2])
+    z = z.float().double()
+    s = torch.tensor([30, 20, 15, 9, 4, 2], dtype=torch.double)
+    write(f, "deep.z", z), write(f, "deep.s", s)
+    w = [(0.6 * torch.randn(a, b)).double().requires_grad_() for a, b in zip(widths, widths[1:])]
+    b = [(0.3 * torch.randn(a)).double().requires_grad_() for a in widths[1:]]
+    dout = torch.randn(B, q).double()
+    write(f, "deep.dout", dout)
+    for l in range(3):
+        write(f, f"deep.w{l + 1}", w[l].detach()), write(f, f"deep.b{l + 1}", b[l].detach())
+    for name, act, zscore in (("elu", F.elu, True), ("gelu", F.gelu, False)):
+        h = z[:, :n]
+        if zscore:
+            h = (h - h.mean(1, keepdim=True)) / h.std(1, keepdim=True)
+        else:
+            h = h / (s[:n] / 40 ** 0.5)
+        for l in range(3):
+            h = h @ w[l] + b[l]
+            h = act(h) if l < 2 else h
+        write(f, f"deep.{name}.out", h.detach())
+        for l, (gw, gb) in enumerate(zip(torch.autograd.grad((h * dout).sum(), w, retain_graph=True),
+                                         torch.autograd.grad((h * dout).sum(), b))):
+            write(f, f"deep.{name}.dw{l + 1}", gw), write(f, f"deep.{name}.db{l + 1}", gb)
 
 
 def negbin(x, logits, log_theta):
@@ -167,5 +201,6 @@ if __name__ == "__main__":
     with open("tests/ref/rivals.txt", "w") as out:
         linear(out)
         layers(out)
+        deep(out)
     with open("tests/ref/rivals_clue.txt", "w") as out:
         clue(out)

@@ -83,9 +83,9 @@ static void batch_norm(void **state)
     differences("din", batch_norm_objective, in, N * P, din, before);
     differences("dgain", batch_norm_objective, gain, P, dgain, before + N * P);
     differences("dbias", batch_norm_objective, bias, P, dbias, before + N * P + P);
-    cm_free(din);
-    cm_free(dgain);
-    cm_free(dbias);
+    double *const all[] = {din, dgain, dbias, in, gain, bias, weight};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        cm_free(all[i]);
 }
 
 enum { D = 7 };
@@ -115,6 +115,8 @@ static void negative_binomial(void **state)
     differences("dlog_theta", likelihood_objective, log_theta, D, dtheta, before + D);
     cm_free(dlogits);
     cm_free(dtheta);
+    cm_free(logits);
+    cm_free(log_theta);
 }
 
 /* ===== the whole loss ===================================================================== */

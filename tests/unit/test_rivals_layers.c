@@ -68,13 +68,26 @@ static void batch_norm(void **state)
     cm_free(dout);
 }
 
+static void elu(void **state)
+{
+    (void)state;
+    enum { N = 20 };
+    float *in = floats("elu.in", N), *dout = floats("elu.dout", N), out[N], din[N] = {0};
+    cm_act_forward(out, in, N, CM_ACT_ELU, 0);
+    equal("elu.out", out, N, 1e-6, 0);
+    cm_act_backward(din, dout, in, N, CM_ACT_ELU, 0);
+    equal("elu.din", din, N, 1e-4, 1);
+    cm_free(in);
+    cm_free(dout);
+}
+
 static void rmsprop(void **state)
 {
     (void)state;
     enum { N = 20 };
     float *w = floats("rms.w", N), v[N] = {0};
     for (int k = 0; k < 3; k++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "rms.g%d", k);
         float *g = floats(name, N);
         cm_rmsprop_step(w, v, g, N, 2e-3, .99, 1e-8);
@@ -129,8 +142,8 @@ static void digamma(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(batch_norm), cmocka_unit_test(rmsprop),
-                                       cmocka_unit_test(negative_binomial),
-                                       cmocka_unit_test(digamma)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(batch_norm), cmocka_unit_test(elu), cmocka_unit_test(rmsprop),
+        cmocka_unit_test(negative_binomial), cmocka_unit_test(digamma)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

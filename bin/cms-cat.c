@@ -22,7 +22,7 @@
 #include "stream/join.h"
 
 static struct {
-    const char *rows, *names, *columns, *shard;
+    const char *rows, *names, *columns, *shard, *rename;
     struct cm_list where, except;
     bool shuffle, materialize;
 } o;
@@ -34,6 +34,8 @@ static const struct cm_opt options[] = {
     {"except", 0, CM_O_LIST, &o.except, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
      "not the rows whose label is one of these"},
     {"names", 0, CM_O_STR, &o.names, NULL, 0, 0, "FILE", "rows whose name is a line of FILE"},
+    {"rename", 0, CM_O_STR, &o.rename, NULL, 0, 0, "FILE.tsv",
+     "new names of rows: lines of old and new name, parted by a tab"},
     {"columns", 0, CM_O_STR, &o.columns, NULL, 0, 0, "FILE",
      "these columns, one name a line, in this order"},
     {"shard", 0, CM_O_STR, &o.shard, NULL, 0, 0, "I/N", "part I of N equal parts, I from 1"},
@@ -101,6 +103,45 @@ static void load_list(struct list *l, const char *path)
     fclose(f);
     cm_index_make(&l->index, &l->names);
     l->seen = CM_ZNEW(bool, l->names.n + 1);
+}
+
+static struct {
+    struct list old;
+    struct cm_strs new_names;
+} renamed;
+
+static void load_renamed(const char *path)
+{
+    struct list lines = {0};
+    load_list(&lines, path);
+    for (size_t k = 0; k < lines.names.n; k++) {
+        const char *line = cm_strs_get(&lines.names, k), *tab = strchr(line, '\t');
+        if (!tab || tab == line || !tab[1] || strchr(tab + 1, '\t'))
+            cm_die(3, "%s: line %zu: expected old and new name, parted by a tab", path, k + 1);
+        cm_strs_addn(&renamed.old.names, line, (size_t)(tab - line));
+        cm_strs_add(&renamed.new_names, tab + 1);
+    }
+    cm_index_free(&lines.index);
+    cm_strs_free(&lines.names);
+    cm_free(lines.seen);
+    cm_index_make(&renamed.old.index, &renamed.old.names);
+    renamed.old.seen = CM_ZNEW(bool, renamed.old.names.n + 1);
+    if (renamed.old.index.duplicate != CM_ABSENT)
+        cm_die(3, "%s: '%s' occurs twice", path,
+               cm_strs_get(&renamed.old.names, renamed.old.index.duplicate));
+}
+
+/* Rows that the file does not name keep theirs. */
+static void rename_rows(struct cm_strs *names)
+{
+    struct cm_strs out = {0};
+    for (size_t i = 0; i < names->n; i++) {
+        const char *name = cm_strs_get(names, i);
+        size_t at = cm_index_find(&renamed.old.index, name);
+        cm_strs_add(&out, at == CM_ABSENT ? name : cm_strs_get(&renamed.new_names, at));
+    }
+    cm_strs_free(names);
+    *names = out;
 }
 
 /* The columns of `l` in every slot of the input; a name that is in none of them is an error. */
@@ -284,6 +325,8 @@ int main(int argc, char **argv)
         load_list(&names, o.names);
     if (o.columns)
         load_list(&columns, o.columns);
+    if (o.rename)
+        load_renamed(o.rename);
     for (inputs = 0; path[inputs];)
         inputs++;
     input = CM_ZNEW(struct input, inputs);
@@ -317,6 +360,8 @@ int main(int argc, char **argv)
             uint64_t first = row;
             row += c.rows;
             choose(&c, &input[k], first, &names);
+            if (o.rename)
+                rename_rows(&c.names);
             for (size_t s = 0; o.materialize && s < out.nslots; s++)
                 cm_block_materialize(&c.block[s], &input[k].shown.slot[s]);
             cm_join_labels(&c, input[k].h, &out);
@@ -341,6 +386,8 @@ int main(int argc, char **argv)
     cm_chunk_free(&c);
     cm_chunk_free(&all);
     free_list(&names);
+    free_list(&renamed.old);
+    cm_strs_free(&renamed.new_names);
     free_list(&columns);
     cm_strs_free(&tensors.names);
     cm_free(tensors.hash);

@@ -6,7 +6,7 @@
 # train.sh.  WITHIN=auto: candidates only within the label `batch`, if both sides have it and every
 # value of the rows is among those of the columns; WITHIN=none; WITHIN=LABEL.  LOGNORM, TFIDF (called
 # `$LOGNORM --like MODEL <in >out`), EMBED, KNN_MATCH (`$KNN_MATCH [--within LABEL] E T >out`),
-# XATTN_SCORE and ASSIGN in the environment replace a stage.
+# XATTN_SCORE and ASSIGN in the environment replace a stage; SECOND names another slot than ATAC.
 # shellcheck source=pipelines/common.bash
 . "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 
@@ -28,7 +28,7 @@ KNN_MATCH=${KNN_MATCH:-knn-match} ASSIGN=${ASSIGN:-assign}
 
 read_inputs "$2" "$3"
 embed_gex() { $LOGNORM --like "$model" <"$gex" | tee "$tmp/gex.cms" | $EMBED --model "$model" --type GEX >"$tmp/e.cms"; }
-embed_atac() { $TFIDF --like "$model" <"$atac" | tee "$tmp/atac.cms" | $EMBED --model "$model" --type ATAC >"$tmp/t.cms"; }
+embed_atac() { $TFIDF --like "$model" <"$atac" | tee "$tmp/atac.cms" | $EMBED --model "$model" --type "${SECOND:-ATAC}" >"$tmp/t.cms"; }
 both embed_gex embed_atac
 
 sides=("$tmp/e.cms" "$tmp/t.cms") within=()

@@ -30,7 +30,8 @@ enum cm_purpose {
     CM_RNG_DROPOUT = 7,
     CM_RNG_SAMPLE = 8, /* sub-sampling of cells or pairs */
     CM_RNG_NEGATIVES = 9,
-    CM_RNG_FOLDS = 11 /* training cells held out in turn, and which of them meet in a step */
+    CM_RNG_LATENT = 10, /* draws from a variational posterior */
+    CM_RNG_FOLDS = 11   /* training cells held out in turn, and which of them meet in a step */
 };
 
 /* A generator position: (seed, purpose, a, b) fixed, `index` advanced by the cm_rng_next calls.

@@ -56,13 +56,32 @@ static int append_block(struct cm_csr *m, struct cm_block *b, const struct cm_sl
     return 0;
 }
 
+static int append_counts(struct cm_train_part *p, size_t s, const struct cm_block *b,
+                         const struct cm_slot *slot, const struct cm_strs *names)
+{
+    uint64_t have = p->x[s].ptr[p->x[s].rows] - b->nnz; /* the block was appended */
+    CM_GROW(p->count[s], p->count_cap[s], have + b->nnz + 1);
+    for (size_t i = 0; i < b->rows; i++)
+        for (uint64_t e = b->ptr[i]; e < b->ptr[i + 1]; e++) {
+            double x = cm_block_x(b, e);
+            if (!(x >= 0 && isfinite(x)))
+                return cm_fail(CM_EINPUT, "cell '%s', slot %s, column '%s': %g is no count",
+                               cm_strs_get(names, i), slot->name,
+                               cm_strs_get(&slot->cols.names, b->idx[e]), x);
+            p->count[s][have + e] = (float)x;
+        }
+    return 0;
+}
+
 static int append_chunk(struct cm_train_data *d, struct cm_reader *r, struct cm_chunk *c,
-                        int within)
+                        int within, bool counts)
 {
     const struct cm_head *h = cm_reader_head(r);
     struct cm_train_part *p = &d->part[c->batch.split];
     for (size_t s = 0; s < 2; s++) {
         int code = append_block(&p->x[s], &c->block[s], &h->slot[s], &c->names);
+        if (code == 0 && counts)
+            code = append_counts(p, s, &c->block[s], &h->slot[s], &c->names);
         if (code < 0)
             return cm_fail_in(code, cm_reader_path(r));
     }
@@ -129,8 +148,8 @@ static int append_pick(struct cm_train_data *d, const struct cm_chunk *c, const 
     return 0;
 }
 
-int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d,
-                       void (*progress)(uint64_t done, uint64_t total))
+static int load(struct cm_reader *r, struct cm_train_data *d,
+                void (*progress)(uint64_t done, uint64_t total), bool counts)
 {
     const char *path = cm_reader_path(r);
     memset(d, 0, sizeof *d);
@@ -138,6 +157,14 @@ int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d,
     if (d->head.kind != CM_PAIRS || d->head.nslots != 2)
         return cm_fail(CM_EINPUT, "%s: expected kind pairs with two slots, found kind %s with %zu",
                        path, cm_kind_name(d->head.kind), d->head.nslots);
+    for (size_t s = 0; counts && s < 2; s++) {
+        const struct cm_slot *slot = &d->head.slot[s];
+        if (slot->dense || (slot->lazy == CM_LAZY_NO && slot->state != CM_S_COUNTS))
+            return cm_fail(CM_EINPUT,
+                           "%s: slot %s (state %s) carries no counts: expected sparse counts, or "
+                           "values that lognorm or tfidf left lazy (without --materialize)",
+                           path, slot->name, cm_state_name(slot->state));
+    }
     for (size_t p = 0; p < 2; p++)
         for (size_t s = 0; s < 2; s++)
             d->part[p].x[s] = cm_csr_make(d->head.slot[s].cols.names.n);
@@ -174,7 +201,7 @@ int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d,
                            path);
             break;
         }
-        if ((code = append_chunk(d, r, &c, label)) < 0)
+        if ((code = append_chunk(d, r, &c, label, counts)) < 0)
             break;
         if (progress)
             progress(d->part[0].names.n + d->part[1].names.n, total);
@@ -191,13 +218,26 @@ int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d,
     return 0;
 }
 
+int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d,
+                       void (*progress)(uint64_t done, uint64_t total))
+{
+    return load(r, d, progress, false);
+}
+
+int cm_train_data_load_counts(struct cm_reader *r, struct cm_train_data *d,
+                              void (*progress)(uint64_t done, uint64_t total))
+{
+    return load(r, d, progress, true);
+}
+
 uint64_t cm_train_data_bytes(const struct cm_train_data *d)
 {
     uint64_t sum = 0;
     for (size_t p = 0; p < 2; p++) {
         sum += d->part[p].names.used + 8 * d->part[p].names.n;
         for (size_t s = 0; s < 2; s++)
-            sum += 8 * (d->part[p].x[s].ptr[d->part[p].x[s].rows] + d->part[p].x[s].rows + 1);
+            sum += 8 * (d->part[p].x[s].ptr[d->part[p].x[s].rows] + d->part[p].x[s].rows + 1) +
+                   (d->part[p].count[s] ? 4 * d->part[p].x[s].ptr[d->part[p].x[s].rows] : 0);
     }
     if (d->picks.n)
         sum += 20 * d->picks.n + 4 * d->picks.begin[d->picks.n];
@@ -207,8 +247,10 @@ uint64_t cm_train_data_bytes(const struct cm_train_data *d)
 void cm_train_data_free(struct cm_train_data *d)
 {
     for (size_t p = 0; p < 2; p++) {
-        for (size_t s = 0; s < 2; s++)
+        for (size_t s = 0; s < 2; s++) {
             cm_csr_free(&d->part[p].x[s]);
+            cm_free(d->part[p].count[s]);
+        }
         cm_strs_free(&d->part[p].names);
         cm_free(d->part[p].group);
     }

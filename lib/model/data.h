@@ -21,6 +21,8 @@ extern "C" {
 
 struct cm_train_part { /* split 0 = training, 1 = validation */
     struct cm_csr x[2];
+    float *count[2]; /* with counts: what stands below the entries of x */
+    size_t count_cap[2];
     struct cm_strs names;
     uint32_t *group; /* rows: batch code of each cell, NULL without batch.within */
     size_t group_cap;
@@ -50,7 +52,12 @@ struct cm_train_data {
 int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d,
                        void (*progress)(uint64_t done, uint64_t total));
 
-/* Bytes held: 8 a stored entry, 8 a row and slot, names, the schedule. */
+/* The same, and keeps the counts that lazy values are computed from (or that state counts is).
+ * CM_EINPUT also when a slot is dense or has values alone, and when a count is negative. */
+int cm_train_data_load_counts(struct cm_reader *r, struct cm_train_data *d,
+                              void (*progress)(uint64_t done, uint64_t total));
+
+/* Bytes held: 8 a stored entry (12 with counts), 8 a row and slot, names, the schedule. */
 uint64_t cm_train_data_bytes(const struct cm_train_data *d);
 
 void cm_train_data_free(struct cm_train_data *d);

@@ -66,6 +66,8 @@ struct cm_encoder {
 
 extern const struct cm_encoder_class cm_encoder_mlp;    /* model/mlp.c */
 extern const struct cm_encoder_class cm_encoder_tokens; /* model/tokens.c */
+extern const struct cm_encoder_class cm_encoder_clue;   /* model/clue.c */
+extern const struct cm_encoder_class cm_encoder_deep;   /* model/deep.c */
 
 #ifdef __cplusplus
 }

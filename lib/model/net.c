@@ -15,7 +15,8 @@
 
 #define NAME_MAX_SLOT 24 /* so that "SLOT.r.NAME" fits CM_PARAM_NAME */
 
-static const struct cm_encoder_class *const classes[] = {&cm_encoder_mlp, &cm_encoder_tokens};
+static const struct cm_encoder_class *const classes[] = {&cm_encoder_mlp, &cm_encoder_tokens,
+                                                         &cm_encoder_clue, &cm_encoder_deep};
 
 /* ===== layout ============================================================================= */
 

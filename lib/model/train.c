@@ -654,6 +654,8 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
         record(m, d, o, cells);
     if (code == 0 && presets[o->preset].hyper)
         code = train_net(m, d, o, z, &v, voice);
+    if (code == 0 && o->middle)
+        code = o->middle(o->middle_arg, m, d, z);
     cm_free(z[0]);
     cm_free(z[1]);
     if (code == 0) {

@@ -58,6 +58,11 @@ struct cm_train_options {
     struct cm_model *start;
     struct cm_fit_state *state;
     const char *start_path, *data_path; /* for messages */
+    /* A middle other than the preset's, for the rivals; NULL = none.  It gets the model with its
+     * linear part, its head filled, and the training components (n x k) of both sides; it may
+     * change projections and lay out and train a net.  The rule is tuned on what it leaves. */
+    int (*middle)(void *arg, struct cm_model *m, const struct cm_train_data *d, float *const z[2]);
+    void *middle_arg;
 };
 
 /* The linear part of the options (k, q, ridge, cis.*), if the model has it, and the seed, from a

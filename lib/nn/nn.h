@@ -169,11 +169,12 @@ void cm_maxpool_backward(cm_real *din, const cm_real *dout, const uint32_t *whic
 
 /* ===== element-wise ======================================================================== */
 
-/* x > 0 ? x : slope x (slope 0: ReLU; torch's LeakyReLU has .01), and GELU in its exact form
- * x Phi(x) = x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016, PyTorch's default). */
-enum cm_activation { CM_ACT_NONE, CM_ACT_RELU, CM_ACT_LEAKY, CM_ACT_GELU };
+/* x > 0 ? x : slope x (slope 0: ReLU; torch's LeakyReLU has .01), GELU in its exact form
+ * x Phi(x) = x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016, PyTorch's default), and ELU,
+ * x > 0 ? x : exp(x) - 1 (Clevert, Unterthiner, Hochreiter 2016). */
+enum cm_activation { CM_ACT_NONE, CM_ACT_RELU, CM_ACT_LEAKY, CM_ACT_GELU, CM_ACT_ELU };
 
-/* out (n) = f(in); out may equal in for NONE, RELU and LEAKY (slope > 0), not for GELU: the
+/* out (n) = f(in); out may equal in for NONE, RELU and LEAKY (slope > 0), not for GELU and ELU: the
  * backward pass below needs in, or, for the others, an array with the same signs. */
 void cm_act_forward(cm_real *out, const cm_real *in, size_t n, enum cm_activation kind,
                     double slope);
@@ -243,6 +244,25 @@ void cm_position_forward(cm_real *out, const cm_real *in, const cm_real *positio
 /* din may be NULL (pass dout itself on), dposition (L x P) may be NULL. */
 void cm_position_backward(cm_real *din, cm_real *dposition, const cm_real *dout, size_t B, size_t L,
                           size_t P);
+
+/* Batch normalisation: out (N x P) = (in - mean) / sqrt(var + 1e-5) gain + bias over each COLUMN of
+ * the mini-batch, var with divisor N; N >= 2 to mean anything.  stat (3 P) keeps mean, var and
+ * 1 / sqrt(var + 1e-5).  out may equal in if in is then not needed.  (Ioffe and Szegedy 2015;
+ * torch's BatchNorm1d while training.)  Takes all rows at once: threads belong around it. */
+#define CM_BATCHNORM_EPS 1e-5
+void cm_batchnorm_forward(cm_real *out, cm_real *stat, const cm_real *in, const cm_real *gain,
+                          const cm_real *bias, size_t N, size_t P);
+/* din (N x P), dgain (P), dbias (P): each may be NULL. */
+void cm_batchnorm_backward(cm_real *din, cm_real *dgain, cm_real *dbias, const cm_real *dout,
+                           const cm_real *stat, const cm_real *in, const cm_real *gain, size_t N,
+                           size_t P);
+/* The running statistics (P each) after a batch of N rows: r = (1 - momentum) r + momentum batch,
+ * the batch's variance with divisor N - 1.  torch's momentum is .1. */
+void cm_batchnorm_running(cm_real *mean, cm_real *var, const cm_real *stat, size_t N, size_t P,
+                          double momentum);
+/* The layer when the network is applied: with running statistics, so a row depends on itself. */
+void cm_batchnorm_apply(cm_real *out, const cm_real *in, const cm_real *gain, const cm_real *bias,
+                        const cm_real *mean, const cm_real *var, size_t N, size_t P);
 
 /* ===== attention ============================================================================ */
 
@@ -371,6 +391,19 @@ size_t cm_infonce_scratch(size_t B);
 double cm_infonce(cm_real *ds, cm_real *dlog_t, const cm_real *s, double log_t, size_t B,
                   cm_real *scratch);
 
+/* One cell's counts, x (n entries at columns idx < d, the others 0; >= 0), under a negative
+ * binomial of mean m = (sum of x) softmax(logits) and dispersion theta (d, > 0):
+ *   log p = lgamma(x + t) - lgamma(t) - lgamma(x + 1) + t ln(t / (t + m)) + x ln(m / (t + m))
+ * Returns weight times the sum of -log p over all d features, 0 for a cell without counts.
+ * dlogits (d), dlog_theta (d, with respect to ln theta): either may be NULL.
+ * scratch: cm_negbin_scratch(d).  (torch.distributions.NegativeBinomial(theta, logits = ln m -
+ * ln theta)) */
+size_t cm_negbin_scratch(size_t d);
+double cm_negbin(cm_real *dlogits, cm_real *dlog_theta, const cm_real *logits, const cm_real *theta,
+                 const uint32_t *idx, const float *x, size_t n, size_t d, double weight,
+                 cm_real *scratch);
+double cm_digamma(double x); /* x > 0, relative error below 1e-12 away from the root 1.4616 */
+
 /* ===== optimiser ============================================================================ */
 
 /* Adam (Kingma and Ba 2015) or, with `decoupled`, AdamW (Loshchilov and Hutter 2019), in the order
@@ -387,6 +420,11 @@ struct cm_adam {
 #define CM_ADAM_DEFAULT ((struct cm_adam){1e-3, .9, .999, 1e-8, 0, false})
 void cm_adam_step(cm_real *w, cm_real *m, cm_real *v, const cm_real *g, size_t n, uint64_t t,
                   const struct cm_adam *o);
+
+/* RMSprop (Hinton's lecture), in the order of operations of PyTorch 1.13, without momentum:
+ * v = alpha v + (1 - alpha) g^2;  w -= lr g / (sqrt(v) + eps).  v zero before the first step. */
+void cm_rmsprop_step(cm_real *w, cm_real *v, const cm_real *g, size_t n, double lr, double alpha,
+                     double eps);
 
 /* Factor of the learning rate at step t = 0..total-1:
  *   CONSTANT 1 after the warm-up

@@ -1,4 +1,4 @@
-/* nn/optim.c - Adam, AdamW, learning-rate schedules, averaged weights.
+/* nn/optim.c - Adam, AdamW, RMSprop, learning-rate schedules, averaged weights.
  *
  * Problem: a training run must be comparable, number for number, with the published one, which was
  * made by PyTorch 1.13.  Choice: its order of operations, with its constants worked out in double
@@ -30,6 +30,22 @@ void cm_adam_step(cm_real *w, cm_real *m, cm_real *v, const cm_real *g, size_t n
         cm_real size = sqrtf(v[i]);
 #endif
         w[i] = x - step * (m[i] / (size / root + eps));
+    }
+}
+
+CM_CLONES
+void cm_rmsprop_step(cm_real *w, cm_real *v, const cm_real *g, size_t n, double lr, double alpha,
+                     double eps)
+{
+    cm_real a = (cm_real)alpha, b = (cm_real)(1 - alpha), e = (cm_real)eps, step = (cm_real)lr;
+    for (size_t i = 0; i < n; i++) {
+        v[i] = v[i] * a + g[i] * g[i] * b;
+#ifdef CM_REAL_DOUBLE
+        cm_real size = sqrt(v[i]);
+#else
+        cm_real size = sqrtf(v[i]);
+#endif
+        w[i] -= step * (g[i] / (size + e));
     }
 }
 

@@ -5,6 +5,7 @@
  * row, site, element); backward draws it again.  Four elements share a block.  GELU is the exact
  * form, which published networks mean; its error function stands in wide.h.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -30,6 +31,16 @@ static void gelu(cm_real *y, const cm_real *d, const cm_real *x, size_t n, bool 
             out += old;
         }
         memcpy(y + i, &out, m * sizeof *y);
+    }
+}
+
+/* d NULL: y (n) = ELU(x), else y = or += d times its derivative. */
+static void elu(cm_real *y, const cm_real *d, const cm_real *x, size_t n, bool add)
+{
+    for (size_t i = 0; i < n; i++) {
+        cm_real negative = (cm_real)expm1((double)(x[i] < 0 ? x[i] : 0));
+        cm_real v = d ? d[i] * (negative + 1) : x[i] > 0 ? x[i] : negative;
+        y[i] = add ? y[i] + v : v;
     }
 }
 
@@ -59,6 +70,9 @@ void cm_act_forward(cm_real *out, const cm_real *in, size_t n, enum cm_activatio
     case CM_ACT_GELU:
         gelu(out, NULL, in, n, false);
         break;
+    case CM_ACT_ELU:
+        elu(out, NULL, in, n, false);
+        break;
     }
 }
 
@@ -86,6 +100,10 @@ void cm_act_backward(cm_real *din, const cm_real *d, const cm_real *in, size_t n
         gelu(din, d, in, n, true);
         return;
     }
+    if (kind == CM_ACT_ELU) {
+        elu(din, d, in, n, true);
+        return;
+    }
     ACT_LOOP(CM_VEC(din + i) += y, din[i] += y)
 }
 
@@ -94,6 +112,10 @@ void cm_act_gradient(cm_real *d, const cm_real *in, size_t n, enum cm_activation
 {
     if (kind == CM_ACT_GELU) {
         gelu(d, d, in, n, false);
+        return;
+    }
+    if (kind == CM_ACT_ELU) {
+        elu(d, d, in, n, false);
         return;
     }
     ACT_LOOP(CM_VEC(d + i) = y, d[i] = y)

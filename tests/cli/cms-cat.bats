@@ -33,6 +33,22 @@ rows() { cms-text --bare "$1"; }
     [ "$(cat err)" = "cms-cat: warning: 1 of 21 names in names are not among the rows" ]
 }
 
+@test "--rename gives rows new names; others keep theirs, and all else stays" {
+    prepared gex.cms
+    cms-text --bare gex.cms | cut -f 1 >names
+    head -n 2 names | awk '{ print $1 "\tnew" NR }' >map
+    cms-cat --rename map -o out.cms gex.cms
+    cms-text --bare out.cms | cut -f 1 | diff - <(echo new1; echo new2; tail -n +3 names)
+    cms-diff --ignore-names --tolerance 0 gex.cms out.cms
+    head -n 1 names >first
+    [ "$(cms-cat --names first --rename map gex.cms | cms-text --bare | cut -f 1)" = new1 ]
+    for bad in 'a' 'a\t' '\tb' 'a\tb\tc' 'a\tb\na\tc'; do
+        printf "$bad\n" >map
+        fails 3 cms-cat --rename map -o x.cms gex.cms
+        [ ! -e x.cms ]
+    done
+}
+
 @test "columns in the order of the list, with what was fitted to them" {
     prepared atac.tfidf.cms
     cms-text --cols atac.tfidf.cms | sed 1d >cols

@@ -21,7 +21,7 @@ DEPS := gcc make pkg-config libc6-dev libhdf5-dev libopenblas-pthread-dev libzst
 	libxxhash-dev librandom123-dev liblzf-dev zlib1g-dev libdeflate-dev libisal-dev \
 	libcmocka-dev bats mandoc clang-format
 DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-h5py python3-torch \
-	python3-faiss clang libclang-rt-14-dev valgrind cppcheck shellcheck
+	python3-faiss python3-pot clang libclang-rt-14-dev valgrind cppcheck shellcheck
 
 TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
 LIB_SRC := $(wildcard lib/*/*.c)

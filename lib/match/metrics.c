@@ -56,22 +56,17 @@ static int share_rows(void *arg, size_t shard)
         uint32_t partner = job->truth->col_of_row[i];
         if (partner == CM_UNPAIRED)
             continue;
-        double sum = 0, own = 0;
+        uint64_t at = find_entry(m, i, partner);
+        double sum = 0, own = at != UINT64_MAX && m->val[at] > 0 ? m->val[at] : 0;
         float max = 0;
         size_t equals = 0;
         for (uint64_t k = m->ptr[i]; k < m->ptr[i + 1]; k++) {
-            float p = m->val[k];
-            if (!(p > 0))
-                continue;
+            float p = m->val[k] > 0 ? m->val[k] : 0;
             sum += p;
-            if (m->idx[k] == partner)
-                own = p;
-            if (p > max) {
-                max = p;
-                equals = 0;
-            }
-            equals += !(p < max);
+            max = p > max ? p : max;
         }
+        for (uint64_t k = m->ptr[i]; k < m->ptr[i + 1] && !(own < max); k++)
+            equals += !(m->val[k] < max);
         job->soft[i] = sum > 0 ? own / sum : NAN;
         job->hard[i] = sum > 0 && !(own < max) ? 1 / (double)equals : 0;
     }
@@ -158,15 +153,14 @@ enum { COUNT_SHARDS = 8 }; /* each with counts of its own for all columns */
 struct count_job {
     const struct cm_csr *m;
     const struct counts *row, *col;
-    uint32_t *of_col; /* COUNT_SHARDS x 3 x cols: greater, equal, stored */
+    uint32_t *of_col; /* COUNT_SHARDS x cols x 4: greater, equal, stored, nothing */
 };
 
 static int count_rows(void *arg, size_t shard)
 {
     const struct count_job *job = arg;
     const struct cm_csr *m = job->m;
-    uint32_t *greater = job->of_col + 3 * m->cols * shard, *equal = greater + m->cols;
-    uint32_t *stored = equal + m->cols;
+    uint32_t *of_col = job->of_col + 4 * m->cols * shard;
     size_t from = cm_shard_begin(m->rows, COUNT_SHARDS, shard);
     size_t to = cm_shard_begin(m->rows, COUNT_SHARDS, shard + 1);
     for (size_t i = from; i < to; i++) {
@@ -175,10 +169,11 @@ static int count_rows(void *arg, size_t shard)
         for (uint64_t k = m->ptr[i]; k < m->ptr[i + 1]; k++) {
             float v = m->val[k], other = job->col->value[m->idx[k]];
             above += v > own;
-            same += v >= own && v <= own;
-            greater[m->idx[k]] += v > other;
-            equal[m->idx[k]] += v >= other && v <= other;
-            stored[m->idx[k]]++;
+            same += (v >= own) & (v <= own);
+            uint32_t *c = of_col + 4 * (size_t)m->idx[k];
+            c[0] += v > other;
+            c[1] += (v >= other) & (v <= other);
+            c[2]++;
         }
         job->row->greater[i] = above;
         job->row->equal[i] = same;
@@ -212,14 +207,14 @@ void cm_match_ranks(const struct cm_csr *m, const struct cm_pairs *truth, struct
             continue;
         row.value[i] = col.value[j] = m->val[k];
     }
-    struct count_job job = {m, &row, &col, CM_ZNEW(uint32_t, COUNT_SHARDS * 3 * m->cols)};
+    struct count_job job = {m, &row, &col, CM_ZNEW(uint32_t, COUNT_SHARDS * 4 * m->cols)};
     cm_parallel(COUNT_SHARDS, count_rows, &job);
     for (size_t shard = 0; shard < COUNT_SHARDS; shard++)
         for (size_t j = 0; j < m->cols; j++) {
-            const uint32_t *c = job.of_col + 3 * m->cols * shard + j;
+            const uint32_t *c = job.of_col + 4 * (m->cols * shard + j);
             col.greater[j] += c[0];
-            col.equal[j] += c[m->cols];
-            col.stored[j] += c[2 * m->cols];
+            col.equal[j] += c[1];
+            col.stored[j] += c[2];
         }
     cm_free(job.of_col);
     counts_summary(&row, m->rows, truth->col_of_row, m->cols, forward);

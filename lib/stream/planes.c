@@ -4,7 +4,7 @@
  * four scattered bytes each, that cost more than compression.  Choice: pieces that stay in the
  * first-level cache, loops over one plane at a time without branches, which the compiler turns into
  * vector code for AVX2 and the plain machine (target_clones, chosen at start).  The sum of the
- * differences is the one serial loop left, four at a time.  Rejected: intrinsics (one machine only).
+ * differences is the one serial loop left, four at a time.  Rejected: intrinsics (one machine).
  */
 #include "stream/planes.h"
 

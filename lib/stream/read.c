@@ -67,8 +67,8 @@ struct cm_reader {
     int abort_status;
     char *abort_tool, *abort_message;
 
-    /* The record at hand: of numbers in place in `out`, valid until more is read; of text in `text`,
-     * with a NUL behind it. */
+    /* The record at hand: numbers in place in `out`, valid until more is read; text in `text`, with
+     * a NUL behind it. */
     struct cm_buf record, text;
     char tag[9];
     bool have;

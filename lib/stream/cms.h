@@ -325,8 +325,8 @@ int cm_writer_head(struct cm_writer *w, const struct cm_head *h);
  * head); categories that are new are sent as a DICT first. */
 int cm_writer_chunk(struct cm_writer *w, struct cm_chunk *c, const struct cm_head *labels);
 /* Before cm_writer_chunk: its one sparse block has the columns and stored values of the chunk that
- * r delivered last; row factors, names and labels may differ.  What came compressed then goes out as
- * it came, where it can (level 1, frames of their own).  The result is the same without. */
+ * r delivered last; row factors, names and labels may differ.  What came compressed then goes out
+ * as it came, where it can (level 1, frames of their own).  The result is the same without. */
 void cm_writer_reuse(struct cm_writer *w, const struct cm_reader *r);
 int cm_writer_tensor(struct cm_writer *w, const char *name, enum cm_value type, unsigned ndim,
                      const uint64_t *shape, const void *data);

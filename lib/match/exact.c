@@ -13,16 +13,10 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/clones.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "match/topk.h"
-
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) &&                            \
-    !defined(__SANITIZE_THREAD__)
-#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CLONES
-#endif
 
 #define NOBODY UINT32_MAX
 
@@ -79,7 +73,8 @@ static inline void offer(struct two *t, double x, uint32_t j)
 }
 
 /* In lanes: whatever cannot be among the two smallest so far is skipped four at a time. */
-CLONES static void two_dense(const float *s, const double *v, size_t m, double top, struct two *t)
+CM_FAST_CLONES static void two_dense(const float *s, const double *v, size_t m, double top,
+                                     struct two *t)
 {
     size_t j = 0;
     for (; j + 4 <= m; j += 4) {
@@ -259,8 +254,8 @@ static struct end path_sparse(struct solver *x, uint32_t start)
 /* ===== shortest paths, dense ============================================================== */
 
 /* Paths over row i at h: shortens d, and returns the smallest of d. */
-CLONES static double relax(const float *s, const double *v, size_t m, double top, double h,
-                           uint32_t i, double *d, uint32_t *from)
+CM_FAST_CLONES static double relax(const float *s, const double *v, size_t m, double top, double h,
+                                   uint32_t i, double *d, uint32_t *from)
 {
     four least = (four){0} + INFINITY;
     size_t j = 0;
@@ -431,8 +426,8 @@ static void solver_free(struct solver *x)
 /* ===== dense, by its core ================================================================= */
 
 /* Places j where c_ij - v_j < limit, ascending; returns their number. */
-CLONES static size_t below(const float *s, const double *v, size_t m, double top, double limit,
-                           uint32_t *idx)
+CM_FAST_CLONES static size_t below(const float *s, const double *v, size_t m, double top,
+                                   double limit, uint32_t *idx)
 {
     size_t n = 0, j = 0;
     for (; j + 4 <= m; j += 4) {

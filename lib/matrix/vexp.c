@@ -4,14 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Clang 14 loses the symbols of such functions; thread sanitizer's runtime comes too late for
- * them. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) &&                            \
-    !defined(__SANITIZE_THREAD__)
-#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CLONES
-#endif
+#include "base/clones.h"
+
 #ifdef __clang__ /* fuses by default, gcc -std=c11 does not */
 #pragma STDC FP_CONTRACT OFF
 #endif
@@ -80,7 +74,7 @@ INLINE double lanes_sum(const wide *x)
     return s;
 }
 
-CLONES double cm_exp_below(float *x, size_t n)
+CM_FAST_CLONES double cm_exp_below(float *x, size_t n)
 {
     double sum = 0;
     size_t at = 0;
@@ -100,8 +94,8 @@ CLONES double cm_exp_below(float *x, size_t n)
     return sum;
 }
 
-CLONES void cm_exp_column_sums(const float *s, size_t rows, size_t cols, size_t ld, double factor,
-                               const float *max, double *sum)
+CM_FAST_CLONES void cm_exp_column_sums(const float *s, size_t rows, size_t cols, size_t ld,
+                                       double factor, const float *max, double *sum)
 {
     for (size_t j = 0; j < cols; j += LANES_D) {
         size_t n = cols - j < LANES_D ? cols - j : LANES_D;
@@ -123,7 +117,7 @@ CLONES void cm_exp_column_sums(const float *s, size_t rows, size_t cols, size_t 
     }
 }
 
-CLONES void cm_column_max(const float *s, size_t rows, size_t cols, size_t ld, float *max)
+CM_FAST_CLONES void cm_column_max(const float *s, size_t rows, size_t cols, size_t ld, float *max)
 {
     size_t whole = cols / LANES * LANES;
     for (size_t j = 0; j < whole; j += LANES) {

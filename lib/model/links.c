@@ -537,7 +537,7 @@ int cm_link_learn(struct cm_cis *cis, const struct cm_cis_options *c,
                   struct cm_link_report *report)
 {
     size_t n = d->x[0]->rows, size = cm_link_size(o->hidden), most = 0, folds = 0;
-    struct cm_link_report none, *r = report ? report : &none;
+    struct cm_link_report none = {0}, *r = report ? report : &none;
     memset(r, 0, sizeof *r);
     r->before = r->after = NAN;
     if (n / o->folds < CM_LINK_FEWEST)

@@ -484,19 +484,29 @@ static int train_shard(void *arg, size_t shard)
     return 0;
 }
 
-/* list (h places) = the indices of the largest values v[j step], j != self and allowed; their
+/* What mining sorts by: S0; for semi-hard negatives, which lie below the partner, the largest below
+ * the partner's, then the nearest above. */
+static double mining_key(double s0, double own, bool below)
+{
+    double d = s0 - own;
+    return !below ? s0 : d < 0 ? d : -1e6 - d;
+}
+
+/* list (h places) = the indices j of the largest keys of v[j step], j != self and allowed; their
  * number */
 static size_t largest(uint32_t *list, size_t h, const cm_real *v, const unsigned char *allowed,
-                      size_t step, size_t B, size_t self)
+                      size_t step, size_t B, size_t self, bool below)
 {
+    double own = (double)v[self * step];
     size_t n = 0;
     for (size_t j = 0; j < B; j++) {
         if (j == self || (allowed && !allowed[j * step]))
             continue;
-        if (n == h && !(v[j * step] > v[list[n - 1] * step]))
+        double key = mining_key((double)v[j * step], own, below);
+        if (n == h && !(key > mining_key((double)v[list[n - 1] * step], own, below)))
             continue;
         size_t at = n < h ? n++ : n - 1;
-        for (; at > 0 && v[j * step] > v[list[at - 1] * step]; at--)
+        for (; at > 0 && key > mining_key((double)v[list[at - 1] * step], own, below); at--)
             list[at] = list[at - 1];
         list[at] = (uint32_t)j;
     }
@@ -504,16 +514,20 @@ static size_t largest(uint32_t *list, size_t h, const cm_real *v, const unsigned
 }
 
 /* mined[0], mined[1] (B x B bytes): 1 where a row mined a column; where a column mined a row. */
-static void mine(const struct cm_cross_batch *batch, size_t h, unsigned char *const mined[2])
+static void mine(const struct cm_cross_batch *batch, const struct cm_cross_options *o,
+                 unsigned char *const mined[2])
 {
+    size_t h = o->mined;
+    bool below = o->loss == CM_CROSS_TRIPLET && o->negatives != CM_NEG_HARDEST;
     size_t B = batch->B;
     uint32_t *list = CM_NEW(uint32_t, h);
     for (size_t i = 0; i < B; i++) {
         size_t n = largest(list, h, batch->s0 + i * B,
-                           batch->allowed ? batch->allowed + i * B : NULL, 1, B, i);
+                           batch->allowed ? batch->allowed + i * B : NULL, 1, B, i, below);
         for (size_t k = 0; k < n; k++)
             mined[0][i * B + list[k]] = 1;
-        n = largest(list, h, batch->s0 + i, batch->allowed ? batch->allowed + i : NULL, B, B, i);
+        n = largest(list, h, batch->s0 + i, batch->allowed ? batch->allowed + i : NULL, B, B, i,
+                    below);
         for (size_t k = 0; k < n; k++)
             mined[1][list[k] * B + i] = 1;
     }
@@ -625,7 +639,7 @@ double cm_cross_loss(const struct cm_cross *c, cm_real *ds0, cm_real *const dx[2
     struct cm_cross_report r = {0};
     struct work w = {.c = c, .batch = batch, .params = params, .drop = drop};
     unsigned char *mined[2] = {CM_ZNEW(unsigned char, cells), CM_ZNEW(unsigned char, cells)};
-    mine(batch, c->o.mined, mined);
+    mine(batch, &c->o, mined);
     for (size_t k = 0; k < cells; k++)
         w.n += mined[0][k] || mined[1][k] || k % (B + 1) == 0;
     w.pair = CM_ZNEW(struct pair, w.n);

@@ -122,11 +122,13 @@ struct cm_cross_report {
     double dlog_t; /* listwise: gradient of log_t */
 };
 
-/* The loss of a batch on S = S0 + alpha S1.  1. The h largest S0 of each row and column, partners
- * left out, are mined (ties: lower index).  2. S of these and of the partners, without keeping
- * anything. 3. TRIPLET: the negatives of each cell and direction among its mined ones by
- * o.negatives, loss as cm_triplet; LISTWISE: mean over rows and columns of the cross-entropy of
- * the partner among itself and the mined, halves summed as cm_infonce.  4. Forward with dropout
+/* The loss of a batch on S = S0 + alpha S1.  1. Of each row and column, partners left out, h are
+ * mined: the largest S0; for semi-hard triplets the largest below the partner's, then the nearest
+ * above (the largest of all would leave a cell whose partner ranks low without any negative); ties:
+ * lower index.  2. S of these and of the partners, without keeping anything. 3. TRIPLET: the
+ * negatives of each cell and direction among its mined ones by o.negatives, loss as cm_triplet;
+ * LISTWISE: mean over rows and columns of the cross-entropy of the partner among itself and the
+ * mined, halves summed as cm_infonce.  4. Forward with dropout
  * and backward on the pairs that have a gradient.  Adds to ds0 (B x B), dx[s] (B x L[s] x P) and
  * dparams (whole arena).  g: for random negatives, else NULL.  report may be NULL.  On the pool,
  * fixed shards: same bits for any number of threads.  Allocates cm_cross_loss_bytes. */

@@ -241,7 +241,11 @@ def conv_side(C, K, S, P=None, second=None, pools=((0, 0),), slope=0.0, heads=4,
 
 
 def negative(s, s0, own, i, margin, semihard):
-    order = [int(j) for j in torch.argsort(s0, descending=True) if int(j) != i][:h]
+    def key(j):  # semi-hard: the largest S0 below the partner's, then the nearest above
+        d = float(s0[j] - s0[i])
+        return float(s0[j]) if not semihard else d if d < 0 else -1e6 - d
+
+    order = sorted((j for j in range(B) if j != i), key=key, reverse=True)[:h]
     if semihard:
         order = [j for j in order if own - margin < s[j] < own]
     return max(order, key=lambda j: float(s[j])) if order else None

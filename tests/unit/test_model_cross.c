@@ -367,6 +367,42 @@ static void swapped_partners(void **state)
     close_module();
 }
 
+/* Every partner ranks in the middle, by S0 and by S: the largest are no semi-hard negatives, the
+ * largest below the partner's are, and all of them are found. */
+static void partners_that_rank_low(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        struct cm_cross_options o = options(0);
+        o.mined = 2;
+        o.alpha = 1e-6;
+        o.margin = 1;
+        o.negatives = kind ? CM_NEG_RANDOM_SEMIHARD : CM_NEG_SEMIHARD;
+        open_module(&o);
+        for (size_t i = 0; i < B; i++) /* as a distance: 0 for the partner, half of them above */
+            for (size_t j = 0; j < B; j++) {
+                size_t d = (j + B - i) % B;
+                s0[i * B + j] = d == 0 ? 0 : d <= B / 2 ? .1 * (double)d : -.1 * (double)(B - d);
+            }
+        struct cm_rng g = cm_rng_make(8, CM_RNG_NEGATIVES, 0, 0);
+        batch = (struct cm_cross_batch){.B = B, .x = {x[0], x[1]}, .s0 = s0};
+        double ds0[B * B] = {0}, *dp = CM_ZNEW(double, table.size);
+        double *const dx[2] = {CM_ZNEW(double, B *L0 *P), CM_ZNEW(double, B *L1 *P)};
+        struct cm_cross_report r;
+        cm_cross_loss(&cross, ds0, dx, dp, &batch, params, NULL, &g, &r);
+        assert_int_equal(r.active, 2 * B);
+        for (size_t i = 0; i < B; i++)
+            for (size_t j = 0; j < B; j++)
+                assert_true(i == j ? ds0[i * B + j] < 0
+                                   : ds0[i * B + j] == 0 ||
+                                         (s0[i * B + j] < 0 && s0[i * B + j] > -.25));
+        cm_free(dp);
+        cm_free(dx[0]);
+        cm_free(dx[1]);
+        close_module();
+    }
+}
+
 static void keys_round_trip(void **state)
 {
     (void)state;
@@ -401,10 +437,10 @@ static void keys_round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pair_gradients),  cmocka_unit_test(cached_is_uncached),
-        cmocka_unit_test(probabilities),   cmocka_unit_test(mined_gradients),
-        cmocka_unit_test(threads),         cmocka_unit_test(swapped_partners),
-        cmocka_unit_test(keys_round_trip),
+        cmocka_unit_test(pair_gradients),         cmocka_unit_test(cached_is_uncached),
+        cmocka_unit_test(partners_that_rank_low), cmocka_unit_test(probabilities),
+        cmocka_unit_test(mined_gradients),        cmocka_unit_test(threads),
+        cmocka_unit_test(swapped_partners),       cmocka_unit_test(keys_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

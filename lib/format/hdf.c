@@ -734,6 +734,30 @@ int cm_h5set_read(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t na
     return code;
 }
 
+int cm_h5set_read_cols(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t native,
+                       void *out)
+{
+    hsize_t start[2] = {0, first}, count[2] = {s->rows, n};
+    if (s->rank != 2 || n > s->cols || first > s->cols - n)
+        return cm_fail(CM_EINPUT, "%s: %s: holds %" PRIu64 " columns, expected at least %" PRIu64,
+                       CM_H5_AT(s), s->cols, first + n);
+    if (!n || !s->rows)
+        return 0;
+    step();
+    hid_t file = H5Dget_space(s->id), mem = H5Screate_simple(2, count, NULL);
+    int code = 0;
+    if (file < 0 || mem < 0 ||
+        H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
+        H5Dread(s->id, native, mem, file, H5P_DEFAULT, out) < 0)
+        code = cm_fail(CM_EINPUT, "%s: %s: columns %" PRIu64 " to %" PRIu64 " cannot be read: %s",
+                       CM_H5_AT(s), first, first + n - 1, cm_h5_reason());
+    if (mem >= 0)
+        H5Sclose(mem);
+    if (file >= 0)
+        H5Sclose(file);
+    return code;
+}
+
 static int need_number(const struct cm_h5set *s)
 {
     if (s->cls == CM_H5_INT || s->cls == CM_H5_FLOAT || s->cls == CM_H5_BOOL)

@@ -104,6 +104,9 @@ void cm_h5set_close(struct cm_h5set *s);
 
 /* Rows first .. first + n - 1 (n * cols items) as a native type.  The range must lie inside. */
 int cm_h5set_read(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t native, void *out);
+/* The same of columns first .. first + n - 1 of a dataset of rank 2: rows x n items. */
+int cm_h5set_read_cols(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t native,
+                       void *out);
 int cm_h5set_i64(const struct cm_h5set *s, uint64_t first, uint64_t n, int64_t *out);
 int cm_h5set_f64(const struct cm_h5set *s, uint64_t first, uint64_t n, double *out);
 /* The same as text, appended to `out`: strings of every kind, and numbers and booleans in decimal

@@ -2,8 +2,8 @@
  *
  * Problem: X may be dense, CSR, CSC, or CSC of features x cells (10x); indices of any width, not
  * sorted, with duplicates; files larger than memory.  Choice: one reader that hands out rows
- * (cells) as CSR, checked as it goes: offsets never fall, columns lie inside,
- * values are finite; rows are sorted and duplicates summed; explicit zeros stay, because they are
+ * (cells) as CSR, checked as it goes: offsets never fall, columns lie inside, values are finite;
+ * rows are sorted and duplicates summed; explicit zeros stay, because they are
  * stored entries of the file.  CSC is turned by a counting sort within `max_memory`, through a
  * temporary file of buckets of rows when it does not fit.  Rejected: reading CSC once for every
  * block of rows, which takes hours on real files.

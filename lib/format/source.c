@@ -368,7 +368,7 @@ static int open_mudata(struct cm_source *s, const struct cm_source_want *w)
     return code;
 }
 
-/* A table of a loom file: names from the first member of `names` that is there, the rest columns. */
+/* A table of a loom file: names from the first of `names` that is there, columns from the rest. */
 static int open_attrs(struct cm_frame *f, struct cm_h5 *h, const char *group,
                       const char *const names[3])
 {

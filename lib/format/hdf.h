@@ -88,6 +88,7 @@ struct cm_h5set {
     size_t size; /* bytes of an item in the file */
     bool is_signed;
     bool fixed;             /* string of fixed length */
+    uint64_t chunk_bytes;   /* of a chunk, unpacked; 0 = not chunked, or not known */
     struct cm_h5bulk *bulk; /* of bulk.c */
 };
 void cm_h5bulk_free(struct cm_h5bulk *b); /* NULL allowed */

@@ -465,6 +465,16 @@ spoil('chunk-cut', chunk(zlib.compress(good)[:-6]))
 spoil('chunk-short', chunk(zlib.compress(good[:-4])))
 spoil('chunk-long', chunk(zlib.compress(bytes(10**6))))
 spoil('chunk-noise', chunk(b'noise' * 9))
+def short_lzf(h):
+    del h['X/data']
+    d = h['X'].create_dataset('data', shape=(5,), dtype='f4', chunks=(64,), maxshape=(None,), compression='lzf')
+    d[:] = [1, 2, 3, 4, 5]
+    d.id.write_direct_chunk((0,), short, 0)
+
+
+full_lzf = h5py.File('lzf', 'w', driver='core', backing_store=False).create_dataset('d', data=np.zeros(40, 'f4'), chunks=(40,), compression='lzf')
+short = full_lzf.id.read_direct_chunk((0,))[1]           # 160 bytes where 256 belong
+spoil('chunk-short-lzf', short_lzf)
 spoil('quad', put('X/data', np.array([1, 2, 3, 4, 5], 'longdouble')))
 spoil('indices-float', put('X/indices', np.array([0, 2, 2, 0, 1], 'f4')))
 spoil('indptr-text', put('X/indptr', [b'0', b'2', b'3', b'5']))

@@ -490,6 +490,18 @@ static int check_filters(const struct cm_h5set *s, hid_t dcpl)
     return 0;
 }
 
+static bool has_filter(hid_t dcpl, int filters, H5Z_filter_t wanted)
+{
+    for (int k = 0; k < filters; k++) {
+        unsigned flags, cd[8], info;
+        size_t ncd = 8;
+        char name[8];
+        if (H5Pget_filter2(dcpl, (unsigned)k, &flags, &ncd, cd, sizeof name, name, &info) == wanted)
+            return true;
+    }
+    return false;
+}
+
 static int shape_of(struct cm_h5set *s)
 {
     hid_t space = H5Dget_space(s->id);
@@ -623,6 +635,10 @@ static int set_up(struct cm_h5set *s, const char *member)
     if (!code)
         code = check_filters(s, dcpl);
     s->chunk_bytes = code ? 0 : chunk_bytes(s, dcpl);
+    int filters = H5Pget_nfilters(dcpl);
+    if (s->chunk_bytes && filters > 0 && filters <= 3 && H5Zfilter_avail(H5Z_FILTER_DEFLATE) > 0 &&
+        has_filter(dcpl, filters, H5Z_FILTER_DEFLATE))
+        s->sound = CM_ZNEW(uint64_t, 2);
     H5Pclose(dcpl);
     return code;
 }
@@ -708,6 +724,7 @@ void cm_h5set_close(struct cm_h5set *s)
     if (s->id >= 0)
         H5Oclose(s->id);
     cm_h5bulk_free(s->bulk);
+    cm_free(s->sound);
     cm_free(s->member);
     cm_free(s->path);
     cm_free(s->file);
@@ -762,7 +779,8 @@ int cm_h5set_read(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t na
         return 0;
     step();
     cm_h5_filters_expect(s->chunk_bytes);
-    int code = select_rows(s, first, n, &file, &mem);
+    int code = s->sound ? cm_h5bulk_check(s, first, n) : 0;
+    code = code ? code : select_rows(s, first, n, &file, &mem);
     if (code)
         return code;
     hid_t type = memory_type(s, native);
@@ -843,7 +861,8 @@ static int variable_texts(const struct cm_h5set *s, uint64_t first, uint64_t n, 
     H5Tset_cset(str, H5Tget_cset(s->type));
     char **v = CM_ZNEW(char *, n * s->cols);
     cm_h5_filters_expect(s->chunk_bytes);
-    int code = select_rows(s, first, n, &file, &mem);
+    int code = s->sound ? cm_h5bulk_check(s, first, n) : 0;
+    code = code ? code : select_rows(s, first, n, &file, &mem);
     if (!code) {
         hid_t type = memory_type(s, str);
         if (type < 0 || H5Dread(s->id, type, mem, file, H5P_DEFAULT, v) < 0)

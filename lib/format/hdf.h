@@ -89,9 +89,13 @@ struct cm_h5set {
     bool is_signed;
     bool fixed;             /* string of fixed length */
     uint64_t chunk_bytes;   /* of a chunk, unpacked; 0 = not chunked, or not known */
+    uint64_t *sound;        /* gzip: first row and end of the chunks that were checked; else NULL */
     struct cm_h5bulk *bulk; /* of bulk.c */
 };
 void cm_h5bulk_free(struct cm_h5bulk *b); /* NULL allowed */
+/* Fails if a gzip chunk of these rows unpacks to less than a chunk: libhdf5 1.10 would read beyond
+ * its end.  For what libhdf5 is to read; each chunk is looked at once. */
+int cm_h5bulk_check(const struct cm_h5set *s, uint64_t first, uint64_t n);
 
 /* Opens `path`; member = NULL or the name of a compound's member.  cache: bytes that may be spent
  * on keeping decoded chunks (0 = a default of some MB).  0 or CM_EINPUT: absent, no dataset, rank

@@ -474,6 +474,15 @@ def short_lzf(h):
 
 full_lzf = h5py.File('lzf', 'w', driver='core', backing_store=False).create_dataset('d', data=np.zeros(40, 'f4'), chunks=(40,), compression='lzf')
 short = full_lzf.id.read_direct_chunk((0,))[1]           # 160 bytes where 256 belong
+def short_names(h):
+    d = h['obs'].create_dataset('packed', shape=(3,), dtype=h5py.string_dtype(), chunks=(3,), compression='gzip')
+    d[:] = ['a', 'b', 'c']
+    raw = zlib.decompress(d.id.read_direct_chunk((0,))[1])
+    d.id.write_direct_chunk((0,), zlib.compress(raw[:20]))
+    h['obs'].attrs['_index'] = 'packed'
+
+
+spoil('chunk-short-names', short_names)
 spoil('chunk-short-lzf', short_lzf)
 spoil('quad', put('X/data', np.array([1, 2, 3, 4, 5], 'longdouble')))
 spoil('indices-float', put('X/indices', np.array([0, 2, 2, 0, 1], 'f4')))

@@ -333,6 +333,7 @@ static void damaged(void **state)
         {"bad-chunk-cut.h5ad", "/X/data: the chunk at item 0 is damaged"},
         {"bad-chunk-short.h5ad", "/X/data: the chunk at item 0 is damaged"},
         {"bad-chunk-long.h5ad", "/X/data: the chunk at item 0 is damaged"},
+        {"bad-chunk-short-names.h5ad", "/obs/packed: the chunk at item 0 is damaged"},
         {"bad-chunk-short-lzf.h5ad", "/X/data: rows 0 to 4 cannot be read"},
         {"bad-chunk-noise.h5ad", "/X/data: the chunk at item 0 is damaged"},
         {"bad-quad.h5ad", "/X/data: numbers of 16 bytes are not read"},

@@ -1,4 +1,4 @@
-/* h5-read - an .h5ad, .h5mu or 10x .h5 file as a matrix stream.
+/* h5-read - an .h5ad, .h5mu, .loom or 10x .h5 file as a matrix stream.
  *
  * In: an HDF5 file (a pipe is read into memory).  Out: kind matrix, one slot, state counts if all
  * values are whole and not negative, else unknown, or what --state says; obs columns as labels, var
@@ -43,7 +43,7 @@ static const struct cm_opt options[] = {
     {0}};
 
 static const struct cm_tool tool = {
-    "h5-read", "[FILE[/MODALITY]]", "read .h5ad, .h5mu and 10x .h5 files", options, 0,
+    "h5-read", "[FILE[/MODALITY]]", "read .h5ad, .h5mu, .loom and 10x .h5 files", options, 0,
     1,         CM_TOOL_DEFAULT};
 
 /* An output: a type of the file (NULL = all of it) and where it goes (NULL = -o). */

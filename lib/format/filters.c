@@ -25,6 +25,10 @@ static size_t replace(void **buf, size_t *buf_size, void *out, size_t room, size
     return used;
 }
 
+static uint64_t expected;
+
+void cm_h5_filters_expect(uint64_t bytes) { expected = bytes; }
+
 static size_t lzf_unpack(size_t room, size_t nbytes, size_t *buf_size, void **buf)
 {
     for (; room <= CHUNK_MAX; room *= 2) {
@@ -35,9 +39,9 @@ static size_t lzf_unpack(size_t room, size_t nbytes, size_t *buf_size, void **bu
         }
         errno = 0;
         unsigned used = lzf_decompress(*buf, (unsigned)nbytes, out, (unsigned)room);
-        if (used)
+        if (used >= expected && used)
             return replace(buf, buf_size, out, room, used);
-        int why = errno;
+        int why = used ? EINVAL : errno;
         H5free_memory(out);
         if (why != E2BIG)
             return 0;
@@ -79,6 +83,8 @@ static size_t zstd_filter(unsigned flags, size_t n, const unsigned *cd, size_t n
         if (!(out = H5allocate_memory(room, false)))
             return 0;
         used = ZSTD_decompress(out, room, *buf, nbytes);
+        if (!ZSTD_isError(used) && used < expected)
+            used = 0;
     } else {
         room = ZSTD_compressBound(nbytes);
         if (!(out = H5allocate_memory(room, false)))

@@ -29,6 +29,7 @@
 #define PIECE       ((uint64_t)262144)  /* entries read at once in a pass */
 #define BLOCK_MOST  ((uint64_t)4 << 20) /* entries of a block that ask for shorter blocks */
 #define EXACT_WHOLE ((int64_t)1 << 53)
+#define TILE        ((uint64_t)64) /* chunks of loom files are 64 x 64 */
 
 /* ===== opening ============================================================================ */
 
@@ -137,21 +138,22 @@ static int open_group(struct cm_h5mat *m, struct cm_h5 *h, int layout)
     return code ? code : check_ends(m);
 }
 
-static int open_dense(struct cm_h5mat *m, struct cm_h5 *h)
+static int open_dense(struct cm_h5mat *m, struct cm_h5 *h, bool turned)
 {
+    uint64_t rows = turned ? m->cols : m->rows, cols = turned ? m->rows : m->cols;
     int code = cm_h5set_open(&m->data, h, m->path, NULL, m->max_memory / 2);
     if (!code)
         code = need_values(&m->data);
     /* one feature is sometimes stored without its second dimension */
-    if (!code && (m->data.rows != m->rows || m->data.cols != m->cols ||
-                  (m->data.rank == 1 && m->cols != 1) || m->data.rank == 0))
+    if (!code && (m->data.rows != rows || m->data.cols != cols || m->data.rank == 0 ||
+                  (m->data.rank == 1 && (turned || m->cols != 1))))
         code = cm_fail(CM_EINPUT,
                        "%s: %s: shape %" PRIu64 " x %" PRIu64 ", but obs has %" PRIu64
                        " rows and var %" PRIu64,
-                       CM_H5_AT(&m->data), m->data.rows, m->data.cols, m->rows, m->cols);
+                       CM_H5_AT(&m->data), m->data.rows, m->data.cols, rows, cols);
     if (!code && m->cols && m->rows >= CM_MAX_NNZ / m->cols)
         code = cm_fail(CM_EINPUT, "%s: %s: more than 2^40 values", CM_H5_AT(&m->data));
-    m->layout = CM_H5_DENSE;
+    m->layout = turned ? CM_H5_TURNED : CM_H5_DENSE;
     m->nnz = m->rows * m->cols;
     return code;
 }
@@ -171,7 +173,7 @@ int cm_h5mat_open(struct cm_h5mat *m, struct cm_h5 *h, const char *path, uint64_
                        h->name, path, rows, cols);
     else {
         enum cm_h5_object what = cm_h5_what(h, path);
-        code = what == CM_H5_DATASET ? open_dense(m, h)
+        code = what == CM_H5_DATASET ? open_dense(m, h, layout == CM_H5_TURNED)
                : what == CM_H5_GROUP ? open_group(m, h, layout)
                                      : cm_h5_unexpected(h, path, "a matrix");
     }
@@ -338,8 +340,10 @@ int cm_h5mat_step(struct cm_h5mat *m, uint64_t first, uint64_t most, uint64_t *n
 {
     uint64_t left = m->rows - first, some = left < most ? left : most;
     *n = some;
-    if (m->layout == CM_H5_DENSE && m->cols) {
+    if ((m->layout == CM_H5_DENSE || m->layout == CM_H5_TURNED) && m->cols) {
         uint64_t fit = BLOCK_MOST / m->cols;
+        if (m->layout == CM_H5_TURNED && fit > TILE)
+            fit = fit / TILE * TILE; /* a tile that two blocks share is unpacked twice */
         *n = some < fit ? some : fit ? fit : 1;
     } else if (m->layout == CM_H5_CSR && some) {
         int code = read_offsets(m, first, some);
@@ -828,6 +832,41 @@ static int read_csc(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5
     return code ? code : tidy_rows(m, first, out);
 }
 
+/* Cells are columns of the dataset. */
+static int read_turned(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out)
+{
+    uint64_t items = m->cols * n, at = 0;
+    bool whole = m->data.cls != CM_H5_FLOAT;
+    unsigned char *p = m->bulk;
+    CM_GROW(p, m->bulk_cap, (size_t)(items + 1) * 8);
+    m->bulk = p;
+    int code = cm_h5set_read_cols(&m->data, first, n, whole ? H5T_NATIVE_INT64 : H5T_NATIVE_DOUBLE,
+                                  m->bulk);
+    CM_GROW(out->ptr, out->ptr_cap, n + 1);
+    CM_GROW(out->idx, out->idx_cap, items + 1);
+    values_room(out, CM_V_F64, items);
+    double *val = out->val;
+    out->rows = (size_t)n;
+    out->ptr[0] = 0;
+    for (uint64_t i = 0; i < n && !code; i++) {
+        for (uint64_t j = 0; j < m->cols && !code; j++) {
+            int64_t w = whole ? ((const int64_t *)m->bulk)[j * n + i] : 0;
+            double v = whole ? (double)w : ((const double *)m->bulk)[j * n + i];
+            if (!isfinite(v))
+                code = bad_value(m, first + i, j, v);
+            else if (w > EXACT_WHOLE || w < -EXACT_WHOLE)
+                code = cm_fail(CM_EINPUT, "%s: %s: row %" PRIu64 ": a whole number beyond 2^53",
+                               CM_H5_AT(&m->data), j);
+            else if (v != 0) {
+                out->idx[at] = (uint32_t)j;
+                val[at++] = v;
+            }
+        }
+        out->ptr[i + 1] = at;
+    }
+    return code;
+}
+
 int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out)
 {
     switch (m->layout) {
@@ -835,6 +874,8 @@ int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5ro
         return read_dense(m, first, n, out);
     case CM_H5_CSR:
         return read_csr(m, first, n, out);
+    case CM_H5_TURNED:
+        return read_turned(m, first, n, out);
     default:
         return read_csc(m, first, n, out);
     }

@@ -2,8 +2,8 @@
  *
  * Problem: X may be dense, CSR, CSC, or CSC of features x cells (10x); indices of any width, not
  * sorted, with duplicates; files larger than memory.  Choice: one reader that hands out rows
- * (cells) as CSR, checked as it goes: offsets never fall, columns lie inside,
- * values are finite; rows are sorted and duplicates summed; explicit zeros stay, because they are
+ * (cells) as CSR, checked as it goes: offsets never fall, columns lie inside, values are finite;
+ * rows are sorted and duplicates summed; explicit zeros stay, because they are
  * stored entries of the file.  CSC is turned by a counting sort within `max_memory`, through a
  * temporary file of buckets of rows when it does not fit.  Rejected: reading CSC once for every
  * block of rows, which takes hours on real files.
@@ -17,7 +17,8 @@
 #include "format/bulk.h"
 #include "format/hdf.h"
 
-enum cm_h5layout { CM_H5_DENSE, CM_H5_CSR, CM_H5_CSC };
+/* TURNED: dense, but features x cells; its rows come out as CSR without zeros. */
+enum cm_h5layout { CM_H5_DENSE, CM_H5_CSR, CM_H5_CSC, CM_H5_TURNED };
 
 struct cm_h5turn; /* the state of a CSC being turned */
 
@@ -65,7 +66,8 @@ struct cm_h5mat {
     uint64_t summed; /* duplicates summed so far */
 };
 
-/* Opens the matrix at `path`: a dense dataset or a group of data, indices, indptr.  rows and cols:
+/* Opens the matrix at `path`: a dense dataset (features x cells with layout CM_H5_TURNED) or a
+ * group of data, indices, indptr.  rows and cols:
  * what obs and var say; the matrix must agree.  layout: of a group that does not say itself (10x:
  * CM_H5_CSR although it calls itself CSC, because its columns are the cells), -1 = find out. */
 int cm_h5mat_open(struct cm_h5mat *m, struct cm_h5 *h, const char *path, uint64_t rows,

@@ -88,9 +88,14 @@ struct cm_h5set {
     size_t size; /* bytes of an item in the file */
     bool is_signed;
     bool fixed;             /* string of fixed length */
+    uint64_t chunk_bytes;   /* of a chunk, unpacked; 0 = not chunked, or not known */
+    uint64_t *sound;        /* gzip: first row and end of the chunks that were checked; else NULL */
     struct cm_h5bulk *bulk; /* of bulk.c */
 };
 void cm_h5bulk_free(struct cm_h5bulk *b); /* NULL allowed */
+/* Fails if a gzip chunk of these rows unpacks to less than a chunk: libhdf5 1.10 would read beyond
+ * its end.  For what libhdf5 is to read; each chunk is looked at once. */
+int cm_h5bulk_check(const struct cm_h5set *s, uint64_t first, uint64_t n);
 
 /* Opens `path`; member = NULL or the name of a compound's member.  cache: bytes that may be spent
  * on keeping decoded chunks (0 = a default of some MB).  0 or CM_EINPUT: absent, no dataset, rank
@@ -104,6 +109,9 @@ void cm_h5set_close(struct cm_h5set *s);
 
 /* Rows first .. first + n - 1 (n * cols items) as a native type.  The range must lie inside. */
 int cm_h5set_read(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t native, void *out);
+/* The same of columns first .. first + n - 1 of a dataset of rank 2: rows x n items. */
+int cm_h5set_read_cols(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t native,
+                       void *out);
 int cm_h5set_i64(const struct cm_h5set *s, uint64_t first, uint64_t n, int64_t *out);
 int cm_h5set_f64(const struct cm_h5set *s, uint64_t first, uint64_t n, double *out);
 /* The same as text, appended to `out`: strings of every kind, and numbers and booleans in decimal

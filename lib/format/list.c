@@ -42,7 +42,7 @@ static void counts(struct cm_buf *b, uint64_t rows, uint64_t cols, const uint64_
 
 static const char *layout_name(const struct cm_source *s)
 {
-    static const char *const name[] = {"dense", "csr", "csc"};
+    static const char *const name[] = {"dense", "csr", "csc", "turned"};
     return s->has_matrix ? name[s->mat.layout] : "none";
 }
 

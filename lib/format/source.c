@@ -73,20 +73,22 @@ int cm_h5_format_of(const struct cm_h5 *h, enum cm_h5_format *format)
         *format = CM_H5_ANNDATA;
     else if (there(h, "/", "matrix") && there(h, "/matrix", "features"))
         *format = CM_H5_TENX3;
+    else if (cm_h5_what(h, "/matrix") == CM_H5_DATASET && there(h, "/", "row_attrs"))
+        *format = CM_H5_LOOM;
     else if (!(code = cm_h5_genomes(h, &genomes)) && genomes.n)
         *format = CM_H5_TENX2;
     else if (!code)
         code = cm_fail(CM_EINPUT,
-                       "%s: neither AnnData (/obs, /var), MuData (/mod) nor a 10x matrix "
-                       "(/matrix/features, or GENOME/barcodes)%s",
-                       h->name, there(h, "/", "row_attrs") ? "; loom files are not read" : "");
+                       "%s: neither AnnData (/obs, /var), MuData (/mod), a 10x matrix "
+                       "(/matrix/features, or GENOME/barcodes) nor loom (/matrix, /row_attrs)",
+                       h->name);
     cm_strs_free(&genomes);
     return code;
 }
 
 const char *cm_h5_format_name(enum cm_h5_format f)
 {
-    static const char *const name[] = {"anndata", "mudata", "10x-v3", "10x-v2"};
+    static const char *const name[] = {"anndata", "mudata", "10x-v3", "10x-v2", "loom"};
     return name[f];
 }
 
@@ -366,6 +368,61 @@ static int open_mudata(struct cm_source *s, const struct cm_source_want *w)
     return code;
 }
 
+/* A table of a loom file: names from the first of `names` that is there, columns from the rest. */
+static int open_attrs(struct cm_frame *f, struct cm_h5 *h, const char *group,
+                      const char *const names[3])
+{
+    struct cm_strs member = {0};
+    const char *id = NULL;
+    int code = cm_h5_members(h, group, &member);
+    for (size_t k = 0; k < 3 && !code && !id; k++)
+        if (there(h, group, names[k]))
+            id = names[k];
+    if (!code && !id)
+        code = cm_fail(CM_EINPUT, "%s: %s: has no %s, %s or %s to name its members by", h->name,
+                       group, names[0], names[1], names[2]);
+    char *path = code ? NULL : cm_h5_join(group, id);
+    code = code ? code : cm_frame_open_names(f, h, path);
+    cm_free(path);
+    for (size_t k = 0; k < member.n && code >= 0; k++) {
+        const char *name = cm_strs_get(&member, k);
+        if (!strcmp(name, id))
+            continue;
+        path = cm_h5_join(group, name);
+        code = cm_frame_add(f, h, path, name, NULL, NULL);
+        cm_free(path);
+    }
+    cm_strs_free(&member);
+    return code < 0 ? code : 0;
+}
+
+static int open_loom(struct cm_source *s, const struct cm_source_want *w)
+{
+    static const char *const cell[] = {"CellID", "obs_names", "cell_names"};
+    static const char *const gene[] = {"Gene", "var_names", "Accession"};
+    struct cm_h5 *h = s->file;
+    struct cm_frame var = {0};
+    bool plain = !w->layer || !strcmp(w->layer, "X");
+    char *x = plain ? cm_strdup("/matrix") : cm_h5_join("/layers", w->layer);
+    int code = open_attrs(&s->obs, h, "/col_attrs", cell);
+    if (!code)
+        code = open_attrs(&var, h, "/row_attrs", gene);
+    if (!code)
+        code = cm_frame_cols(&var, h, &s->cols);
+    cm_frame_close(&var);
+    if (!code && cm_h5_what(h, x) != CM_H5_DATASET)
+        code = cm_h5_unexpected(h, x, "a dataset");
+    if (!code)
+        code =
+            cm_h5mat_open(&s->mat, h, x, s->obs.rows, s->cols.names.n, CM_H5_TURNED, w->max_memory);
+    if (!code) {
+        s->has_matrix = true;
+        cut_parts(s, NULL, NULL, NULL);
+    }
+    cm_free(x);
+    return code;
+}
+
 int cm_source_open(struct cm_source *s, struct cm_h5 *h, const struct cm_source_want *want)
 {
     *s = (struct cm_source){.file = h};
@@ -387,6 +444,9 @@ int cm_source_open(struct cm_source *s, struct cm_h5 *h, const struct cm_source_
             break;
         case CM_H5_TENX2:
             code = open_old_tenx(s, want);
+            break;
+        case CM_H5_LOOM:
+            code = open_loom(s, want);
             break;
         }
     if (!code)

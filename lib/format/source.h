@@ -1,10 +1,10 @@
 /* format/source.h - one matrix of an HDF5 file with all that belongs to it, as chunks of a stream.
  *
- * Problem: h5ad, h5mu and two generations of 10x files say the same things (cells, features, their
- * tables, a matrix) in different places, and several feature types may share one matrix.  Choice: a
- * source that is opened once and then delivers, for every block of cells, one chunk a chosen PART
- * (a feature type, or everything), so that all types of a file are split in one pass.  Rejected: a
- * converter a format, and one pass a type.
+ * Problem: h5ad, h5mu, loom and two generations of 10x files say the same things (cells, features,
+ * their tables, a matrix) in different places, and several feature types may share one matrix.
+ * Choice: a source that is opened once and then delivers, for every block of cells, one chunk a
+ * chosen PART (a feature type, or everything), so that all types of a file are split in one pass.
+ * Rejected: a converter a format, and one pass a type.
  */
 #ifndef CM_FORMAT_SOURCE_H
 #define CM_FORMAT_SOURCE_H
@@ -14,7 +14,7 @@
 #include "format/h5mat.h"
 #include "stream/cms.h"
 
-enum cm_h5_format { CM_H5_ANNDATA, CM_H5_MUDATA, CM_H5_TENX3, CM_H5_TENX2 };
+enum cm_h5_format { CM_H5_ANNDATA, CM_H5_MUDATA, CM_H5_TENX3, CM_H5_TENX2, CM_H5_LOOM };
 /* What the file is, by its content; CM_EINPUT when it is none of these. */
 int cm_h5_format_of(const struct cm_h5 *h, enum cm_h5_format *format);
 const char *cm_h5_format_name(enum cm_h5_format f);

@@ -246,3 +246,70 @@ P
         close_to "$(awk '$1 == "match_probability" { print $2 }' s)" "$want" 1e-9
     done
 }
+
+@test "h5-read: a file that a writer holds open and locked is read" {
+    need_anndata
+    cp new.h5ad held.h5ad
+    /usr/bin/python3 - <<'P' 3>&- &
+import h5py, os, time
+f = h5py.File('held.h5ad', 'r+')
+open('locked', 'w').close()
+for k in range(600):
+    if os.path.exists('enough'):
+        break
+    time.sleep(.05)
+P
+    local k
+    for ((k = 0; k < 600; k++)); do
+        [ ! -e locked ] || break
+        sleep .05
+    done
+    h5-read --no-provenance -o a.cms held.h5ad
+    : >enough
+    wait
+    h5-read --no-provenance -o b.cms new.h5ad
+    cmp a.cms b.cms
+}
+
+@test "h5-read: a filter that is missing is named before anything is read, with what can be done" {
+    fails 3 h5-read -o x.cms bad-filter.h5ad
+    says "/X/indices: needs HDF5 filter 32026 (blosc2), not available; install its plugin, give --plugins, or set HDF5_PLUGIN_PATH"
+    fails 3 env HDF5_PLUGIN_PATH="$PWD" h5-read --plugins -o x.cms bad-filter.h5ad
+    says "or set HDF5_PLUGIN_PATH (searched: $PWD)"
+    [ ! -e x.cms ]
+}
+
+@test "h5-read: names of 10x files keep their &#NNN; as other readers do" {
+    need_anndata
+    /usr/bin/python3 - <<'P'
+import h5py, numpy as np
+with h5py.File('x.h5', 'w') as h:
+    h['matrix/barcodes'] = np.array([b'A-1'])
+    h['matrix/data'], h['matrix/indices'], h['matrix/indptr'], h['matrix/shape'] = [3], [1], [0, 1], [2, 1]
+    h['matrix/features/id'], h['matrix/features/name'] = np.array([b'E1', b'E2']), np.array([b'TNF&#945;', b'b'])
+    h['matrix/features/feature_type'] = np.array([b'Gene Expression'] * 2)
+P
+    h5-read x.h5 | cms-text --cols | grep -q 'TNF&#945;'
+}
+
+@test "h5-read: the same bytes for any number of threads" {
+    local f t
+    for f in new.h5ad same-shuffle.h5ad same-gzip-csc.h5ad full-gzip.h5ad; do
+        h5-read -q --no-provenance -t 1 -o a.cms $f
+        for t in 2 3 8; do
+            h5-read -q --no-provenance -t $t -o b.cms $f
+            cmp a.cms b.cms
+        done
+    done
+}
+
+@test "h5-read: loom, its layers, and what it calls them" {
+    h5-read -q --no-provenance loom.loom | cms-text --triplets >got
+    awk '$1 == "column" { name[n++] = $2 }
+         $1 == "row" { cell = $2; sub(/.* ;/, "")
+                       for (k = 1; k <= NF; k++) { split($k, e, ":"); print cell "\t" name[e[1]] "\t" e[2] } }' \
+        loom.txt >want
+    cmp got want
+    h5-read -q --list loom.loom | grep -P '^layer\thalf\tturned f32\t530\t7\t'
+    fails 3 h5-read --layer raw -o x.cms loom.loom
+}

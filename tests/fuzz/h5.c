@@ -3,8 +3,8 @@
  * The bytes stand in a file that is opened by name, so that the way is that of a file on disk (raw
  * chunks included) and not that of a pipe.  Then: the list, every modality or genome, the
  * survey, some blocks of X, raw and each part, the match and the pairs.  Rounds are bounded,
- * because a small file may honestly stand for many cells.  An error is as good as a success here; what is
- * looked for are crashes, hangs, and memory that a small file has no right to.
+ * because a small file may honestly stand for many cells.  An error is as good as a success here;
+ * what is looked for are crashes, hangs, and memory that a small file has no right to.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -328,6 +328,32 @@ y.data[300:400] = 0
 os.rename(f'{out}/same-missing.h5ad', f'{out}/missing.h5ad')
 tell('missing.h5ad', 'X', 'counts', y, *names)
 
+# ---- loom: genes x cells, dense in tiles; a layer, attributes of one and of two dimensions ----------
+n, m = 530, 7
+x = counts(n, m, .2)
+x.data = g.choice([1, 1, 2, 70000], x.nnz).astype('f4')
+o = pd.DataFrame({'Clusters': g.integers(0, 5, n), 'Kind': [f'k{i % 3} \u00b5' for i in range(n)]}, index=[f'lib:{i}' for i in range(n)])
+v = pd.DataFrame({'Accession': [f'ENS{j}' for j in range(m)], 'chrom': ['1'] * m, 'start': np.arange(m) * 10}, index=[f'gene{j}' for j in range(m)])
+text = dict(dtype=h5py.string_dtype())
+with h5py.File(f'{out}/loom.loom', 'w', libver='earliest') as h:
+    h.create_dataset('attrs/LOOM_SPEC_VERSION', data='3.0.0', **text)
+    h.create_dataset('matrix', data=x.toarray().T.astype('i4'), chunks=(64, 64), maxshape=(None, None), compression='gzip', compression_opts=2)
+    h.create_dataset('layers/half', data=x.toarray().T / 2, chunks=(64, 64), maxshape=(None, None), compression='gzip', compression_opts=2)
+    h.create_dataset('row_attrs/Gene', data=v.index.to_numpy(dtype=object), **text)
+    h.create_dataset('row_attrs/Accession', data=v.Accession.to_numpy(dtype=object), **text)
+    h.create_dataset('row_attrs/Chromosome', data=v.chrom.to_numpy(dtype=object), **text)
+    h['row_attrs/Start'] = v.start.to_numpy()
+    h.create_dataset('col_attrs/CellID', data=o.index.to_numpy(dtype=object), **text)
+    h['col_attrs/Clusters'], h['col_attrs/XY'] = o.Clusters.to_numpy(), np.zeros((n, 2))
+    h.create_dataset('col_attrs/Kind', data=o.Kind.to_numpy(dtype=object), **text)
+    for k in 'row_graphs', 'col_graphs':
+        h.create_group(k)
+x.sort_indices()
+tell('loom', 'X', 'counts', x, o, v)
+y = x.copy().astype('f8')
+y.data /= 2
+tell('loom.half', 'X', 'unknown', y, o, v)
+
 # ---- labels as anndata 0.13 writes them, scalars as others do --------------------------------------
 with h5py.File(f'{out}/v13.h5ad', 'w', libver='earliest') as h:
     h.attrs['encoding-type'], h.attrs['encoding-version'] = 'anndata', '0.1.0'
@@ -439,6 +465,25 @@ spoil('chunk-cut', chunk(zlib.compress(good)[:-6]))
 spoil('chunk-short', chunk(zlib.compress(good[:-4])))
 spoil('chunk-long', chunk(zlib.compress(bytes(10**6))))
 spoil('chunk-noise', chunk(b'noise' * 9))
+def short_lzf(h):
+    del h['X/data']
+    d = h['X'].create_dataset('data', shape=(5,), dtype='f4', chunks=(64,), maxshape=(None,), compression='lzf')
+    d[:] = [1, 2, 3, 4, 5]
+    d.id.write_direct_chunk((0,), short, 0)
+
+
+full_lzf = h5py.File('lzf', 'w', driver='core', backing_store=False).create_dataset('d', data=np.zeros(40, 'f4'), chunks=(40,), compression='lzf')
+short = full_lzf.id.read_direct_chunk((0,))[1]           # 160 bytes where 256 belong
+def short_names(h):
+    d = h['obs'].create_dataset('packed', shape=(3,), dtype=h5py.string_dtype(), chunks=(3,), compression='gzip')
+    d[:] = ['a', 'b', 'c']
+    raw = zlib.decompress(d.id.read_direct_chunk((0,))[1])
+    d.id.write_direct_chunk((0,), zlib.compress(raw[:20]))
+    h['obs'].attrs['_index'] = 'packed'
+
+
+spoil('chunk-short-names', short_names)
+spoil('chunk-short-lzf', short_lzf)
 spoil('quad', put('X/data', np.array([1, 2, 3, 4, 5], 'longdouble')))
 spoil('indices-float', put('X/indices', np.array([0, 2, 2, 0, 1], 'f4')))
 spoil('indptr-text', put('X/indptr', [b'0', b'2', b'3', b'5']))

@@ -208,6 +208,8 @@ static void every_file(void **state)
         {"two.h5mu", .modality = "rna", .expected = "two.rna.txt"},
         {"two.h5mu", .modality = "prot", .type = "ADT", .expected = "two.prot.txt"},
         {"v13.h5ad", .expected = "v13.h5ad.txt"},
+        {"loom.loom", .expected = "loom.txt"},
+        {"loom.loom", .layer = "half", .expected = "loom.half.txt"},
         {"missing.h5ad", .expected = "missing.h5ad.txt"}, /* a chunk that was never written */
     };
     (void)state;
@@ -331,6 +333,8 @@ static void damaged(void **state)
         {"bad-chunk-cut.h5ad", "/X/data: the chunk at item 0 is damaged"},
         {"bad-chunk-short.h5ad", "/X/data: the chunk at item 0 is damaged"},
         {"bad-chunk-long.h5ad", "/X/data: the chunk at item 0 is damaged"},
+        {"bad-chunk-short-names.h5ad", "/obs/packed: the chunk at item 0 is damaged"},
+        {"bad-chunk-short-lzf.h5ad", "/X/data: rows 0 to 4 cannot be read"},
         {"bad-chunk-noise.h5ad", "/X/data: the chunk at item 0 is damaged"},
         {"bad-quad.h5ad", "/X/data: numbers of 16 bytes are not read"},
         {"bad-indices-float.h5ad", "/X/indices: expected whole numbers"},
@@ -369,6 +373,7 @@ static void refusals(void **state)
         {{"two.h5mu", .modality = "prot", .type = "GEX"}, "holds ADT, not GEX"},
         {{"new.h5ad", .modality = "rna"}, "holds no modalities"},
         {{"new.h5ad", .layer = "absent"}, "/layers/absent is missing"},
+        {{"loom.loom", .layer = "absent"}, "/layers/absent is missing"},
         {{"new.h5ad", .type = "ATAC"}, "has no features of type ATAC (found: GEX)"},
     };
     (void)state;

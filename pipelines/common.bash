@@ -64,16 +64,16 @@ read_one() { # TYPE FILE: sets $input to a stream of it
     cat "$tmp/said" >&2
     [ $status = 0 ] || exit $status
 }
-read_inputs() { # GEX ATAC: sets $gex and $atac; a file of both is read once
-    local reader
+read_inputs() { # GEX ATAC: sets $gex and $atac; a file of both is read once; SECOND as in match.sh
+    local reader second=${SECOND:-ATAC}
     reader=$(reader_of "$1")
     if [ "$1" = "$2" ] && [ "$reader" ]; then
-        gex=$tmp/GEX.read.cms atac=$tmp/ATAC.read.cms
-        "$reader" --to GEX="$gex" --to ATAC="$atac" "$1"
+        gex=$tmp/GEX.read.cms atac=$tmp/$second.read.cms
+        "$reader" --to GEX="$gex" --to "$second=$atac" "$1"
     else
         read_one GEX "$1"
         gex=$input
-        read_one ATAC "$2"
+        read_one "$second" "$2"
         atac=$input
     fi
 }

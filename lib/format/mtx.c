@@ -401,36 +401,42 @@ static int negative(const struct cm_mtx *m, uint64_t cell, uint32_t j, double v)
                    v);
 }
 
-/* Are all gathered values whole numbers that a byte holds?  (Nearly all counts are, and the writer
- * has less to do with bytes.) */
-static bool are_bytes(const struct cm_mtx_runs *r, size_t rows)
-{
-    uint64_t n = r->ptr[rows];
-    bool yes = true;
-    for (uint64_t from = 0; from < n && yes; from += 4096)
-        for (uint64_t e = from; e < n && e < from + 4096; e++)
-            yes &= r->val[e] >= 0 && r->val[e] < 256 && r->val[e] == (double)(int32_t)r->val[e];
-    return yes;
-}
-
-static int fill_block(const struct cm_mtx *m, size_t rows, size_t part, bool bytes,
-                      struct cm_block *b)
+static int no_negatives(const struct cm_mtx *m, size_t rows)
 {
     const struct cm_mtx_runs *r = &m->runs;
-    bool whole = part == CM_MTX_WHOLE || m->nparts == 1;
+    for (size_t i = 0; i < rows; i++)
+        for (uint64_t e = r->ptr[i]; e < r->ptr[i + 1]; e++)
+            if (r->val[e] < 0)
+                return negative(m, m->next + i, r->idx[e], r->val[e]);
+    return 0;
+}
+
+/* The gathered rows' features of one part.  Counts of a byte go as bytes: that is what nearly all
+ * are, and the writer has less to look at. */
+static void fill_block(const struct cm_mtx *m, size_t rows, size_t part, struct cm_block *b)
+{
+    const struct cm_mtx_runs *r = &m->runs;
+    bool whole = part == CM_MTX_WHOLE || m->nparts == 1, bytes = r->bytes;
     size_t cols = whole ? m->cols.names.n : (size_t)m->part[part].cols;
-    cm_block_shape(b, false, rows, cols, r->ptr[rows], bytes ? CM_V_U8 : CM_V_F64);
+    uint64_t nnz = r->ptr[rows], at = 0;
+    cm_block_shape(b, false, rows, cols, nnz, bytes ? CM_V_U8 : CM_V_F64);
     uint8_t *u8 = b->raw;
     double *f64 = b->raw;
-    uint64_t at = 0;
+    if (whole) {
+        memcpy(b->ptr, r->ptr, (rows + 1) * sizeof *b->ptr);
+        if (nnz)
+            memcpy(b->idx, r->idx, nnz * sizeof *b->idx);
+        if (nnz && !bytes)
+            memcpy(f64, r->val, nnz * sizeof *f64);
+        for (uint64_t e = 0; bytes && e < nnz; e++)
+            u8[e] = (uint8_t)(int32_t)r->val[e];
+        return;
+    }
     for (size_t i = 0; i < rows; i++) {
         for (uint64_t e = r->ptr[i]; e < r->ptr[i + 1]; e++) {
-            uint32_t j = r->idx[e];
-            if (r->val[e] < 0 && m->state == CM_S_COUNTS)
-                return negative(m, m->next + i, j, r->val[e]);
-            if (!whole && m->part_of[j] != part)
+            if (m->part_of[r->idx[e]] != part)
                 continue;
-            b->idx[at] = whole ? j : m->place_of[j];
+            b->idx[at] = m->place_of[r->idx[e]];
             if (bytes)
                 u8[at++] = (uint8_t)r->val[e];
             else
@@ -439,7 +445,6 @@ static int fill_block(const struct cm_mtx *m, size_t rows, size_t part, bool byt
         b->ptr[i + 1] = at;
     }
     b->nnz = at;
-    return 0;
 }
 
 static void fill_labels(const struct cm_mtx *m, size_t rows, struct cm_chunk *c)
@@ -465,13 +470,13 @@ int cm_mtx_next(struct cm_mtx *m, const size_t *part, size_t n, struct cm_chunk 
     if (!rows)
         return 0;
     cm_mtx_runs_gather(&m->runs, m->next, rows);
-    bool bytes = are_bytes(&m->runs, rows);
-    for (size_t k = 0; k < n; k++) {
+    int code = m->state == CM_S_COUNTS && !m->runs.bytes ? no_negatives(m, rows) : 0;
+    for (size_t k = 0; k < n && !code; k++) {
         fill_labels(m, rows, &chunk[k]);
-        int code = fill_block(m, rows, part[k], bytes, &chunk[k].block[0]);
-        if (code)
-            return code;
+        fill_block(m, rows, part[k], &chunk[k].block[0]);
     }
+    if (code)
+        return code;
     m->next += rows;
     return 1;
 }

@@ -91,7 +91,8 @@ static int64_t fill(struct cm_gzin *g)
 {
     if (g->fd < 0)
         return 0;
-    memmove(g->buf, g->at, g->at ? g->left : 0);
+    if (g->left)
+        memmove(g->buf, g->at, g->left);
     int64_t got = raw(g, g->buf + g->left, IN_BYTES - g->left);
     g->at = g->buf;
     g->left += got > 0 ? (size_t)got : 0;

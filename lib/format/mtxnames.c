@@ -175,7 +175,7 @@ static int bed(const char *path, struct lines *l, struct cm_cols *cols)
         cm_buf_free(&b);
         n++;
     }
-    if (!code) {
+    if (!code && n) {
         cm_strs_copy(&cm_cols_vec(cols, "chrom", CM_T_STR)->s, &chrom);
         memcpy(cm_cols_vec(cols, "start", CM_T_I64)->i, start, n * sizeof *start);
         memcpy(cm_cols_vec(cols, "end", CM_T_I64)->i, end, n * sizeof *end);

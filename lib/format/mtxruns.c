@@ -366,6 +366,7 @@ void cm_mtx_runs_gather(struct cm_mtx_runs *r, uint64_t first, size_t n)
         total += r->count[first + i];
     }
     r->ptr[0] = 0;
+    r->bytes = true;
     if (total + 1 > r->idx_cap) {
         cm_free(r->idx);
         cm_free(r->val);
@@ -381,6 +382,7 @@ void cm_mtx_runs_gather(struct cm_mtx_runs *r, uint64_t first, size_t n)
             uint64_t *at = &r->ptr[run->cell[run->next] - first + 1];
             memcpy(r->idx + *at, run->feature + from, items * sizeof *r->idx);
             copy_values(r->val + *at, run, from, items);
+            r->bytes = r->bytes && run->size <= 1;
             *at += items;
         }
         if (run->next == run->cells && run->own) { /* done with it */
@@ -395,8 +397,10 @@ void cm_mtx_runs_gather(struct cm_mtx_runs *r, uint64_t first, size_t n)
     for (size_t i = 0; i < n && !again; i++)
         for (uint64_t e = r->ptr[i] + 1; e < r->ptr[i + 1] && !again; e++)
             again = r->idx[e] == r->idx[e - 1];
-    if (again)
+    if (again) {
         join_repeated(r, n);
+        r->bytes = false; /* sums may be larger */
+    }
     if (r->map) /* what was read is not needed again, what was not is on disk */
         madvise(r->map, r->spilled, MADV_DONTNEED);
 }

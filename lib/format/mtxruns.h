@@ -39,6 +39,7 @@ struct cm_mtx_runs {
     double *val;
     uint64_t repeated; /* entries that repeated a row and column so far */
     bool pattern;      /* where they do, 1 and 1 make 1 */
+    bool bytes;        /* all values of the gathered rows are whole and fit a byte */
 };
 
 void cm_mtx_runs_init(struct cm_mtx_runs *r, uint64_t cells, uint64_t features,

@@ -81,6 +81,19 @@ unnamed() { cms-text "$1" | sed 's/^\(#head\tslot.0.name\t\).*/\1X/' | cms-text 
     [ -z "$(ls -A tmp)" ]
 }
 
+@test "SECOND names the second type: genes and proteins of one directory, given once or twice" {
+    zstd -dqc "$REF/mtx.tar.zst" | tar -xf - ./arc
+    zcat arc/features.tsv.gz | sed 's/\tPeaks\t/\tAntibody Capture\t/' >arc/features.tsv
+    rm arc/features.tsv.gz
+    export SECOND=ADT ROOT
+    bash -c '. "$ROOT/pipelines/common.bash"; read_inputs arc arc; cp "$gex" g.cms; cp "$atac" p.cms'
+    mtx-read --type GEX arc | cms-diff g.cms -
+    mtx-read --type ADT arc | cms-diff p.cms -
+    bash -c '. "$ROOT/pipelines/common.bash"; read_inputs g.cms arc; cp "$atac" q.cms'
+    cms-diff p.cms q.cms
+    [ -z "$(ls -A tmp)" ]
+}
+
 @test "a stream by any name" {
     cp gex.cms g
     cp atac.cms a.stream

@@ -139,8 +139,11 @@ static int make(void **state)
     for (size_t i = 0; i < b.B; i++)
         codes[i] = (uint32_t)label.v[i];
     b.label = codes;
+    cm_free(label.v);
     counts(0, d[0]);
     counts(1, d[1]);
+    cm_free(size.v);
+    cm_free(weight.v);
     run();
     return 0;
 }

@@ -5,8 +5,7 @@
  * Layers are few and wide: a group of 64 cells goes through all of them, matrix product by matrix
  * product.  Kept for the backward pass: inputs after dropout, and what goes into each activation.
  * Weights start as PyTorch's Linear has them, U(+-1/sqrt(inputs)).  A preset's numbers are those of
- * the published programs; what they leave open (`small`) was chosen on validation cells of other
- * folds than those that are scored.
+ * the published programs; what they leave open (the schedule of `small`) is as in preset best.
  */
 #include "model/deep.h"
 

@@ -45,10 +45,18 @@ rival() { # NAME RNA ATAC BATCH EPOCHS TRAINER [PUBLISHED-RULE]
         tfidf $3 --fit split=train -o "$tmp/$prep.atac" "$tmp/atac.train.cms"
     fi
     batch -q --seed "$seed" --size "$4" --epochs "${!epochs:-$5}" "${within[@]}" "$tmp/$prep.gex" "$tmp/$prep.atac" |
-        $6 -v --seed "$seed" $threads -o "$m.model.cms" 2>"$tmp/said" || { cat "$tmp/said" >&2 && return 1; }
-    lognorm --like "$m.model.cms" "$tmp/gex.test.cms" | embed --by-name --model "$m.model.cms" -o "$m.e.cms"
-    tfidf --like "$m.model.cms" "$tmp/atac.test.cms" | embed --by-name --model "$m.model.cms" -o "$m.t.cms"
-    knn-match "${within[@]}" --similarities "$m.e.cms" "$m.t.cms" -o "$tmp/similar"
+        $6 -v --seed "$seed" $threads -o "$m.model.cms" 2>"$tmp/said" || {
+        [ $? = 3 ] || die 4 "$name: $(tail -n 1 "$tmp/said")"
+        echo "rivals.sh: $name: $(grep -m 1 error: "$tmp/said")" >&2 # cannot take such data: dashes
+        printf "$name\t-\t-\t-\t-\t-\t-\t-\n"
+        return 0
+    }
+    lognorm --like "$m.model.cms" -o "$tmp/now.gex" "$tmp/gex.test.cms"
+    tfidf --like "$m.model.cms" -o "$tmp/now.atac" "$tmp/atac.test.cms"
+    embed --by-name --model "$m.model.cms" -o "$m.e.cms" "$tmp/now.gex"
+    embed --by-name --model "$m.model.cms" -o "$m.t.cms" "$tmp/now.atac"
+    knn-match "${within[@]}" --similarities "$m.e.cms" "$m.t.cms" |
+        xattn-score --by-name --model "$m.model.cms" --gex "$tmp/now.gex" --atac "$tmp/now.atac" -o "$tmp/similar"
     assign "${within[@]}" --model "$m.model.cms" -o "$m.match.cms" "$tmp/similar"
     ref=$(awk '/of processor time/ { s = $2; for (k = 1; k <= NF; k++) if ($k == "MiB") mib = $(k - 1) } END { printf "%.1f\t%.0f", s, mib }' "$tmp/said")
     line "$name" "$m.match.cms" "${ref%$'\t'*}" "${ref#*$'\t'}" --embeddings "$m.e.cms" "$m.t.cms"
@@ -61,6 +69,9 @@ printf 'method\tsoft\thard\ttop5\tfoscttm\taupr\tseconds\tmib\n'
 ours=('--method sqrt' '--method logtfidf') glue=('--method seurat' '--method glue')
 rival linear "${ours[@]}" 0 0 'xattn-train --preset linear'
 rival best "${ours[@]}" "${BATCH:-0}" 60 'xattn-train --preset best'
+rival attn "${ours[@]}" "${BATCH:-0}" 60 'xattn-train --preset attn'
+rival paper '--method seurat' '--method signac1 --binarize' 128 20 'xattn-train --preset paper'
+rival authors '--method seurat' '--method signac1 --binarize' 100 15 'xattn-train --preset authors'
 rival cca "${ours[@]}" 0 0 cca-train
 rival ridge "${ours[@]}" 0 0 'cca-train --method ridge'
 rival procrustes "${ours[@]}" 0 0 'cca-train --method procrustes'

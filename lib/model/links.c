@@ -540,9 +540,11 @@ int cm_link_learn(struct cm_cis *cis, const struct cm_cis_options *c,
     struct cm_link_report none = {0}, *r = report ? report : &none;
     memset(r, 0, sizeof *r);
     r->before = r->after = NAN;
-    if (n / o->folds < CM_LINK_FEWEST)
-        return cm_fail(0, "%zu training cells are too few to hold out %zu parts of at least %d", n,
-                       o->folds, CM_LINK_FEWEST);
+    if (n / o->folds < CM_LINK_FEWEST || n - n / o->folds <= d->linear->k)
+        return cm_fail(0,
+                       "%zu training cells are too few to hold out %zu parts of at least %d and to "
+                       "fit %zu components on the others",
+                       n, o->folds, CM_LINK_FEWEST, d->linear->k);
     double *seen[2] = {shares(d->x[0]), shares(d->x[1])};
     uint64_t *order = counting(n);
     struct cm_rng g = cm_rng_make(o->seed, CM_RNG_FOLDS, FOLDS_AT, 0);

@@ -6,21 +6,18 @@
  * validation cells.  Formulas: the man page, lib/model/linear.c and rivals.c.
  * Memory: 8 bytes a stored entry, and what -v prints.
  */
-#include <stdio.h>
-#include <time.h>
-
-#include "cli/cli.h"
+#include "cli/trainer.h"
 #include "model/rivals.h"
-#include "model/train.h"
 
 static struct {
     int method;
-    int64_t k, q, window, components;
-    double ridge, cis_ridge, clip, threshold, sd;
+    int64_t k, q;
+    double ridge;
+    struct cm_trainer_cis cis_options;
     bool cis, no_cis;
-    const char *log;
-    uint64_t memory;
 } o;
+
+static struct cm_trainer t;
 
 static const struct cm_opt options[] = {
     {"method", 'm', CM_O_CHOICE, &o.method, "cca", 0, 0, CM_PROJECT_METHODS,
@@ -31,45 +28,14 @@ static const struct cm_opt options[] = {
      "cca, ridge: relative to the mean variance of the components"},
     {"cis", 0, CM_O_FLAG, &o.cis, NULL, 0, 0, NULL, "add the peak-gene term"},
     {"no-cis", 0, CM_O_FLAG, &o.no_cis, NULL, 0, 0, NULL, "do not (the default)"},
-    {"cis-window", 0, CM_O_INT, &o.window, "100000", 1, 1e9, "BASES",
-     "largest distance of a peak from a gene's start"},
-    {"cis-components", 0, CM_O_INT, &o.components, "10", 1, 10000, "N",
-     "components taken out before peaks and genes are correlated"},
-    {"cis-ridge", 0, CM_O_REAL, &o.cis_ridge, "1e-4", 0, 1e6, "X", "ridge of that regression"},
-    {"cis-clip", 0, CM_O_REAL, &o.clip, "3", 0.1, 1e6, "X",
-     "largest residual of a gene, in standard deviations"},
-    {"cis-threshold", 0, CM_O_REAL, &o.threshold, "2", 0, 1e6, "X",
-     "soft threshold of correlations, in units of 1/sqrt(cells)"},
-    {"cis-sd", 0, CM_O_REAL, &o.sd, "0.03", 1e-6, 1e6, "X",
-     "standard deviation of the term over training pairs"},
-    {"log", 0, CM_O_STR, &o.log, NULL, 0, 0, "FILE.tsv", "write how long every step took"},
-    {"max-memory", 0, CM_O_SIZE, &o.memory, NULL, 1, 1e18, "SIZE",
-     "refuse to train beyond this (K, M, G)"},
+    CM_TRAINER_CIS(o.cis_options),
+    CM_TRAINER_LOG(t, "write how long every step took"),
+    CM_TRAINER_MEMORY(t),
     {0}};
 
 static const struct cm_tool tool = {
     "cca-train", "[PAIRS.cms]", "train a linear model that matches cells", options, 0,
     1,           CM_TOOL_SEED};
-
-static FILE *log_file;
-static struct timespec last;
-
-static void progress(uint64_t done, uint64_t total) { cm_progress(done, total, "cells"); }
-static void warn(void *unused, const char *text) { (void)unused, cm_warn("%s", text); }
-
-static void step(void *unused, const char *name)
-{
-    struct timespec now;
-    (void)unused;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    double seconds =
-        (double)(now.tv_sec - last.tv_sec) + 1e-9 * (double)(now.tv_nsec - last.tv_nsec);
-    last = now;
-    cm_progress_end();
-    cm_info("%s: %.2f seconds", name, seconds);
-    if (log_file)
-        fprintf(log_file, "%s\t%.3f\n", name, seconds);
-}
 
 static int project(void *unused, struct cm_model *m, const struct cm_train_data *d,
                    float *const z[2])
@@ -83,12 +49,6 @@ static int project(void *unused, struct cm_model *m, const struct cm_train_data 
     cm_kv_set(kv, "hp.preset", names[o.method]);
     cm_kv_seti(kv, "hp.q", (int64_t)m->linear.q);
     return code;
-}
-
-static const char *key(const struct cm_model *m, const char *name)
-{
-    const char *v = cm_kv_get(&m->head.kv, name);
-    return v ? v : "-";
 }
 
 int main(int argc, char **argv)
@@ -105,47 +65,21 @@ int main(int argc, char **argv)
                                    .q = (size_t)o.q,
                                    .ridge = o.ridge,
                                    .cis = o.cis,
-                                   .cis_options = {.window = (double)o.window,
-                                                   .components = (size_t)o.components,
-                                                   .ridge = o.cis_ridge,
-                                                   .clip = o.clip,
-                                                   .threshold = o.threshold,
-                                                   .sd = o.sd},
+                                   .cis_options = cm_trainer_cis(&o.cis_options),
                                    .seed = cm_seed(),
                                    .middle = project};
     if (how.q > how.k && !cm_given("q")) /* a default, so nothing to warn of */
         how.q = how.k;
-    struct cm_train_voice voice = {.step = step, .warn = warn};
+    struct cm_train_voice voice = cm_trainer_voice(&t, NULL);
     struct cm_reader *r = cm_in_open(in[0]);
     cm_require_kind(r, CM_PAIRS);
     how.data_path = cm_reader_path(r);
-    clock_gettime(CLOCK_MONOTONIC, &last);
-    if (o.log && !(log_file = fopen(cm_out_path(o.log), "w")))
-        cm_die(4, "cannot create '%s'", o.log);
-    if (log_file)
-        fputs("step\tseconds\n", log_file);
-
-    struct cm_train_data data;
-    cm_try(cm_train_data_load(r, &data, progress));
-    step(NULL, "reading");
-    uint64_t cells = cm_train_data_bytes(&data), fit = cm_train_bytes(&data, &how);
-    cm_info("memory: %.1f MiB of cells, and at most %.1f MiB to fit", (double)cells / 1048576,
-            (double)fit / 1048576);
-    if (o.memory && cells + fit > o.memory)
-        cm_die(4, "training would take %.1f MiB, --max-memory allows %.1f",
-               (double)(cells + fit) / 1048576, (double)o.memory / 1048576);
-    struct cm_model model;
-    cm_try(cm_train(&model, &data, &how, &voice));
-    cm_info("%s training cells; validation (%s cells): soft %s, dual %s, top5 %s, chance %s; rule "
-            "%s, temperature %s",
-            key(&model, "train.cells"), key(&model, "valid.cells"), key(&model, "valid.soft"),
-            key(&model, "valid.dual"), key(&model, "valid.top5"), key(&model, "valid.chance"),
-            key(&model, "rule.method"), key(&model, "rule.temperature"));
-    struct cm_writer *w = cm_out_open(&model.head);
-    cm_try(cm_model_write(&model, w));
-    if (log_file && fclose(log_file))
-        cm_die(4, "cannot write '%s'", o.log);
-    cm_model_free(&model);
-    cm_train_data_free(&data);
-    return cm_finish();
+    cm_trainer_read(&t, r, false);
+    uint64_t all = cm_trainer_plan(&t, &how, "");
+    if (t.memory && all > t.memory)
+        cm_die(4, "training would take %.1f MiB, --max-memory allows %.1f", (double)all / 1048576,
+               (double)t.memory / 1048576);
+    cm_try(cm_train(&t.model, &t.data, &how, &voice));
+    cm_trainer_sum(&t, 0);
+    return cm_trainer_end(&t);
 }

@@ -6,20 +6,16 @@
  * The embedding is the unit code.  Formulas: the man page, lib/model/clue.h.  Memory: 12 bytes a
  * stored entry, and what -v prints.
  */
-#include <math.h>
-#include <stdio.h>
-#include <time.h>
-
-#include "cli/cli.h"
+#include "cli/trainer.h"
 #include "model/clue.h"
-#include "model/train.h"
 
 static struct {
     int64_t k, latent, hidden, depth, decoder, judge, valid_every, patience;
     double dropout, data, cross, kl, cosine, mse, adversary, lr, alpha;
-    const char *log;
-    uint64_t memory;
 } o;
+
+static struct cm_trainer t = {
+    .columns = "step\tepoch\tloss\tdata\tcross\tkl\tcosine\tmse\tjudge\tvalidation"};
 
 static const struct cm_opt options[] = {
     {"k", 'k', CM_O_INT, &o.k, "100", 1, 10000, "N", "singular vectors a modality"},
@@ -40,13 +36,9 @@ static const struct cm_opt options[] = {
      "weight of the discriminator; 0: none"},
     {"lr", 0, CM_O_REAL, &o.lr, "2e-3", 0, 1e30, "X", "learning rate of RMSprop"},
     {"alpha", 0, CM_O_REAL, &o.alpha, "0.99", 0, 0.9999999, "X", "its decay"},
-    {"valid-every", 0, CM_O_INT, &o.valid_every, "1", 0, 1e9, "EPOCHS",
-     "epochs between validations; 0: none, the last weights are kept"},
-    {"patience", 0, CM_O_INT, &o.patience, "16", 0, 1e9, "N",
-     "end after so many validations without a better score; 0: never"},
-    {"log", 0, CM_O_STR, &o.log, NULL, 0, 0, "FILE.tsv", "write what every step did"},
-    {"max-memory", 0, CM_O_SIZE, &o.memory, NULL, 1, 1e18, "SIZE",
-     "refuse to train beyond this (K, M, G)"},
+    CM_TRAINER_VALID(o.valid_every, "1", o.patience, "16"),
+    CM_TRAINER_LOG(t, "write what every step did"),
+    CM_TRAINER_MEMORY(t),
     {0}};
 
 static const struct cm_tool tool = {"clue-train",
@@ -57,40 +49,21 @@ static const struct cm_tool tool = {"clue-train",
                                     1,
                                     CM_TOOL_SEED};
 
-static FILE *log_file;
-static struct timespec last;
-
-static void progress(uint64_t done, uint64_t total) { cm_progress(done, total, "cells"); }
-static void warn(void *unused, const char *text) { (void)unused, cm_warn("%s", text); }
-static bool stop(void *unused) { return (void)unused, cm_signal_seen() != 0; }
-
-static void step(void *unused, const char *name)
-{
-    struct timespec now;
-    (void)unused;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    cm_progress_end();
-    cm_info("%s: %.2f seconds", name,
-            (double)(now.tv_sec - last.tv_sec) + 1e-9 * (double)(now.tv_nsec - last.tv_nsec));
-    last = now;
-}
-
 static void report(void *unused, const struct cm_clue_report *r)
 {
-    char unit[64];
-    const struct cm_clue_terms *t = &r->terms;
+    const struct cm_clue_terms *l = &r->terms;
+    const double value[] = {l->loss,   l->data, l->cross, l->kl,
+                            l->cosine, l->mse,  l->judge, r->score};
+    struct cm_fit_report all = {.step = r->step,
+                                .epoch = r->epoch,
+                                .epochs = r->epochs,
+                                .cells = r->cells,
+                                .cells_total = r->cells_total,
+                                .loss = l->loss,
+                                .score = r->score,
+                                .best = r->best};
     (void)unused;
-    snprintf(unit, sizeof unit, "cells, loss %.3f", t->loss);
-    cm_progress(r->cells, r->cells_total, unit);
-    if (!isnan(r->score))
-        cm_info("epoch %u of %u: loss %.4f, validation score %.4f (best %.4f)", r->epoch, r->epochs,
-                t->loss, r->score, r->best);
-    if (!log_file)
-        return;
-    fprintf(log_file, "%llu\t%u\t%.9g\t%.9g\t%.9g\t%.9g\t%.9g\t%.9g\t%.9g\t",
-            (unsigned long long)r->step, r->epoch, t->loss, t->data, t->cross, t->kl, t->cosine,
-            t->mse, t->judge);
-    fprintf(log_file, isnan(r->score) ? "\n" : "%.9g\n", r->score);
+    cm_trainer_told(&t, &all, value, sizeof value / sizeof *value);
 }
 
 static int train(void *unused, struct cm_model *m, const struct cm_train_data *d, float *const z[2])
@@ -111,28 +84,19 @@ static int train(void *unused, struct cm_model *m, const struct cm_train_data *d
                                   .alpha = o.alpha,
                                   .valid_every = o.valid_every,
                                   .patience = o.patience};
-    struct cm_clue_voice voice = {report, warn, stop, NULL};
+    struct cm_train_voice said = cm_trainer_voice(&t, NULL);
+    struct cm_clue_voice voice = {report, said.warn, said.fit.stop, NULL};
     (void)unused;
     uint64_t most = 0;
     for (size_t i = 0; i < d->picks.n; i++)
         if (d->picks.begin[i + 1] - d->picks.begin[i] > most)
             most = d->picks.begin[i + 1] - d->picks.begin[i];
-    uint64_t all = cm_train_data_bytes(d) + cm_clue_bytes(d, &how, m->linear.k, most);
-    cm_info("memory: at most %.1f MiB with the cells while training", (double)all / 1048576);
-    if (o.memory && all > o.memory)
-        return cm_fail(CM_ESYSTEM,
-                       "training would take %.1f MiB, --max-memory allows %.1f; smaller "
-                       "mini-batches (batch --size) take less",
-                       (double)all / 1048576, (double)o.memory / 1048576);
-    int code = cm_clue_fit(m, d, z, &how, cm_seed(), &voice);
-    step(NULL, "network");
+    int code = cm_trainer_check(&t, cm_clue_bytes(d, &how, m->linear.k, most));
+    if (code)
+        return code;
+    code = cm_clue_fit(m, d, z, &how, cm_seed(), &voice);
+    cm_trainer_step(&t, "network");
     return code;
-}
-
-static const char *key(const struct cm_model *m, const char *name)
-{
-    const char *v = cm_kv_get(&m->head.kv, name);
-    return v ? v : "-";
 }
 
 int main(int argc, char **argv)
@@ -144,36 +108,16 @@ int main(int argc, char **argv)
                                    .ridge = .03,
                                    .seed = cm_seed(),
                                    .middle = train};
-    struct cm_train_voice voice = {.step = step, .warn = warn};
+    struct cm_train_voice voice = cm_trainer_voice(&t, NULL);
     struct cm_reader *r = cm_in_open(in[0]);
     cm_require_kind(r, CM_PAIRS);
     how.data_path = cm_reader_path(r);
-    clock_gettime(CLOCK_MONOTONIC, &last);
-    if (o.log && !(log_file = fopen(cm_out_path(o.log), "w")))
-        cm_die(4, "cannot create '%s'", o.log);
-    if (log_file)
-        fputs("step\tepoch\tloss\tdata\tcross\tkl\tcosine\tmse\tjudge\tvalidation\n", log_file);
-
-    struct cm_train_data data;
-    cm_try(cm_train_data_load_counts(r, &data, progress));
-    step(NULL, "reading");
+    cm_trainer_read(&t, r, true);
     cm_signals_polite();
-    struct cm_model model;
-    cm_try(cm_train(&model, &data, &how, &voice));
-    cm_info("%s training cells; validation (%s cells): soft %s, dual %s, top5 %s, chance %s; best "
-            "epoch %s; rule %s, temperature %s",
-            key(&model, "train.cells"), key(&model, "valid.cells"), key(&model, "valid.soft"),
-            key(&model, "valid.dual"), key(&model, "valid.top5"), key(&model, "valid.chance"),
-            key(&model, "train.best.epoch"), key(&model, "rule.method"),
-            key(&model, "rule.temperature"));
-    if (cm_kv_get(&model.head.kv, "train.stopped"))
+    cm_try(cm_train(&t.model, &t.data, &how, &voice));
+    cm_trainer_sum(&t, CM_SUM_EPOCH);
+    if (cm_kv_get(&t.model.head.kv, "train.stopped"))
         cm_warn("stopped by a signal after %s steps; the model is what was best so far",
-                key(&model, "train.steps"));
-    struct cm_writer *w = cm_out_open(&model.head);
-    cm_try(cm_model_write(&model, w));
-    if (log_file && fclose(log_file))
-        cm_die(4, "cannot write '%s'", o.log);
-    cm_model_free(&model);
-    cm_train_data_free(&data);
-    return cm_finish();
+                cm_trainer_result(&t, "train.steps"));
+    return cm_trainer_end(&t);
 }

@@ -7,24 +7,22 @@
  * Memory: 8 bytes a stored entry, 4 a row of the schedule, and what -v prints.
  */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "cli/cli.h"
-#include "model/train.h"
+#include "cli/trainer.h"
 
 static struct {
     int preset;
-    int64_t k, q, window, components;
-    double ridge, cis_ridge, clip, threshold, sd;
+    int64_t k, q;
+    double ridge;
+    struct cm_trainer_cis cis;
     bool no_cis;
     int links;
     int64_t links_window, links_folds, links_hidden, links_steps;
     double links_lr;
     int loss, negatives, schedule;
-    int64_t hidden, warmup, valid_every, patience, every;
+    int64_t hidden, warmup, valid_every, patience;
     double dropout_in, dropout, first, margin, scale, scale_max, lr, lr_linear, lr_scale, lr_cross,
         decay, b1, b2, average;
     struct cm_list tokens;
@@ -32,9 +30,10 @@ static struct {
     int64_t cross_heads, mined, top;
     double cross_ff, cross_dropout, alpha, cross_margin;
     int cross_loss, cross_negatives, gradient;
-    const char *init, *log, *checkpoint, *resume;
-    uint64_t memory;
+    const char *init;
 } o;
+
+static struct cm_trainer t = {.show_best = true};
 
 enum { LINKS_AUTO, LINKS_NO, LINKS_YES };
 
@@ -47,17 +46,7 @@ static const struct cm_opt options[] = {
     {"ridge", 0, CM_O_REAL, &o.ridge, "0.03", 0, 1e6, "X",
      "ridge of the CCA, relative to the mean variance of the components"},
     {"no-cis", 0, CM_O_FLAG, &o.no_cis, NULL, 0, 0, NULL, "leave out the peak-gene term"},
-    {"cis-window", 0, CM_O_INT, &o.window, "100000", 1, 1e9, "BASES",
-     "largest distance of a peak from a gene's start"},
-    {"cis-components", 0, CM_O_INT, &o.components, "10", 1, 10000, "N",
-     "components taken out before peaks and genes are correlated"},
-    {"cis-ridge", 0, CM_O_REAL, &o.cis_ridge, "1e-4", 0, 1e6, "X", "ridge of that regression"},
-    {"cis-clip", 0, CM_O_REAL, &o.clip, "3", 0.1, 1e6, "X",
-     "largest residual of a gene, in standard deviations"},
-    {"cis-threshold", 0, CM_O_REAL, &o.threshold, "2", 0, 1e6, "X",
-     "soft threshold of correlations, in units of 1/sqrt(cells)"},
-    {"cis-sd", 0, CM_O_REAL, &o.sd, "0.03", 1e-6, 1e6, "X",
-     "standard deviation of the term over training pairs"},
+    CM_TRAINER_CIS(o.cis),
 
     {"links", 0, CM_O_CHOICE, &o.links, "auto", 0, 0, "auto|no|yes",
      "learn the weights of peak-gene pairs out of fold; auto: best and attn do"},
@@ -113,77 +102,24 @@ static const struct cm_opt options[] = {
     {"weight-decay", 0, CM_O_REAL, &o.decay, NULL, 0, 100, "X", "of the encoders, decoupled"},
     {"beta1", 0, CM_O_REAL, &o.b1, NULL, 0, 0.9999999, "X", "of AdamW"},
     {"beta2", 0, CM_O_REAL, &o.b2, NULL, 0, 0.9999999, "X", "of AdamW"},
-    {"warmup", 0, CM_O_INT, &o.warmup, NULL, 0, 1e9, "STEPS",
-     "steps over which the learning rate rises"},
+    CM_TRAINER_WARMUP(o.warmup),
     {"schedule", 0, CM_O_CHOICE, &o.schedule, NULL, 0, 0, "constant|cosine",
      "the learning rate afterwards; cosine falls to 0"},
-    {"average", 0, CM_O_REAL, &o.average, NULL, 0, 0.9999999, "X",
-     "decay of the averaged weights; 0: the last ones"},
-    {"valid-every", 0, CM_O_INT, &o.valid_every, NULL, 0, 1e9, "EPOCHS",
-     "epochs between validations; 0: none, the last weights are kept"},
-    {"patience", 0, CM_O_INT, &o.patience, NULL, 0, 1e9, "N",
-     "end after so many validations without a better score; 0: never"},
+    CM_TRAINER_AVERAGE(o.average),
+    CM_TRAINER_VALID(o.valid_every, NULL, o.patience, NULL),
 
     {"init", 0, CM_O_STR, &o.init, NULL, 0, 0, "MODEL.cms",
      "begin from this model: its linear part stays, its weights are the first ones"},
-    {"log", 0, CM_O_STR, &o.log, NULL, 0, 0, "FILE.tsv",
-     "write what every step did (linear: how long it took)"},
-    {"checkpoint", 0, CM_O_STR, &o.checkpoint, NULL, 0, 0, "FILE.cms",
-     "save the state of the training there, now and then and when stopped"},
-    {"every", 0, CM_O_INT, &o.every, "1000", 1, 1e15, "STEPS", "steps between two checkpoints"},
-    {"resume", 0, CM_O_STR, &o.resume, NULL, 0, 0, "FILE.cms",
-     "go on where this checkpoint was written, with its options"},
-    {"max-memory", 0, CM_O_SIZE, &o.memory, NULL, 1, 1e18, "SIZE",
-     "refuse to train beyond this (K, M, G)"},
+    CM_TRAINER_LOG(t, "write what every step did (linear: how long it took)"),
+    CM_TRAINER_STATE(t),
+    CM_TRAINER_MEMORY(t),
     {0}};
 
 static const struct cm_tool tool = {
     "xattn-train", "[PAIRS.cms]", "train a model that matches RNA and ATAC cells", options, 0, 1,
     CM_TOOL_SEED};
 
-static FILE *log_file;
-static struct timespec last;
-static uint64_t cells_bytes; /* of the data pass */
-
 /* ===== options to hp.*, and back ========================================================== */
-
-static const char *key_of(const struct cm_opt *opt, char *key, size_t room)
-{
-    snprintf(key, room, "hp.%s", opt->name);
-    for (char *c = key; *c; c++)
-        *c = *c == '-' ? '.' : *c;
-    return key;
-}
-
-/* Word number `at` of "a|b|c". */
-static const char *word(const char *words, int at, char *text, size_t room)
-{
-    while (at-- > 0)
-        words = strchr(words, '|') + 1;
-    snprintf(text, room, "%.*s", (int)strcspn(words, "|"), words);
-    return text;
-}
-
-/* What the user gave for an option, under its key; false for what is no hyper-parameter. */
-static bool put_given(struct cm_kv *kv, const struct cm_opt *opt, const char *key)
-{
-    char text[64];
-    if (strcmp(opt->name, "every") == 0 || strcmp(opt->name, "links") == 0)
-        return false;
-    switch (opt->type) {
-    case CM_O_INT:
-        cm_kv_seti(kv, key, *(const int64_t *)opt->to);
-        return true;
-    case CM_O_REAL:
-        cm_kv_setf(kv, key, *(const double *)opt->to);
-        return true;
-    case CM_O_CHOICE:
-        cm_kv_set(kv, key, word(opt->metavar, *(const int *)opt->to, text, sizeof text));
-        return true;
-    default:
-        return false;
-    }
-}
 
 static bool same(const char *a, const char *b)
 {
@@ -256,7 +192,7 @@ static void take_given(struct cm_kv *hp)
     struct cm_kv scratch = {0};
     for (const struct cm_opt *opt = options; opt->name; opt++) {
         if (opt->def || !cm_given(opt->name) ||
-            !put_given(&scratch, opt, key_of(opt, key, sizeof key)))
+            !cm_trainer_put(&scratch, opt, cm_trainer_key(opt, key, sizeof key)))
             continue;
         if (!cm_kv_get(hp, key))
             cm_usage_error("--%s means nothing with this preset", opt->name);
@@ -305,9 +241,9 @@ static void check_given(const struct cm_kv *kv, const char *path, bool linear_on
     char key[64], seed[24];
     struct cm_kv given = {0};
     for (const struct cm_opt *opt = options; opt->name; opt++)
-        if (cm_given(opt->name) && (opt->def || !linear_only) &&
+        if (cm_given(opt->name) && (opt->def || !linear_only) && strcmp(opt->name, "links") != 0 &&
             !(linear_only && strcmp(opt->name, "preset") == 0))
-            put_given(&given, opt, key_of(opt, key, sizeof key));
+            cm_trainer_put(&given, opt, cm_trainer_key(opt, key, sizeof key));
     if (!linear_only)
         put_tokens(&given, kv);
     if (o.cross && !linear_only)
@@ -332,184 +268,63 @@ static void check_given(const struct cm_kv *kv, const char *path, bool linear_on
 
 /* ===== what we begin from ================================================================= */
 
-/* Not cm_in_open: a checkpoint may be written over the one that was read. */
-static struct cm_reader *open_model(const char *path)
+static void begin_from(struct cm_train_options *how)
 {
-    struct cm_reader *r;
-    cm_try(cm_reader_open(&r, path));
-    cm_require_kind(r, CM_MODEL);
-    return r;
-}
-
-static void begin_from(struct cm_train_options *how, struct cm_kv *hp, struct cm_model *start,
-                       struct cm_fit_state *state)
-{
-    struct cm_reader *r = open_model(o.resume ? o.resume : o.init);
-    if (o.resume)
-        cm_try(cm_checkpoint_read(start, state, r));
-    else
-        cm_try(cm_model_read(start, r));
-    cm_reader_close(r);
-    const struct cm_kv *kv = &start->head.kv;
-    how->start = start;
-    how->start_path = o.resume ? o.resume : o.init;
-    cm_try(cm_fail_in(cm_train_options_read(how, kv), how->start_path));
-    check_given(kv, how->start_path, !o.resume);
-    if (!o.resume) {
+    const char *path = t.resume ? t.resume : o.init;
+    cm_trainer_begin(&t, path, t.resume);
+    const struct cm_kv *kv = &t.start.head.kv;
+    how->start = &t.start;
+    how->start_path = path;
+    cm_try(cm_fail_in(cm_train_options_read(how, kv), path));
+    check_given(kv, path, !t.resume);
+    if (!t.resume) {
         how->seed = cm_seed();
         return;
     }
-    how->state = state;
+    how->state = &t.state;
     const char *preset = cm_kv_get(kv, "hp.preset");
-    char name[64];
-    int last_preset = how->preset = CM_PRESET_LINEAR;
-    for (const char *c = CM_PRESETS; *c; c++)
-        last_preset += *c == '|';
-    while ((int)how->preset < last_preset &&
-           (!preset || strcmp(word(CM_PRESETS, (int)how->preset, name, sizeof name), preset) != 0))
-        how->preset++;
-    cm_kv_free(hp);
-    for (size_t i = 0; i < kv->key.n; i++)
-        if (strncmp(cm_strs_get(&kv->key, i), "hp.", 3) == 0)
-            cm_kv_set(hp, cm_strs_get(&kv->key, i), cm_strs_get(&kv->value, i));
+    int at = preset ? cm_trainer_word(CM_PRESETS, preset) : -1;
+    how->preset = at < 0 ? CM_PRESET_AUTHORS : (enum cm_preset)at;
 }
 
-/* ===== what the library tells us ========================================================== */
+/* ===== what is said ======================================================================= */
 
-static void progress(uint64_t done, uint64_t total) { cm_progress(done, total, "cells"); }
-static void warn(void *unused, const char *text) { (void)unused, cm_warn("%s", text); }
-static bool stop(void *unused) { return (void)unused, cm_signal_seen() != 0; }
-
-static void step(void *unused, const char *name)
+static void report(void *unused, const struct cm_fit_report *r)
 {
-    struct timespec now;
+    const double value[] = {r->loss, r->lr, r->factor, r->score, r->cross, r->sd};
     (void)unused;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    double seconds =
-        (double)(now.tv_sec - last.tv_sec) + 1e-9 * (double)(now.tv_nsec - last.tv_nsec);
-    last = now;
-    cm_progress_end();
-    cm_info("%s: %.2f seconds", name, seconds);
-    if (log_file && o.preset == CM_PRESET_LINEAR)
-        fprintf(log_file, "%s\t%.3f\n", name, seconds);
+    cm_trainer_told(&t, r, value, sizeof value / sizeof *value);
 }
 
-static void report_step(void *unused, const struct cm_fit_report *r)
+static void say_links(void)
 {
-    char unit[40];
-    (void)unused;
-    if (isnan(r->best))
-        snprintf(unit, sizeof unit, "cells, loss %.3f", r->loss);
-    else
-        snprintf(unit, sizeof unit, "cells, loss %.3f, best score %.3f", r->loss, r->best);
-    cm_progress(r->cells, r->cells_total, unit);
-    if (!isnan(r->score))
-        cm_info("epoch %u of %u: loss %.4f, validation score %.4f (best %.4f)", r->epoch, r->epochs,
-                r->loss, r->score, r->best);
-    if (log_file) {
-        fprintf(log_file, "%llu\t%u\t%.9g\t%.9g\t%.9g\t", (unsigned long long)r->step, r->epoch,
-                r->loss, r->lr, r->factor);
-        fprintf(log_file, isnan(r->score) ? "\t" : "%.9g\t", r->score);
-        fprintf(log_file, "%.9g\t%.9g\n", r->cross, r->sd);
-    }
-}
-
-static int save(void *unused, const struct cm_model *m, const struct cm_fit_state *s)
-{
-    struct cm_head head = {0};
-    (void)unused;
-    if (!o.checkpoint)
-        return 0;
-    cm_checkpoint_head(m, s, &head);
-    struct cm_writer *w = cm_out_open_file(o.checkpoint, &head);
-    int code = cm_checkpoint_write(m, s, w);
-    if (!code)
-        cm_out_now(w);
-    cm_head_free(&head);
-    cm_info("step %llu: state saved in %s", (unsigned long long)s->step, o.checkpoint);
-    return code;
-}
-
-static int check_memory(void *unused, uint64_t bytes)
-{
-    (void)unused;
-    double all = (double)(bytes + cells_bytes) / 1048576;
-    cm_info("memory: at most %.1f MiB with the cells while training", all);
-    if (o.memory && bytes + cells_bytes > o.memory)
-        return cm_fail(CM_ESYSTEM,
-                       "training would take %.1f MiB, --max-memory allows %.1f; smaller "
-                       "mini-batches (batch --size) take less",
-                       all, (double)o.memory / 1048576);
-    return 0;
+    if (cm_kv_get(&t.model.head.kv, "links.note"))
+        cm_info("the weights of peak-gene pairs stay as they were: %s",
+                cm_trainer_result(&t, "links.note"));
+    else if (cm_kv_get(&t.model.head.kv, "links.step"))
+        cm_info("weights of peak-gene pairs: step %s is kept; loss of the validation cells %s, at "
+                "first %s",
+                cm_trainer_result(&t, "links.step"), cm_trainer_result(&t, "links.loss.best"),
+                cm_trainer_result(&t, "links.loss.first"));
 }
 
 /* ===== main =============================================================================== */
 
-static void open_log(void)
-{
-    clock_gettime(CLOCK_MONOTONIC, &last);
-    if (o.log && !(log_file = fopen(cm_out_path(o.log), "w")))
-        cm_die(4, "cannot create '%s'", o.log);
-    if (log_file)
-        fputs(o.preset == CM_PRESET_LINEAR
-                  ? "step\tseconds\n"
-                  : "step\tepoch\tloss\tlr\tscale\tvalidation\tcross\tsd\n",
-              log_file);
-}
-
-static void close_log(void)
-{
-    if (log_file && fclose(log_file))
-        cm_die(4, "cannot write '%s'", o.log);
-}
-
-static const char *key(const struct cm_model *m, const char *name)
-{
-    const char *v = cm_kv_get(&m->head.kv, name);
-    return v ? v : "-";
-}
-
-static void report(const struct cm_model *m)
-{
-    cm_info(
-        "%s training cells; %s of %s peak-gene pairs kept; validation (%s cells): soft %s, dual "
-        "%s, top5 %s, chance %s; rule %s, temperature %s",
-        key(m, "train.cells"), key(m, "cis.pairs"), key(m, "cis.candidates"), key(m, "valid.cells"),
-        key(m, "valid.soft"), key(m, "valid.dual"), key(m, "valid.top5"), key(m, "valid.chance"),
-        key(m, "rule.method"), key(m, "rule.temperature"));
-    if (cm_kv_get(&m->head.kv, "links.note"))
-        cm_info("the weights of peak-gene pairs stay as they were: %s", key(m, "links.note"));
-    else if (cm_kv_get(&m->head.kv, "links.step"))
-        cm_info("weights of peak-gene pairs: step %s is kept; loss of the validation cells %s, at "
-                "first %s",
-                key(m, "links.step"), key(m, "links.loss.best"), key(m, "links.loss.first"));
-    if (cm_kv_get(&m->head.kv, "train.stopped"))
-        cm_warn("stopped by a signal after step %s; the model is what was best so far%s%s",
-                key(m, "train.steps"), o.checkpoint ? "; go on with --resume " : "",
-                o.checkpoint ? o.checkpoint : "");
-}
-
 int main(int argc, char **argv)
 {
     char **in = cm_start(&tool, argc, argv);
-    if (o.init && o.resume)
+    if (o.init && t.resume)
         cm_usage_error("--init and --resume are two ways to begin");
-    struct cm_kv hp = {0};
     struct cm_train_options how = {.preset = (enum cm_preset)o.preset,
                                    .k = (size_t)o.k,
                                    .q = (size_t)o.q,
                                    .ridge = o.ridge,
                                    .cis = !o.no_cis,
-                                   .cis_options = {.window = (double)o.window,
-                                                   .components = (size_t)o.components,
-                                                   .ridge = o.cis_ridge,
-                                                   .clip = o.clip,
-                                                   .threshold = o.threshold,
-                                                   .sd = o.sd},
+                                   .cis_options = cm_trainer_cis(&o.cis),
                                    .link_options = CM_LINK_DEFAULT,
                                    .seed = cm_seed(),
-                                   .hp = &hp,
-                                   .keep = CM_FIT_KEEP,
+                                   .hp = &t.hp,
+                                   .keep = cm_trainer_keep(&t),
                                    .data_path = in[0]};
     how.links = o.links == LINKS_AUTO ? cm_preset_links(how.preset) : o.links == LINKS_YES;
     how.link_options.window = (double)o.links_window;
@@ -517,49 +332,30 @@ int main(int argc, char **argv)
     how.link_options.hidden = (size_t)o.links_hidden;
     how.link_options.steps = (size_t)o.links_steps;
     how.link_options.lr = o.links_lr;
-    if (o.memory && o.memory / 4 < how.keep)
-        how.keep = o.memory / 4;
-    struct cm_train_voice voice = {
-        .step = step,
-        .warn = warn,
-        .memory = check_memory,
-        .fit = {report_step, warn, stop, save, o.checkpoint ? (uint64_t)o.every : 0, NULL}};
-    struct cm_model start = {0}, model;
-    struct cm_fit_state state = {0};
-    cm_preset_hp(how.preset, o.cross, &hp);
-    if (o.cross && !o.resume && !cm_kv_get(&hp, "hp.cross"))
+    struct cm_train_voice voice = cm_trainer_voice(&t, report);
+    cm_preset_hp(how.preset, o.cross, &t.hp);
+    if (o.cross && !t.resume && !cm_kv_get(&t.hp, "hp.cross"))
         cm_usage_error("--cross means nothing with this preset");
-    if (!o.resume) {
-        take_given(&hp);
-        check_linear(&hp);
+    if (!t.resume) {
+        take_given(&t.hp);
+        check_linear(&t.hp);
     }
-    if (o.resume || o.init)
-        begin_from(&how, &hp, &start, &state);
-    o.preset = (int)how.preset;
+    if (t.resume || o.init)
+        begin_from(&how);
+    bool linear = how.preset == CM_PRESET_LINEAR;
+    if (!linear)
+        t.columns = "step\tepoch\tloss\tlr\tscale\tvalidation\tcross\tsd";
     struct cm_reader *r = cm_in_open(in[0]);
     cm_require_kind(r, CM_PAIRS);
     how.data_path = cm_reader_path(r);
     check_slots(cm_reader_head(r));
-    open_log();
-
-    struct cm_train_data data;
-    cm_try(cm_train_data_load(r, &data, progress));
-    step(NULL, "reading");
-    cells_bytes = cm_train_data_bytes(&data);
-    cm_info("memory: %.1f MiB of cells, and at most %.1f MiB to fit the linear part",
-            (double)cells_bytes / 1048576, (double)cm_train_bytes(&data, &how) / 1048576);
-    if (how.preset != CM_PRESET_LINEAR)
+    cm_trainer_read(&t, r, false);
+    cm_trainer_plan(&t, &how, "the linear part");
+    if (!linear)
         cm_signals_polite();
-    cm_try(cm_train(&model, &data, &how, &voice));
-    report(&model);
-
-    struct cm_writer *w = cm_out_open(&model.head);
-    cm_try(cm_model_write(&model, w));
-    close_log();
-    cm_fit_state_free(&state);
-    cm_model_free(&start);
-    cm_model_free(&model);
-    cm_kv_free(&hp);
-    cm_train_data_free(&data);
-    return cm_finish();
+    cm_try(cm_train(&t.model, &t.data, &how, &voice));
+    cm_trainer_sum(&t, CM_SUM_CIS);
+    say_links();
+    cm_trainer_stopped(&t);
+    return cm_trainer_end(&t);
 }

@@ -1,0 +1,245 @@
+/* cli/trainer.c - what the four trainers have in common.  See trainer.h. */
+#include "cli/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MIB 1048576.0
+
+struct cm_cis_options cm_trainer_cis(const struct cm_trainer_cis *c)
+{
+    return (struct cm_cis_options){.window = (double)c->window,
+                                   .components = (size_t)c->components,
+                                   .ridge = c->ridge,
+                                   .clip = c->clip,
+                                   .threshold = c->threshold,
+                                   .sd = c->sd};
+}
+
+/* ===== options and hp.* =================================================================== */
+
+bool cm_trainer_of_run(const char *option)
+{
+    return cm_trainer_word("log|checkpoint|every|resume|max-memory", option) >= 0;
+}
+
+const char *cm_trainer_key(const struct cm_opt *opt, char *key, size_t room)
+{
+    snprintf(key, room, "hp.%s", opt->name);
+    for (char *c = key; *c; c++)
+        *c = *c == '-' ? '.' : *c;
+    return key;
+}
+
+/* Word number `at` of "a|b|c". */
+static const char *word(const char *words, int at, char *text, size_t room)
+{
+    while (at-- > 0)
+        words = strchr(words, '|') + 1;
+    snprintf(text, room, "%.*s", (int)strcspn(words, "|"), words);
+    return text;
+}
+
+int cm_trainer_word(const char *words, const char *wanted)
+{
+    size_t n = strlen(wanted);
+    for (int at = 0;; at++) {
+        size_t length = strcspn(words, "|");
+        if (length == n && strncmp(words, wanted, n) == 0)
+            return at;
+        if (!words[length])
+            return -1;
+        words += length + 1;
+    }
+}
+
+bool cm_trainer_put(struct cm_kv *kv, const struct cm_opt *opt, const char *key)
+{
+    char text[64];
+    if (cm_trainer_of_run(opt->name))
+        return false;
+    switch (opt->type) {
+    case CM_O_INT:
+        cm_kv_seti(kv, key, *(const int64_t *)opt->to);
+        return true;
+    case CM_O_REAL:
+        cm_kv_setf(kv, key, *(const double *)opt->to);
+        return true;
+    case CM_O_CHOICE:
+        cm_kv_set(kv, key, word(opt->metavar, *(const int *)opt->to, text, sizeof text));
+        return true;
+    default:
+        return false;
+    }
+}
+
+void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint)
+{
+    struct cm_reader *r;
+    cm_try(cm_reader_open(&r, path)); /* not cm_in_open: see the header */
+    cm_require_kind(r, CM_MODEL);
+    if (checkpoint)
+        cm_try(cm_checkpoint_read(&t->start, &t->state, r));
+    else
+        cm_try(cm_model_read(&t->start, r));
+    cm_reader_close(r);
+    if (!checkpoint)
+        return;
+    const struct cm_kv *kv = &t->start.head.kv;
+    cm_kv_free(&t->hp);
+    for (size_t i = 0; i < kv->key.n; i++)
+        if (strncmp(cm_strs_get(&kv->key, i), "hp.", 3) == 0)
+            cm_kv_set(&t->hp, cm_strs_get(&kv->key, i), cm_strs_get(&kv->value, i));
+}
+
+/* ===== the training ======================================================================= */
+
+static void progress(uint64_t done, uint64_t total) { cm_progress(done, total, "cells"); }
+static void warn(void *unused, const char *text) { (void)unused, cm_warn("%s", text); }
+static bool stop(void *unused) { return (void)unused, cm_signal_seen() != 0; }
+
+void cm_trainer_step(void *arg, const char *name)
+{
+    struct cm_trainer *t = arg;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double seconds =
+        (double)(now.tv_sec - t->last.tv_sec) + 1e-9 * (double)(now.tv_nsec - t->last.tv_nsec);
+    t->last = now;
+    cm_progress_end();
+    cm_info("%s: %.2f seconds", name, seconds);
+    if (t->file && !t->columns)
+        fprintf(t->file, "%s\t%.3f\n", name, seconds);
+}
+
+void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts)
+{
+    clock_gettime(CLOCK_MONOTONIC, &t->last);
+    if (t->log && !(t->file = fopen(cm_out_path(t->log), "w")))
+        cm_die(4, "cannot create '%s'", t->log);
+    if (t->file)
+        fprintf(t->file, "%s\n", t->columns ? t->columns : "step\tseconds");
+    cm_try((counts ? cm_train_data_load_counts : cm_train_data_load)(r, &t->data, progress));
+    cm_trainer_step(t, "reading");
+    t->cells = cm_train_data_bytes(&t->data);
+}
+
+uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_options *how,
+                         const char *what)
+{
+    uint64_t fit = cm_train_bytes(&t->data, how);
+    cm_info("memory: %.1f MiB of cells, and at most %.1f MiB to fit%s%s", (double)t->cells / MIB,
+            (double)fit / MIB, *what ? " " : "", what);
+    return t->cells + fit;
+}
+
+uint64_t cm_trainer_keep(const struct cm_trainer *t)
+{
+    return t->memory && t->memory / 4 < CM_FIT_KEEP ? t->memory / 4 : CM_FIT_KEEP;
+}
+
+int cm_trainer_check(void *arg, uint64_t bytes)
+{
+    const struct cm_trainer *t = arg;
+    double all = (double)(bytes + t->cells) / MIB;
+    cm_info("memory: at most %.1f MiB with the cells while training", all);
+    if (t->memory && bytes + t->cells > t->memory)
+        return cm_fail(CM_ESYSTEM,
+                       "training would take %.1f MiB, --max-memory allows %.1f; smaller "
+                       "mini-batches (batch --size) take less",
+                       all, (double)t->memory / MIB);
+    return 0;
+}
+
+static int save(void *arg, const struct cm_model *m, const struct cm_fit_state *s)
+{
+    const struct cm_trainer *t = arg;
+    struct cm_head head = {0};
+    if (!t->checkpoint)
+        return 0;
+    cm_checkpoint_head(m, s, &head);
+    struct cm_writer *w = cm_out_open_file(t->checkpoint, &head);
+    int code = cm_checkpoint_write(m, s, w);
+    if (!code)
+        cm_out_now(w);
+    cm_head_free(&head);
+    cm_info("step %llu: state saved in %s", (unsigned long long)s->step, t->checkpoint);
+    return code;
+}
+
+struct cm_train_voice cm_trainer_voice(struct cm_trainer *t,
+                                       void (*report)(void *t, const struct cm_fit_report *r))
+{
+    return (struct cm_train_voice){
+        .step = cm_trainer_step,
+        .warn = warn,
+        .memory = cm_trainer_check,
+        .fit = {report, warn, stop, save, t->checkpoint ? (uint64_t)t->every : 0, t},
+        .arg = t};
+}
+
+void cm_trainer_told(const struct cm_trainer *t, const struct cm_fit_report *r, const double *value,
+                     size_t n)
+{
+    char unit[64];
+    if (isnan(r->best) || !t->show_best)
+        snprintf(unit, sizeof unit, "cells, loss %.3f", r->loss);
+    else
+        snprintf(unit, sizeof unit, "cells, loss %.3f, best score %.3f", r->loss, r->best);
+    cm_progress(r->cells, r->cells_total, unit);
+    if (!isnan(r->score))
+        cm_info("epoch %u of %u: loss %.4f, validation score %.4f (best %.4f)", r->epoch, r->epochs,
+                r->loss, r->score, r->best);
+    if (!t->file)
+        return;
+    fprintf(t->file, "%llu\t%u", (unsigned long long)r->step, r->epoch);
+    for (size_t i = 0; i < n; i++)
+        fprintf(t->file, isnan(value[i]) ? "\t" : "\t%.9g", value[i]);
+    fputc('\n', t->file);
+}
+
+/* ===== the result ========================================================================= */
+
+const char *cm_trainer_result(const struct cm_trainer *t, const char *key)
+{
+    const char *v = cm_kv_get(&t->model.head.kv, key);
+    return v ? v : "-";
+}
+
+void cm_trainer_sum(const struct cm_trainer *t, unsigned also)
+{
+    char cis[100] = "", epoch[60] = "";
+    if (also & CM_SUM_CIS)
+        snprintf(cis, sizeof cis, "%s of %s peak-gene pairs kept; ",
+                 cm_trainer_result(t, "cis.pairs"), cm_trainer_result(t, "cis.candidates"));
+    if (also & CM_SUM_EPOCH)
+        snprintf(epoch, sizeof epoch, "best epoch %s; ", cm_trainer_result(t, "train.best.epoch"));
+    cm_info("%s training cells; %svalidation (%s cells): soft %s, dual %s, top5 %s, chance %s; "
+            "%srule %s, temperature %s",
+            cm_trainer_result(t, "train.cells"), cis, cm_trainer_result(t, "valid.cells"),
+            cm_trainer_result(t, "valid.soft"), cm_trainer_result(t, "valid.dual"),
+            cm_trainer_result(t, "valid.top5"), cm_trainer_result(t, "valid.chance"), epoch,
+            cm_trainer_result(t, "rule.method"), cm_trainer_result(t, "rule.temperature"));
+}
+
+void cm_trainer_stopped(const struct cm_trainer *t)
+{
+    if (cm_kv_get(&t->model.head.kv, "train.stopped"))
+        cm_warn("stopped by a signal after step %s; the model is what was best so far%s%s",
+                cm_trainer_result(t, "train.steps"), t->checkpoint ? "; go on with --resume " : "",
+                t->checkpoint ? t->checkpoint : "");
+}
+
+int cm_trainer_end(struct cm_trainer *t)
+{
+    struct cm_writer *w = cm_out_open(&t->model.head);
+    cm_try(cm_model_write(&t->model, w));
+    if (t->file && fclose(t->file))
+        cm_die(4, "cannot write '%s'", t->log);
+    cm_fit_state_free(&t->state);
+    cm_model_free(&t->start);
+    cm_model_free(&t->model);
+    cm_kv_free(&t->hp);
+    cm_train_data_free(&t->data);
+    return cm_finish();
+}

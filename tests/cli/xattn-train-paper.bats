@@ -264,7 +264,9 @@ whole_way() { # MODEL GEX ATAC: embed, candidates, re-ranking, probabilities, sc
 }
 
 @test "progress: loss, validation, rate, time left" {
-    xattn-train --preset paper --tokens windows=10 --cross-top 10 --progress always -o m.cms p.cms 2>err
+    # to a file a line a second at most: there must be some seconds of it
+    batch --epochs 30 --size 40 -o long.cms gn.cms an.cms
+    xattn-train --preset paper --tokens windows=10 --cross-top 10 --progress always -o m.cms long.cms 2>err
     tr '\r' '\n' <err | grep -q 'loss [0-9.]*, best score [0-9.]*'
     tr '\r' '\n' <err | grep -q 'cells/s\|/s'
     tr '\r' '\n' <err | grep -q 'left'

@@ -84,7 +84,7 @@ static void take_given(const struct cm_head *head)
     for (const struct cm_opt *opt = options; opt->name; opt++) {
         char text[64];
         if (!cm_given(opt->name) || cm_trainer_word("preset|k", opt->name) >= 0)
-            continue; /* which are in it already, or no number of the loop */
+            continue; /* they are no keys of hp */
         const char *key = cm_trainer_key(opt, text, sizeof text);
         for (size_t i = 0; i < sizeof own / sizeof *own; i++)
             if (strcmp(opt->name, own[i][0]) == 0)

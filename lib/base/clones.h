@@ -2,16 +2,19 @@
  *
  * Problem: loops in GCC's vector types need AVX to be fast, and the build asks for the plain
  * machine.  Choice: target_clones, where compiler and C library can; plain operations are not fused
- * (-std=c11), so all clones give the same bits.  Clang 14 loses the symbols of such functions, and
- * thread sanitizer's runtime comes too late for them.  Rejected: -march=native.
+ * (-std=c11), so all clones give the same bits.  CM_FAST_CLONES is for loops that gain from 64
+ * bytes at once, CM_CLONES for those that do not.  Clang 14 loses the symbols of such functions,
+ * and thread sanitizer's runtime comes too late for them.  Rejected: -march=native.
  */
 #ifndef CM_BASE_CLONES_H
 #define CM_BASE_CLONES_H
 
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) &&                            \
     !defined(__SANITIZE_THREAD__)
+#define CM_CLONES      __attribute__((target_clones("avx2", "default")))
 #define CM_FAST_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
+#define CM_CLONES
 #define CM_FAST_CLONES
 #endif
 

@@ -13,7 +13,7 @@
 
 /* GELU and its derivative Phi(x) + x phi(x); d NULL: y (n) = x Phi(x), else y = or += d times the
  * derivative. */
-CM_WIDE_CLONES
+CM_FAST_CLONES
 static void gelu(cm_real *y, const cm_real *d, const cm_real *x, size_t n, bool add)
 {
     for (size_t i = 0; i < n; i += CM_WIDE) {

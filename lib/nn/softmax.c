@@ -11,7 +11,7 @@
 
 #include "nn/wide.h"
 
-CM_WIDE_CLONES void cm_exp_all(cm_real *x, size_t n)
+CM_FAST_CLONES void cm_exp_all(cm_real *x, size_t n)
 {
     size_t whole = n / CM_WIDE * CM_WIDE;
     cm_wide tail = {0};
@@ -22,7 +22,7 @@ CM_WIDE_CLONES void cm_exp_all(cm_real *x, size_t n)
     memcpy(x + whole, &tail, (n - whole) * sizeof *x);
 }
 
-CM_WIDE_CLONES void cm_softmax_rows(cm_real *x, size_t N, size_t C)
+CM_FAST_CLONES void cm_softmax_rows(cm_real *x, size_t N, size_t C)
 {
     size_t whole = C / CM_WIDE * CM_WIDE, rest = C - whole;
     for (size_t i = 0; i < N; i++, x += C) {

@@ -8,25 +8,13 @@
 #ifndef CM_NN_VEC_H
 #define CM_NN_VEC_H
 
+#include "base/clones.h"
 #include "nn/nn.h"
 
-/* Clang 14 loses the symbols of such functions; thread sanitizer's runtime comes too late for
- * them. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) &&                            \
-    !defined(__SANITIZE_THREAD__)
-#define CM_HAVE_CLONES 1
-#else
-#define CM_HAVE_CLONES 0
-#endif
 #ifdef __clang__ /* fuses by default, gcc -std=c11 does not */
 #pragma STDC FP_CONTRACT OFF
 #endif
 
-#if CM_HAVE_CLONES
-#define CM_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define CM_CLONES
-#endif
 #define CM_INLINE static inline __attribute__((always_inline))
 
 /* Unaligned: rows begin anywhere. */

@@ -16,12 +16,6 @@
 
 #include "nn/vec.h"
 
-#if CM_HAVE_CLONES
-#define CM_WIDE_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CM_WIDE_CLONES
-#endif
-
 /* Wider than cm_vec: one instruction with AVX-512, two independent ones with AVX2. */
 typedef cm_real cm_wide __attribute__((vector_size(64), aligned(__alignof__(cm_real)), may_alias));
 enum { CM_WIDE = sizeof(cm_wide) / sizeof(cm_real) };

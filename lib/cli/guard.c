@@ -77,9 +77,11 @@ static _Noreturn void supervise(const char *tool)
         if (errno != EINTR)
             cm_leave(4);
     child = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        cm_leave(0);
+    cm_temp_remove_all(); /* also behind an exit that a library or a sanitizer took upon itself */
     if (WIFEXITED(status))
         cm_leave(WEXITSTATUS(status));
-    cm_temp_remove_all();
     int number = WTERMSIG(status);
     bool crash = number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL ||
                  number == SIGABRT || number == SIGTRAP || number == SIGPROF;

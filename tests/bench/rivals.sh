@@ -94,7 +94,7 @@ done
 
 awk -F '\t' -v OFS='\t' -v header="$header" '
     { what = $1; sub(/[.].*/, "", what); key = what OFS $2; if (!(key in n)) name[++names] = key; n[key]++ }
-    { for (k = 3; k <= NF; k++) { x[key, k] += $k; xx[key, k] += $k * $k } }
+    { for (k = 3; k <= NF; k++) { x[key, k] += $k; xx[key, k] += $k * $k; if ($k == "-") none[key, k] } }
     END {
         print "\nmean (sd)"
         print header
@@ -104,7 +104,7 @@ awk -F '\t' -v OFS='\t' -v header="$header" '
             for (k = 3; k <= 11; k++) {
                 m = x[key, k] / n[key]
                 v = n[key] > 1 ? (xx[key, k] - n[key] * m * m) / (n[key] - 1) : 0
-                line = line OFS sprintf("%.4f (%.4f)", m, sqrt(v > 0 ? v : 0))
+                line = line OFS ((key, k) in none ? "-" : sprintf("%.4f (%.4f)", m, sqrt(v > 0 ? v : 0)))
             }
             print line
         }

@@ -12,9 +12,11 @@
 #   FOLDS='0 1 2'.
 # DATA=snare  the library 09J of snare_mouse_cortex, models trained on 09A to 09I, mini-batches within
 #   a library; SEEDS='1 2 3'.
-# Of the other cells a tenth is cut away by name for validation: preparation is fitted and models are
-# trained on the rest, early stopping and the rule look at validation cells only.  Preparation and
-# mini-batches are those of pipelines/train.sh; BATCH replaces the schedule of all trained presets.
+# Of the other cells some are cut away for validation: a tenth by name, of snare one whole library, 09I
+# for seed 1, 09H for 2 and so on, since cells of a library that a model knows say little about one
+# that it does not.  Preparation is fitted and models are trained on the rest, early stopping and the
+# rule look at validation cells only.  Preparation and mini-batches are those of pipelines/train.sh;
+# BATCH replaces the schedule of all trained presets.
 #
 # A row's scores, means of both directions: soft, the partner's probability under softmax at the best
 # of the temperatures 5 .. 240 (an upper bound that is the same for all); dual, the share of cells
@@ -58,8 +60,10 @@ print("\n".join(names[i] for i in np.sort(order[:min(324, n // 5)])))' "$1" "$2"
 }
 
 prepare() { # SEED: gex.STYLE.cms and atac.STYLE.cms of both styles of preparation
+    local valid=(--fraction 0.1 --seed "$1") libraries=IHGFEDCBA
+    [ $label = none ] || valid=(--by "batch=09${libraries:($1 - 1) % 9:1}")
     for m in gex atac; do
-        cms-cat --names rest $m.cms | holdout --fraction 0.1 --name valid --seed "$1" -o $m.rest.cms
+        cms-cat --names rest $m.cms | holdout "${valid[@]}" --name valid -o $m.rest.cms
     done
     lognorm --method sqrt --fit split=train -o gex.sqrt.cms gex.rest.cms
     tfidf --method logtfidf --fit split=train -o atac.sqrt.cms atac.rest.cms

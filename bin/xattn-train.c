@@ -15,7 +15,7 @@
 static struct {
     int preset;
     int64_t k, q;
-    double ridge;
+    double lsi_scale, ridge;
     struct cm_trainer_cis cis;
     bool no_cis;
     int links;
@@ -43,6 +43,8 @@ static const struct cm_opt options[] = {
     {"preset", 'p', CM_O_CHOICE, &o.preset, "best", 0, 0, CM_PRESETS, "the model"},
     {"k", 'k', CM_O_INT, &o.k, "50", 1, 10000, "N", "singular vectors a modality"},
     {"q", 0, CM_O_INT, &o.q, "48", 1, 10000, "N", "width of the embedding, at most k"},
+    {"lsi-scale", 0, CM_O_REAL, &o.lsi_scale, NULL, 0, 2, "X",
+     "features are divided by their standard deviation to this power before the SVD"},
     {"ridge", 0, CM_O_REAL, &o.ridge, "0.03", 0, 1e6, "X",
      "ridge of the CCA, relative to the mean variance of the components"},
     {"no-cis", 0, CM_O_FLAG, &o.no_cis, NULL, 0, 0, NULL, "leave out the peak-gene term"},
@@ -185,13 +187,23 @@ static bool learns(const struct cm_kv *hp)
     return false;
 }
 
+/* Is it an option of LSI and CCA? */
+static bool of_linear(const struct cm_opt *opt)
+{
+    static const char *const names[] = {"k", "q", "lsi-scale", "ridge"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(opt->name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 /* Options on the command line go over the preset's. */
 static void take_given(struct cm_kv *hp)
 {
     char key[64];
     struct cm_kv scratch = {0};
     for (const struct cm_opt *opt = options; opt->name; opt++) {
-        if (opt->def || !cm_given(opt->name) ||
+        if (opt->def || of_linear(opt) || !cm_given(opt->name) ||
             !cm_trainer_put(&scratch, opt, cm_trainer_key(opt, key, sizeof key)))
             continue;
         if (!cm_kv_get(hp, key))
@@ -228,9 +240,7 @@ static void check_linear(const struct cm_kv *hp)
     bool linear = cm_hp_linear(hp), cis = !residual || strcmp(residual, "0") != 0;
     for (const struct cm_opt *opt = options; opt->name; opt++) {
         bool of_cis = strncmp(opt->name, "cis-", 4) == 0 || strcmp(opt->name, "no-cis") == 0;
-        bool of_linear = strcmp(opt->name, "k") == 0 || strcmp(opt->name, "q") == 0 ||
-                         strcmp(opt->name, "ridge") == 0;
-        if (((of_cis && !cis) || (of_linear && !linear)) && cm_given(opt->name))
+        if (((of_cis && !cis) || (of_linear(opt) && !linear)) && cm_given(opt->name))
             cm_usage_error("--%s means nothing with this preset", opt->name);
     }
 }
@@ -241,8 +251,8 @@ static void check_given(const struct cm_kv *kv, const char *path, bool linear_on
     char key[64], seed[24];
     struct cm_kv given = {0};
     for (const struct cm_opt *opt = options; opt->name; opt++)
-        if (cm_given(opt->name) && (opt->def || !linear_only) && strcmp(opt->name, "links") != 0 &&
-            !(linear_only && strcmp(opt->name, "preset") == 0))
+        if (cm_given(opt->name) && (opt->def || of_linear(opt) || !linear_only) &&
+            strcmp(opt->name, "links") != 0 && !(linear_only && strcmp(opt->name, "preset") == 0))
             cm_trainer_put(&given, opt, cm_trainer_key(opt, key, sizeof key));
     if (!linear_only)
         put_tokens(&given, kv);
@@ -326,6 +336,7 @@ int main(int argc, char **argv)
                                    .hp = &t.hp,
                                    .keep = cm_trainer_keep(&t),
                                    .data_path = in[0]};
+    how.scale = cm_given("lsi-scale") ? o.lsi_scale : cm_preset_scale(how.preset);
     how.links = o.links == LINKS_AUTO ? cm_preset_links(how.preset) : o.links == LINKS_YES;
     how.link_options.window = (double)o.links_window;
     how.link_options.folds = (size_t)o.links_folds;

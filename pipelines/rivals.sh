@@ -66,16 +66,17 @@ rival() { # NAME RNA ATAC BATCH EPOCHS TRAINER [PUBLISHED-RULE]
 }
 
 printf 'method\tsoft\thard\ttop5\tfoscttm\taupr\tseconds\tmib\n'
-ours=('--method sqrt' '--method logtfidf') glue=('--method seurat' '--method glue')
-rival linear "${ours[@]}" 0 0 'xattn-train --preset linear'
+plain=('--method sqrt' '--method logtfidf') ours=('--method sqrt' '--method logtfidf --scale 300') glue=('--method seurat' '--method glue')
+rival linear "${plain[@]}" 0 0 'xattn-train --preset linear'
+rival closed "${ours[@]}" 0 0 'xattn-train --preset linear --lsi-scale 0.6 --links yes'
 rival best "${ours[@]}" "${BATCH:-0}" 60 'xattn-train --preset best'
 rival attn "${ours[@]}" "${BATCH:-0}" 60 'xattn-train --preset attn'
 rival paper '--method seurat' '--method signac1 --binarize' 128 20 'xattn-train --preset paper'
 rival authors '--method seurat' '--method signac1 --binarize' 100 15 'xattn-train --preset authors'
-rival cca "${ours[@]}" 0 0 cca-train
-rival ridge "${ours[@]}" 0 0 'cca-train --method ridge'
-rival procrustes "${ours[@]}" 0 0 'cca-train --method procrustes'
-rival small "${ours[@]}" "${BATCH:-0}" 60 'mlp-train --preset small'
+rival cca "${plain[@]}" 0 0 cca-train
+rival ridge "${plain[@]}" 0 0 'cca-train --method ridge'
+rival procrustes "${plain[@]}" 0 0 'cca-train --method procrustes'
+rival small "${plain[@]}" "${BATCH:-0}" 60 'mlp-train --preset small'
 rival novel "${glue[@]}" 16384 1000 'mlp-train --preset novel' '--quantile 0.99 --method exact'
 rival matchclot "${glue[@]}" 16384 1000 'mlp-train --preset matchclot' '--epsilon 0.01 --method sinkhorn'
 rival clue "${glue[@]}" 128 120 clue-train '--method snn'

@@ -25,10 +25,11 @@ done
 
 # Preparation and mini-batches; best, attn: all training cells at once, or below 2,048 of one batch.
 case $preset in
-linear | best | attn) rna='lognorm --method sqrt' atac='tfidf --method logtfidf' schedule=(--epochs 60 --size 0) ;;
+linear) rna='lognorm --method sqrt' atac='tfidf --method logtfidf' schedule=(--epochs 0) ;;
+best | attn) rna='lognorm --method sqrt' atac='tfidf --method logtfidf --scale 300' schedule=(--epochs 60 --size 0) ;;
 *) rna='lognorm --method seurat' atac='tfidf --method signac1 --binarize' schedule=(--epochs 20 --size 128) ;;
 esac
-case $preset in linear) schedule=(--epochs 0) ;; authors) schedule=(--epochs 15 --size 100) ;; esac
+[ "$preset" != authors ] || schedule=(--epochs 15 --size 100)
 LOGNORM=${LOGNORM:-$rna --fit split=train} TFIDF=${TFIDF:-$atac --fit split=train}
 TRAIN=${TRAIN:-xattn-train --preset $preset}
 

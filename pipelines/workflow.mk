@@ -17,7 +17,7 @@ ATAC ?= $(error give ATAC=atac.h5ad)
 OUT ?= cellmatch-out
 TEST ?= valid
 LOGNORM ?= lognorm --method sqrt --fit split=train
-TFIDF ?= tfidf --method logtfidf --fit split=train
+TFIDF ?= tfidf --method logtfidf --scale 300 --fit split=train
 # As train.sh does it for the default preset, up to a few thousand cells.
 BATCH ?= batch --epochs 60 --size 0
 TRAIN ?= xattn-train

@@ -35,7 +35,7 @@ static const double negligible = 1e-13;
 
 struct krylov {
     const struct cm_csr *x;
-    const float *mean;
+    const float *mean, *weight;
     struct cm_tiles tiles;
     bool by_rows; /* n = rows */
     size_t n, l, k, most;
@@ -88,13 +88,24 @@ static int cols_job(void *arg, size_t shard)
         for (size_t i = from; i < to; i++)
             for (size_t c = 0; c < j->b; c++)
                 j->out[i * j->b + c] -= (double)j->z->mean[i] * j->shift[c];
+    if (j->z->weight)
+        for (size_t i = from; i < to; i++)
+            for (size_t c = 0; c < j->b; c++)
+                j->out[i * j->b + c] *= (double)j->z->weight[i];
     return 0;
 }
 
-/* out (rows x b) = (X - 1 mean') in (cols x b). */
+/* out (rows x b) = (X - 1 mean') W in (cols x b). */
 static void times(struct krylov *z, const double *in, size_t b, double *out)
 {
-    double *shift = CM_ZNEW(double, b);
+    double *shift = CM_ZNEW(double, b), *weighted = NULL;
+    if (z->weight) {
+        weighted = CM_NEW(double, z->x->cols *b);
+        for (size_t i = 0; i < z->x->cols; i++)
+            for (size_t c = 0; c < b; c++)
+                weighted[i * b + c] = (double)z->weight[i] * in[i * b + c];
+        in = weighted;
+    }
     if (z->mean)
         for (size_t i = 0; i < z->x->cols; i++)
             for (size_t c = 0; c < b; c++)
@@ -102,10 +113,11 @@ static void times(struct krylov *z, const double *in, size_t b, double *out)
     struct job j = {.z = z, .in = in, .out = out, .b = b, .shift = shift};
     j.shards = cm_shards(z->x->rows, 512, 16);
     cm_parallel(j.shards, rows_job, &j);
+    cm_free(weighted);
     cm_free(shift);
 }
 
-/* out (cols x b) = (X - 1 mean')' in (rows x b). */
+/* out (cols x b) = ((X - 1 mean') W)' in (rows x b). */
 static void transposed(struct krylov *z, const double *in, size_t b, double *out)
 {
     double *shift = CM_ZNEW(double, b);
@@ -452,8 +464,8 @@ static int finish(struct krylov *z, float *v, double *s)
     return code;
 }
 
-int cm_svd_truncated(const struct cm_csr *x, const float *mean, size_t k, uint64_t seed,
-                     double tolerance, size_t max_iterations, float *v, double *s,
+int cm_svd_truncated(const struct cm_csr *x, const float *mean, const float *weight, size_t k,
+                     uint64_t seed, double tolerance, size_t max_iterations, float *v, double *s,
                      size_t *iterations)
 {
     size_t n = x->rows < x->cols ? x->rows : x->cols;
@@ -464,7 +476,7 @@ int cm_svd_truncated(const struct cm_csr *x, const float *mean, size_t k, uint64
                        x->cols);
     if (!k)
         return 0;
-    struct krylov z = {.x = x, .mean = mean, .k = k, .seed = seed, .n = n};
+    struct krylov z = {.x = x, .mean = mean, .weight = weight, .k = k, .seed = seed, .n = n};
     z.by_rows = x->rows < x->cols;
     z.l = z.by_rows ? x->cols : x->rows;
     z.most = 4 * k + 512 < n ? 4 * k + 512 : n;

@@ -19,8 +19,8 @@
 extern "C" {
 #endif
 
-/* x: rows x cols.  mean: cols places to subtract from every row, or NULL.  k <= min(rows, cols).
- * v (cols x k, row-major) gets the right singular vectors as columns, s (k) the singular values,
+/* x: rows x cols.  mean: cols places to subtract from every row, or NULL; weight: cols factors of
+ * the columns, after that, or NULL: X below is (x - 1 mean') diag(weight).  k <= min(rows, cols).  v (cols x k, row-major) gets the right singular vectors as columns, s (k) the singular values,
  * descending.  Signs are fixed: the entry of largest magnitude of each vector is positive.
  * tolerance: largest allowed |C u - s^2 u| / s^2 of each vector u on the shorter side, C = X X' or
  * X' X: an error of the values of tolerance^2 / gap, of the vectors of tolerance / gap, where gap
@@ -32,8 +32,8 @@ extern "C" {
  * min(rows, cols) doubles, 16 (rows + cols) more and k cols at the end, and (4 k + 512)^2 twice;
  * the same bits for any thread count.  0; CM_EUSAGE: k too large; CM_ENUMERIC: values that are not
  * finite. */
-int cm_svd_truncated(const struct cm_csr *x, const float *mean, size_t k, uint64_t seed,
-                     double tolerance, size_t max_iterations, float *v, double *s,
+int cm_svd_truncated(const struct cm_csr *x, const float *mean, const float *weight, size_t k,
+                     uint64_t seed, double tolerance, size_t max_iterations, float *v, double *s,
                      size_t *iterations);
 
 #ifdef __cplusplus

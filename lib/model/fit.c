@@ -626,29 +626,45 @@ static int validate(struct fit *f, double *score)
     return code;
 }
 
-/* *score after the last mini-batch of an epoch that is due, or NaN. */
-static int validate_when_due(struct fit *f, size_t at, double *score)
+/* Takes the averaged weights as the best so far if they are. */
+static int judge(struct fit *f, uint32_t epoch, double *score)
 {
-    const struct cm_picks *p = f->d->picks;
     struct cm_fit_state *s = f->s;
-    bool last = at + 1 == p->n;
-    *score = NAN;
-    if (f->d->valid[0]->rows == 0 || f->o.valid_every < 1 ||
-        (!last && p->epoch[at + 1] == p->epoch[at]) ||
-        (!last && p->epoch[at] % (uint64_t)f->o.valid_every))
-        return 0;
     int code = validate(f, score);
     if (code)
         return code;
     if (*score > s->best_score) {
         s->best_score = *score;
-        s->best_epoch = p->epoch[at];
+        s->best_epoch = epoch;
         s->stale = 0;
         memcpy(s->best, s->average, f->size * sizeof *s->best);
     } else {
         s->stale++;
     }
     return 0;
+}
+
+/* A linear start is a model, which training must better; random weights are none. */
+static int judge_start(struct fit *f)
+{
+    double score;
+    if (f->s->step > 0 || f->s->best_score >= 0 || !f->m->net.residual || f->o.valid_every < 1 ||
+        f->d->valid[0]->rows == 0)
+        return 0;
+    return judge(f, 0, &score);
+}
+
+/* *score after the last mini-batch of an epoch that is due, or NaN. */
+static int validate_when_due(struct fit *f, size_t at, double *score)
+{
+    const struct cm_picks *p = f->d->picks;
+    bool last = at + 1 == p->n;
+    *score = NAN;
+    if (f->d->valid[0]->rows == 0 || f->o.valid_every < 1 ||
+        (!last && p->epoch[at + 1] == p->epoch[at]) ||
+        (!last && p->epoch[at] % (uint64_t)f->o.valid_every))
+        return 0;
+    return judge(f, p->epoch[at], score);
 }
 
 /* ===== the loop =========================================================================== */
@@ -703,6 +719,9 @@ static int run(struct fit *f, bool *stopped)
     if (at < p->n && p->step[at] != s->step)
         return cm_fail(CM_EINPUT, "the schedule begins at step %llu, the training is at step %llu",
                        (unsigned long long)p->step[at], (unsigned long long)s->step);
+    int code = judge_start(f);
+    if (code)
+        return code;
     for (; at < p->n; at++) {
         if (f->o.patience > 0 && s->stale >= (uint64_t)f->o.patience)
             return 0;
@@ -714,7 +733,7 @@ static int run(struct fit *f, bool *stopped)
         double factor = cm_schedule_factor(f->o.schedule, step, (uint64_t)f->o.warmup, s->total);
         struct batch b;
         make_batch(&b, f, p->row + p->begin[at], p->begin[at + 1] - p->begin[at], step);
-        int code = step_of(&b, step, p->epoch[at], factor);
+        code = step_of(&b, step, p->epoch[at], factor);
         free_batch(&b);
         if (code)
             return code;

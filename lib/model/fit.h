@@ -13,7 +13,8 @@
  *   with the cross module, + loss of S = S0 + alpha S1 on mined pairs (cross.h), whose gradient
  *   goes to the module, and as hp.cross.gradient says to the tokens and to S0;
  *   backward; AdamW.
- * The weights that are validated and kept are averages over the steps (MODEL 3.7).  With the module
+ * The weights that are validated and kept are averages over the steps (MODEL 3.7); a linear start
+ * is validated before the first step, and kept where no step betters it.  With the module
  * a validation is on S of the hp.cross.top best candidates (scorer.h).
  */
 #ifndef CM_MODEL_FIT_H
@@ -37,9 +38,9 @@ struct cm_fit_state {
     uint64_t step, total;    /* next step, and steps of the whole schedule */
     uint64_t cells;          /* drawn so far */
     double best_score;       /* below 0: not validated yet */
-    uint32_t best_epoch;
-    uint64_t stale; /* validations since the best one */
-    double loss;    /* of the last step */
+    uint32_t best_epoch;     /* 0: the start */
+    uint64_t stale;          /* validations since the best one */
+    double loss;             /* of the last step */
 };
 
 /* What the loop reports after each step. */

@@ -27,11 +27,33 @@ static void column_means(const struct cm_csr *x, float *mean)
     cm_free(sum);
 }
 
-static double square_sum(const struct cm_csr *x)
+/* sd^-power of the columns about their means, 0 where nothing varies; NULL for power 0. */
+static float *column_weights(const struct cm_csr *x, double power)
+{
+    if (power == 0)
+        return NULL;
+    float *weight = CM_NEW(float, x->cols);
+    double *sum = CM_ZNEW(double, x->cols), *square = CM_ZNEW(double, x->cols);
+    double n = (double)x->rows;
+    cm_csr_column_sums(x, sum, NULL);
+    for (uint64_t e = 0; e < x->ptr[x->rows]; e++)
+        square[x->idx[e]] += (double)x->val[e] * (double)x->val[e];
+    for (size_t j = 0; j < x->cols; j++) {
+        double mean = sum[j] / n, all = square[j] / n, variance = all - mean * mean;
+        weight[j] = variance > NO_VARIATION * all ? (float)pow(variance, -power / 2) : 0;
+    }
+    cm_free(sum);
+    cm_free(square);
+    return weight;
+}
+
+static double square_sum(const struct cm_csr *x, const float *weight)
 {
     double sum = 0;
-    for (uint64_t e = 0; e < x->ptr[x->rows]; e++)
-        sum += (double)x->val[e] * (double)x->val[e];
+    for (uint64_t e = 0; e < x->ptr[x->rows]; e++) {
+        double v = (double)x->val[e] * (weight ? (double)weight[x->idx[e]] : 1);
+        sum += v * v;
+    }
     return sum;
 }
 
@@ -161,7 +183,7 @@ static int cca(struct cm_linear *m, float *const z[2], size_t n, double ridge)
 /* ===== public ============================================================================= */
 
 int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2], size_t k, size_t q,
-                  double ridge, uint64_t seed, float *const z[2])
+                  const struct cm_linear_how *how, float *const z[2])
 {
     size_t n = x[0]->rows;
     CM_ASSERT(n == x[1]->rows && k && q && q <= k && k <= n && k <= x[0]->cols && k <= x[1]->cols);
@@ -178,16 +200,21 @@ int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2], size_t k
         s->p = CM_NEW(float, k *q);
         s->bias = CM_NEW(float, k);
         column_means(x[side], s->mean);
-        int code = cm_svd_truncated(x[side], s->mean, k, seed, SVD_TOLERANCE, CM_SVD_ITERATIONS,
-                                    s->v, s->s, &s->iterations);
+        float *weight = column_weights(x[side], how->scale);
+        int code = cm_svd_truncated(x[side], s->mean, weight, k, how->seed, SVD_TOLERANCE,
+                                    CM_SVD_ITERATIONS, s->v, s->s, &s->iterations);
+        if (code == 0 && !(s->s[0] * s->s[0] > NO_VARIATION * square_sum(x[side], weight)))
+            code = cm_fail(CM_ENUMERIC, "slot %zu does not vary among the training cells", side);
+        for (size_t j = 0; weight && j < s->d; j++)
+            for (size_t c = 0; c < k; c++)
+                s->v[j * k + c] *= weight[j];
+        cm_free(weight);
         if (code < 0)
             return code;
-        if (!(s->s[0] * s->s[0] > NO_VARIATION * square_sum(x[side])))
-            return cm_fail(CM_ENUMERIC, "slot %zu does not vary among the training cells", side);
         make_bias(s, k);
         cm_linear_z(m, side, x[side], z[side]);
     }
-    return cca(m, z, n, ridge);
+    return cca(m, z, n, how->ridge);
 }
 
 void cm_linear_z(const struct cm_linear *m, size_t side, const struct cm_csr *x, float *z)

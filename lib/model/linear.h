@@ -27,7 +27,7 @@ extern "C" {
 struct cm_linear_side {
     size_t d;
     float *mean;       /* d: training means */
-    float *v;          /* d x k: right singular vectors of X - 1 mean' */
+    float *v;          /* d x k: loadings, Z = (X - 1 mean') V */
     double *s;         /* k: singular values */
     float *p;          /* k x q: e = unit(z p) */
     float *bias;       /* k: mean' v, so that Z = X V - 1 bias' stays a sparse product (derived) */
@@ -40,13 +40,23 @@ struct cm_linear {
     struct cm_linear_side side[2];
 };
 
+/* How the two closed forms are regularised. */
+struct cm_linear_how {
+    double scale; /* features are divided by their standard deviation to this power before LSI */
+    double ridge; /* of the CCA, relative to the mean variance of the components */
+    uint64_t seed;
+};
+
 /* Fits on the paired rows of x[0] and x[1].  k must be <= rows and <= both numbers of columns, q <=
  * k.  z[s], n x k (ld k), gets the training components of side s: they are needed again by the cis
- * term and would cost another pass.  Formulas, with C_ab = Z_a' Z_b / n and C_aa += ridge tr(C_aa)
- * / k I: U S V' = svd(C_11^-1/2 C_12 C_22^-1/2), P_1 = C_11^-1/2 U S, P_2 = C_22^-1/2 V S, first q
- * columns.  CM_ENUMERIC when a side does not vary.  Same bits for any number of threads. */
+ * term and would cost another pass.  Formulas, with D = diag(sd^-scale) of a side's features (0 for
+ * one that does not vary): V = D (right singular vectors of (X - 1 mean') D), Z = (X - 1 mean') V;
+ * C_ab = Z_a' Z_b / n and C_aa += ridge tr(C_aa) / k I: U S V' = svd(C_11^-1/2 C_12 C_22^-1/2), P_1
+ * = C_11^-1/2 U S, P_2 = C_22^-1/2 V S, first q columns.  scale 0 is plain LSI, principal components
+ * of covariances; 1 those of correlations.  CM_ENUMERIC when a side does not vary.  Same bits for
+ * any number of threads. */
 int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2], size_t k, size_t q,
-                  double ridge, uint64_t seed, float *const z[2]);
+                  const struct cm_linear_how *how, float *const z[2]);
 
 /* z (rows x k, ld k) = (X - 1 mean') V. */
 void cm_linear_z(const struct cm_linear *m, size_t side, const struct cm_csr *x, float *z);

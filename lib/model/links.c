@@ -395,7 +395,8 @@ static int make_fold(struct fold *f, const struct cm_cis_options *c,
         by_side[d->side[m]] = x[m];
         z_side[d->side[m]] = z[m];
     }
-    int code = cm_linear_fit(&f->linear, by_side, k, q, d->ridge, o->seed, z_side);
+    const struct cm_linear_how how = {.scale = d->scale, .ridge = d->ridge, .seed = o->seed};
+    int code = cm_linear_fit(&f->linear, by_side, k, q, &how, z_side);
     const float *const zc[2] = {z[0], z[1]};
     if (code == 0)
         code = fit_all(&f->cis, c, o, d, &f->linear, x, zc, group);

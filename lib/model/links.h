@@ -100,7 +100,7 @@ struct cm_link_data {
     const float *z[2];
     const uint32_t *group, *valid_group;
     size_t groups;
-    double ridge; /* of the CCA */
+    double scale, ridge; /* of LSI and CCA */
 };
 
 struct cm_link_report {

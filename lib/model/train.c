@@ -97,6 +97,7 @@ static int learn_links(struct cm_model *m, const struct cm_train_data *d,
                                 .group = p->group,
                                 .valid_group = v->group,
                                 .groups = d->groups,
+                                .scale = o->scale,
                                 .ridge = o->ridge};
     struct cm_link_report r;
     int code = cm_link_learn(&m->cis, &c, &how, &data, &r);
@@ -131,7 +132,7 @@ static const struct hyper best[] = {{"hp.encoder", "mlp", 0},        {"hp.mlp.hi
                                     {"hp.mlp.dropout.in", NULL, .3}, {"hp.mlp.dropout", NULL, .5},
                                     {"hp.mlp.init", NULL, .1},       {NULL, NULL, 0}};
 static const struct hyper attn[] = {
-    {"hp.encoder", "tokens", 0}, {"hp.loss", "triplet", 0}, {"hp.lr", NULL, 2e-3}, {NULL, NULL, 0}};
+    {"hp.encoder", "tokens", 0}, {"hp.lr", NULL, 2e-3}, {NULL, NULL, 0}};
 
 /* From random weights, by plain Adam at a constant rate.  The loss is that of S; hp.margin and
  * hp.negatives of a loss on S0 alone are there for those who add one. */
@@ -203,6 +204,11 @@ void cm_preset_hp(enum cm_preset preset, bool cross, struct cm_kv *hp)
     }
 }
 
+double cm_preset_scale(enum cm_preset preset)
+{
+    return preset == CM_PRESET_BEST || preset == CM_PRESET_ATTN ? .6 : 0;
+}
+
 bool cm_preset_links(enum cm_preset preset)
 {
     return preset == CM_PRESET_BEST || preset == CM_PRESET_ATTN;
@@ -244,6 +250,9 @@ int cm_train_options_read(struct cm_train_options *o, const struct cm_kv *kv)
     code = cm_kv_i64(kv, "hp.k", &k);
     if (!code)
         code = cm_kv_i64(kv, "hp.q", &q);
+    o->scale = 0; /* models from before there was such a thing */
+    if (!code && cm_kv_get(kv, "hp.lsi.scale"))
+        code = cm_kv_f64(kv, "hp.lsi.scale", &o->scale);
     if (!code)
         code = cm_kv_f64(kv, "hp.ridge", &o->ridge);
     if (!code)
@@ -326,6 +335,7 @@ static void record(struct cm_model *m, const struct cm_train_data *d,
     if (linear) {
         cm_kv_seti(kv, "hp.k", (int64_t)m->linear.k);
         cm_kv_seti(kv, "hp.q", (int64_t)m->linear.q);
+        cm_kv_setf(kv, "hp.lsi.scale", o->scale);
         cm_kv_setf(kv, "hp.ridge", o->ridge);
     }
     cm_kv_seti(kv, "hp.cis", cis);
@@ -633,7 +643,8 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
     if (o->start)
         code = take_start(m, d, o, &cells, z);
     else if (linear)
-        code = cm_linear_fit(&m->linear, x, k, q, o->ridge, o->seed, z);
+        code = cm_linear_fit(&m->linear, x, k, q,
+                             &(struct cm_linear_how){o->scale, o->ridge, o->seed}, z);
     for (size_t s = 0; code == 0 && linear && !o->start && s < 2; s++)
         if (m->linear.side[s].iterations > CM_SVD_ITERATIONS)
             say_warn(voice, "slot %s: the singular vectors had not settled after %d iterations",

@@ -34,6 +34,8 @@ enum cm_preset {
  * with the cross-attention module, which `paper` and `authors` always have, and of the others only
  * `attn` can have. */
 void cm_preset_hp(enum cm_preset preset, bool cross, struct cm_kv *hp);
+/* The power of standard deviations by which the preset divides features before LSI. */
+double cm_preset_scale(enum cm_preset preset);
 /* Does the preset learn the weights of peak-gene pairs, if nothing else is asked for? */
 bool cm_preset_links(enum cm_preset preset);
 /* Does a model with these hyper-parameters begin with LSI and CCA?  Those of `linear` (none) do;
@@ -44,6 +46,7 @@ struct cm_train_options {
     enum cm_preset preset;
     size_t k,
         q; /* components a modality; embedding width; of the linear part, where there is one */
+    double scale; /* of features before LSI (model/linear.h) */
     double ridge; /* of the CCA, relative to the mean variance */
     bool cis;     /* the peak-gene term; only beside the residual start */
     struct cm_cis_options cis_options;
@@ -65,7 +68,7 @@ struct cm_train_options {
     void *middle_arg;
 };
 
-/* The linear part of the options (k, q, ridge, cis.*), if the model has it, and the seed, from a
+/* The linear part of the options (k, q, lsi.scale, ridge, cis.*), if the model has it, and the seed, from a
  * model's hp.*. */
 int cm_train_options_read(struct cm_train_options *o, const struct cm_kv *kv);
 

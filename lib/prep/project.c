@@ -113,7 +113,7 @@ int cm_projection_fit(struct cm_projection *p, struct cm_reader *r, struct cm_wh
             cm_panic(4, "out of memory: %zu loadings of %zu columns", need, p->cols);
         p->v = CM_NEW(float, size);
         p->s = CM_NEW(double, need);
-        code = cm_svd_truncated(&x, p->mean, need, seed, tolerance, ITERATIONS, p->v, p->s,
+        code = cm_svd_truncated(&x, p->mean, NULL, need, seed, tolerance, ITERATIONS, p->v, p->s,
                                 &p->iterations);
         if (!code && p->iterations > ITERATIONS)
             code = cm_fail(CM_ENUMERIC, "the singular vectors did not settle in %d iterations",

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # accuracy.sh - how well each preset matches real cells that it has never seen: models x folds.
 #
-#   accuracy.sh [NAME[=[PREFIX:]OPTIONS]...]      default: linear best;  all: the whole table
+#   accuracy.sh [NAME[=[PREFIX:]OPTIONS]...]      default: linear closed best;  all: the whole table
+# closed is the closed form of best, with learned weights of peak-gene pairs and without a network.
 # OPTIONS go to xattn-train, --preset NAME where they name none: `wide='--preset best --mlp-hidden 512'`.
 # PREFIX  top=10,50:  further rows NAME@10 and NAME@50, the same model's candidates re-ranked by
 #                     cross-attention (xattn-score --top K); the row NAME is S0
@@ -35,8 +36,8 @@ data=${CELLMATCH_DATA:-$root/../shared/data}/$data
 python=/usr/bin/python3
 [ -e "$data/gex.h5ad" ] || { echo "accuracy.sh: skipped: $data is absent" >&2; exit 0; }
 "$python" -c 'import numpy' 2>/dev/null || { echo "accuracy.sh: skipped: no NumPy" >&2; exit 0; }
-[ $# -gt 0 ] || set -- linear best
-[ "$*" != all ] || set -- linear best attn 'cross=top=10,20,50: --preset attn --cross' \
+[ $# -gt 0 ] || set -- linear closed best
+[ "$*" != all ] || set -- linear closed best attn 'cross=top=10,20,50: --preset attn --cross' \
     'best3=seeds=3: --preset best' 'paper=top=50:' 'semihard=top=50: --preset paper --negatives semihard' \
     'authors=top=50:'
 tmp=$(mktemp -d)
@@ -59,7 +60,7 @@ print("\n".join(names[i] for i in np.sort(order[:min(324, n // 5)])))' "$1" "$2"
     grep -vxFf held names >rest
 }
 
-prepare() { # SEED: gex.STYLE.cms and atac.STYLE.cms of both styles of preparation
+prepare() { # SEED: gex.STYLE.cms and atac.STYLE.cms of all styles of preparation
     local valid=(--fraction 0.1 --seed "$1") libraries=IHGFEDCBA
     [ $label = none ] || valid=(--by "batch=09${libraries:($1 - 1) % 9:1}")
     for m in gex atac; do
@@ -67,14 +68,17 @@ prepare() { # SEED: gex.STYLE.cms and atac.STYLE.cms of both styles of preparati
     done
     lognorm --method sqrt --fit split=train -o gex.sqrt.cms gex.rest.cms
     tfidf --method logtfidf --fit split=train -o atac.sqrt.cms atac.rest.cms
+    ln -f gex.sqrt.cms gex.ours.cms
+    tfidf --method logtfidf --scale 300 --fit split=train -o atac.ours.cms atac.rest.cms
     lognorm --fit split=train -o gex.log.cms gex.rest.cms
     tfidf --binarize --fit split=train -o atac.log.cms atac.rest.cms
 }
 
 train() { # SEED MODEL OPTIONS
-    local style=sqrt schedule=(--epochs 60 --size "$size")
+    local style=ours schedule=(--epochs 60 --size "$size")
     case " $3 " in
-    *' --preset linear '*) schedule=(--epochs 0) ;;
+    *' --preset linear '*' --lsi-scale '*) schedule=(--epochs 0) ;;
+    *' --preset linear '*) style=sqrt schedule=(--epochs 0) ;;
     *' --preset paper '*) style=log schedule=(--epochs 20 --size 128) ;;
     *' --preset authors '*) style=log schedule=(--epochs 15 --size 100) ;;
     esac
@@ -133,6 +137,7 @@ rows() { # SPEC: trains, and judges every row of it
     top=*:*) tops=${options%%:*} options=${options#*:} ;;
     seeds=*:*) seeds=${options%%:*} seeds=${seeds#seeds=} options=${options#*:} ;;
     esac
+    [ "$1" != closed ] || options='--preset linear --lsi-scale 0.6 --links yes'
     case " $options" in *' --preset '*) ;; *) options="--preset $name $options" ;; esac
     for ((k = 0; k < seeds; k++)); do # a model's first seed is the fold's, so that one is as before
         train $((seed + 100 * k)) "$name.$k.cms" "$options"

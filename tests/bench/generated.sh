@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # generated.sh - how well presets match generated cells whose regulation is partly local, by numbers of cells
 #
-#   generated.sh [NAME=OPTIONS...]      default: linear links best
-# OPTIONS go to xattn-train, as in accuracy.sh.  CELLS='2000 8000' (how many are generated; four batches,
+#   generated.sh [NAME=OPTIONS...]      default: linear closed best
+# OPTIONS go to xattn-train, as in accuracy.sh (closed: the closed form of best, with learned weights of
+# peak-gene pairs); preparation as in pipelines/train.sh.  CELLS='2000 8000' (how many are generated; four batches,
 # two to train, one to validate, one unseen to score), SEEDS='1 2 3', GEN=options of cms-gen.  BATCH
 # (--epochs 60 --size 2048) is the schedule of the trained presets.  The row `oracle` is the posterior of
 # the best possible matcher (cms-gen --oracle).  Scores: means of both directions, by the model's rule.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export PATH=$root/bin:$PATH LC_ALL=C OPENBLAS_NUM_THREADS=1
-[ $# -gt 0 ] || set -- 'linear=--preset linear' 'links=--preset linear --links yes' 'best=--preset best'
+[ $# -gt 0 ] || set -- 'linear=--preset linear' \
+    'closed=--preset linear --lsi-scale 0.6 --links yes' 'best=--preset best'
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 cd "$tmp"
@@ -25,9 +27,15 @@ for n in ${CELLS:-2000 8000}; do
         # shellcheck disable=SC2086 # options are words
         cms-gen --seed "$seed" --cells "$n" ${GEN:-} --gex gex --atac atac --oracle oracle >one
         lognorm --method sqrt --fit split=train -o gex.train gex
-        tfidf --method logtfidf --fit split=train -o atac.train atac
+        tfidf --method logtfidf --fit split=train -o atac.plain atac
+        tfidf --method logtfidf --scale 300 --fit split=train -o atac.ours atac
         for spec in "$@"; do
             started=$SECONDS
+            case " ${spec#*=} " in
+            *' --lsi-scale '*) ln -sf atac.ours atac.train ;;
+            *' --preset linear '*) ln -sf atac.plain atac.train ;;
+            *) ln -sf atac.ours atac.train ;;
+            esac
             # shellcheck disable=SC2086
             batch ${BATCH:---epochs 60 --size 2048} --seed "$seed" gex.train atac.train |
                 xattn-train -q --seed "$seed" ${spec#*=} -o model

@@ -126,7 +126,7 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
 
 @test "--init begins from a model: of the linear one it gives what best gives alone" {
     xattn-train -o m.cms p.cms
-    xattn-train --preset linear --links yes -o l.cms p.cms
+    xattn-train --preset linear --links yes --lsi-scale 0.6 -o l.cms p.cms
     xattn-train --init l.cms -o n.cms p.cms
     [ "$(digest m.cms)" = "$(digest n.cms)" ]
     xattn-train --init m.cms -o o.cms p.cms
@@ -135,6 +135,31 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     fails 3 xattn-train --init l.cms -o x.cms other.cms
     says 'state lognorm'
     fails 2 xattn-train --init l.cms --k 20 -o x.cms p.cms
+    fails 2 xattn-train --init l.cms --lsi-scale 0.5 -o x.cms p.cms
+    says 'hp.lsi.scale is 0.6'
+    xattn-train --init l.cms --lsi-scale 0.6 -o x.cms p.cms
+}
+
+@test "where no step betters the linear start, the start is the model" {
+    xattn-train --links no --lr 50 --mlp-init 0 -o m.cms p.cms
+    [ "$(key m.cms train.best.epoch)" = 0 ]
+    xattn-train --preset linear --lsi-scale 0.6 -o l.cms p.cms
+    close_to "$(key m.cms valid.soft)" "$(key l.cms valid.soft)" 1e-4
+    xattn-train --links no --valid-every 0 --lr 50 --mlp-init 0 -o n.cms p.cms # nobody looks
+    [ "$(digest m.cms)" != "$(digest n.cms)" ]
+}
+
+@test "--lsi-scale is part of the linear presets' start, and of no other" {
+    xattn-train --preset linear -o l.cms p.cms
+    [ "$(key l.cms hp.lsi.scale)" = 0 ]
+    xattn-train --preset linear --lsi-scale 0 -o m.cms p.cms
+    [ "$(digest l.cms)" = "$(digest m.cms)" ]
+    xattn-train --preset linear --lsi-scale 0.6 -t 1 -o m.cms p.cms
+    xattn-train --preset linear --lsi-scale 0.6 -t 3 -o n.cms p.cms
+    [ "$(digest m.cms)" = "$(digest n.cms)" ]
+    [ "$(digest l.cms)" != "$(digest m.cms)" ]
+    fails 2 xattn-train --preset paper --lsi-scale 0.6 -o x.cms p.cms
+    fails 2 xattn-train --lsi-scale -1 -o x.cms p.cms
 }
 
 @test "early stopping; and not stopping where the score still rises" {
@@ -194,7 +219,7 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     small=(--preset attn -q --tokens windows=8 --tokens width=12 --tokens heads=2)
     xattn-train "${small[@]}" -t 1 --checkpoint c.cms --every 16 -o m.cms p.cms
     [ "$(key m.cms hp.preset)" = attn ]
-    [ "$(key m.cms hp.loss)" = triplet ]
+    [ "$(key m.cms hp.loss)" = nce ]
     [ "$(key m.cms hp.lr)" = 0.002 ]
     [ "$(key m.cms hp.tokens.windows)" = 8 ]
     [ "$(key m.cms hp.tokens.heads)" = 2 ]

@@ -78,7 +78,7 @@ whole_way() { # MODEL GEX ATAC: embed, candidates, re-ranking, probabilities, sc
 @test "attn --cross: the linear start and the module; without --cross there is none" {
     xattn-train "${attn[@]}" -o m.cms pb.cms 2>err
     [ ! -s err ]
-    for kv in linear=1 loss=triplet lr.cross=0.002 cross.gradient=tokens cross.norm=pre cross.alpha=0.8; do
+    for kv in linear=1 loss=nce lsi.scale=0.6 lr.cross=0.002 cross.gradient=tokens cross.norm=pre cross.alpha=0.8; do
         [ "$(key m.cms "hp.${kv%%=*}")" = "${kv#*=}" ] || { echo "hp.$kv" && false; }
     done
     [ "$(key m.cms cis.pairs)" -gt 0 ]

@@ -54,19 +54,25 @@ def small():
     middle[1], chrom2[1] = tss[1] - 4999, chrom1[1]     # just inside
     group = np.arange(n) % 3
 
-    y, z, t = [], [], []
-    for x in (x1.astype(float), x2.astype(float)):
-        mean = x[train].mean(0)
-        y.append(x - mean)
-        vt = np.linalg.svd(y[-1][train], full_matrices=False)[2]
-        z.append(y[-1] @ vt[:k].T)
-        t.append(z[-1][train])
-    c11, c22, c12 = t[0].T @ t[0] / m, t[1].T @ t[1] / m, t[0].T @ t[1] / m
-    c11 += ridge * np.trace(c11) / k * np.eye(k)
-    c22 += ridge * np.trace(c22) / k * np.eye(k)
-    w1, w2 = inv_sqrt(c11), inv_sqrt(c22)
-    u, s, vt = np.linalg.svd(w1 @ c12 @ w2)
-    linear = unit(z[0][test] @ (w1 @ u[:, :q] * s[:q])) @ unit(z[1][test] @ (w2 @ vt[:q].T * s[:q])).T
+    def closed(scale):
+        """Centred values, components, canonical correlations, similarities of the test cells."""
+        y, z, t = [], [], []
+        for x in (x1.astype(float), x2.astype(float)):
+            mean, sd = x[train].mean(0), x[train].std(0)
+            weight = np.where(sd > 0, np.where(sd > 0, sd, 1) ** -scale, 0)
+            y.append(x - mean)
+            vt = np.linalg.svd(y[-1][train] * weight, full_matrices=False)[2]
+            z.append((y[-1] * weight) @ vt[:k].T)
+            t.append(z[-1][train])
+        c11, c22, c12 = t[0].T @ t[0] / m, t[1].T @ t[1] / m, t[0].T @ t[1] / m
+        c11 += ridge * np.trace(c11) / k * np.eye(k)
+        c22 += ridge * np.trace(c22) / k * np.eye(k)
+        w1, w2 = inv_sqrt(c11), inv_sqrt(c22)
+        u, s, vt = np.linalg.svd(w1 @ c12 @ w2)
+        e, o = z[0][test] @ (w1 @ u[:, :q] * s[:q]), z[1][test] @ (w2 @ vt[:q].T * s[:q])
+        return y, z, s[:q], unit(e) @ unit(o).T
+
+    y, z, s, linear = closed(0)
 
     ug = np.clip(residuals(y[0], z[0], train, r, 1e-4), -clip, clip)
     wp = residuals(y[1], z[1], train, r, 1e-4)
@@ -77,7 +83,10 @@ def small():
         write(f, "x1", x1, 9), write(f, "x2", x2, 9)
         write(f, "chrom1", chrom1), write(f, "chrom2", chrom2)
         write(f, "tss", tss), write(f, "middle", middle), write(f, "group", group)
-        write(f, "corr", s[:q]), write(f, "linear", linear)
+        write(f, "corr", s), write(f, "linear", linear)
+        for scale in (0.6, 1):
+            corr, s0 = closed(scale)[2:]
+            write(f, "scaled%g.corr" % scale, corr), write(f, "scaled%g.s0" % scale, s0)
         for name, groups in (("plain", [train]), ("within", [train[group[train] == b] for b in range(3)])):
             c = sum((ug[g] - (ug[g].mean(0) if len(groups) > 1 else 0)).T
                     @ (wp[g] - (wp[g].mean(0) if len(groups) > 1 else 0)) for g in groups) / m

@@ -66,7 +66,7 @@ static void compare(const struct cm_csr *x, const float *mean, const char *name)
     size_t k = s.cols, iterations = 0;
     float *got = CM_NEW(float, x->cols *k);
     double *values = CM_NEW(double, k);
-    assert_int_equal(cm_svd_truncated(x, mean, k, 1, 1e-8, 100, got, values, &iterations), 0);
+    assert_int_equal(cm_svd_truncated(x, mean, NULL, k, 1, 1e-8, 100, got, values, &iterations), 0);
     assert_in_range(iterations, 1, 100);
     for (size_t e = 0; e < k; e++)
         assert_true(fabs(values[e] - s.v[e]) < 1e-9 * s.v[e]);
@@ -76,7 +76,7 @@ static void compare(const struct cm_csr *x, const float *mean, const char *name)
     if (!mean) {
         struct cm_csr t = cm_csr_transpose(x);
         float *left = CM_NEW(float, t.cols *k);
-        assert_int_equal(cm_svd_truncated(&t, NULL, k, 1, 1e-8, 100, left, values, NULL), 0);
+        assert_int_equal(cm_svd_truncated(&t, NULL, NULL, k, 1, 1e-8, 100, left, values, NULL), 0);
         for (size_t e = 0; e < k; e++)
             assert_true(fabs(values[e] - s.v[e]) < 1e-9 * s.v[e]);
         cm_free(left);
@@ -148,7 +148,7 @@ static void check(const struct cm_csr *x, size_t k, double tolerance)
     assert_int_equal(cm_svd(rows, cols, b, u, want, vt), 0);
     float *v = CM_NEW(float, cols *k);
     size_t iterations;
-    assert_int_equal(cm_svd_truncated(x, NULL, k, 5, 1e-7, 1000, v, s, &iterations), 0);
+    assert_int_equal(cm_svd_truncated(x, NULL, NULL, k, 5, 1e-7, 1000, v, s, &iterations), 0);
     assert_true(iterations <= 1000);
     for (size_t e = 0; e < k; e++) {
         if (fabs(s[e] - want[e]) > tolerance * want[0])
@@ -249,8 +249,8 @@ static void restarts(void **state)
         double s[K];
         float *v = CM_NEW(float, both_ways[w]->cols *K);
         size_t iterations;
-        assert_int_equal(cm_svd_truncated(both_ways[w], NULL, K, 3, 1e-7, 1000, v, s, &iterations),
-                         0);
+        assert_int_equal(
+            cm_svd_truncated(both_ways[w], NULL, NULL, K, 3, 1e-7, 1000, v, s, &iterations), 0);
         assert_in_range(iterations, (4 * K + 512) / (K + 20) + 1, 1000); /* more than one basis */
         for (size_t e = 0; e < K; e++) {
             assert_true(fabs(s[e] - (double)x.val[N - 1 - e]) < 1e-9);
@@ -276,7 +276,7 @@ static void the_bound_is_reported(void **state)
     float *v = CM_NEW(float, 900 * 5);
     double s[5];
     size_t iterations;
-    assert_int_equal(cm_svd_truncated(&x, NULL, 5, 3, 1e-9, 6, v, s, &iterations), 0);
+    assert_int_equal(cm_svd_truncated(&x, NULL, NULL, 5, 3, 1e-9, 6, v, s, &iterations), 0);
     assert_int_equal(iterations, 7);
     cm_free(v);
     cm_csr_free(&x);
@@ -288,9 +288,9 @@ static void the_same_on_any_threads(void **state)
     struct cm_csr x = fixture(90);
     float v1[90 * 8], v2[90 * 8];
     double s1[8], s2[8];
-    assert_int_equal(cm_svd_truncated(&x, NULL, 8, 42, 1e-6, 100, v1, s1, NULL), 0);
+    assert_int_equal(cm_svd_truncated(&x, NULL, NULL, 8, 42, 1e-6, 100, v1, s1, NULL), 0);
     cm_pool_set_threads(3);
-    assert_int_equal(cm_svd_truncated(&x, NULL, 8, 42, 1e-6, 100, v2, s2, NULL), 0);
+    assert_int_equal(cm_svd_truncated(&x, NULL, NULL, 8, 42, 1e-6, 100, v2, s2, NULL), 0);
     cm_pool_set_threads(1);
     assert_memory_equal(v1, v2, sizeof v1);
     assert_memory_equal(s1, s2, sizeof s1);
@@ -303,9 +303,9 @@ static void bad_requests(void **state)
     double a[6] = {1, 2, 3, 4, 5, (double)NAN}, s[3];
     float v[9];
     struct cm_csr x = from_dense(a, 2, 3);
-    assert_int_equal(cm_svd_truncated(&x, NULL, 3, 1, 1e-6, 10, v, s, NULL), CM_EUSAGE);
-    assert_int_equal(cm_svd_truncated(&x, NULL, 2, 1, 1e-6, 10, v, s, NULL), CM_ENUMERIC);
-    assert_int_equal(cm_svd_truncated(&x, NULL, 0, 1, 1e-6, 10, v, s, NULL), 0);
+    assert_int_equal(cm_svd_truncated(&x, NULL, NULL, 3, 1, 1e-6, 10, v, s, NULL), CM_EUSAGE);
+    assert_int_equal(cm_svd_truncated(&x, NULL, NULL, 2, 1, 1e-6, 10, v, s, NULL), CM_ENUMERIC);
+    assert_int_equal(cm_svd_truncated(&x, NULL, NULL, 0, 1, 1e-6, 10, v, s, NULL), 0);
     cm_csr_free(&x);
 }
 

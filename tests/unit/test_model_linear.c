@@ -116,12 +116,19 @@ static void near(double found, double expected, double tolerance, const char *wh
         fail_msg("%s[%zu]: expected %.9g, found %.9g", what, at, expected, found);
 }
 
-static void train(struct fixture *f, bool cis, struct cm_model *m)
+static void train_scaled(struct fixture *f, double scale, bool cis, struct cm_model *m)
 {
-    struct cm_train_options o = {
-        .k = f->k, .q = f->q, .ridge = f->ridge, .cis = cis, .cis_options = f->cis, .seed = 1};
+    struct cm_train_options o = {.k = f->k,
+                                 .q = f->q,
+                                 .scale = scale,
+                                 .ridge = f->ridge,
+                                 .cis = cis,
+                                 .cis_options = f->cis,
+                                 .seed = 1};
     assert_int_equal(cm_train(m, &f->data, &o, NULL), 0);
 }
+
+static void train(struct fixture *f, bool cis, struct cm_model *m) { train_scaled(f, 0, cis, m); }
 
 static void compare_s0(struct fixture *f, const struct cm_model *m, const char *name)
 {
@@ -157,21 +164,34 @@ static void compare_cis(const struct cm_cis *c, const char *name)
     cm_free(want.v);
 }
 
-static void test_linear(void **state)
+static void linear_case(double scale, const char *corr_name, const char *s0_name)
 {
-    (void)state;
     struct fixture f;
     struct cm_model m;
     load(&f, false);
-    train(&f, false, &m);
+    train_scaled(&f, scale, false, &m);
     assert_false(m.has_cis);
-    struct ref corr = ref_load(REF, "corr");
+    struct ref corr = ref_load(REF, corr_name);
     for (size_t i = 0; i < f.q; i++)
-        near(m.linear.corr[i], corr.v[i], 1e-5, "corr", i);
+        near(m.linear.corr[i], corr.v[i], 1e-5, corr_name, i);
     cm_free(corr.v);
-    compare_s0(&f, &m, "linear");
+    compare_s0(&f, &m, s0_name);
     cm_model_free(&m);
     cm_train_data_free(&f.data);
+}
+
+static void test_linear(void **state)
+{
+    (void)state;
+    linear_case(0, "corr", "linear");
+}
+
+/* Features divided by a power of their standard deviation; one of them does not vary. */
+static void test_scaled(void **state)
+{
+    (void)state;
+    linear_case(.6, "scaled0.6.corr", "scaled0.6.s0");
+    linear_case(1, "scaled1.corr", "scaled1.s0");
 }
 
 static void cis_case(const char *name, bool groups)
@@ -272,9 +292,9 @@ static void test_small(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),     cmocka_unit_test(test_cis),
-        cmocka_unit_test(test_cis_within), cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_small),
+        cmocka_unit_test(test_linear),    cmocka_unit_test(test_scaled),
+        cmocka_unit_test(test_cis),       cmocka_unit_test(test_cis_within),
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

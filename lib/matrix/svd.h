@@ -20,7 +20,8 @@ extern "C" {
 #endif
 
 /* x: rows x cols.  mean: cols places to subtract from every row, or NULL; weight: cols factors of
- * the columns, after that, or NULL: X below is (x - 1 mean') diag(weight).  k <= min(rows, cols).  v (cols x k, row-major) gets the right singular vectors as columns, s (k) the singular values,
+ * the columns, after that, or NULL: X below is (x - 1 mean') diag(weight).  k <= min(rows, cols).
+ * v (cols x k, row-major) gets the right singular vectors as columns, s (k) the singular values,
  * descending.  Signs are fixed: the entry of largest magnitude of each vector is positive.
  * tolerance: largest allowed |C u - s^2 u| / s^2 of each vector u on the shorter side, C = X X' or
  * X' X: an error of the values of tolerance^2 / gap, of the vectors of tolerance / gap, where gap

@@ -13,9 +13,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clones.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "matrix/vexp.h"
 
 #define SHARDS   8
 #define OUTSIDE  ((cm_real)-1e30) /* similarity of cells that are no candidates: its exp is 0 */
@@ -42,19 +44,76 @@ void cm_link_init(cm_real *w, size_t H, double log_t, uint64_t seed)
     w[cm_link_size(H) - 1] = (cm_real)log_t;
 }
 
-/* h (H) = tanh(A x + a), o (2) = B h + b */
-static void network(const cm_real *x, const cm_real *w, size_t H, double *h, double o[2])
+/* Pairs go through the network CHUNK at a time, the pair as the inner index: loops of a constant
+ * length are what the compiler makes vectors of. */
+enum { CHUNK = 32 };
+
+/* Of n <= CHUNK pairs x (n x F): xt (F x CHUNK) = x', h (H x CHUNK) = tanh(A x + a), o (2 x CHUNK)
+ * = B h + b. */
+CM_CLONES static void network(const cm_real *x, size_t n, const cm_real *w, size_t H, double *xt,
+                              double *h, double *o)
 {
     const cm_real *A = w, *a = A + H * F, *B = a + H, *b = B + 2 * H;
-    o[0] = (double)b[0];
-    o[1] = (double)b[1];
+    for (size_t f = 0; f < F; f++)
+        for (size_t i = 0; i < CHUNK; i++)
+            xt[f * CHUNK + i] = i < n ? (double)x[i * F + f] : 0;
     for (size_t k = 0; k < H; k++) {
-        double sum = (double)a[k];
+        double *hk = h + k * CHUNK;
+        for (size_t i = 0; i < CHUNK; i++)
+            hk[i] = (double)a[k];
+        for (size_t f = 0; f < F; f++) {
+            double weight = (double)A[k * F + f];
+            for (size_t i = 0; i < CHUNK; i++)
+                hk[i] += weight * xt[f * CHUNK + i];
+        }
+    }
+    cm_tanh(h, H * CHUNK);
+    for (size_t side = 0; side < 2; side++) {
+        double *os = o + side * CHUNK;
+        for (size_t i = 0; i < CHUNK; i++)
+            os[i] = (double)b[side];
+        for (size_t k = 0; k < H; k++) {
+            double weight = (double)B[side * H + k];
+            for (size_t i = 0; i < CHUNK; i++)
+                os[i] += weight * h[k * CHUNK + i];
+        }
+    }
+}
+
+/* Sum of a product, in eight strands. */
+static inline double strands(const double *x, const double *y)
+{
+    double strand[8] = {0}, sum = 0;
+    for (size_t i = 0; i < CHUNK; i += 8)
+        for (size_t k = 0; k < 8; k++)
+            strand[k] += x[i + k] * y[i + k];
+    for (size_t k = 0; k < 8; k++)
+        sum += strand[k];
+    return sum;
+}
+
+/* dw += the gradients of the network's weights; d (2 x CHUNK): those of o, 0 beyond the pairs. */
+CM_CLONES static void network_back(double *dw, const double *d, const double *xt, const double *h,
+                                   const cm_real *w, size_t H)
+{
+    const cm_real *B = w + H * F + H;
+    double *dA = dw, *da = dA + H * F, *dB = da + H, *db = dB + 2 * H, dh[CHUNK];
+    const double *d0 = d, *d1 = d + CHUNK;
+    for (size_t i = 0; i < CHUNK; i++) {
+        db[0] += d0[i];
+        db[1] += d1[i];
+    }
+    for (size_t k = 0; k < H; k++) {
+        const double *hk = h + k * CHUNK;
+        double b0 = (double)B[k], b1 = (double)B[H + k];
+        for (size_t i = 0; i < CHUNK; i++)
+            dh[i] = (d0[i] * b0 + d1[i] * b1) * (1 - hk[i] * hk[i]);
+        for (size_t i = 0; i < CHUNK; i++)
+            da[k] += dh[i];
+        dB[k] += strands(d0, hk);
+        dB[H + k] += strands(d1, hk);
         for (size_t f = 0; f < F; f++)
-            sum += (double)A[k * F + f] * (double)x[f];
-        h[k] = tanh(sum);
-        o[0] += (double)B[k] * h[k];
-        o[1] += (double)B[H + k] * h[k];
+            dA[k * F + f] += strands(dh, xt + f * CHUNK);
     }
 }
 
@@ -70,29 +129,24 @@ static int net_shard(void *arg, size_t shard)
 {
     const struct net_job *j = arg;
     const struct cm_link_pairs *p = j->p;
-    size_t H = j->H;
-    double *h = CM_NEW(double, H), o[2], *dw = j->dw ? j->dw + shard * cm_link_size(H) : NULL;
-    for (size_t e = cm_shard_begin(p->n, j->shards, shard);
-         e < cm_shard_begin(p->n, j->shards, shard + 1); e++) {
-        const cm_real *x = p->x + e * F, *B = j->w + H * F + H;
-        network(x, j->w, H, h, o);
-        double grown = (double)p->first[e] * exp(o[0]);
-        if (!dw) {
-            j->phi[e] = (cm_real)(grown + SHARE * (double)p->c[e] * o[1]);
-            continue;
+    size_t H = j->H, end = cm_shard_begin(p->n, j->shards, shard + 1);
+    double *h = CM_NEW(double, H *CHUNK), xt[F * CHUNK], o[2 * CHUNK], d[2 * CHUNK];
+    for (size_t e = cm_shard_begin(p->n, j->shards, shard); e < end; e += CHUNK) {
+        size_t n = end - e < CHUNK ? end - e : CHUNK;
+        network(p->x + e * F, n, j->w, H, xt, h, o);
+        memset(d, 0, sizeof d);
+        for (size_t i = 0; i < n; i++) {
+            double grown = (double)p->first[e + i] * exp(o[i]);
+            double free = SHARE * (double)p->c[e + i];
+            if (!j->dw) {
+                j->phi[e + i] = (cm_real)(grown + free * o[CHUNK + i]);
+                continue;
+            }
+            d[i] = (double)j->dphi[e + i] * grown;
+            d[CHUNK + i] = (double)j->dphi[e + i] * free;
         }
-        double d0 = (double)j->dphi[e] * grown, d1 = (double)j->dphi[e] * SHARE * (double)p->c[e];
-        double *dA = dw, *da = dA + H * F, *dB = da + H, *db = dB + 2 * H;
-        db[0] += d0;
-        db[1] += d1;
-        for (size_t k = 0; k < H; k++) {
-            dB[k] += d0 * h[k];
-            dB[H + k] += d1 * h[k];
-            double dh = (d0 * (double)B[k] + d1 * (double)B[H + k]) * (1 - h[k] * h[k]);
-            da[k] += dh;
-            for (size_t f = 0; f < F; f++)
-                dA[k * F + f] += dh * (double)x[f];
-        }
+        if (j->dw)
+            network_back(j->dw + shard * cm_link_size(H), d, xt, h, j->w, H);
     }
     cm_free(h);
     return 0;
@@ -131,6 +185,18 @@ struct cells_job {
     size_t shards;
 };
 
+CM_CLONES static void gather_one(cm_real *restrict a, cm_real phi, const cm_real *restrict w,
+                                 size_t n)
+{
+    enum { STEP = 16 };
+    size_t i = 0;
+    for (; i + STEP <= n; i += STEP)
+        for (size_t k = 0; k < STEP; k++)
+            a[i + k] += phi * w[i + k];
+    for (; i < n; i++)
+        a[i] += phi * w[i];
+}
+
 static int gather_shard(void *arg, size_t shard)
 {
     const struct cells_job *j = arg;
@@ -139,17 +205,14 @@ static int gather_shard(void *arg, size_t shard)
          g < cm_shard_begin(j->s->genes, j->shards, shard + 1); g++) {
         cm_real *a = j->a + g * n;
         memset(a, 0, n * sizeof *a);
-        for (uint64_t e = j->p->ptr[g]; e < j->p->ptr[g + 1]; e++) {
-            const cm_real *w = j->s->w + j->p->peak[e] * n, phi = j->phi[e];
-            for (size_t i = 0; i < n; i++)
-                a[i] += phi * w[i];
-        }
+        for (uint64_t e = j->p->ptr[g]; e < j->p->ptr[g + 1]; e++)
+            gather_one(a, j->phi[e], j->s->w + j->p->peak[e] * n, n);
     }
     return 0;
 }
 
 /* In eight strands, which the compiler may put into one register. */
-static cm_real dot(const cm_real *x, const cm_real *y, size_t n)
+CM_CLONES static cm_real dot(const cm_real *x, const cm_real *y, size_t n)
 {
     cm_real strand[8] = {0}, sum = 0;
     size_t i = 0;

@@ -68,8 +68,8 @@ struct cm_train_options {
     void *middle_arg;
 };
 
-/* The linear part of the options (k, q, lsi.scale, ridge, cis.*), if the model has it, and the seed, from a
- * model's hp.*. */
+/* The linear part of the options (k, q, lsi.scale, ridge, cis.*), if the model has it, and the
+ * seed, from a model's hp.*. */
 int cm_train_options_read(struct cm_train_options *o, const struct cm_kv *kv);
 
 /* How the trainer speaks.  Each may be NULL. */

@@ -349,6 +349,24 @@ static void nothing_to_assign(void **state)
     cm_csr_free(&m);
 }
 
+static void tangents(void **state)
+{
+    (void)state;
+    enum { N = 4003 };
+    double x[N], y[N];
+    for (int k = 0; k < N; k++)
+        x[k] = y[k] = 0.01 * (k - N / 2) + 1e-9 * k;
+    x[0] = y[0] = -1000;
+    x[1] = y[1] = 1e300;
+    x[2] = y[2] = -1e-20;
+    cm_tanh(y, N);
+    for (int k = 0; k < N; k++)
+        assert_true(fabs(y[k] - tanh(x[k])) <= 1e-14);
+    x[0] = NAN;
+    cm_tanh(x, 1);
+    assert_true(isnan(x[0]));
+}
+
 static void exponentials(void **state)
 {
     (void)state;
@@ -401,6 +419,7 @@ int main(void)
                                        cmocka_unit_test(hidden_assignments),
                                        cmocka_unit_test(useless_core),
                                        cmocka_unit_test(nothing_to_assign),
+                                       cmocka_unit_test(tangents),
                                        cmocka_unit_test(exponentials)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,8 +3,9 @@
 #
 #   rivals.sh [pbmc] [snare]          default: both
 # pbmc: SEEDS='1 2 3', FOLDS='0 1 2'; 324 cells held out by NumPy's permutation of seed 1000 SEED + FOLD,
-# a tenth of the rest for validation.  snare: library 09J of snare_mouse_cortex is matched, a tenth of
-# the nine others chooses rules and epochs.  RIVALS and EPOCHS_NAME as in pipelines/rivals.sh.
+# a tenth of the rest for validation.  snare: library 09J of snare_mouse_cortex is matched, another whole
+# library chooses rules and epochs, 09I for seed 1, 09H for 2 and so on.  RIVALS and EPOCHS_NAME as in
+# pipelines/rivals.sh.
 #
 # Besides its table, for each method with a model: best_soft, the partner's probability under softmax at
 # the best of the temperatures 5 .. 240, mean of both directions (an upper bound that is the same for
@@ -83,10 +84,14 @@ print("\n".join(names[i] for i in np.sort(order[:min(324, n // 5)])))' "$seed" "
     snare)
         d=$data/snare_mouse_cortex
         [ -e "$d/gex.h5ad" ] || { echo "rivals.sh: skipped: $d is absent" >&2; continue; }
-        for m in gex atac; do
-            h5-read --labels batch "$d/$m.h5ad" | holdout --by batch=09J --name test -o $m.cms
+        libraries=IHGFEDCBA
+        for seed in ${SEEDS:-1 2 3}; do
+            for m in gex atac; do
+                h5-read --labels batch "$d/$m.h5ad" | holdout --by batch=09J --name test |
+                    holdout --by "batch=09${libraries:(seed - 1) % 9:1}" --name valid -o $m.cms
+            done
+            BATCH=2048 run "snare.$seed" "$seed" gex.cms atac.cms
         done
-        BATCH=2048 run snare.09J 1 gex.cms atac.cms
         ;;
     *) echo "usage: rivals.sh [pbmc] [snare]" >&2 && exit 2 ;;
     esac

@@ -1,7 +1,8 @@
-/* Reads the text fixtures of tests/ref/make_matrix.py: blocks "name rows cols" and the values. */
+/* Reads the text fixtures of tests/ref/make_*.py: blocks "name rows cols" and the values. */
 #ifndef TESTS_UNIT_REF_H
 #define TESTS_UNIT_REF_H
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,37 @@ static inline struct ref ref_load(const char *path, const char *name)
     }
     fail_msg("%s: no block %s", path, name);
     return r;
+}
+
+/* The same as floats, exactly n of them. */
+static inline float *ref_floats(const char *path, const char *name, size_t n)
+{
+    struct ref r = ref_load(path, name);
+    if (r.rows * r.cols != n)
+        fail_msg("%s: %zu numbers, expected %zu", name, r.rows * r.cols, n);
+    float *v = CM_NEW(float, n);
+    for (size_t i = 0; i < n; i++)
+        v[i] = (float)r.v[i];
+    cm_free(r.v);
+    return v;
+}
+
+/* |got - want| <= tolerance max(1, |want|), or for gradients of |want| or a hundredth of the
+ * largest. */
+static inline void ref_equal(const char *path, const char *name, const float *got, size_t n,
+                             double tolerance, int gradient)
+{
+    struct ref want = ref_load(path, name);
+    double most = 0;
+    assert_int_equal(want.rows * want.cols, n);
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, fabs(want.v[i]));
+    for (size_t i = 0; i < n; i++) {
+        double size = fmax(gradient ? .01 * most : 1, fabs(want.v[i]));
+        if (!(fabs((double)got[i] - want.v[i]) <= tolerance * size))
+            fail_msg("%s[%zu]: %.9g, reference %.9g", name, i, (double)got[i], want.v[i]);
+    }
+    cm_free(want.v);
 }
 
 #endif

@@ -36,49 +36,8 @@
 
 enum { B = 6, FEATURES = 64, MAX_TENSORS = 64 };
 
-static float *blob;
-static size_t blob_n;
-
-static int load(void **state)
-{
-    (void)state;
-    FILE *f = fopen("tests/ref/tokens.bin", "rb");
-    if (!f || fseek(f, 0, SEEK_END))
-        return -1; /* tests run from the project's root */
-    blob_n = (size_t)ftell(f) / 4;
-    blob = CM_NEW(float, blob_n);
-    unsigned char *raw = CM_NEW(unsigned char, 4 * blob_n);
-    rewind(f);
-    size_t got = fread(raw, 4, blob_n, f);
-    cm_le_copy(blob, raw, blob_n, 4);
-    cm_free(raw);
-    return fclose(f) || got != blob_n ? -1 : 0;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    cm_free(blob);
-    return 0;
-}
-
-static const float *ref(const char *group, const char *name, size_t n)
-{
-    char want[160], word[160];
-    size_t offset, count;
-    snprintf(want, sizeof want, "%s.%s", group, name);
-    FILE *f = fopen("tests/ref/tokens.txt", "r");
-    assert_non_null(f);
-    while (fscanf(f, "%159s %zu %zu", word, &offset, &count) == 3)
-        if (strcmp(word, want) == 0) {
-            fclose(f);
-            if (count != n || offset + count > blob_n)
-                fail_msg("%s: %zu numbers, expected %zu", want, count, n);
-            return blob + offset;
-        }
-    fail_msg("no tensor %s in tests/ref/tokens.txt", want);
-    return NULL;
-}
+#define FIXTURE "tests/ref/tokens"
+#include "torch.h"
 
 /* ===== cells ================================================================================ */
 

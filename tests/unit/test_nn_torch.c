@@ -19,81 +19,8 @@
 #include "base/mem.h"
 #include "nn/nn.h"
 
-#define FORWARD  1e-5
-#define GRADIENT 1e-4
-
-/* ===== the fixture ========================================================================== */
-
-static struct {
-    float *v;
-    size_t n;
-} blob;
-
-static int load(void **state)
-{
-    (void)state;
-    FILE *f = fopen("tests/ref/nn.bin", "rb");
-    if (!f || fseek(f, 0, SEEK_END))
-        return -1; /* tests run from the project's root */
-    blob.n = (size_t)ftell(f) / 4;
-    blob.v = CM_NEW(float, blob.n);
-    rewind(f);
-    unsigned char *raw = CM_NEW(unsigned char, 4 * blob.n);
-    size_t got = fread(raw, 4, blob.n, f);
-    cm_le_copy(blob.v, raw, blob.n, 4);
-    cm_free(raw);
-    return fclose(f) || got != blob.n ? -1 : 0;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    cm_free(blob.v);
-    return 0;
-}
-
-/* Tensor "case.name" of exactly n numbers. */
-static const float *ref(const char *group, const char *name, size_t n)
-{
-    char want[128], word[128];
-    size_t offset, count;
-    snprintf(want, sizeof want, "%s%s%s", group, *name ? "." : "", name);
-    FILE *f = fopen("tests/ref/nn.txt", "r");
-    assert_non_null(f);
-    while (fscanf(f, "%127s %zu %zu", word, &offset, &count) == 3)
-        if (strcmp(word, want) == 0) {
-            fclose(f);
-            if (count != n || offset + count > blob.n)
-                fail_msg("%s: %zu numbers, expected %zu", want, count, n);
-            return blob.v + offset;
-        }
-    fail_msg("no tensor %s in tests/ref/nn.txt", want);
-    return NULL;
-}
-
-static void forward_is(const char *group, const char *name, const float *got, size_t n)
-{
-    const float *want = ref(group, name, n);
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)got[i] - (double)want[i]) <= FORWARD * fmax(1, fabs((double)want[i]))))
-            fail_msg("%s.%s[%zu]: %.9g, PyTorch %.9g", group, name, i, (double)got[i],
-                     (double)want[i]);
-}
-
-static void gradient_is(const char *group, const char *name, const float *got, size_t n)
-{
-    const float *want = ref(group, name, n);
-    double largest = 0;
-    for (size_t i = 0; i < n; i++)
-        largest = fmax(largest, fabs((double)want[i]));
-    assert_true(largest > 0);
-    for (size_t i = 0; i < n; i++) {
-        double bound = GRADIENT * fmax(fabs((double)want[i]), largest / 100);
-        if (!(fabs((double)got[i] - (double)want[i]) <= bound))
-            fail_msg("%s.%s[%zu]: %.9g, PyTorch %.9g", group, name, i, (double)got[i],
-                     (double)want[i]);
-    }
-}
+#define FIXTURE "tests/ref/nn"
+#include "torch.h"
 
 static float *zeros(size_t n) { return CM_ZNEW(float, n); }
 

@@ -22,33 +22,6 @@ static float *w, *grad;
 static struct cm_clue_work work;
 static struct cm_clue_terms terms;
 
-static float *floats(const char *name, size_t n)
-{
-    struct ref r = ref_load(REF, name);
-    float *v = CM_NEW(float, n);
-    if (r.rows * r.cols != n)
-        fail_msg("%s: %zu numbers, expected %zu", name, r.rows * r.cols, n);
-    for (size_t i = 0; i < n; i++)
-        v[i] = (float)r.v[i];
-    cm_free(r.v);
-    return v;
-}
-
-static void equal(const char *name, const float *got, size_t n, double tolerance, int gradient)
-{
-    struct ref want = ref_load(REF, name);
-    double most = 0;
-    assert_int_equal(want.rows * want.cols, n);
-    for (size_t i = 0; i < n; i++)
-        most = fmax(most, fabs(want.v[i]));
-    for (size_t i = 0; i < n; i++) {
-        double size = fmax(gradient ? .01 * most : 1, fabs(want.v[i]));
-        if (!(fabs((double)got[i] - want.v[i]) <= tolerance * size))
-            fail_msg("%s[%zu]: %.9g, PyTorch %.9g", name, i, (double)got[i], want.v[i]);
-    }
-    cm_free(want.v);
-}
-
 static bool untrained(const char *name)
 {
     size_t n = strlen(name);
@@ -62,7 +35,7 @@ static void counts(size_t m, size_t d)
 {
     char name[8];
     snprintf(name, sizeof name, "x%zu", m);
-    float *x = floats(name, b.B * d), *kept = CM_NEW(float, b.B *d);
+    float *x = ref_floats(REF, name, b.B * d), *kept = CM_NEW(float, b.B *d);
     uint32_t *column = CM_NEW(uint32_t, b.B * d);
     const uint32_t **idx = CM_NEW(const uint32_t *, b.B);
     const float **count = CM_NEW(const float *, b.B);
@@ -125,15 +98,15 @@ static int make(void **state)
             cm_init_constant(w + p->offset, p->n, p->name[n - 1] == 'r' ? 1 : 0);
             continue;
         }
-        float *from = floats(p->name, p->n);
+        float *from = ref_floats(REF, p->name, p->n);
         memcpy(w + p->offset, from, p->n * sizeof *w);
         cm_free(from);
     }
     b.B = (size_t)v[0];
-    b.z[0] = floats("z0", b.B * k);
-    b.z[1] = floats("z1", b.B * k);
-    b.eps[0] = floats("eps0", b.B * c.q);
-    b.eps[1] = floats("eps1", b.B * c.q);
+    b.z[0] = ref_floats(REF, "z0", b.B * k);
+    b.z[1] = ref_floats(REF, "z1", b.B * k);
+    b.eps[0] = ref_floats(REF, "eps0", b.B * c.q);
+    b.eps[1] = ref_floats(REF, "eps1", b.B * c.q);
     struct ref label = ref_load(REF, "label");
     uint32_t *codes = CM_NEW(uint32_t, b.B);
     for (size_t i = 0; i < b.B; i++)
@@ -151,10 +124,10 @@ static int make(void **state)
 static void codes(void **state)
 {
     (void)state;
-    equal("mu0", work.mu[0], b.B * c.q, 1e-5, 0);
-    equal("mu1", work.mu[1], b.B * c.q, 1e-5, 0);
-    equal("sd0", work.sd[0], b.B * c.q, 1e-5, 0);
-    equal("sd1", work.sd[1], b.B * c.q, 1e-5, 0);
+    ref_equal(REF, "mu0", work.mu[0], b.B * c.q, 1e-5, 0);
+    ref_equal(REF, "mu1", work.mu[1], b.B * c.q, 1e-5, 0);
+    ref_equal(REF, "sd0", work.sd[0], b.B * c.q, 1e-5, 0);
+    ref_equal(REF, "sd1", work.sd[1], b.B * c.q, 1e-5, 0);
 }
 
 static void loss(void **state)
@@ -162,7 +135,7 @@ static void loss(void **state)
     (void)state;
     float got[7] = {(float)terms.loss,   (float)terms.data, (float)terms.cross, (float)terms.kl,
                     (float)terms.cosine, (float)terms.mse,  (float)terms.judge};
-    equal("terms", got, 7, 1e-5, 0);
+    ref_equal(REF, "terms", got, 7, 1e-5, 0);
 }
 
 static void gradients(void **state)
@@ -178,7 +151,7 @@ static void gradients(void **state)
             continue;
         }
         snprintf(name, sizeof name, "d.%s", p->name);
-        equal(name, grad + p->offset, p->n, 1e-4, 1);
+        ref_equal(REF, name, grad + p->offset, p->n, 1e-4, 1);
         compared += p->n;
     }
     assert_true(compared > 1000);

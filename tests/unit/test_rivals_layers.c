@@ -15,53 +15,25 @@
 
 #define REF "tests/ref/rivals.txt"
 
-static float *floats(const char *name, size_t n)
-{
-    struct ref r = ref_load(REF, name);
-    float *v = CM_NEW(float, n);
-    assert_int_equal(r.rows * r.cols, n);
-    for (size_t i = 0; i < n; i++)
-        v[i] = (float)r.v[i];
-    cm_free(r.v);
-    return v;
-}
-
-/* |got - want| <= tolerance max(1, |want|), or for gradients of |want| or a hundredth of the
- * largest. */
-static void equal(const char *name, const float *got, size_t n, double tolerance, int gradient)
-{
-    struct ref want = ref_load(REF, name);
-    double most = 0;
-    assert_int_equal(want.rows * want.cols, n);
-    for (size_t i = 0; i < n; i++)
-        most = fmax(most, fabs(want.v[i]));
-    for (size_t i = 0; i < n; i++) {
-        double size = fmax(gradient ? .01 * most : 1, fabs(want.v[i]));
-        if (!(fabs((double)got[i] - want.v[i]) <= tolerance * size))
-            fail_msg("%s[%zu]: %.9g, PyTorch %.9g", name, i, (double)got[i], want.v[i]);
-    }
-    cm_free(want.v);
-}
-
 static void batch_norm(void **state)
 {
     (void)state;
     enum { N = 7, P = 3 };
-    float *in = floats("bn.in", N * P), *gain = floats("bn.gain", P), *bias = floats("bn.bias", P),
-          *dout = floats("bn.dout", N * P);
+    float *in = ref_floats(REF, "bn.in", N * P), *gain = ref_floats(REF, "bn.gain", P),
+          *bias = ref_floats(REF, "bn.bias", P), *dout = ref_floats(REF, "bn.dout", N * P);
     float out[N * P], stat[3 * P], din[N * P] = {0}, dgain[P] = {0}, dbias[P] = {0}, mean[P] = {0},
                                            var[P] = {1, 1, 1};
     cm_batchnorm_forward(out, stat, in, gain, bias, N, P);
-    equal("bn.out", out, N * P, 1e-5, 0);
+    ref_equal(REF, "bn.out", out, N * P, 1e-5, 0);
     cm_batchnorm_backward(din, dgain, dbias, dout, stat, in, gain, N, P);
-    equal("bn.din", din, N * P, 1e-4, 1);
-    equal("bn.dgain", dgain, P, 1e-4, 1);
-    equal("bn.dbias", dbias, P, 1e-4, 1);
+    ref_equal(REF, "bn.din", din, N * P, 1e-4, 1);
+    ref_equal(REF, "bn.dgain", dgain, P, 1e-4, 1);
+    ref_equal(REF, "bn.dbias", dbias, P, 1e-4, 1);
     cm_batchnorm_running(mean, var, stat, N, P, .1);
-    equal("bn.mean", mean, P, 1e-5, 0);
-    equal("bn.var", var, P, 1e-5, 0);
+    ref_equal(REF, "bn.mean", mean, P, 1e-5, 0);
+    ref_equal(REF, "bn.var", var, P, 1e-5, 0);
     cm_batchnorm_apply(out, in, gain, bias, mean, var, N, P);
-    equal("bn.applied", out, N * P, 1e-5, 0);
+    ref_equal(REF, "bn.applied", out, N * P, 1e-5, 0);
     cm_free(in);
     cm_free(gain);
     cm_free(bias);
@@ -72,11 +44,12 @@ static void elu(void **state)
 {
     (void)state;
     enum { N = 20 };
-    float *in = floats("elu.in", N), *dout = floats("elu.dout", N), out[N], din[N] = {0};
+    float *in = ref_floats(REF, "elu.in", N), *dout = ref_floats(REF, "elu.dout", N), out[N],
+          din[N] = {0};
     cm_act_forward(out, in, N, CM_ACT_ELU, 0);
-    equal("elu.out", out, N, 1e-6, 0);
+    ref_equal(REF, "elu.out", out, N, 1e-6, 0);
     cm_act_backward(din, dout, in, N, CM_ACT_ELU, 0);
-    equal("elu.din", din, N, 1e-4, 1);
+    ref_equal(REF, "elu.din", din, N, 1e-4, 1);
     cm_free(in);
     cm_free(dout);
 }
@@ -85,15 +58,15 @@ static void rmsprop(void **state)
 {
     (void)state;
     enum { N = 20 };
-    float *w = floats("rms.w", N), v[N] = {0};
+    float *w = ref_floats(REF, "rms.w", N), v[N] = {0};
     for (int k = 0; k < 3; k++) {
         char name[24];
         snprintf(name, sizeof name, "rms.g%d", k);
-        float *g = floats(name, N);
+        float *g = ref_floats(REF, name, N);
         cm_rmsprop_step(w, v, g, N, 2e-3, .99, 1e-8);
         cm_free(g);
     }
-    equal("rms.out", w, N, 1e-6, 0);
+    ref_equal(REF, "rms.out", w, N, 1e-6, 0);
     cm_free(w);
 }
 
@@ -102,8 +75,9 @@ static void negative_binomial(void **state)
 {
     (void)state;
     enum { N = 2, D = 8 };
-    float *x = floats("nb.x", N * D), *logits = floats("nb.logits", N * D),
-          *theta = floats("nb.log_theta", D), dlogits[N * D] = {0}, dtheta[D] = {0}, scratch[2 * D];
+    float *x = ref_floats(REF, "nb.x", N * D), *logits = ref_floats(REF, "nb.logits", N * D),
+          *theta = ref_floats(REF, "nb.log_theta", D), dlogits[N * D] = {0}, dtheta[D] = {0},
+          scratch[2 * D];
     double loss = 0;
     assert_true(cm_negbin_scratch(D) <= 2 * D);
     for (size_t j = 0; j < D; j++)
@@ -121,9 +95,9 @@ static void negative_binomial(void **state)
             cm_negbin(dlogits + i * D, dtheta, logits + i * D, theta, idx, count, n, D, 1, scratch);
     }
     float got = (float)loss;
-    equal("nb.loss", &got, 1, 1e-5, 0);
-    equal("nb.dlogits", dlogits, N * D, 1e-4, 1);
-    equal("nb.dlog_theta", dtheta, D, 1e-4, 1);
+    ref_equal(REF, "nb.loss", &got, 1, 1e-5, 0);
+    ref_equal(REF, "nb.dlogits", dlogits, N * D, 1e-4, 1);
+    ref_equal(REF, "nb.dlog_theta", dtheta, D, 1e-4, 1);
     assert_true(cm_negbin(dlogits, NULL, logits, theta, NULL, NULL, 0, D, 1, scratch) == 0);
     cm_free(x);
     cm_free(logits);

@@ -30,7 +30,7 @@ extern "C" {
  * number, or max_iterations + 1 when the bound came first: v and s then are the best so far.
  * Values below 1e-6 of the largest lose their digits (s^2 is what is computed) and are given as 0
  * when s^2 is rounding error; their vectors are orthonormal all the same.  Memory: (4 k + 512)
- * min(rows, cols) doubles, 16 (rows + cols) more and k cols at the end, and (4 k + 512)^2 twice;
+ * min(rows, cols) doubles, 32 (rows + cols) more and k cols at the end, and (4 k + 512)^2 twice;
  * the same bits for any thread count.  0; CM_EUSAGE: k too large; CM_ENUMERIC: values that are not
  * finite. */
 int cm_svd_truncated(const struct cm_csr *x, const float *mean, const float *weight, size_t k,

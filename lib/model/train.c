@@ -687,7 +687,7 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
     uint64_t components = 4 * k * (2 * n + x[0].cols + x[1].cols);
     uint64_t basis = 4 * k + 512; /* matrix/svd.h */
     uint64_t sketch =
-        8 * (basis * (n < most ? n : most) + (16 + k) * (n + most) + 2 * basis * basis);
+        8 * (basis * (n < most ? n : most) + (32 + k) * (n + most) + 2 * basis * basis);
     /* The cis term: partial sums (bounded in cis.c), then both sides of a sample of cells. */
     bool with_cis = has_cis(o);
     uint64_t genes = with_cis ? (x[0].cols < x[1].cols ? x[0].cols : x[1].cols) : 0,

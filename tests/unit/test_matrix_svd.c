@@ -297,6 +297,49 @@ static void the_same_on_any_threads(void **state)
     cm_csr_free(&x);
 }
 
+/* Weights that are powers of two change no bit of what is multiplied: with them it is the SVD of the
+ * matrix whose values and means were multiplied beforehand, by columns and by rows. */
+static void weights_are_a_diagonal(void **state)
+{
+    (void)state;
+    enum { K = 6 };
+    struct ref m = ref_load(FILE_, "mean");
+    struct cm_csr x = fixture(m.cols), turned = cm_csr_transpose(&x);
+    const struct cm_csr *both_ways[] = {&x, &turned};
+    for (size_t way = 0; way < 2; way++) {
+        const struct cm_csr *in = both_ways[way];
+        size_t d = in->cols;
+        float *mean = CM_NEW(float, d), *weight = CM_NEW(float, d), *scaled_mean = CM_NEW(float, d);
+        float *v = CM_NEW(float, d *K), *want = CM_NEW(float, d *K);
+        double s[K], want_s[K];
+        uint64_t *rows = CM_NEW(uint64_t, in->rows);
+        for (size_t i = 0; i < in->rows; i++)
+            rows[i] = i;
+        struct cm_csr scaled = cm_csr_rows(in, rows, in->rows);
+        for (size_t j = 0; j < d; j++) {
+            weight[j] = j % 5 == 4 ? 0 : ldexpf(1, (int)(j % 7) - 3);
+            mean[j] = (float)(j % 3) / 8;
+            scaled_mean[j] = mean[j] * weight[j];
+        }
+        for (uint64_t e = 0; e < scaled.ptr[scaled.rows]; e++)
+            scaled.val[e] *= weight[scaled.idx[e]];
+        assert_int_equal(cm_svd_truncated(in, mean, weight, K, 1, 1e-8, 100, v, s, NULL), 0);
+        assert_int_equal(
+            cm_svd_truncated(&scaled, scaled_mean, NULL, K, 1, 1e-8, 100, want, want_s, NULL), 0);
+        for (size_t e = 0; e < K; e++)
+            assert_true(fabs(s[e] - want_s[e]) < 1e-9 * want_s[e]);
+        for (size_t i = 0; i < d * K; i++)
+            assert_true(fabs((double)v[i] - (double)want[i]) < 2e-6);
+        void *all[] = {mean, weight, scaled_mean, v, want, rows};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            cm_free(all[i]);
+        cm_csr_free(&scaled);
+    }
+    cm_free(m.v);
+    cm_csr_free(&x);
+    cm_csr_free(&turned);
+}
+
 static void bad_requests(void **state)
 {
     (void)state;
@@ -319,6 +362,7 @@ int main(void)
         cmocka_unit_test(restarts),
         cmocka_unit_test(the_bound_is_reported),
         cmocka_unit_test(the_same_on_any_threads),
+        cmocka_unit_test(weights_are_a_diagonal),
         cmocka_unit_test(bad_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

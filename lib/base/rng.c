@@ -10,6 +10,9 @@
 
 #include <Random123/philox.h>
 #include <math.h>
+#include <string.h>
+
+#include "base/clones.h"
 
 struct cm_rng cm_rng_make(uint64_t seed, enum cm_purpose purpose, uint32_t a, uint32_t b)
 {
@@ -24,6 +27,51 @@ void cm_rng_words(const struct cm_rng *g, uint64_t index, uint32_t out[4])
     philox4x32_ctr_t r = philox4x32(ctr, key);
     for (int i = 0; i < 4; i++)
         out[i] = r.v[i];
+}
+
+/* Blocks side by side, in loops of constant length that the compiler makes vectors of.  Constants
+ * and the round: Salmon, Moraes, Dror and Shaw (SC 2011), as in Random123. */
+enum { SIDE = 16, ROUNDS = 10 };
+
+CM_FAST_CLONES static void side_by_side(const struct cm_rng *g, uint64_t index, uint32_t *out)
+{
+    uint32_t c0[SIDE], c1[SIDE], c2[SIDE], c3[SIDE];
+    uint32_t k0 = (uint32_t)g->seed, k1 = (uint32_t)(g->seed >> 32);
+    for (uint32_t i = 0; i < SIDE; i++) {
+        c0[i] = (uint32_t)(index + i);
+        c1[i] = g->a;
+        c2[i] = g->b;
+        c3[i] = g->purpose ^ ((uint32_t)((index + i) >> 32) << 8);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < SIDE; i++) {
+            uint64_t p = (uint64_t)0xd2511f53u * c0[i], q = (uint64_t)0xcd9e8d57u * c2[i];
+            c0[i] = (uint32_t)(q >> 32) ^ c1[i] ^ k0;
+            c2[i] = (uint32_t)(p >> 32) ^ c3[i] ^ k1;
+            c1[i] = (uint32_t)q;
+            c3[i] = (uint32_t)p;
+        }
+        k0 += 0x9e3779b9u;
+        k1 += 0xbb67ae85u;
+    }
+    for (int i = 0; i < SIDE; i++) {
+        out[4 * i] = c0[i];
+        out[4 * i + 1] = c1[i];
+        out[4 * i + 2] = c2[i];
+        out[4 * i + 3] = c3[i];
+    }
+}
+
+void cm_rng_blocks(const struct cm_rng *g, uint64_t index, size_t n, uint32_t *out)
+{
+    size_t i = 0;
+    for (; i + SIDE <= n; i += SIDE)
+        side_by_side(g, index + i, out + 4 * i);
+    if (i < n) {
+        uint32_t rest[4 * SIDE];
+        side_by_side(g, index + i, rest);
+        memcpy(out + 4 * i, rest, 4 * (n - i) * sizeof *out);
+    }
 }
 
 uint64_t cm_rng_u64(struct cm_rng *g)

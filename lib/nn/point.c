@@ -139,18 +139,46 @@ static struct dropper dropper_make(const struct cm_dropout *d, uint32_t row)
                             .scale = d->rate < 1 ? (cm_real)(1 / (1 - d->rate)) : 0};
 }
 
+enum { WORDS = 256 };
+
+#ifndef CM_REAL_DOUBLE
+typedef uint32_t words __attribute__((vector_size(32), aligned(4), may_alias));
+#endif
+
+/* out (n) = in (n) where the element's word keeps it, scaled, else 0; with add, out += . */
+CM_CLONES static void masked(cm_real *out, const cm_real *in, const uint32_t *word, size_t n,
+                             const struct dropper *drop, bool add)
+{
+    size_t i = 0;
+#ifndef CM_REAL_DOUBLE
+    uint32_t least = (uint32_t)drop->threshold;
+    for (; i + CM_LANES <= n && drop->threshold <= UINT32_MAX; i += CM_LANES) {
+        words keep = (words)(*(const words *)(word + i) >= least);
+        cm_vec x = CM_CVEC(in + i) * drop->scale;
+        x = (cm_vec)((words)x & keep);
+        if (add)
+            x += CM_CVEC(out + i);
+        CM_VEC(out + i) = x;
+    }
+#endif
+    for (; i < n; i++) {
+        cm_real x = word[i] < drop->threshold ? 0 : in[i] * drop->scale;
+        out[i] = add ? out[i] + x : x;
+    }
+}
+
 void cm_dropout_range(cm_real *out, const cm_real *in, size_t from, size_t n,
                       const struct cm_dropout *d, uint32_t row, bool add)
 {
     struct dropper drop = dropper_make(d, row);
     CM_ASSERT(from + n <= (size_t)1 << 34); /* blocks of one site: 32 bits */
-    uint32_t word[4];
-    for (size_t i = 0; i < n; i++) {
-        size_t element = from + i;
-        if (i == 0 || element % 4 == 0)
-            cm_rng_words(&drop.g, drop.base | element / 4, word);
-        cm_real x = word[element % 4] < drop.threshold ? 0 : in[i] * drop.scale;
-        out[i] = add ? out[i] + x : x;
+    uint32_t word[WORDS];
+    for (size_t i = 0; i < n;) {
+        size_t block = (from + i) / 4, skip = (from + i) % 4;
+        size_t some = WORDS - skip < n - i ? WORDS - skip : n - i;
+        cm_rng_blocks(&drop.g, drop.base | block, (skip + some + 3) / 4, word);
+        masked(out + i, in + i, word + skip, some, &drop, add);
+        i += some;
     }
 }
 

@@ -50,6 +50,25 @@ static void test_philox_known_answers(void **state)
     }
 }
 
+/* Many blocks at once are the blocks one by one, also where the index outgrows 32 bits. */
+static void test_philox_blocks(void **state)
+{
+    (void)state;
+    struct cm_rng g = cm_rng_make(0x123456789abcdef, CM_RNG_TEST, 3, 4);
+    const uint64_t from[] = {0, 5, UINT32_MAX - 20, (uint64_t)7 << 32};
+    for (size_t f = 0; f < sizeof from / sizeof *from; f++)
+        for (size_t n = 0; n <= 40; n += n < 18 ? 1 : 11) {
+            uint32_t many[4 * 41], one[4];
+            memset(many, 0x55, sizeof many);
+            cm_rng_blocks(&g, from[f], n, many);
+            for (size_t i = 0; i < n; i++) {
+                cm_rng_words(&g, from[f] + i, one);
+                assert_memory_equal(many + 4 * i, one, sizeof one);
+            }
+            assert_int_equal(many[4 * n], 0x55555555); /* and nothing behind them */
+        }
+}
+
 static void moments(double (*draw)(struct cm_rng *, double), double arg, double mean, double var)
 {
     struct cm_rng g = cm_rng_make(7, CM_RNG_TEST, 1, (uint32_t)(arg * 10));
@@ -234,6 +253,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_philox_known_answers),
+        cmocka_unit_test(test_philox_blocks),
         cmocka_unit_test(test_distributions_have_their_moments),
         cmocka_unit_test(test_shuffle_is_a_permutation_by_seed),
         cmocka_unit_test(test_pool_gives_the_same_bits_for_any_threads),

@@ -297,8 +297,8 @@ static void the_same_on_any_threads(void **state)
     cm_csr_free(&x);
 }
 
-/* Weights that are powers of two change no bit of what is multiplied: with them it is the SVD of the
- * matrix whose values and means were multiplied beforehand, by columns and by rows. */
+/* Weights that are powers of two change no bit of what is multiplied: with them it is the SVD of
+ * the matrix whose values and means were multiplied beforehand, by columns and by rows. */
 static void weights_are_a_diagonal(void **state)
 {
     (void)state;

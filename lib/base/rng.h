@@ -46,7 +46,7 @@ struct cm_rng cm_rng_make(uint64_t seed, enum cm_purpose purpose, uint32_t a, ui
 
 /* The four 32-bit words at `index`: the pure function. */
 void cm_rng_words(const struct cm_rng *g, uint64_t index, uint32_t out[4]);
-/* The same for the n blocks from `index` on: out gets 4 n words.  Several times as fast for many. */
+/* The same for the n blocks from `index` on: out gets 4 n words.  Several times as fast. */
 void cm_rng_blocks(const struct cm_rng *g, uint64_t index, size_t n, uint32_t *out);
 
 uint64_t cm_rng_u64(struct cm_rng *g);

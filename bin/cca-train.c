@@ -12,7 +12,7 @@
 static struct {
     int method;
     int64_t k, q;
-    double ridge;
+    double lsi_scale, ridge;
     struct cm_trainer_cis cis_options;
     bool cis, no_cis;
 } o;
@@ -24,6 +24,8 @@ static const struct cm_opt options[] = {
      "how the components of the two modalities are brought together"},
     {"k", 'k', CM_O_INT, &o.k, "50", 1, 10000, "N", "singular vectors a modality"},
     {"q", 0, CM_O_INT, &o.q, "48", 1, 10000, "N", "cca: width of the embedding, at most k"},
+    {"lsi-scale", 0, CM_O_REAL, &o.lsi_scale, "0", 0, 2, "X",
+     "features are divided by their standard deviation to this power before the SVD"},
     {"ridge", 0, CM_O_REAL, &o.ridge, "0.03", 0, 1e6, "X",
      "cca, ridge: relative to the mean variance of the components"},
     {"cis", 0, CM_O_FLAG, &o.cis, NULL, 0, 0, NULL, "add the peak-gene term"},
@@ -63,6 +65,7 @@ int main(int argc, char **argv)
     struct cm_train_options how = {.preset = CM_PRESET_LINEAR,
                                    .k = (size_t)o.k,
                                    .q = (size_t)o.q,
+                                   .scale = o.lsi_scale,
                                    .ridge = o.ridge,
                                    .cis = o.cis,
                                    .cis_options = cm_trainer_cis(&o.cis_options),

@@ -74,6 +74,7 @@ rival attn "${ours[@]}" "${BATCH:-0}" 60 'xattn-train --preset attn'
 rival paper '--method seurat' '--method signac1 --binarize' 128 20 'xattn-train --preset paper'
 rival authors '--method seurat' '--method signac1 --binarize' 100 15 'xattn-train --preset authors'
 rival cca "${plain[@]}" 0 0 cca-train
+rival cca-scaled "${ours[@]}" 0 0 'cca-train --lsi-scale 0.6' # the preparation of best, and none of its locality
 rival ridge "${plain[@]}" 0 0 'cca-train --method ridge'
 rival procrustes "${plain[@]}" 0 0 'cca-train --method procrustes'
 rival small "${plain[@]}" "${BATCH:-0}" 60 'mlp-train --preset small'

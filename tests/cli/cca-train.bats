@@ -24,6 +24,10 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     if as_linear m.cms | cms-diff --tolerance 0 want.cms - >/dev/null; then false; fi
     [ "$(key m.cms hp.preset)" = cca ]
     [ "$(key m.cms hp.cis)" = 0 ]
+    cca-train --cis --lsi-scale 0.6 -o m.cms p.cms
+    xattn-train --preset linear --lsi-scale 0.6 -o scaled.cms p.cms
+    as_linear m.cms | cms-diff --tolerance 0 scaled.cms -
+    if cms-diff --tolerance 0 want.cms scaled.cms >/dev/null; then false; fi
 }
 
 @test "every method: cells to a match, better than chance, and the options in the model" {

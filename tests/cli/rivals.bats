@@ -33,11 +33,11 @@ metric() { awk -F '\t' -v m="$1" '$1 == m { print $2 }' "${2:-s}"; }
     EPOCHS_best=10 EPOCHS_attn=10 EPOCHS_paper=4 EPOCHS_small=30 EPOCHS_novel=6 EPOCHS_matchclot=6 EPOCHS_clue=8 \
         rivals.sh out g.cms a.cms >table 2>err
     [ "$(head -n 1 table)" = "$(printf 'method\tsoft\thard\ttop5\tfoscttm\taupr\tseconds\tmib')" ]
-    for m in linear closed best attn paper authors cca ridge procrustes small novel novel+exact matchclot matchclot+sinkhorn \
+    for m in linear closed best attn paper authors cca cca-scaled ridge procrustes small novel novel+exact matchclot matchclot+sinkhorn \
         clue clue+snn random constant semi-solution solution; do
         [ "$(awk -F '\t' -v m=$m '$1 == m && NF == 8' table | wc -l)" = 1 ]
     done
-    [ "$(wc -l <table)" = 21 ]
+    [ "$(wc -l <table)" = 22 ]
     # a kernel of 100 genes does not fit into chromosomes of 10, and that is said
     grep -qx "$(printf 'authors\t-\t-\t-\t-\t-\t-\t-')" table
     grep -q 'authors: .*kernel' err

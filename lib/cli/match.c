@@ -34,12 +34,20 @@ bool cm_rule_choose(const struct cm_rule_options *o, struct cm_rule *rule,
                                   o->quantile};
     if (o->model && o->tune)
         cm_usage_error("--model and --tune contradict each other");
+    if (o->calibrated && !o->model)
+        cm_usage_error("--calibrated needs --model");
+    if (o->calibrated && cm_given("temperature"))
+        cm_usage_error("--calibrated and --temperature contradict each other");
     if (o->model) {
         if (cm_given("method"))
             cm_usage_error("--model and --method contradict each other");
         struct cm_reader *m = cm_in_open(o->model);
         cm_require_kind(m, CM_MODEL);
         cm_try(cm_fail_in(cm_rule_read(&cm_reader_head(m)->kv, rule), o->model));
+        if (o->calibrated)
+            cm_try(
+                cm_fail_in(cm_kv_f64(&cm_reader_head(m)->kv, "rule.calibrated", &rule->temperature),
+                           o->model));
         cm_try(cm_reader_drain(m));
         if (cm_given("temperature"))
             rule->temperature = o->temperature;

@@ -20,7 +20,7 @@ struct cm_rule_options {
     double temperature, epsilon, quantile;
     int64_t neighbours, iterations;
     const char *model, *within, *tune;
-    bool hard;
+    bool hard, calibrated;
 };
 
 /* Rows of an option table; `preset` is the default of --method. */
@@ -32,6 +32,8 @@ struct cm_rule_options {
      "factor of the similarities inside the exponential"},                                         \
     {"model", 0, CM_O_STR, &(o).model, NULL, 0, 0, "MODEL.cms",                                    \
      "take the rule and temperature tuned in training"},                                           \
+    {"calibrated", 0, CM_O_FLAG, &(o).calibrated, NULL, 0, 0, NULL,                                \
+     "with --model: the temperature whose probabilities are to be believed"},                      \
     {"hard", 0, CM_O_FLAG, &(o).hard, NULL, 0, 0, NULL,                                            \
      "all of a row's probability to its most probable column"},                                    \
     {"within", 0, CM_O_STR, &(o).within, NULL, 0, 0, "LABEL",                                      \

@@ -93,8 +93,11 @@ struct side {
     double *log_sum;        /* out: log sum_j exp(T s_ij) */
     const double *opposite; /* the other direction's log_sum; NULL in the first pass */
     double *soft;           /* out: probability of the true partner */
+    double *loss;           /* out: -log of it, at most -log PROBABLE */
     unsigned char *hit;     /* out: is the argmax the true partner? */
 };
+
+#define PROBABLE 1e-9 /* a partner that is no candidate has probability 0 at any temperature */
 
 enum { SHARDS = 64 };
 
@@ -133,22 +136,25 @@ static int side_rows(void *arg, size_t shard)
         if (x->log_sum)
             x->log_sum[i] = max + log(sum);
         x->soft[i] = exp(logit(x, row, i) - max) / sum;
+        x->loss[i] = -log(fmax(x->soft[i], PROBABLE));
         x->hit[i] = best == i;
     }
     return 0;
 }
 
-/* Means of soft and hit of one direction. */
-static void side_run(struct side *x, double *soft, double *hard)
+/* Adds half the means of soft, hit and loss of one direction. */
+static void side_run(struct side *x, double *soft, double *hard, double *loss)
 {
     cm_parallel(SHARDS, side_rows, x);
-    double a = 0, b = 0;
+    double a = 0, b = 0, c = 0;
     for (size_t i = 0; i < x->n; i++) {
         a += x->soft[i];
         b += x->hit[i];
+        c += x->loss[i];
     }
-    *soft = a / (double)x->n;
-    *hard = b / (double)x->n;
+    *soft += a / (double)x->n / 2;
+    *hard += b / (double)x->n / 2;
+    *loss += c / (double)x->n / 2;
 }
 
 void cm_rule_tune(const float *s, size_t ld, size_t n, const uint32_t *group,
@@ -157,26 +163,23 @@ void cm_rule_tune(const float *s, size_t ld, size_t n, const uint32_t *group,
     CM_ASSERT(n > 0 && ld >= n);
     float *turned = CM_NEW(float, n *n);
     double *row_log = CM_NEW(double, n), *col_log = CM_NEW(double, n), *soft = CM_NEW(double, n);
+    double *loss = CM_NEW(double, n), loss_at[2][CM_RULE_GRID] = {{0}};
     unsigned char *hit = CM_NEW(unsigned char, n);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++)
             turned[j * n + i] = s[i * ld + j];
     *out = (struct cm_rule_tuning){0};
     for (size_t k = 0; k < CM_RULE_GRID; k++) {
-        struct side row = {s, ld, n, group, cm_rule_grid[k], row_log, NULL, soft, hit};
-        struct side col = {turned, n, n, group, cm_rule_grid[k], col_log, NULL, soft, hit};
-        double soft1, soft2, hard1, hard2;
-        side_run(&row, &soft1, &hard1);
-        side_run(&col, &soft2, &hard2);
-        out->soft_at[CM_RULE_SOFTMAX][k] = (soft1 + soft2) / 2;
-        out->argmax = (hard1 + hard2) / 2;
+        struct side row = {s, ld, n, group, cm_rule_grid[k], row_log, NULL, soft, loss, hit};
+        struct side col = {turned, n, n, group, cm_rule_grid[k], col_log, NULL, soft, loss, hit};
+        out->argmax = 0; /* the same at every temperature */
+        side_run(&row, &out->soft_at[CM_RULE_SOFTMAX][k], &out->argmax, &loss_at[0][k]);
+        side_run(&col, &out->soft_at[CM_RULE_SOFTMAX][k], &out->argmax, &loss_at[0][k]);
         row.opposite = col_log;
         col.opposite = row_log;
         row.log_sum = col.log_sum = NULL; /* the first pass' sums are still needed */
-        side_run(&row, &soft1, &hard1);
-        side_run(&col, &soft2, &hard2);
-        out->soft_at[CM_RULE_DUAL][k] = (soft1 + soft2) / 2;
-        out->dual_at[k] = (hard1 + hard2) / 2;
+        side_run(&row, &out->soft_at[CM_RULE_DUAL][k], &out->dual_at[k], &loss_at[1][k]);
+        side_run(&col, &out->soft_at[CM_RULE_DUAL][k], &out->dual_at[k], &loss_at[1][k]);
     }
     enum cm_rule_method m = out->argmax < CM_RULE_ENOUGH ? CM_RULE_SOFTMAX : CM_RULE_DUAL;
     double most = 0;
@@ -189,10 +192,17 @@ void cm_rule_tune(const float *s, size_t ld, size_t n, const uint32_t *group,
     out->rule = (struct cm_rule){m, cm_rule_grid[best], false};
     out->soft = out->soft_at[m][best];
     out->hard = m == CM_RULE_DUAL ? out->dual_at[best] : out->argmax;
+    size_t honest = 0;
+    for (size_t k = 1; k < CM_RULE_GRID; k++)
+        if (loss_at[m][k] < loss_at[m][honest])
+            honest = k;
+    out->calibrated = cm_rule_grid[honest];
+    out->loss = loss_at[m][honest];
     cm_free(turned);
     cm_free(row_log);
     cm_free(col_log);
     cm_free(soft);
+    cm_free(loss);
     cm_free(hit);
 }
 

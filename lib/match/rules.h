@@ -91,6 +91,8 @@ struct cm_rule_tuning {
     struct cm_rule rule;             /* chosen; hard = false */
     double soft;                     /* of the chosen rule */
     double hard;                     /* of the chosen rule's argmax */
+    double calibrated;               /* temperature of the grid with the least loss, see below */
+    double loss;                     /* mean -log of the partner's probability there */
     double argmax;                   /* hard, of the similarities themselves */
     double soft_at[2][CM_RULE_GRID]; /* [softmax, dual][temperature] */
     double dual_at[CM_RULE_GRID];    /* hard, after dual */
@@ -100,7 +102,9 @@ struct cm_rule_tuning {
  * same cell.  group: n codes, candidates are the cells of equal code; NULL = all.  Chooses dual, or
  * softmax where `argmax` is below CM_RULE_ENOUGH, at the lowest temperature of the grid whose soft
  * score is at least CM_RULE_NEAR of the best: rows as soft as the score allows, for AUPR and for
- * people.  n >= 1.  Runs on the pool; takes 4 n^2 bytes. */
+ * people.  That score is linear in a probability and so rewards a bold guess; the logarithm is not,
+ * and its best temperature gives probabilities that can be believed (Guo et al. 2017).  A partner
+ * that is no candidate counts as 1e-9.  n >= 1.  Runs on the pool; takes 4 n^2 bytes. */
 void cm_rule_tune(const float *s, size_t ld, size_t n, const uint32_t *group,
                   struct cm_rule_tuning *out);
 

@@ -532,6 +532,7 @@ static int tune(struct cm_model *m, const struct sample *v, const struct cm_trai
     struct cm_rule_tuning t;
     cm_rule_tune(s, n, n, v->group, &t);
     cm_rule_write(kv, &t.rule);
+    cm_kv_setf(kv, "rule.calibrated", t.calibrated);
     double soft = 0, dual = 0, top5, chance;
     for (size_t k = 0; k < CM_RULE_GRID; k++) {
         if (t.soft_at[CM_RULE_SOFTMAX][k] > soft)

@@ -75,6 +75,16 @@ info() { cms-info "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     [ "$(info p.cms rule.temperature)" = 3 ]
     knn-match --model model.cms "$e" "$t" -o a.cms
     assign --model model.cms s.cms | cms-diff --tolerance 1e-6 - a.cms
+    believed=$(info model.cms rule.calibrated)
+    assign --model model.cms --calibrated s.cms -o p.cms
+    [ "$(info p.cms rule.temperature)" = "$believed" ]
+    assign --model model.cms --temperature "$believed" s.cms | cms-diff --tolerance 0 - p.cms
+    knn-match --model model.cms --calibrated "$e" "$t" | cms-diff --tolerance 1e-6 - p.cms
+    fails 2 assign --calibrated s.cms -o x.cms
+    fails 2 assign --model model.cms --calibrated --temperature 3 s.cms -o x.cms
+    cms-text model.cms | grep -v rule.calibrated | cms-text --from -o old.cms
+    fails 3 assign --model old.cms --calibrated s.cms -o x.cms
+    says rule.calibrated
     fails 3 assign --model s.cms s.cms -o x.cms
     says 'expected a stream of kind model'
 }

@@ -57,6 +57,14 @@ def measures(S, group):
     return rows
 
 
+def losses(S, group):
+    """Mean -log probability of the partner (softmax, dual) by temperature, means of both directions."""
+    S = np.where(group[:, None] == group[None], S, -np.inf)
+    i = np.arange(len(S))
+    return [[-(np.log(rule(S, m, T)[i, i]).mean() + np.log(rule(S.T, m, T)[i, i]).mean()) / 2
+             for m in ('softmax', 'dual')] for T in GRID]
+
+
 n = 40
 base = rng.normal(size=(n, 6))
 unit = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -65,6 +73,7 @@ S = f32(e @ t.T)
 group = np.arange(n) % 3
 write('tune.s', S, 9), write('tune.group', group)
 write('tune.all', measures(S, 0 * group)), write('tune.within', measures(S, group))
+write('tune.all.loss', losses(S, 0 * group)), write('tune.within.loss', losses(S, group))
 
 # ---- metrics ---------------------------------------------------------------------------------------------------
 STEPS = 10000

@@ -51,6 +51,18 @@ static void check_tuning(const float *s, size_t n, const uint32_t *group, const 
     near_to(one.soft, r.v[4 * best + 1], 1e-12);
     near_to(one.hard, r.v[4 * best + 3], 1e-12);
     cm_free(r.v);
+
+    char block[32]; /* the temperature with the least loss of dual */
+    snprintf(block, sizeof block, "%s.loss", name);
+    r = ref_load(REF, block);
+    size_t honest = 0;
+    for (size_t k = 1; k < CM_RULE_GRID; k++)
+        if (r.v[2 * k + 1] < r.v[2 * honest + 1])
+            honest = k;
+    near_to(one.calibrated, cm_rule_grid[honest], 0);
+    near_to(one.loss, r.v[2 * honest + 1], 1e-12);
+    near_to(two.loss, one.loss, 0);
+    cm_free(r.v);
 }
 
 static void tuning(void **state)
@@ -85,6 +97,7 @@ static void tuning_distrusts_dual(void **state)
     near_to(t.rule.temperature, 5, 0);
     near_to(t.argmax, 0, 0);
     near_to(t.hard, 0, 0);
+    near_to(t.calibrated, 5, 0); /* the least confident of what is always wrong */
     float one = 0.3f;
     cm_rule_tune(&one, 1, 1, NULL, &t);
     near_to(t.soft, 1, 0);

@@ -44,7 +44,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 cd "$tmp"
 
-for m in gex atac; do h5-read --labels $label "$data/$m.h5ad" | feature-sort -o $m.cms; done
+for m in gex atac; do h5-read --labels "$label" "$data/$m.h5ad" | feature-sort -o $m.cms; done
 cms-text --bare gex.cms | cut -f 1 >names
 
 fold() { # SEED FOLD: the names held out, in `held`; the others in `rest`
@@ -62,7 +62,7 @@ print("\n".join(names[i] for i in np.sort(order[:min(324, n // 5)])))' "$1" "$2"
 
 prepare() { # SEED: gex.STYLE.cms and atac.STYLE.cms of all styles of preparation
     local valid=(--fraction 0.1 --seed "$1") libraries=IHGFEDCBA
-    [ $label = none ] || valid=(--by "batch=09${libraries:($1 - 1) % 9:1}")
+    [ "$label" = none ] || valid=(--by "batch=09${libraries:($1 - 1) % 9:1}")
     for m in gex atac; do
         cms-cat --names rest $m.cms | holdout "${valid[@]}" --name valid -o $m.rest.cms
     done
@@ -77,8 +77,10 @@ prepare() { # SEED: gex.STYLE.cms and atac.STYLE.cms of all styles of preparatio
 train() { # SEED MODEL OPTIONS
     local style=ours schedule=(--epochs 60 --size "$size")
     case " $3 " in
-    *' --preset linear '*' --lsi-scale '*) schedule=(--epochs 0) ;;
-    *' --preset linear '*) style=sqrt schedule=(--epochs 0) ;;
+    *' --preset linear '*)
+        schedule=(--epochs 0)
+        [[ $3 = *--lsi-scale* ]] || style=sqrt
+        ;;
     *' --preset paper '*) style=log schedule=(--epochs 20 --size 128) ;;
     *' --preset authors '*) style=log schedule=(--epochs 15 --size 100) ;;
     esac

@@ -48,6 +48,18 @@ void cm_link_init(cm_real *w, size_t H, double log_t, uint64_t seed)
  * length are what the compiler makes vectors of. */
 enum { CHUNK = 32 };
 
+/* out (CHUNK) = bias + w (n) in (n x CHUNK) */
+static inline void affine(double *out, cm_real bias, const cm_real *w, const double *in, size_t n)
+{
+    for (size_t i = 0; i < CHUNK; i++)
+        out[i] = (double)bias;
+    for (size_t f = 0; f < n; f++) {
+        double weight = (double)w[f];
+        for (size_t i = 0; i < CHUNK; i++)
+            out[i] += weight * in[f * CHUNK + i];
+    }
+}
+
 /* Of n <= CHUNK pairs x (n x F): xt (F x CHUNK) = x', h (H x CHUNK) = tanh(A x + a), o (2 x CHUNK)
  * = B h + b. */
 CM_CLONES static void network(const cm_real *x, size_t n, const cm_real *w, size_t H, double *xt,
@@ -57,27 +69,11 @@ CM_CLONES static void network(const cm_real *x, size_t n, const cm_real *w, size
     for (size_t f = 0; f < F; f++)
         for (size_t i = 0; i < CHUNK; i++)
             xt[f * CHUNK + i] = i < n ? (double)x[i * F + f] : 0;
-    for (size_t k = 0; k < H; k++) {
-        double *hk = h + k * CHUNK;
-        for (size_t i = 0; i < CHUNK; i++)
-            hk[i] = (double)a[k];
-        for (size_t f = 0; f < F; f++) {
-            double weight = (double)A[k * F + f];
-            for (size_t i = 0; i < CHUNK; i++)
-                hk[i] += weight * xt[f * CHUNK + i];
-        }
-    }
+    for (size_t k = 0; k < H; k++)
+        affine(h + k * CHUNK, a[k], A + k * F, xt, F);
     cm_tanh(h, H * CHUNK);
-    for (size_t side = 0; side < 2; side++) {
-        double *os = o + side * CHUNK;
-        for (size_t i = 0; i < CHUNK; i++)
-            os[i] = (double)b[side];
-        for (size_t k = 0; k < H; k++) {
-            double weight = (double)B[side * H + k];
-            for (size_t i = 0; i < CHUNK; i++)
-                os[i] += weight * h[k * CHUNK + i];
-        }
-    }
+    for (size_t side = 0; side < 2; side++)
+        affine(o + side * CHUNK, b[side], B + side * H, h, H);
 }
 
 /* Sum of a product, in eight strands. */
@@ -137,13 +133,13 @@ static int net_shard(void *arg, size_t shard)
         memset(d, 0, sizeof d);
         for (size_t i = 0; i < n; i++) {
             double grown = (double)p->first[e + i] * exp(o[i]);
-            double free = SHARE * (double)p->c[e + i];
+            double share = SHARE * (double)p->c[e + i];
             if (!j->dw) {
-                j->phi[e + i] = (cm_real)(grown + free * o[CHUNK + i]);
+                j->phi[e + i] = (cm_real)(grown + share * o[CHUNK + i]);
                 continue;
             }
             d[i] = (double)j->dphi[e + i] * grown;
-            d[CHUNK + i] = (double)j->dphi[e + i] * free;
+            d[CHUNK + i] = (double)j->dphi[e + i] * share;
         }
         if (j->dw)
             network_back(j->dw + shard * cm_link_size(H), d, xt, h, j->w, H);

@@ -336,7 +336,6 @@ int main(int argc, char **argv)
                                    .hp = &t.hp,
                                    .keep = cm_trainer_keep(&t),
                                    .data_path = in[0]};
-    how.scale = cm_given("lsi-scale") ? o.lsi_scale : cm_preset_scale(how.preset);
     how.links = o.links == LINKS_AUTO ? cm_preset_links(how.preset) : o.links == LINKS_YES;
     how.link_options.window = (double)o.links_window;
     how.link_options.folds = (size_t)o.links_folds;
@@ -359,6 +358,9 @@ int main(int argc, char **argv)
     struct cm_reader *r = cm_in_open(in[0]);
     cm_require_kind(r, CM_PAIRS);
     how.data_path = cm_reader_path(r);
+    if (!how.start)
+        how.scale =
+            cm_given("lsi-scale") ? o.lsi_scale : cm_preset_scale(how.preset, cm_reader_head(r));
     check_slots(cm_reader_head(r));
     cm_trainer_read(&t, r, false);
     cm_trainer_plan(&t, &how, "the linear part");

@@ -204,9 +204,10 @@ void cm_preset_hp(enum cm_preset preset, bool cross, struct cm_kv *hp)
     }
 }
 
-double cm_preset_scale(enum cm_preset preset)
+double cm_preset_scale(enum cm_preset preset, const struct cm_head *pairs)
 {
-    return preset == CM_PRESET_BEST || preset == CM_PRESET_ATTN ? .6 : 0;
+    bool ours = preset == CM_PRESET_BEST || preset == CM_PRESET_ATTN;
+    return ours && cm_head_find_slot(pairs, "ADT") < 0 ? .6 : 0;
 }
 
 bool cm_preset_links(enum cm_preset preset)

@@ -34,8 +34,10 @@ enum cm_preset {
  * with the cross-attention module, which `paper` and `authors` always have, and of the others only
  * `attn` can have. */
 void cm_preset_hp(enum cm_preset preset, bool cross, struct cm_kv *hp);
-/* The power of standard deviations by which the preset divides features before LSI. */
-double cm_preset_scale(enum cm_preset preset);
+/* The power of standard deviations by which the preset divides features before LSI, for these
+ * slots: what lifts the weak genes and peaks among thousands lifts noise where the other side is a
+ * hundred proteins. */
+double cm_preset_scale(enum cm_preset preset, const struct cm_head *pairs);
 /* Does the preset learn the weights of peak-gene pairs, if nothing else is asked for? */
 bool cm_preset_links(enum cm_preset preset);
 /* Does a model with these hyper-parameters begin with LSI and CCA?  Those of `linear` (none) do;

@@ -159,6 +159,13 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     [ "$(digest m.cms)" = "$(digest n.cms)" ]
     [ "$(digest l.cms)" != "$(digest m.cms)" ]
     fails 2 xattn-train --preset paper --lsi-scale 0.6 -o x.cms p.cms
+    # proteins are few: no scaling, unless it is asked for
+    cms-text an.cms | sed 's/slot.0.name\tATAC/slot.0.name\tADT/' | cms-text --from -o ad.cms
+    batch --epochs 1 --size 40 -o d.cms gn.cms ad.cms
+    xattn-train -q -o m.cms d.cms 2>/dev/null
+    [ "$(key m.cms hp.lsi.scale)" = 0 ]
+    xattn-train -q --lsi-scale 0.6 -o m.cms d.cms 2>/dev/null
+    [ "$(key m.cms hp.lsi.scale)" = 0.6 ]
     fails 2 xattn-train --lsi-scale -1 -o x.cms p.cms
 }
 

@@ -8,6 +8,8 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,8 @@
 
 static _Thread_local char message[CM_MESSAGE_MAX];
 static void (*panic_hook)(int, const char *);
+static atomic_flag ending = ATOMIC_FLAG_INIT;
+static _Thread_local bool ends_here;
 
 int cm_fail(int code, const char *format, ...)
 {
@@ -52,6 +56,15 @@ const char *cm_error_message(void) { return message; }
 
 void cm_panic_hook(void (*hook)(int, const char *)) { panic_hook = hook; }
 
+bool cm_last_words(void)
+{
+    if (ends_here)
+        return false;
+    while (atomic_flag_test_and_set(&ending))
+        pause(); /* for ever: the other thread ends the process, and so does a signal */
+    return ends_here = true;
+}
+
 void cm_panic(int status, const char *format, ...)
 {
     char text[CM_MESSAGE_MAX];
@@ -59,11 +72,10 @@ void cm_panic(int status, const char *format, ...)
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
+    bool first = cm_last_words();
     if (panic_hook) {
-        void (*hook)(int, const char *) = panic_hook;
-        panic_hook = NULL; /* a panic inside the hook must not come back here */
-        hook(status, text);
-    } else {
+        panic_hook(status, text); /* cm_die, which knows whether there is a line already */
+    } else if (first) {
         char line[CM_MESSAGE_MAX + 32];
         int n = snprintf(line, sizeof line, "cellmatch: error: %s\n", text);
         if (write(2, line, (size_t)n) < 0) { /* nobody is left to tell */

@@ -11,6 +11,7 @@
 #define CM_BASE_ERROR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -54,6 +55,11 @@ const char *cm_error_message(void);
 __attribute__((noreturn, format(printf, 2, 3)))
 #endif
 void cm_panic(int status, const char *format, ...);
+
+/* The thread that ends the program asks for the word: true for the first one, and all others sleep
+ * until the process is gone, so that there is one line and one cleaning up.  False: this thread has
+ * it already, and has failed while it cleaned up. */
+bool cm_last_words(void);
 
 /* Called by cm_panic with status and message before the program ends; NULL takes it away. */
 void cm_panic_hook(void (*hook)(int status, const char *message));

@@ -24,6 +24,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/spool.h"
 #include "stream/cms.h"
 
 #define PIECE       ((uint64_t)262144)  /* entries read at once in a pass */
@@ -684,18 +685,13 @@ static int deal_flush(struct cm_h5turn *t, struct deal *d, uint64_t b)
 
 static int open_spill(struct cm_h5turn *t)
 {
-    const char *dir = getenv("TMPDIR");
-    char *path = cm_h5_join(dir && *dir ? dir : "/tmp", "cellmatch.XXXXXX");
-    int fd = mkostemp(path, O_CLOEXEC), code = 0;
+    int fd = cm_spool_open();
     if (fd < 0)
-        code = cm_fail_errno(CM_ESYSTEM, "%s: cannot make a temporary file", path);
-    else {
-        unlink(path);
-        t->spill = fdopen(fd, "w+");
-        CM_ASSERT(t->spill != NULL);
-    }
-    cm_free(path);
-    return code;
+        return fd;
+    t->spill = fdopen(fd, "w+");
+    if (!t->spill)
+        cm_panic(4, "out of memory: a temporary file");
+    return 0;
 }
 
 static uint64_t bucket_of(const struct cm_h5turn *t, uint64_t row)

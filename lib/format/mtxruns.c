@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/spool.h"
 #include "base/pool.h"
 
 #define BLOCK_ENTRIES ((uint64_t)4 << 20)
@@ -151,18 +152,9 @@ void cm_mtx_run_make(struct cm_mtx_run *run, struct cm_mtx_piece *p, bool patter
 static int spill(struct cm_mtx_runs *r, struct cm_mtx_run *run)
 {
     if (r->fd < 0) {
-        const char *dir = getenv("TMPDIR");
-        struct cm_buf path = {0};
-        cm_buf_printf(&path, "%s/cellmatch.XXXXXX", dir && *dir ? dir : "/tmp");
-        r->fd = mkostemp((char *)path.p, O_CLOEXEC);
-        int code = 0;
+        r->fd = cm_spool_open();
         if (r->fd < 0)
-            code = cm_fail_errno(CM_ESYSTEM, "%s: cannot make a temporary file", (char *)path.p);
-        else
-            unlink((char *)path.p);
-        cm_buf_free(&path);
-        if (code)
-            return code;
+            return CM_ESYSTEM;
     }
     run->offset = r->spilled;
     size_t padded = (run->bytes + 7) / 8 * 8;

@@ -5,7 +5,7 @@
  * transpose, so each routine is asked for the transposed answer: QR of a tall row-major matrix is
  * the LQ of a wide column-major one, A = U S V' becomes A' = V S U' with the two outputs swapped,
  * and symmetric matrices are what they are.  One BLAS thread is made sure of at every call (one
- * read of a global).  Non-finite input is refused before LAPACK sees it: some of its iterations do
+ * read of a global), and that there is room for the buffers of OpenBLAS.  Non-finite input is refused before LAPACK sees it: some of its iterations do
  * not end on NaN.  Rejected: LAPACKE, which copies to transpose, and is another library.
  */
 #include "matrix/blas.h"
@@ -13,6 +13,9 @@
 #include <cblas.h>
 #include <limits.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -35,10 +38,44 @@ void dorglq_(const int *m, const int *n, const int *k, double *a, const int *lda
              double *work, const int *lwork, int *info);
 void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info, size_t);
 
-static void one_thread(void)
+/* OpenBLAS maps a buffer of 128 MiB for every call that runs beside others, keeps it for later ones,
+ * and where it gets none tries again for ever.  So before more calls run at a time than ever did,
+ * we ask for as much and give it back. */
+static struct {
+    pthread_mutex_t lock;
+    atomic_size_t active, most;
+} calls = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void make_room(size_t active)
 {
+    pthread_mutex_lock(&calls.lock);
+    if (active > calls.most) {
+        void *room = malloc((size_t)160 << 20);
+        if (!room)
+            cm_panic(4, "out of memory: OpenBLAS takes 160 MiB of address space in each thread");
+        free(room);
+        calls.most = active;
+    }
+    pthread_mutex_unlock(&calls.lock);
+}
+
+static void enter(void)
+{
+    size_t active = atomic_fetch_add(&calls.active, 1) + 1;
+    if (active > calls.most)
+        make_room(active);
     if (openblas_get_num_threads() != 1)
         openblas_set_num_threads(1);
+}
+
+static void leave(void) { atomic_fetch_sub(&calls.active, 1); }
+
+void cm_blas_start(void)
+{
+    enum { N = 64 }; /* small products may do without a buffer */
+    static const float a[N * N];
+    static float c[N * N];
+    cm_sgemm(false, false, N, N, N, 1, a, N, a, N, 0, c, N);
 }
 
 static int to_int(size_t n)
@@ -75,10 +112,11 @@ void cm_sgemm(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const
 {
     if (!m || !n)
         return;
-    one_thread();
+    enter();
     cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans,
                 to_int(m), to_int(n), to_int(k), alpha, a, to_ld(lda), b, to_ld(ldb), beta, c,
                 to_ld(ldc));
+    leave();
 }
 
 void cm_dgemm(bool ta, bool tb, size_t m, size_t n, size_t k, double alpha, const double *a,
@@ -86,10 +124,11 @@ void cm_dgemm(bool ta, bool tb, size_t m, size_t n, size_t k, double alpha, cons
 {
     if (!m || !n)
         return;
-    one_thread();
+    enter();
     cblas_dgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans,
                 to_int(m), to_int(n), to_int(k), alpha, a, to_ld(lda), b, to_ld(ldb), beta, c,
                 to_ld(ldc));
+    leave();
 }
 
 struct panels {
@@ -140,7 +179,7 @@ int cm_eigh(size_t n, double *a, double *w)
         return 0;
     if (!finite_double(a, n, n, n))
         return cm_fail(CM_ENUMERIC, "eigenvalues of a matrix with values that are not finite");
-    one_thread();
+    enter();
     int size = to_int(n), lwork = -1, liwork = -1, info = 0, ifirst = 0;
     double first = 0;
     dsyevd_("V", "L", &size, a, &size, w, &first, &lwork, &ifirst, &liwork, &info, 1, 1);
@@ -149,6 +188,7 @@ int cm_eigh(size_t n, double *a, double *w)
     double *work = CM_NEW(double, (size_t)lwork);
     int *iwork = CM_NEW(int, (size_t)liwork);
     dsyevd_("V", "L", &size, a, &size, w, work, &lwork, iwork, &liwork, &info, 1, 1);
+    leave();
     cm_free(work);
     cm_free(iwork);
     if (info)
@@ -162,7 +202,7 @@ int cm_svd(size_t m, size_t n, double *a, double *u, double *s, double *vt)
         return 0;
     if (!finite_double(a, m, n, n))
         return cm_fail(CM_ENUMERIC, "singular values of a matrix with values that are not finite");
-    one_thread();
+    enter();
     /* Column-major a' (n x m) = vt' diag(s) u': what LAPACK calls U is our vt, its VT our u. */
     size_t r = m < n ? m : n;
     int rows = to_int(n), cols = to_int(m), rank = to_int(r), lwork = -1, info = 0;
@@ -172,6 +212,7 @@ int cm_svd(size_t m, size_t n, double *a, double *u, double *s, double *vt)
     lwork = (int)first;
     double *work = CM_NEW(double, (size_t)lwork);
     dgesdd_("S", &rows, &cols, a, &rows, s, vt, &rows, u, &rank, work, &lwork, iwork, &info, 1);
+    leave();
     cm_free(work);
     cm_free(iwork);
     if (info)
@@ -187,7 +228,7 @@ int cm_qr_float(size_t m, size_t n, float *a, size_t lda)
         return 0;
     if (!finite_float(a, m, n, lda))
         return cm_fail(CM_ENUMERIC, "QR of a matrix with values that are not finite");
-    one_thread();
+    enter();
     int rows = to_int(n), cols = to_int(m), ld = to_int(lda), ask = -1, info = 0;
     float need1 = 0, need2 = 0, *tau = CM_NEW(float, n);
     sgelqf_(&rows, &cols, a, &ld, tau, &need1, &ask, &info);
@@ -196,6 +237,7 @@ int cm_qr_float(size_t m, size_t n, float *a, size_t lda)
     float *work = CM_NEW(float, (size_t)lwork);
     sgelqf_(&rows, &cols, a, &ld, tau, work, &lwork, &info);
     sorglq_(&rows, &cols, &rows, a, &ld, tau, work, &lwork, &info);
+    leave();
     cm_free(work);
     cm_free(tau);
     return 0;
@@ -208,7 +250,7 @@ int cm_qr_double(size_t m, size_t n, double *a, size_t lda)
         return 0;
     if (!finite_double(a, m, n, lda))
         return cm_fail(CM_ENUMERIC, "QR of a matrix with values that are not finite");
-    one_thread();
+    enter();
     int rows = to_int(n), cols = to_int(m), ld = to_int(lda), ask = -1, info = 0;
     double need1 = 0, need2 = 0, *tau = CM_NEW(double, n);
     dgelqf_(&rows, &cols, a, &ld, tau, &need1, &ask, &info);
@@ -217,6 +259,7 @@ int cm_qr_double(size_t m, size_t n, double *a, size_t lda)
     double *work = CM_NEW(double, (size_t)lwork);
     dgelqf_(&rows, &cols, a, &ld, tau, work, &lwork, &info);
     dorglq_(&rows, &cols, &rows, a, &ld, tau, work, &lwork, &info);
+    leave();
     cm_free(work);
     cm_free(tau);
     return 0;
@@ -228,9 +271,10 @@ int cm_solve_spd(size_t n, size_t m, double *a, double *b)
         return 0;
     if (!finite_double(a, n, n, n) || !finite_double(b, n, m, m))
         return cm_fail(CM_ENUMERIC, "linear equations with values that are not finite");
-    one_thread();
+    enter();
     int size = to_int(n), info = 0;
     dpotrf_("L", &size, a, &size, &info, 1);
+    leave();
     if (info)
         return cm_fail(CM_ENUMERIC,
                        "a %zu x %zu matrix is not positive definite (leading minor %d)", n, n,
@@ -239,9 +283,11 @@ int cm_solve_spd(size_t n, size_t m, double *a, double *b)
         return 0;
     /* Column-major lower L is row-major upper R, a = R'R: solve R'y = b, then R x = y. */
     int width = to_int(m);
+    enter();
     cblas_dtrsm(CblasRowMajor, CblasLeft, CblasUpper, CblasTrans, CblasNonUnit, size, width, 1, a,
                 size, b, width);
     cblas_dtrsm(CblasRowMajor, CblasLeft, CblasUpper, CblasNoTrans, CblasNonUnit, size, width, 1, a,
                 size, b, width);
+    leave();
     return 0;
 }

@@ -15,6 +15,10 @@
 extern "C" {
 #endif
 
+/* Before anything else: takes the memory that OpenBLAS needs, or ends the program with status 4.
+ * Called by cm_start of every tool that has a product in it. */
+void cm_blas_start(void);
+
 /* c (m x n) = alpha op(a) op(b) + beta c, op(a) m x k, op(b) k x n; ld of the stored matrix. */
 void cm_sgemm(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a,
               size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);

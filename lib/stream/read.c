@@ -18,11 +18,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/spool.h"
 #include "stream/cms.h"
 #include "stream/planes.h"
 #include "stream/wire.h"
@@ -61,7 +63,8 @@ struct cm_reader {
     uint64_t head_hash; /* of their records */
     uint64_t records, rows[CM_MAX_SLOTS], nnz[CM_MAX_SLOTS];
     struct cm_hash *hash;
-    uint64_t digest;
+    uint64_t digest, first_digest; /* the latter of the first pass, once that came to END */
+    bool whole;                    /* it did */
     struct cm_history *history;
     size_t nhistory, history_bytes;
     int abort_status;
@@ -181,6 +184,8 @@ static int need(struct cm_reader *r, size_t n)
         ZSTD_inBuffer in = {r->in, r->in_n, r->in_at};
         ZSTD_outBuffer out = {cm_buf_extend(&r->out, room), room, 0};
         size_t left = ZSTD_decompressStream(r->z, &out, &in);
+        if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation)
+            return fail(r, CM_ESYSTEM, "out of memory: a zstd decoder");
         if (ZSTD_isError(left))
             return fail(r, CM_EINPUT, "damaged near byte %" PRIu64 ": %s",
                         r->in_total - (r->in_n - r->in_at), ZSTD_getErrorName(left));
@@ -322,6 +327,12 @@ static int take_end(struct cm_reader *r)
         return fail(r, CM_EINPUT, "END: expected %" PRIu64 " records, found %" PRIu64, records,
                     r->records);
     r->digest = cm_hash_value(r->hash);
+    if (r->again && r->whole && r->digest != r->first_digest)
+        return fail(r, CM_EINPUT, "changed while it was read");
+    if (!r->again) {
+        r->first_digest = r->digest;
+        r->whole = true;
+    }
     if (digest && digest != r->digest)
         return fail(r, CM_EINPUT,
                     "END: digest %016" PRIx64 " does not match the content's %016" PRIx64, digest,
@@ -513,13 +524,9 @@ int cm_reader_keep(struct cm_reader *r)
 {
     if (r->regular || r->copying)
         return 0;
-    const char *dir = getenv("TMPDIR");
-    char name[4096];
-    snprintf(name, sizeof name, "%s/cellmatch.XXXXXX", dir && *dir ? dir : "/tmp");
-    r->spool = mkostemp(name, O_CLOEXEC);
+    r->spool = cm_spool_open();
     if (r->spool < 0)
-        return fail(r, CM_ESYSTEM, "cannot spool the input to %s: %s", name, strerror(errno));
-    unlink(name);
+        return fail(r, CM_ESYSTEM, "cannot spool the input: %s", cm_error_message());
     r->copying = true;
     int rc = spool(r, r->prefix.p, r->prefix.n);
     cm_buf_free(&r->prefix);

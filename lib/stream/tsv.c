@@ -471,10 +471,9 @@ static int read_line(struct cm_tsv_in *in)
         in->held = false;
         return 1;
     }
-    errno = 0;
     ssize_t n = getline(&in->line, &in->room, in->file);
-    if (n < 0)
-        return errno ? cm_fail_errno(CM_ESYSTEM, "%s: read", in->what) : 0;
+    if (n < 0) /* also for want of memory, without ferror */
+        return feof(in->file) ? 0 : cm_fail_errno(CM_ESYSTEM, "%s: read", in->what);
     in->line_number++;
     if (memchr(in->line, 0, (size_t)n))
         return fail(in, "not text: it holds a NUL byte");

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -145,6 +146,8 @@ int cm_writer_flush(struct cm_writer *w)
     w->packed.n = 0;
     void *to = cm_buf_extend(&w->packed, room);
     size_t n = ZSTD_compress2(w->z, to, room, w->frame.p, w->frame.n);
+    if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
+        return fail(w, CM_ESYSTEM, "out of memory: a zstd encoder");
     if (ZSTD_isError(n))
         return fail(w, CM_EBUG, "zstd: %s", ZSTD_getErrorName(n));
     w->frame.n = 0;

@@ -25,7 +25,7 @@ static const struct cm_opt options[] = {
      "every mini-batch holds cells of one value of this label"},
     {"by-position", 0, CM_O_FLAG, &o.by_position, NULL, 0, 0, NULL,
      "row i of one operand is row i of the other"},
-    {"pairs", 0, CM_O_STR, &o.pairs, NULL, 0, 0, "FILE",
+    {"pairs", 0, CM_O_INPUT, &o.pairs, NULL, 0, 0, "FILE",
      "join the pairs of this table, as score takes it"},
     {"valid", 0, CM_O_STR, &o.valid, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
      "validation cells (default split=valid where there is a label split)"},

@@ -33,10 +33,10 @@ static const struct cm_opt options[] = {
      "rows whose label is one of these; repeated: all must hold"},
     {"except", 0, CM_O_LIST, &o.except, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
      "not the rows whose label is one of these"},
-    {"names", 0, CM_O_STR, &o.names, NULL, 0, 0, "FILE", "rows whose name is a line of FILE"},
-    {"rename", 0, CM_O_STR, &o.rename, NULL, 0, 0, "FILE.tsv",
+    {"names", 0, CM_O_INPUT, &o.names, NULL, 0, 0, "FILE", "rows whose name is a line of FILE"},
+    {"rename", 0, CM_O_INPUT, &o.rename, NULL, 0, 0, "FILE.tsv",
      "new names of rows: lines of old and new name, parted by a tab"},
-    {"columns", 0, CM_O_STR, &o.columns, NULL, 0, 0, "FILE",
+    {"columns", 0, CM_O_INPUT, &o.columns, NULL, 0, 0, "FILE",
      "these columns, one name a line, in this order"},
     {"shard", 0, CM_O_STR, &o.shard, NULL, 0, 0, "I/N", "part I of N equal parts, I from 1"},
     {"shuffle", 0, CM_O_FLAG, &o.shuffle, NULL, 0, 0, NULL,
@@ -95,7 +95,7 @@ static void load_list(struct list *l, const char *path)
         if (n)
             cm_strs_addn(&l->names, line, strlen(line));
     }
-    if (!f || ferror(f)) {
+    if (!f || !feof(f)) {
         cm_fail_errno(CM_ESYSTEM, "%s", path);
         cm_die_code(CM_ESYSTEM);
     }

@@ -21,9 +21,9 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"gex", 0, CM_O_STR, &o.gex, NULL, 0, 0, "OUT.cms", "write the RNA counts there"},
-    {"atac", 0, CM_O_STR, &o.atac, NULL, 0, 0, "OUT.cms", "write the ATAC counts there"},
-    {"oracle", 0, CM_O_STR, &o.oracle, NULL, 0, 0, "MATCH.cms",
+    {"gex", 0, CM_O_OUTPUT, &o.gex, NULL, 0, 0, "OUT.cms", "write the RNA counts there"},
+    {"atac", 0, CM_O_OUTPUT, &o.atac, NULL, 0, 0, "OUT.cms", "write the ATAC counts there"},
+    {"oracle", 0, CM_O_OUTPUT, &o.oracle, NULL, 0, 0, "MATCH.cms",
      "write the posterior of the best possible matcher there, print its score"},
     {"cells", 0, CM_O_INT, &o.cells, "2000", 1, 4294967295., "N", "cells"},
     {"genes", 0, CM_O_INT, &o.genes, "2500", 1, 1e7, "N", "genes"},

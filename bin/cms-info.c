@@ -5,7 +5,6 @@
  * reason.
  */
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -46,22 +45,9 @@ static int describe(const char *path, struct cm_buf *to)
     return code;
 }
 
-/* -o must not be one of the inputs, which are closed again before the output is opened. */
-static void refuse_same_file(char **in)
-{
-    struct stat a, b;
-    if (!cm_output() || stat(cm_output(), &a) || !S_ISREG(a.st_mode))
-        return;
-    for (size_t k = 0; in[k]; k++)
-        if (!stat(in[k], &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-            cm_usage_error("output '%s' is also an input ('%s'), which would be lost", cm_output(),
-                           in[k]);
-}
-
 int main(int argc, char **argv)
 {
     char **in = cm_start(&tool, argc, argv);
-    refuse_same_file(in);
     struct cm_buf b = {0};
     size_t bad = 0, n = 0;
     char reason[CM_MESSAGE_MAX] = "";

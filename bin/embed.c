@@ -19,7 +19,7 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"model", 'm', CM_O_STR, &o.model, NULL, 0, 0, "MODEL.cms", "the model (required)"},
+    {"model", 'm', CM_O_INPUT, &o.model, NULL, 0, 0, "MODEL.cms", "the model (required)"},
     {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE",
      "side of the model (default: the input's slot name)"},
     {"parts", 0, CM_O_CHOICE, &o.parts, "all", 0, 0, "all|e", "columns to write"},

@@ -26,9 +26,9 @@ static const struct cm_opt options[] = {
      "only features with a value in N cells or more"},
     {"fit", 0, CM_O_STR, &o.fit, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
      "choose by these cells only"},
-    {"like", 0, CM_O_STR, &o.like, NULL, 0, 0, "FILE",
+    {"like", 0, CM_O_INPUT, &o.like, NULL, 0, 0, "FILE",
      "keep the features of this stream or model, in its order"},
-    {"table", 0, CM_O_STR, &o.table, NULL, 0, 0, "FILE",
+    {"table", 0, CM_O_OUTPUT, &o.table, NULL, 0, 0, "FILE",
      "write the numbers of every feature to FILE as TSV"},
     {0}};
 
@@ -65,10 +65,8 @@ static size_t choose_like(const struct cm_slot *in, uint64_t **keep)
 static void write_table(const struct cm_select *s, const struct cm_strs *names,
                         const uint64_t *keep, size_t n)
 {
-    FILE *f = fopen(cm_out_path(o.table), "w");
+    FILE *f = cm_out_text_file(o.table);
     char a[CM_NUMBER_MAX], b[CM_NUMBER_MAX], c[CM_NUMBER_MAX], d[CM_NUMBER_MAX];
-    if (!f)
-        cm_die_code(cm_fail_errno(CM_ESYSTEM, "cannot create '%s'", o.table));
     fputs("name\tcells\tmean\tvariance\tdispersion\tscore\tkept\n", f);
     for (size_t j = 0, k = 0; j < s->cols; j++) {
         bool kept = k < n && keep[k] == j;
@@ -77,9 +75,7 @@ static void write_table(const struct cm_select *s, const struct cm_strs *names,
                 cm_format_f64(s->mean[j], a), cm_format_f64(s->variance[j], b),
                 cm_format_f64(s->dispersion[j], c), cm_format_f64(s->score[j], d), kept);
     }
-    bool bad = ferror(f);
-    if (fclose(f) || bad)
-        cm_try(cm_fail_errno(CM_ESYSTEM, "%s: cannot write", o.table));
+    cm_out_flush(f);
 }
 
 static size_t choose_best(struct cm_reader *r, const struct cm_slot *in, uint64_t **keep)

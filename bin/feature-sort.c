@@ -22,16 +22,16 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"annotation", 'a', CM_O_STR, &o.annotation, NULL, 0, 0, "FILE",
+    {"annotation", 'a', CM_O_INPUT, &o.annotation, NULL, 0, 0, "FILE",
      "places of genes: .bed, .gtf or .gff3, also .gz"},
-    {"order", 0, CM_O_STR, &o.order, "natural", 0, 0, "natural|lexicographic|file:F|input",
+    {"order", 0, CM_O_WORD, &o.order, "natural", 0, 0, "natural|lexicographic|file:F|input",
      "order of the chromosomes"},
     {"by", 0, CM_O_CHOICE, &o.by, "start", 0, 0, "start|mid|tss", "order within a chromosome"},
     {"unplaced", 0, CM_O_CHOICE, &o.unplaced, "last", 0, 0, "last|drop|error",
      "what to do with features that have no place"},
     {"chr-style", 0, CM_O_CHOICE, &o.style, "auto", 0, 0, "keep|ucsc|ensembl|auto",
      "call chromosomes chr1, chrM (ucsc) or 1, MT (ensembl)"},
-    {"table", 0, CM_O_STR, &o.table, NULL, 0, 0, "FILE", "write the new order to FILE as TSV"},
+    {"table", 0, CM_O_OUTPUT, &o.table, NULL, 0, 0, "FILE", "write the new order to FILE as TSV"},
     {0}};
 
 static const struct cm_tool tool = {
@@ -92,9 +92,7 @@ static size_t settle(const struct cm_genome *g, const struct cm_strs *names, con
 static void write_table(const struct cm_genome *g, const struct cm_strs *names,
                         const uint64_t *order, size_t n)
 {
-    FILE *f = fopen(cm_out_path(o.table), "w");
-    if (!f)
-        cm_die_code(cm_fail_errno(CM_ESYSTEM, "cannot create '%s'", o.table));
+    FILE *f = cm_out_text_file(o.table);
     fputs("new\told\tname\tchrom\tstart\tend\n", f);
     for (size_t k = 0; k < n; k++) {
         const struct cm_place *p = &g->at[order[k]];
@@ -108,9 +106,7 @@ static void write_table(const struct cm_genome *g, const struct cm_strs *names,
         else
             fputs("\t\n", f);
     }
-    bool bad = ferror(f);
-    if (fclose(f) || bad)
-        cm_try(cm_fail_errno(CM_ESYSTEM, "%s: cannot write", o.table));
+    cm_out_flush(f);
 }
 
 int main(int argc, char **argv)

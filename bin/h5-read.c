@@ -26,7 +26,7 @@ static struct {
 static const struct cm_opt options[] = {
     {"layer", 0, CM_O_STR, &o.layer, "X", 0, 0, "NAME", "the matrix: X, raw or a layer's name"},
     {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE", "features of this type alone"},
-    {"to", 0, CM_O_LIST, &o.to, NULL, 0, 0, "TYPE=OUT", "write this type to OUT (repeatable)"},
+    {"to", 0, CM_O_OUTPUTS, &o.to, NULL, 0, 0, "TYPE=OUT", "write this type to OUT (repeatable)"},
     {"genome", 0, CM_O_STR, &o.genome, NULL, 0, 0, "NAME", "10x: features of this genome alone"},
     {"labels", 0, CM_O_STR, &o.labels, "all", 0, 0, "LIST", "labels to take: A,B, all or none"},
     {"where", 0, CM_O_LIST, &o.where, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
@@ -62,15 +62,7 @@ static void say_warnings(struct cm_h5 *h)
     cm_strs_clear(&h->warnings);
 }
 
-static void refuse_same_file(const char *input, const char *output)
-{
-    struct stat a, b;
-    if (output && !stat(input, &a) && !stat(output, &b) && S_ISREG(b.st_mode) &&
-        a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-        cm_usage_error("output '%s' is also the input, which would be lost", output);
-}
-
-static struct job *make_jobs(const char *input, size_t *n)
+static struct job *make_jobs(size_t *n)
 {
     if (o.to.n && (o.type || cm_output()))
         cm_usage_error("--to names types and files; --type and -o do not go with it");
@@ -81,7 +73,6 @@ static struct job *make_jobs(const char *input, size_t *n)
     *n = o.to.n ? o.to.n : 1;
     struct job *job = CM_ZNEW(struct job, *n);
     job[0].type = o.type ? cm_strdup(o.type) : NULL;
-    refuse_same_file(input, cm_output());
     for (size_t k = 0; k < o.to.n; k++) {
         const char *eq = strrchr(o.to.v[k], '=');
         if (!eq || eq == o.to.v[k] || !eq[1])
@@ -89,7 +80,6 @@ static struct job *make_jobs(const char *input, size_t *n)
         job[k].type = cm_strdup(o.to.v[k]);
         job[k].type[eq - o.to.v[k]] = 0;
         job[k].out = eq + 1;
-        refuse_same_file(input, job[k].out);
     }
     return job;
 }
@@ -270,7 +260,7 @@ int main(int argc, char **argv)
     struct cm_h5 h;
     size_t n;
     cm_h5_split_path(in[0], &file, &modality);
-    struct job *job = make_jobs(file, &n);
+    struct job *job = make_jobs(&n);
     open_file(&h, file);
     if (o.list)
         print_list(&h, modality);

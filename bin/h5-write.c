@@ -24,7 +24,7 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"into", 0, CM_O_STR, &o.into, NULL, 0, 0, "BASE[/MODALITY]",
+    {"into", 0, CM_O_INPUT, &o.into, NULL, 0, 0, "BASE[/MODALITY]",
      "add to a copy of this .h5ad file, or .h5mu/MODALITY"},
     {"key", 0, CM_O_STR, &o.key, NULL, 0, 0, "NAME", "name of what --into adds"},
     {"parts", 0, CM_O_CHOICE, &o.parts, "e", 0, 0, "e|all", "columns of an embedding for --into"},
@@ -94,7 +94,7 @@ static void write_into(struct cm_reader *r, const struct cm_head *h)
 {
     struct cm_h5into *x;
     struct cm_chunk c = {0};
-    struct stat a, b;
+    struct stat a;
     size_t from, width;
     char *base, *modality;
     part_e(h, &from, &width);
@@ -103,8 +103,6 @@ static void write_into(struct cm_reader *r, const struct cm_head *h)
     cm_guard_file(base, ((uint64_t)1 << 30) + (there ? 4 * (uint64_t)a.st_size : 0) +
                             h->slot[0].rows * (width * 8 + 256) + cm_pool_threads() * (16 << 20));
     cm_h5_watch(10);
-    if (there && !stat(cm_output(), &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-        cm_usage_error("output '%s' is also --into, which would be lost", cm_output());
     cm_free(base);
     cm_free(modality);
     cm_try(

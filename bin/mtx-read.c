@@ -8,7 +8,6 @@
  */
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
@@ -22,16 +21,16 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"features", 0, CM_O_STR, &o.want.features, NULL, 0, 0, "FILE", "names of the features"},
-    {"barcodes", 0, CM_O_STR, &o.want.barcodes, NULL, 0, 0, "FILE", "names of the cells"},
-    {"labels", 0, CM_O_STR, &o.want.labels, NULL, 0, 0, "FILE",
+    {"features", 0, CM_O_INPUT, &o.want.features, NULL, 0, 0, "FILE", "names of the features"},
+    {"barcodes", 0, CM_O_INPUT, &o.want.barcodes, NULL, 0, 0, "FILE", "names of the cells"},
+    {"labels", 0, CM_O_INPUT, &o.want.labels, NULL, 0, 0, "FILE",
      "labels of the cells: a .tsv or .csv table with a header line"},
     {"prefix", 0, CM_O_STR, &o.want.prefix, NULL, 0, 0, "TEXT",
      "begin of the file names in a directory of several samples"},
     {"cells-are", 0, CM_O_CHOICE, &o.cells, "auto", 0, 0, "auto|rows|columns",
      "which of the two the cells are"},
     {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE", "features of this type alone"},
-    {"to", 0, CM_O_LIST, &o.to, NULL, 0, 0, "TYPE=OUT", "write this type to OUT (repeatable)"},
+    {"to", 0, CM_O_OUTPUTS, &o.to, NULL, 0, 0, "TYPE=OUT", "write this type to OUT (repeatable)"},
     {"state", 0, CM_O_CHOICE, &o.state, NULL, 0, 0,
      "unknown|counts|binary|lognorm|sqrt|tfidf|clr|scaled|svd|embedding|similarity|probability",
      "what the values are, in place of a guess"},
@@ -66,16 +65,13 @@ static struct job *make_jobs(size_t *n)
     return job;
 }
 
-static void refuse_same_file(const struct cm_mtx_files *f, const char *output)
+/* The files that were found in a directory, or beside the matrix. */
+static void note_files(const struct cm_mtx_files *f)
 {
     const char *input[] = {f->matrix, f->features, f->barcodes, f->labels};
-    struct stat a, b;
-    if (!output || stat(output, &b) || !S_ISREG(b.st_mode))
-        return;
     for (size_t k = 0; k < 4; k++)
-        if (input[k] && !stat(input[k], &a) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-            cm_usage_error("output '%s' is also an input ('%s'), which would be lost", output,
-                           input[k]);
+        if (input[k])
+            cm_in_note(input[k]);
 }
 
 /* The part that a job without a type means: all features, if they are of one type. */
@@ -144,8 +140,7 @@ int main(int argc, char **argv)
     for (size_t k = 0; k < m.warnings.n; k++)
         cm_warn("%s", cm_strs_get(&m.warnings, k));
     size_t *part = CM_NEW(size_t, n);
-    for (size_t k = 0; k < n; k++)
-        refuse_same_file(&m.files, job[k].out ? job[k].out : cm_output());
+    note_files(&m.files);
     for (size_t k = 0; k < n; k++)
         if (job[k].type)
             cm_try(cm_mtx_part(&m, job[k].type, &part[k]));

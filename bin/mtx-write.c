@@ -19,8 +19,8 @@ static const struct cm_opt options[] = {{"layout", 0, CM_O_CHOICE, &o.layout, "c
                                         {0}};
 
 static const struct cm_tool tool = {
-    "mtx-write", "[IN.cms]",        "write a stream as an MTX directory", options, 0,
-    1,           CM_TOOL_OWN_OUTPUT};
+    "mtx-write", "[IN.cms]", "write a stream as an MTX directory", options,
+    0,           1,          CM_TOOL_OWN_OUTPUT | CM_TOOL_FOLDER};
 
 /* All names of files that a former run may have left. */
 static const char *const known[] = {

@@ -28,11 +28,11 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"pairs", 0, CM_O_STR, &o.pairs, NULL, 0, 0, "FILE.tsv",
+    {"pairs", 0, CM_O_INPUT, &o.pairs, NULL, 0, 0, "FILE.tsv",
      "the truth: a header and two columns (default: equal names)"},
-    {"embeddings", 0, CM_O_STR, &o.embedding, NULL, 0, 0, "E.cms T.cms",
+    {"embeddings", 0, CM_O_INPUT, &o.embedding, NULL, 0, 0, "E.cms T.cms",
      "two embeddings, for foscttm and the chunks; T.cms is an operand"},
-    {"labels", 0, CM_O_STR, &o.labels, NULL, 0, 0, "LABELS.cms",
+    {"labels", 0, CM_O_INPUT, &o.labels, NULL, 0, 0, "LABELS.cms",
      "a stream whose rows' labels batch and cell_type are used"},
     {"json", 0, CM_O_FLAG, &o.json, NULL, 0, 0, NULL, "print one JSON object"},
     {"min", 0, CM_O_LIST, &o.min, NULL, 0, 0, "NAME=VALUE",

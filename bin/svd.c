@@ -26,7 +26,7 @@ static const struct cm_opt options[] = {
      "largest relative residual of a component"},
     {"fit", 0, CM_O_STR, &o.fit, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
      "fit the components on these cells only"},
-    {"like", 0, CM_O_STR, &o.like, NULL, 0, 0, "FILE",
+    {"like", 0, CM_O_INPUT, &o.like, NULL, 0, 0, "FILE",
      "take components and choices from this output of svd"},
     {0}};
 

@@ -25,9 +25,9 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"model", 'm', CM_O_STR, &o.model, NULL, 0, 0, "MODEL.cms", "the model (required)"},
-    {"gex", 0, CM_O_STR, &o.gex, NULL, 0, 0, "GEX.cms", "prepared RNA cells"},
-    {"atac", 0, CM_O_STR, &o.atac, NULL, 0, 0, "ATAC.cms", "prepared ATAC cells"},
+    {"model", 'm', CM_O_INPUT, &o.model, NULL, 0, 0, "MODEL.cms", "the model (required)"},
+    {"gex", 0, CM_O_INPUT, &o.gex, NULL, 0, 0, "GEX.cms", "prepared RNA cells"},
+    {"atac", 0, CM_O_INPUT, &o.atac, NULL, 0, 0, "ATAC.cms", "prepared ATAC cells"},
     {"by", 0, CM_O_STR, &o.by, NULL, 0, 0, "LABEL", "one map for each value of this label"},
     {"module", 0, CM_O_CHOICE, &o.module, "self-gex", 0, 0, "self-gex|self-atac|cross",
      "whose attention"},

@@ -26,9 +26,9 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"model", 'm', CM_O_STR, &o.model, NULL, 0, 0, "MODEL.cms", "the model (required)"},
-    {"gex", 0, CM_O_STR, &o.gex, NULL, 0, 0, "GEX.cms", "prepared RNA cells (required)"},
-    {"atac", 0, CM_O_STR, &o.atac, NULL, 0, 0, "ATAC.cms", "prepared ATAC cells (required)"},
+    {"model", 'm', CM_O_INPUT, &o.model, NULL, 0, 0, "MODEL.cms", "the model (required)"},
+    {"gex", 0, CM_O_INPUT, &o.gex, NULL, 0, 0, "GEX.cms", "prepared RNA cells (required)"},
+    {"atac", 0, CM_O_INPUT, &o.atac, NULL, 0, 0, "ATAC.cms", "prepared ATAC cells (required)"},
     {"top", 'k', CM_O_INT, &o.top, NULL, 1, 1e9, "K",
      "candidates scored in each row (default: the model's)"},
     {"by-name", 0, CM_O_FLAG, &o.by_name, NULL, 0, 0, NULL,

@@ -110,7 +110,7 @@ static const struct cm_opt options[] = {
     CM_TRAINER_AVERAGE(o.average),
     CM_TRAINER_VALID(o.valid_every, NULL, o.patience, NULL),
 
-    {"init", 0, CM_O_STR, &o.init, NULL, 0, 0, "MODEL.cms",
+    {"init", 0, CM_O_INPUT, &o.init, NULL, 0, 0, "MODEL.cms",
      "begin from this model: its linear part stays, its weights are the first ones"},
     CM_TRAINER_LOG(t, "write what every step did (linear: how long it took)"),
     CM_TRAINER_STATE(t),

@@ -3,7 +3,8 @@
  * Problem: twenty programs must parse, fail, clean up and finish alike.  Choice: ONE option table a
  * tool, which drives parsing, ranges, --help, completion and the test of the man page; one place
  * that opens inputs and outputs, and one function, cm_out_close, whose result is the exit status.
- * Everything here may end the program; nothing below cli/ does.  Rejected: a setup file per tool.
+ * Everything here may end the program; nothing below cli/ does.  Every path that is written must
+ * have come from an option of an output type.  Rejected: a setup file per tool.
  *
  *     static struct { int64_t k; } o;
  *     static const struct cm_opt options[] = {
@@ -42,8 +43,26 @@ extern "C" {
 
 /* What `to` points at, by type:
  * FLAG bool; INT int64_t; REAL double; SIZE uint64_t (K, M, G, T); STR const char *;
- * CHOICE int, the position in metavar "a|b|c"; LIST struct cm_list (repeatable). */
-enum cm_opt_type { CM_O_FLAG, CM_O_INT, CM_O_REAL, CM_O_SIZE, CM_O_STR, CM_O_CHOICE, CM_O_LIST };
+ * CHOICE int, the position in metavar "a|b|c"; LIST struct cm_list (repeatable).
+ *
+ * An option that names a file says so by its type, and cm_start sees to it that no output is an
+ * input or another output, and that each can be made (known.c).  INPUT, STATE, OUTPUT, SAVE and
+ * WORD are const char *, OUTPUTS is a struct cm_list.  FILE/MODALITY counts as FILE. */
+enum cm_opt_type {
+    CM_O_FLAG,
+    CM_O_INT,
+    CM_O_REAL,
+    CM_O_SIZE,
+    CM_O_STR,
+    CM_O_CHOICE,
+    CM_O_LIST,
+    CM_O_INPUT,  /* a file that the tool reads */
+    CM_O_STATE,  /* the same, and an output of type SAVE may take its place: --resume */
+    CM_O_OUTPUT, /* a file that it writes */
+    CM_O_SAVE,   /* the same, in place of a STATE or not: --checkpoint */
+    CM_O_WORD,   /* a word, or file:F, and F is read */
+    CM_O_OUTPUTS /* TYPE=OUT, repeatable: what stands behind the last = is written */
+};
 
 struct cm_list {
     size_t n;
@@ -63,10 +82,11 @@ struct cm_opt {
 
 enum {
     CM_TOOL_DEFAULT = 0,
-    CM_TOOL_SEED = 1,      /* has --seed */
-    CM_TOOL_NO_OUTPUT = 2, /* no -o (h5-read --to, cms-gen, ... have their own outputs) */
-    CM_TOOL_TEXT = 4,      /* writes text: no --level, no --no-provenance */
-    CM_TOOL_OWN_OUTPUT = 8 /* -o is required and is not a CMS stream (h5-write) */
+    CM_TOOL_SEED = 1,       /* has --seed */
+    CM_TOOL_NO_OUTPUT = 2,  /* no -o (h5-read --to, cms-gen, ... have their own outputs) */
+    CM_TOOL_TEXT = 4,       /* writes text: no --level, no --no-provenance */
+    CM_TOOL_OWN_OUTPUT = 8, /* -o is required and is not a CMS stream (h5-write) */
+    CM_TOOL_FOLDER = 16     /* and it is a directory (mtx-write) */
 };
 
 struct cm_tool {
@@ -78,7 +98,8 @@ struct cm_tool {
     unsigned flags;
 };
 
-/* Parses; serves --help and --version; installs signal handlers and the panic hook; sets threads.
+/* Parses; serves --help and --version; installs signal handlers and the panic hook; sets threads;
+ * refuses an output that is an input, that goes where another goes, or that cannot be made.
  * Returns the operands, NULL-terminated; when none is given and max_operands is 1 or -1 with
  * min_operands 0 they are {"-", NULL}.  "-" may occur once.  Ends with status 2 on misuse. */
 char **cm_start(const struct cm_tool *tool, int argc, char **argv);
@@ -102,12 +123,18 @@ void cm_guard_done(void);
 /* Opens, or ends the program.  The reader becomes a parent of every output opened LATER, and is
  * closed by cm_finish. */
 struct cm_reader *cm_in_open(const char *path);
+/* A file that is read in another way, and that neither an operand nor an option names: from now on
+ * it is an input.  Ends the program if an output would go there. */
+void cm_in_note(const char *path);
 /* The stream of -o, or stdout; writes the head.  A terminal is refused. */
 struct cm_writer *cm_out_open(const struct cm_head *h);
 struct cm_writer *cm_out_open_file(const char *path,
                                    const struct cm_head *h); /* a further output */
-/* Text output (cms-text, score): the same atomic -o. */
+/* Text output (cms-text, score): the same atomic -o.  Then a further one (--log, --table). */
 FILE *cm_out_text(void);
+FILE *cm_out_text_file(const char *path);
+/* What was written to it has arrived, or the end of the program: for a log that grows slowly. */
+void cm_out_flush(FILE *text);
 /* A path to write a foreign file to; renamed to `path` by cm_finish, removed on failure. */
 const char *cm_out_path(const char *path);
 /* A directory as output, put in place by cm_finish as one, removed on failure.  known: names of

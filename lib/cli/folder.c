@@ -1,7 +1,7 @@
 /* cli/folder.c - an output that is a directory, whole or not at all.
  *
  * Problem: an MTX matrix is three files, and a reader must never find two of them, or two of one
- * run and one of another.  Choice: the files are written into .NAME.tmp.PID beside the target,
+ * run and one of another.  Choice: the files are written into .NAME.tmp.RANDOM beside the target,
  * synced, and the directory is renamed as one; one that is there already is exchanged in the same
  * step and its files are removed afterwards, provided that it holds nothing but files of the same
  * names: a slip of the hand must not cost a home directory.  Rejected: writing into the directory
@@ -41,6 +41,7 @@ static _Noreturn void cannot_create(const char *what)
 /* Ends the program unless all that is in the directory may be replaced. */
 static void check_old(const char *path, const char *const *known)
 {
+    struct stat s;
     DIR *d = opendir(path);
     if (!d)
         cannot_create(path);
@@ -54,6 +55,8 @@ static void check_old(const char *path, const char *const *known)
             closedir(d);
             cm_die(4, "cannot create '%s': it is there and holds another file, %s", path, name);
         }
+        if (known[k] && !fstatat(dirfd(d), e->d_name, &s, 0))
+            cm_files_refuse_input(path, &s);
     }
     closedir(d);
 }
@@ -61,13 +64,11 @@ static void check_old(const char *path, const char *const *known)
 void cm_out_folder(const char *path, const char *const *known)
 {
     struct stat s;
-    CM_ASSERT(!folder.name);
+    CM_ASSERT(!folder.name && cm_files_declared(path));
     folder.name = cm_strdup(path);
     folder.replace = !stat(path, &s);
-    if (folder.replace && !S_ISDIR(s.st_mode)) {
-        cm_files_refuse_input(path);
+    if (folder.replace && !S_ISDIR(s.st_mode))
         cm_die(4, "cannot create '%s': it is there and is no directory", path);
-    }
     if (folder.replace)
         check_old(path, known);
     char *name, *dir = cm_files_resolve(path, &name);
@@ -76,15 +77,10 @@ void cm_out_folder(const char *path, const char *const *known)
     char text[2 * PATH_MAX];
     snprintf(text, sizeof text, "%s%s%s", dir, strcmp(dir, "/") ? "/" : "", name);
     folder.target = cm_strdup(text);
-    snprintf(text, sizeof text, "%s/.%.200s.tmp.%ld", dir, name, (long)getpid());
-    folder.temp = cm_strdup(text);
+    if (cm_temp_make(dir, name, true, &folder.temp, &folder.handle) < 0)
+        cannot_create(path);
     free(dir);
     cm_free(name);
-    folder.handle = cm_temp_add(folder.temp);
-    if (folder.handle < 0)
-        cannot_create(path);
-    if (mkdir(folder.temp, 0777))
-        cannot_create(path);
 }
 
 int cm_out_folder_file(const char *name)

@@ -31,7 +31,7 @@ char **cm_operands;
 static const struct cm_opt opt_output = {
     "output",
     'o',
-    CM_O_STR,
+    CM_O_OUTPUT,
     &cm_common.output,
     NULL,
     0,
@@ -95,9 +95,11 @@ static const struct cm_opt opt_help = {"help", 'h', CM_O_FLAG, &cm_common.help, 
                                        0,      0,   NULL,      "show this and exit"};
 static const struct cm_opt opt_version = {"version", 0, CM_O_FLAG, &cm_common.version,         NULL,
                                           0,         0, NULL,      "show the version and exit"};
-/* For shell completion; not in --help. */
+/* For shell completion, and for tests, which want to know what names a file; not in --help. */
 static const struct cm_opt opt_complete = {
     "complete", 0, CM_O_FLAG, &cm_common.complete, NULL, 0, 0, NULL, ""};
+static const struct cm_opt opt_types = {
+    "complete-types", 0, CM_O_FLAG, &cm_common.types, NULL, 0, 0, NULL, ""};
 
 /* The tool's own options first, so that they win over a common one of the same letter. */
 static const struct cm_opt *table[OPTIONS_MAX];
@@ -133,7 +135,10 @@ static void gather(const struct cm_tool *tool)
     add(&opt_help);
     add(&opt_version);
     add(&opt_complete);
+    add(&opt_types);
 }
+
+static bool hidden(const struct cm_opt *o) { return o == &opt_complete || o == &opt_types; }
 
 /* ===== values ============================================================================= */
 
@@ -205,6 +210,11 @@ static int set(const struct cm_opt *o, const char *text, const char *where)
         return 0;
     }
     case CM_O_STR:
+    case CM_O_INPUT:
+    case CM_O_STATE:
+    case CM_O_OUTPUT:
+    case CM_O_SAVE:
+    case CM_O_WORD:
         *(const char **)o->to = text;
         return 0;
     case CM_O_CHOICE: {
@@ -215,7 +225,8 @@ static int set(const struct cm_opt *o, const char *text, const char *where)
         *(int *)o->to = k;
         return 0;
     }
-    case CM_O_LIST: {
+    case CM_O_LIST:
+    case CM_O_OUTPUTS: {
         struct cm_list *l = o->to;
         l->v = cm_realloc(l->v, l->n + 1, sizeof *l->v);
         l->v[l->n++] = text;
@@ -241,12 +252,18 @@ static void set_default(const struct cm_opt *o)
         *(uint64_t *)o->to = 0;
         break;
     case CM_O_STR:
+    case CM_O_INPUT:
+    case CM_O_STATE:
+    case CM_O_OUTPUT:
+    case CM_O_SAVE:
+    case CM_O_WORD:
         *(const char **)o->to = NULL;
         break;
     case CM_O_CHOICE:
         *(int *)o->to = 0;
         break;
     case CM_O_LIST:
+    case CM_O_OUTPUTS:
         *(struct cm_list *)o->to = (struct cm_list){0};
         break;
     }
@@ -312,7 +329,7 @@ static int unknown(const char *name, size_t n)
     unsigned least = 3; /* two letters wrong are a slip, three are another word */
     for (size_t k = 0; k < options; k++) {
         const char *o = table[k]->name;
-        if (table[k] == &opt_complete)
+        if (hidden(table[k]))
             continue;
         unsigned d = n >= 2 && !strncmp(o, name, n) ? 1 : distance(name, n, o);
         if (d < least) {
@@ -429,6 +446,12 @@ static int check_operands(const struct cm_tool *tool, char **v, int n)
     return 0;
 }
 
+/* For something that ends the program well, without any work. */
+static bool asked(void)
+{
+    return cm_common.help || cm_common.version || cm_common.complete || cm_common.types;
+}
+
 int cm_options_parse(const struct cm_tool *tool, int argc, char **argv, char ***operands)
 {
     cm_tool = tool;
@@ -459,12 +482,12 @@ int cm_options_parse(const struct cm_tool *tool, int argc, char **argv, char ***
         } else {
             code = take_letters(word, &i, argc, argv);
         }
-        if (cm_common.help || cm_common.version || cm_common.complete)
+        if (asked())
             break; /* what follows does not matter: somebody is looking for help */
     }
     v[n] = NULL;
     *operands = v;
-    if (code || cm_common.help || cm_common.version || cm_common.complete)
+    if (code || asked())
         return code;
 
     if (!cm_given("threads") && (code = from_environment(&opt_threads, "CM_THREADS")))
@@ -500,6 +523,20 @@ const char *cm_options_args(void)
         memcpy(text, args.p, args.n);
     text[args.n] = 0;
     return text;
+}
+
+void cm_options_files(void (*use)(const struct cm_opt *o, const char *value))
+{
+    for (size_t k = 0; k < options; k++) {
+        const struct cm_opt *o = table[k];
+        if (o->type == CM_O_OUTPUTS) {
+            const struct cm_list *l = o->to;
+            for (size_t i = 0; i < l->n; i++)
+                use(o, l->v[i]);
+        } else if (o->type >= CM_O_INPUT && *(const char *const *)o->to) {
+            use(o, *(const char *const *)o->to);
+        }
+    }
 }
 
 bool cm_given(const char *option)
@@ -571,10 +608,25 @@ void cm_options_help(FILE *to)
         help_option(to, table[k]);
     fprintf(to, "\nCommon options:\n");
     for (size_t k = own_options; k < options; k++)
-        if (table[k] != &opt_complete)
+        if (!hidden(table[k]))
             help_option(to, table[k]);
     fprintf(to, "\nMore: %s(1), cellmatch(7)\n", cm_tool->name);
 }
+
+/* "--name TYPE METAVAR", tabs between. */
+static void print_types(void)
+{
+    static const char *const names[] = {"flag",   "int",  "real",   "size",  "str",
+                                        "choice", "list", "input",  "state", "output",
+                                        "save",   "word", "outputs"};
+    for (size_t k = 0; k < options; k++)
+        if (!hidden(table[k]))
+            printf("--%s\t%s\t%s\n", table[k]->name, names[table[k]->type],
+                   table[k]->metavar ? table[k]->metavar : "");
+}
+
+/* Not there in a tool without matrix/blas.c, which the weak name does not link. */
+extern void cm_blas_start(void) __attribute__((weak));
 
 static _Noreturn void leave_after_text(void)
 {
@@ -604,12 +656,18 @@ char **cm_start(const struct cm_tool *tool, int argc, char **argv)
     }
     if (cm_common.complete) {
         for (size_t k = 0; k < options; k++)
-            if (table[k] != &opt_complete)
+            if (!hidden(table[k]))
                 printf("--%s\n", table[k]->name);
         leave_after_text();
     }
+    if (cm_common.types) {
+        print_types();
+        leave_after_text();
+    }
     cm_operands = operands;
+    cm_known_start();
     cm_pool_set_threads((size_t)cm_common.threads);
-    cm_files_check_output();
+    if (cm_blas_start) /* in tools that compute with OpenBLAS */
+        cm_blas_start();
     return operands;
 }

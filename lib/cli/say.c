@@ -113,8 +113,14 @@ void cm_die(int status, const char *format, ...)
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
-    say("error: ", "%s", text);
-    cm_files_abandon(status, text);
+    static int first; /* the status of the failure that is told */
+    if (!cm_last_words())
+        status = first ? first : status; /* from cm_panic, or a failure while one is told */
+    if (!first) {
+        first = status;
+        say("error: ", "%s", text);
+        cm_files_abandon(status, text);
+    }
     cm_leave(status);
 }
 

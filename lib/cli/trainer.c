@@ -76,7 +76,7 @@ bool cm_trainer_put(struct cm_kv *kv, const struct cm_opt *opt, const char *key)
 void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint)
 {
     struct cm_reader *r;
-    cm_try(cm_reader_open(&r, path)); /* not cm_in_open: see the header */
+    cm_try(cm_reader_open(&r, path)); /* not cm_in_open, which would make it a parent */
     cm_require_kind(r, CM_MODEL);
     if (checkpoint)
         cm_try(cm_checkpoint_read(&t->start, &t->state, r));
@@ -108,17 +108,20 @@ void cm_trainer_step(void *arg, const char *name)
     t->last = now;
     cm_progress_end();
     cm_info("%s: %.2f seconds", name, seconds);
-    if (t->file && !t->columns)
-        fprintf(t->file, "%s\t%.3f\n", name, seconds);
+    if (!t->file || t->columns)
+        return;
+    fprintf(t->file, "%s\t%.3f\n", name, seconds);
+    cm_out_flush(t->file);
 }
 
 void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts)
 {
     clock_gettime(CLOCK_MONOTONIC, &t->last);
-    if (t->log && !(t->file = fopen(cm_out_path(t->log), "w")))
-        cm_die(4, "cannot create '%s'", t->log);
+    t->file = t->log ? cm_out_text_file(t->log) : NULL;
     if (t->file)
         fprintf(t->file, "%s\n", t->columns ? t->columns : "step\tseconds");
+    if (t->file)
+        cm_out_flush(t->file);
     cm_try((counts ? cm_train_data_load_counts : cm_train_data_load)(r, &t->data, progress));
     cm_trainer_step(t, "reading");
     t->cells = cm_train_data_bytes(&t->data);
@@ -196,6 +199,7 @@ void cm_trainer_told(const struct cm_trainer *t, const struct cm_fit_report *r, 
     for (size_t i = 0; i < n; i++)
         fprintf(t->file, isnan(value[i]) ? "\t" : "\t%.9g", value[i]);
     fputc('\n', t->file);
+    cm_out_flush(t->file); /* a full disk is told now, not when days of training are over */
 }
 
 /* ===== the result ========================================================================= */
@@ -234,8 +238,6 @@ int cm_trainer_end(struct cm_trainer *t)
 {
     struct cm_writer *w = cm_out_open(&t->model.head);
     cm_try(cm_model_write(&t->model, w));
-    if (t->file && fclose(t->file))
-        cm_die(4, "cannot write '%s'", t->log);
     cm_fit_state_free(&t->state);
     cm_model_free(&t->start);
     cm_model_free(&t->model);

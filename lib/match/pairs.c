@@ -95,7 +95,7 @@ static int read_lines(struct reading *r, FILE *f)
         else
             code = add_pair(r, a, b);
     }
-    if (code == 0 && ferror(f))
+    if (code == 0 && !feof(f)) /* getline also fails for want of memory, without ferror */
         code = cm_fail_errno(CM_ESYSTEM, "%s", r->path);
     free(line);
     return code;

@@ -320,8 +320,9 @@ int cm_annotation_read(struct cm_annotation **out, const char *path)
     int failed = Z_OK;
     const char *why = gzerror(f, &failed);
     if (!code && failed != Z_OK && failed != Z_STREAM_END)
-        code = failed == Z_ERRNO ? cm_fail_errno(CM_ESYSTEM, "%s", path)
-                                 : cm_fail(CM_EINPUT, "%s: %s", path, why);
+        code = failed == Z_ERRNO
+                   ? cm_fail_errno(CM_ESYSTEM, "%s", path)
+                   : cm_fail(failed == Z_MEM_ERROR ? CM_ESYSTEM : CM_EINPUT, "%s: %s", path, why);
     gzclose(f);
     cm_free(line);
     if (!code && a->n == 0)

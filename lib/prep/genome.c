@@ -412,7 +412,7 @@ int cm_chrom_list_read(const char *path, struct cm_strs *out)
         if (n)
             cm_strs_addn(out, at, n);
     }
-    int code = ferror(f) ? cm_fail_errno(CM_ESYSTEM, "%s", path) : 0;
+    int code = !feof(f) ? cm_fail_errno(CM_ESYSTEM, "%s", path) : 0;
     free(line);
     fclose(f);
     if (code)

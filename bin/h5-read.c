@@ -269,6 +269,7 @@ int main(int argc, char **argv)
     else
         read_matrices(&h, modality, job, n);
     say_warnings(&h);
+    cm_try(cm_h5_unchanged(&h));
     cm_h5_close(&h);
     cm_guard_done();
     for (size_t k = 0; k < n; k++)

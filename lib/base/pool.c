@@ -2,7 +2,8 @@
  *
  * Workers are made once and sleep on a condition variable; a job is (fn, arg, shards) with a shared
  * counter that hands out shards one by one, so uneven shards balance themselves.  The main thread
- * works too.  Workers start with every signal blocked: signals belong to the main thread (cli/).
+ * works too.  Workers start with every signal blocked: signals belong to the main thread (cli/),
+ * except those of a crash, which come where it happens.
  */
 #include "base/pool.h"
 
@@ -87,6 +88,14 @@ static void stop_workers(void)
     pool.quit = false;
 }
 
+void cm_signals_of_workers(sigset_t *blocked)
+{
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    sigfillset(blocked);
+    for (size_t k = 0; k < sizeof crashes / sizeof *crashes; k++)
+        sigdelset(blocked, crashes[k]);
+}
+
 void cm_pool_set_threads(size_t n)
 {
     if (n == 0) {
@@ -100,7 +109,7 @@ void cm_pool_set_threads(size_t n)
         return;
     pool.thread = CM_NEW(pthread_t, n - 1);
     sigset_t all, old;
-    sigfillset(&all);
+    cm_signals_of_workers(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);
     while (pool.workers < n - 1) {
         int e = pthread_create(&pool.thread[pool.workers], NULL, worker, NULL);

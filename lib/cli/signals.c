@@ -3,7 +3,7 @@
  * Problem: a job that is cancelled must not leave half a file, and must die BY the signal, so that
  * the shell, make and the batch system see what happened.  Choice: temporary paths live in a static
  * table; the handler unlinks them (unlink is async-signal-safe), restores the default action and
- * raises the signal again.  Nothing is written to the stream: a stream without END is an error for
+ * raises the signal again.  A crash takes the same way.  Nothing is written to the stream: a stream without END is an error for
  * every reader, which is all that ABORT would say.
  *
  * SIGPIPE takes the same way even if our parent ignores it, so that `tool | head` ends with 141 and
@@ -113,6 +113,19 @@ static void on_panic(int status, const char *message)
     cm_die(status, "%s", message);
 }
 
+/* A crash leaves no file either.  A sanitizer has handlers of its own, which say more. */
+static void crash_start(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    static char stack[1 << 16]; /* ours may be what has run out */
+    const stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
+    sigaltstack(&other, NULL);
+    for (size_t k = 0; k < sizeof crashes / sizeof *crashes; k++)
+        install(crashes[k], on_fatal, (int)(SA_RESETHAND | SA_NODEFER | SA_ONSTACK));
+#endif
+}
+
 void cm_signals_start(void)
 {
     /* A closed descriptor 0, 1 or 2 would be taken by the first file we open, and data would go
@@ -122,7 +135,8 @@ void cm_signals_start(void)
             if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
                 _exit(4);
 
-    static const int fatal[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU, SIGUSR1, SIGPIPE};
+    static const int fatal[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGXCPU,   SIGUSR1,
+                                SIGUSR2, SIGPIPE, SIGALRM, SIGIO,   SIGVTALRM, SIGPWR};
     sigset_t pipe_set;
     for (size_t k = 0; k < sizeof fatal / sizeof *fatal; k++)
         install(fatal[k], on_fatal, (int)(SA_RESETHAND | SA_NODEFER));
@@ -130,6 +144,7 @@ void cm_signals_start(void)
     sigaddset(&pipe_set, SIGPIPE);
     sigprocmask(SIG_UNBLOCK, &pipe_set, NULL);
     signal(SIGXFSZ, SIG_IGN);
+    crash_start();
 
     reserve = malloc((size_t)1 << 18);
     cm_panic_hook(on_panic);

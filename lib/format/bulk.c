@@ -489,7 +489,7 @@ static void crew_begin(void)
     if (crew.threads >= want)
         return;
     sigset_t all, old;
-    sigfillset(&all);
+    cm_signals_of_workers(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);
     crew.thread = cm_realloc(crew.thread, want, sizeof *crew.thread);
     while (crew.threads < want) {

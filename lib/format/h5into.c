@@ -64,8 +64,8 @@ static int copy_bytes(const char *from, const char *to, const char *name)
     return code;
 }
 
-/* The cells of BASE, each name once. */
-static int read_names(struct cm_h5into *x)
+/* The cells of BASE, each name once, and a copy of the file. */
+static int read_names(struct cm_h5into *x, const char *copy)
 {
     struct cm_h5 h;
     struct cm_frame obs = {0};
@@ -82,6 +82,10 @@ static int read_names(struct cm_h5into *x)
         code = cm_frame_open(&obs, &h, path, uns);
     if (!code)
         code = cm_frame_names(&obs, 0, obs.rows, &x->names);
+    if (!code)
+        code = copy_bytes(x->base, copy, x->put.name);
+    if (!code)
+        code = cm_h5_unchanged(&h); /* else the copy may have other names */
     cm_frame_close(&obs);
     cm_h5_close(&h);
     cm_free(path);
@@ -111,11 +115,9 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
     x->width = width;
     if (!*key || strchr(key, '/'))
         return cm_fail(CM_EUSAGE, "--key %s: expected a name without /", key);
-    int code = read_names(x);
+    int code = read_names(x, path);
     if (!code && cm_mul(x->names.n, width, &room))
         code = cm_fail(CM_EINPUT, "%s: too many cells", x->base);
-    if (!code)
-        code = copy_bytes(x->base, path, name);
     if (code)
         return code;
     size_t n = x->names.n;

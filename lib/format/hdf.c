@@ -172,7 +172,7 @@ static int open_image(struct cm_h5 *h, hid_t fapl, struct cm_buf *image)
 int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins)
 {
     bool in = !strcmp(path, "-");
-    *h = (struct cm_h5){.id = -1};
+    *h = (struct cm_h5){.id = -1, .fd = -1};
     h->name = cm_strdup(in ? "stdin" : path);
     int fd = in ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC), refused = 0;
     struct stat st;
@@ -207,19 +207,40 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins)
             code = cm_fail(CM_EINPUT, "%s: damaged or cut HDF5 file: %s", h->name, cm_h5_reason());
     }
     H5Pclose(fapl);
-    close(fd);
+    if (!code && !h->image) {
+        h->fd = fd;
+        h->seen = st;
+        code = cm_h5_unchanged(h);
+    } else {
+        close(fd);
+    }
     if (code)
         cm_h5_close(h);
     return code;
+}
+
+int cm_h5_unchanged(const struct cm_h5 *h)
+{
+    struct stat now;
+    if (h->fd < 0)
+        return 0;
+    if (fstat(h->fd, &now))
+        return cm_fail_errno(CM_ESYSTEM, "%s", h->name);
+    if (now.st_size != h->seen.st_size || now.st_mtim.tv_sec != h->seen.st_mtim.tv_sec ||
+        now.st_mtim.tv_nsec != h->seen.st_mtim.tv_nsec)
+        return cm_fail(CM_EINPUT, "%s: changed while it was read", h->name);
+    return 0;
 }
 
 void cm_h5_close(struct cm_h5 *h)
 {
     if (h->name && h->id >= 0)
         H5Fclose(h->id);
+    if (h->name && h->fd >= 0)
+        close(h->fd);
     cm_free(h->name);
     cm_strs_free(&h->warnings);
-    *h = (struct cm_h5){.id = -1};
+    *h = (struct cm_h5){.id = -1, .fd = -1};
 }
 
 /* ===== objects ============================================================================ */

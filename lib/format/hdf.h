@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/strs.h"
 
@@ -28,6 +29,8 @@ struct cm_h5 {
     hid_t id;
     char *name;     /* as the user typed it, "stdin" for "-" */
     uint64_t image; /* bytes held in memory of what came through a pipe, else 0 */
+    int fd;         /* of the file on disk, beside libhdf5's own, for cm_h5_unchanged; -1 = none */
+    struct stat seen;
     struct cm_strs warnings;
 };
 
@@ -35,6 +38,9 @@ struct cm_h5 {
  * whole into memory first.  plugins: let HDF5 load filter plugins from HDF5_PLUGIN_PATH (code!).
  * 0, CM_ESYSTEM (cannot be opened), CM_EINPUT (no HDF5 file, cut). */
 int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins);
+/* A matrix is read in several passes, and a table in many pieces: CM_EINPUT if somebody has written
+ * to the file since it was opened.  To be asked when all has been read. */
+int cm_h5_unchanged(const struct cm_h5 *h);
 void cm_h5_close(struct cm_h5 *h); /* {0} or closed before: nothing */
 /* Switches the error stack and plugins off and registers our filters; once, by open and create. */
 void cm_h5_setup(bool plugins);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,16 @@
 #include <cmocka.h>
 
 #include "base/error.h"
-#include "cli/cli.h"
+#include "base/pool.h"
+#include "cli/inside.h"
 
-static const struct cm_tool tool = {"foo", "[IN]", "foos", NULL, 0, 1, CM_TOOL_TEXT};
+static const char *more;
+static const struct cm_opt options[] = {
+    {"more", 0, CM_O_OUTPUT, &more, "more", 0, 0, "FILE", "a second output"}, {0}};
+static const struct cm_tool text_tool = {"foo", "[IN]", "foos", options, 0, 1, CM_TOOL_TEXT};
+static const struct cm_tool folder_tool = {
+    "foo", "[IN]", "foos", options, 0, 1, CM_TOOL_OWN_OUTPUT | CM_TOOL_FOLDER};
+static const struct cm_tool *tool = &text_tool;
 static char said[4096];
 
 /* Runs body(arg) as the tool `foo -o OUT`; returns the wait status, stderr in `said`. */
@@ -37,7 +45,7 @@ static int run(void (*body)(void), const char *out)
         char *argv[] = {name, o, path, NULL};
         strcpy(path, out);
         dup2(err, 2);
-        cm_start(&tool, out[0] ? 3 : 1, argv);
+        cm_start(tool, out[0] ? 3 : 1, argv);
         body();
         _exit(99);
     }
@@ -121,6 +129,77 @@ static void die_politely(void)
     write_well();
 }
 
+static int number; /* of a signal */
+
+/* Text in part written to two files, and to one of a folder. */
+static void open_all(void)
+{
+    static const char *const known[] = {"in", NULL};
+    FILE *f = tool == &text_tool ? cm_out_text() : cm_out_text_file(more);
+    fputs("half", f);
+    fflush(f);
+    if (tool == &text_tool) {
+        fputs("half", cm_out_text_file(more));
+    } else {
+        cm_out_folder(cm_output(), known);
+        if (write(cm_out_folder_file("in"), "half", 4) != 4)
+            _exit(98);
+    }
+}
+
+static void write_much_and_be_killed(void)
+{
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    open_all();
+    raise(number);
+}
+
+static int panic_together(void *barrier, size_t shard)
+{
+    pthread_barrier_wait(barrier);
+    cm_panic(4, "out of memory: shard %zu", shard);
+}
+
+static void write_and_panic_together(void)
+{
+    enum { N = 4 };
+    pthread_barrier_t barrier;
+    pthread_barrier_init(&barrier, NULL, N);
+    open_all();
+    cm_pool_set_threads(N);
+    cm_parallel(N, panic_together, &barrier);
+}
+
+static void write_over_nobody(void)
+{
+    FILE *f = cm_out_text();
+    fputs("a line", f);
+    cm_out_flush(f);
+    _exit(96); /* the disk was full */
+}
+
+static uint64_t twice_zero_then_one(void)
+{
+    static int calls;
+    return ++calls > 2;
+}
+
+static void write_where_names_are_taken(void)
+{
+    cm_temp_random = twice_zero_then_one;
+    write_well();
+}
+
+static void write_where_all_names_are_taken(void)
+{
+    static uint64_t (*same)(void);
+    same = twice_zero_then_one;
+    same(), same(), same();
+    cm_temp_random = same; /* always 1 */
+    write_well();
+}
+
 static void replaces(void **state)
 {
     (void)state;
@@ -191,6 +270,93 @@ static void killed_leaves_nothing(void **state)
     assert_int_equal(WTERMSIG(status), SIGTERM);
     assert_string_equal(said, "");
     assert_int_equal(files_here(), 0);
+}
+
+/* Every signal that ends a process, and crashes: two files, or a file and a folder. */
+static void any_end_leaves_nothing(void **state)
+{
+    (void)state;
+    static const int numbers[] = {
+        SIGINT,
+        SIGTERM,
+        SIGHUP,
+        SIGQUIT,
+        SIGXCPU,
+        SIGUSR1,
+        SIGUSR2,
+        SIGALRM,
+        SIGIO,
+        SIGPWR,
+        SIGPIPE,
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        SIGSEGV,
+        SIGBUS,
+        SIGFPE,
+        SIGILL,
+        SIGABRT,
+        SIGTRAP,
+        SIGSYS,
+#endif
+        SIGVTALRM
+    };
+    const struct cm_tool *both[] = {&text_tool, &folder_tool};
+    for (size_t t = 0; t < 2; t++)
+        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) {
+            tool = both[t];
+            number = numbers[k];
+            int status = run(write_much_and_be_killed, "x");
+            assert_true(WIFSIGNALED(status));
+            assert_int_equal(WTERMSIG(status), number);
+            assert_string_equal(said, "");
+            assert_int_equal(files_here(), 0);
+        }
+    tool = &text_tool;
+}
+
+static void one_last_word(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 20; k++) {
+        int status = run(write_and_panic_together, "x");
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 4);
+        assert_int_equal(strncmp(said, "foo: error: out of memory: shard ", 33), 0);
+        assert_string_equal(strchr(said, '\n'), "\n");
+        assert_int_equal(files_here(), 0);
+    }
+}
+
+static void full_disk_is_told_at_once(void **state)
+{
+    (void)state;
+    assert_int_equal(WEXITSTATUS(run(write_over_nobody, "/dev/full")), 4);
+    assert_non_null(strstr(said, "No space left on device"));
+}
+
+/* What has our temporary name and is not ours stays as it is. */
+static void names_of_others(void **state)
+{
+    (void)state;
+    static const char *const taken[] = {".x.tmp.0000000000", ".x.tmp.1000000000"};
+    char text[64];
+    FILE *f = fopen(taken[0], "w");
+    fputs("theirs", f);
+    fclose(f);
+    assert_int_equal(run(write_where_names_are_taken, "x"), 0);
+    content("x", text);
+    assert_string_equal(text, "well\n");
+    content(taken[0], text);
+    assert_string_equal(text, "theirs");
+    unlink("x");
+
+    assert_int_equal(rename(taken[0], taken[1]), 0);
+    int status = run(write_where_all_names_are_taken, "x");
+    assert_int_equal(WEXITSTATUS(status), 4);
+    assert_non_null(strstr(said, "cannot create 'x': File exists"));
+    content(taken[1], text);
+    assert_string_equal(text, "theirs");
+    assert_int_equal(files_here(), 1);
+    unlink(taken[1]);
 }
 
 static void closed_pipe(void **state)
@@ -294,6 +460,10 @@ int main(void)
         cmocka_unit_test(failure_leaves_nothing),
         cmocka_unit_test(failure_keeps_the_old_file),
         cmocka_unit_test(killed_leaves_nothing),
+        cmocka_unit_test(any_end_leaves_nothing),
+        cmocka_unit_test(one_last_word),
+        cmocka_unit_test(full_disk_is_told_at_once),
+        cmocka_unit_test(names_of_others),
         cmocka_unit_test(closed_pipe),
         cmocka_unit_test(polite),
         cmocka_unit_test(bad_targets),

@@ -17,6 +17,9 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/mem.h"
@@ -409,6 +412,23 @@ static void negative_values(void **state)
     cm_h5_close(&h);
 }
 
+/* A file that somebody writes to while it is read in several passes. */
+static void changed_meanwhile(void **state)
+{
+    struct cm_h5 h;
+    struct stat s;
+    (void)state;
+    assert_int_equal(cm_h5_open(&h, path_of("bad-negative.h5ad"), false), 0);
+    assert_int_equal(cm_h5_unchanged(&h), 0);
+    assert_int_equal(stat(path_of("bad-negative.h5ad"), &s), 0);
+    struct timespec times[2] = {s.st_atim, s.st_mtim};
+    times[1].tv_sec += 5;
+    assert_int_equal(utimensat(AT_FDCWD, path_of("bad-negative.h5ad"), times, 0), 0);
+    assert_int_equal(cm_h5_unchanged(&h), CM_EINPUT);
+    assert_non_null(strstr(cm_error_message(), "changed while it was read"));
+    cm_h5_close(&h);
+}
+
 static void competition(void **state)
 {
     struct cm_h5 h;
@@ -476,10 +496,15 @@ static void paths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_file),    cmocka_unit_test(conditions),
-        cmocka_unit_test(every_storage), cmocka_unit_test(damaged),
-        cmocka_unit_test(refusals),      cmocka_unit_test(negative_values),
-        cmocka_unit_test(competition),   cmocka_unit_test(paths),
+        cmocka_unit_test(every_file),
+        cmocka_unit_test(conditions),
+        cmocka_unit_test(every_storage),
+        cmocka_unit_test(damaged),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(negative_values),
+        cmocka_unit_test(changed_meanwhile),
+        cmocka_unit_test(competition),
+        cmocka_unit_test(paths),
     };
     return cmocka_run_group_tests(tests, unpack, clean);
 }

@@ -464,6 +464,23 @@ static void test_rewind_gives_the_same_again(void **state)
     cm_free(bytes);
 }
 
+/* Other values under the same head, written over the file between two passes. */
+static void test_passes_must_agree(void **state)
+{
+    (void)state;
+    unsigned char *bytes;
+    uint64_t digest;
+    struct cm_reader *r;
+    cm_free((write_stream(2, &bytes, &digest, true), bytes));
+    assert_int_equal(cm_reader_open(&r, path), 0);
+    assert_int_equal(cm_reader_drain(r), 0);
+    cm_free((write_stream(3, &bytes, &digest, true), bytes));
+    assert_int_equal(cm_reader_rewind(r), 0);
+    assert_int_equal(cm_reader_drain(r), CM_EINPUT);
+    assert_non_null(strstr(cm_error_message(), "changed while it was read"));
+    cm_reader_close(r);
+}
+
 static void test_columns_are_mapped_and_rows_taken(void **state)
 {
     (void)state;
@@ -503,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_promises_of_a_match),
         cmocka_unit_test(test_categories_are_recoded_and_sent_before_use),
         cmocka_unit_test(test_rewind_gives_the_same_again),
+        cmocka_unit_test(test_passes_must_agree),
         cmocka_unit_test(test_columns_are_mapped_and_rows_taken),
     };
     int failed = cmocka_run_group_tests_name("stream_cms", tests, NULL, NULL);

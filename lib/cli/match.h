@@ -30,7 +30,7 @@ struct cm_rule_options {
      "rule that turns similarities into probabilities"},                                           \
     {"temperature", 0, CM_O_REAL, &(o).temperature, "40", 1e-3, 1e6, "T",                          \
      "factor of the similarities inside the exponential"},                                         \
-    {"model", 0, CM_O_INPUT, &(o).model, NULL, 0, 0, "MODEL.cms",                                    \
+    {"model", 0, CM_O_INPUT, &(o).model, NULL, 0, 0, "MODEL.cms",                                  \
      "take the rule and temperature tuned in training"},                                           \
     {"calibrated", 0, CM_O_FLAG, &(o).calibrated, NULL, 0, 0, NULL,                                \
      "with --model: the temperature whose probabilities are to be believed"},                      \
@@ -47,7 +47,7 @@ struct cm_rule_options {
      "sinkhorn: regularisation, costs 1 - s scaled to at most 1, in place of a temperature"},      \
     {"quantile", 0, CM_O_REAL, &(o).quantile, NULL, 1e-6, 0.999999, "Q",                           \
      "drop candidates below this quantile of their row and of their column"},                      \
-    {"tune", 0, CM_O_INPUT, &(o).tune, NULL, 0, 0, "PAIRS.tsv",                                      \
+    {"tune", 0, CM_O_INPUT, &(o).tune, NULL, 0, 0, "PAIRS.tsv",                                    \
      "try rules and temperatures on these partners, print scores and choice as text"}
 /* clang-format on */
 

@@ -25,7 +25,7 @@ struct cm_normal {
 #define CM_NORMAL_OPTIONS(o)                                                                       \
     {"fit", 0, CM_O_STR, &(o).fit, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",                           \
      "fit the constants on these cells only"},                                                     \
-    {"like", 0, CM_O_INPUT, &(o).like, NULL, 0, 0, "FILE",                                           \
+    {"like", 0, CM_O_INPUT, &(o).like, NULL, 0, 0, "FILE",                                         \
      "take method and constants from this stream or model"},                                       \
     {"materialize", 0, CM_O_FLAG, &(o).materialize, NULL, 0, 0, NULL,                              \
      "write plain numbers in place of counts and factors"}

@@ -81,11 +81,11 @@ struct cm_trainer_cis {
      "end after so many validations without a better score; 0: never"}
 #define CM_TRAINER_LOG(t, help) {"log", 0, CM_O_OUTPUT, &(t).log, NULL, 0, 0, "FILE.tsv", help}
 #define CM_TRAINER_STATE(t)                                                                        \
-    {"checkpoint", 0, CM_O_SAVE, &(t).checkpoint, NULL, 0, 0, "FILE.cms",                           \
+    {"checkpoint", 0, CM_O_SAVE, &(t).checkpoint, NULL, 0, 0, "FILE.cms",                          \
      "save the state of the training there, now and then and when stopped"},                       \
     {"every", 0, CM_O_INT, &(t).every, "1000", 1, 1e15, "STEPS",                                   \
      "steps between two checkpoints"},                                                             \
-    {"resume", 0, CM_O_STATE, &(t).resume, NULL, 0, 0, "FILE.cms",                                   \
+    {"resume", 0, CM_O_STATE, &(t).resume, NULL, 0, 0, "FILE.cms",                                 \
      "go on where this checkpoint was written, with its options"}
 #define CM_TRAINER_MEMORY(t)                                                                       \
     {"max-memory", 0, CM_O_SIZE, &(t).memory, NULL, 1, 1e18, "SIZE",                               \

@@ -133,23 +133,26 @@ static int slurp(int fd, const char *name, struct cm_buf *b)
     }
 }
 
-/* HDF5's signature stands at byte 0, 512, 1024, 2048, ... (a user block may come first). */
-static bool has_signature(int fd, const struct cm_buf *image)
+/* HDF5's signature stands at byte 0, 512, 1024, 2048, ... (a user block may come first).
+ * 1, 0, or -1 with errno: a file that cannot be read is not one that has none. */
+static int has_signature(int fd, const struct cm_buf *image)
 {
     static const unsigned char want[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
     for (uint64_t at = 0; at <= (uint64_t)1 << 40; at = at ? at * 2 : 512) {
         unsigned char got[8];
         if (image) {
             if (at + 8 > image->n)
-                return false;
+                return 0;
             memcpy(got, image->p + at, 8);
-        } else if (pread(fd, got, 8, (off_t)at) != 8) {
-            return false;
+        } else {
+            ssize_t n = pread(fd, got, 8, (off_t)at);
+            if (n != 8)
+                return n < 0 ? -1 : 0;
         }
         if (!memcmp(got, want, 8))
-            return true;
+            return 1;
     }
-    return false;
+    return 0;
 }
 
 static int open_image(struct cm_h5 *h, hid_t fapl, struct cm_buf *image)
@@ -191,7 +194,7 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins)
     cm_h5_setup(plugins);
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_file_locking(fapl, false, true);
-    int code = 0;
+    int code = 0, found;
     step();
     if (!S_ISREG(st.st_mode) || in) {
         struct cm_buf image = {0};
@@ -199,8 +202,9 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins)
         if (!code)
             code = open_image(h, fapl, &image);
         cm_buf_free(&image);
-    } else if (!has_signature(fd, NULL)) {
-        code = cm_fail(CM_EINPUT, "%s: not an HDF5 file", h->name);
+    } else if ((found = has_signature(fd, NULL)) <= 0) {
+        code = found < 0 ? cm_fail_errno(CM_ESYSTEM, "%s: cannot read", h->name)
+                         : cm_fail(CM_EINPUT, "%s: not an HDF5 file", h->name);
     } else {
         h->id = H5Fopen(path, H5F_ACC_RDONLY, fapl);
         if (h->id < 0)

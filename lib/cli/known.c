@@ -29,7 +29,7 @@ struct known {
     struct stat s;
     bool there;      /* s is filled */
     bool state;      /* input: a checkpoint; output: what may replace it */
-    bool option;     /* output: given by an option, not standard output by default */
+    bool sure;       /* output: it will be written; a tool without -o may print, or not */
     bool descriptor; /* output: open already */
     char *target;    /* output: absolute, links followed; NULL = no file to be made */
 };
@@ -37,6 +37,7 @@ static struct list {
     struct known *v;
     size_t n, cap;
 } inputs, outputs;
+static bool listed; /* outputs are given as TYPE=OUT, and nothing goes to standard output */
 
 static struct known *add(struct list *l, const char *name)
 {
@@ -239,13 +240,13 @@ static void check_place(const struct known *out)
 
 /* ===== at the start ======================================================================== */
 
-static void add_output(const char *path, bool state, bool option)
+static void add_output(const char *path, bool state, bool sure)
 {
     int fd = cm_files_descriptor(path);
     struct known *out = add(&outputs, strcmp(path, "-") ? path : "stdout");
     out->descriptor = fd >= 0;
     out->state = state;
-    out->option = option;
+    out->sure = sure;
     out->there = !(fd < 0 ? stat(path, &out->s) : fstat(fd, &out->s));
     char *name, *dir = fd < 0 && *path ? cm_files_resolve(path, &name) : NULL;
     if (!dir)
@@ -274,6 +275,7 @@ static void take(const struct cm_opt *o, const char *value)
         add_output(value, o->type == CM_O_SAVE, true);
         break;
     case CM_O_OUTPUTS:
+        listed = true;
         part = strrchr(value, '=');
         if (part && part[1]) /* else the tool will complain */
             add_output(part + 1, false, true);
@@ -297,14 +299,15 @@ void cm_known_start(void)
     struct stat s;
     clear(&inputs);
     clear(&outputs);
-    if (!cm_output() && !(cm_tool->flags & CM_TOOL_OWN_OUTPUT))
-        add_output("-", false, false);
+    listed = false;
     if (!fstat(0, &s) && S_ISREG(s.st_mode)) {
         struct known *in = add(&inputs, "stdin");
         in->s = s;
         in->there = true;
     }
     cm_options_files(take);
+    if (!cm_output() && !listed && !(cm_tool->flags & CM_TOOL_OWN_OUTPUT))
+        add_output("-", false, !(cm_tool->flags & CM_TOOL_NO_OUTPUT));
     for (char **p = cm_operands; p && *p; p++)
         note(*p, false);
     for (size_t i = 0; i < inputs.n; i++)
@@ -312,8 +315,7 @@ void cm_known_start(void)
             check_pair(&inputs.v[i], &outputs.v[k]);
     for (size_t i = 0; i < outputs.n; i++)
         for (size_t k = 0; k < i; k++)
-            if (outputs.v[i].option && outputs.v[k].option &&
-                same_place(&outputs.v[i], &outputs.v[k]))
+            if (outputs.v[i].sure && outputs.v[k].sure && same_place(&outputs.v[i], &outputs.v[k]))
                 cm_usage_error("two outputs go to '%s'", outputs.v[i].name);
     for (size_t k = 0; k < outputs.n; k++)
         if (!outputs.v[k].descriptor)

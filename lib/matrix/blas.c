@@ -5,8 +5,9 @@
  * transpose, so each routine is asked for the transposed answer: QR of a tall row-major matrix is
  * the LQ of a wide column-major one, A = U S V' becomes A' = V S U' with the two outputs swapped,
  * and symmetric matrices are what they are.  One BLAS thread is made sure of at every call (one
- * read of a global), and that there is room for the buffers of OpenBLAS.  Non-finite input is refused before LAPACK sees it: some of its iterations do
- * not end on NaN.  Rejected: LAPACKE, which copies to transpose, and is another library.
+ * read of a global), and that there is room for the buffers of OpenBLAS.  Non-finite input is
+ * refused before LAPACK sees it: some of its iterations do not end on NaN.  Rejected: LAPACKE, which
+ * copies to transpose, and is another library.
  */
 #include "matrix/blas.h"
 
@@ -38,9 +39,9 @@ void dorglq_(const int *m, const int *n, const int *k, double *a, const int *lda
              double *work, const int *lwork, int *info);
 void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info, size_t);
 
-/* OpenBLAS maps a buffer of 128 MiB for every call that runs beside others, keeps it for later ones,
- * and where it gets none tries again for ever.  So before more calls run at a time than ever did,
- * we ask for as much and give it back. */
+/* OpenBLAS maps a buffer of 128 MiB for every call that runs beside others, keeps it for later
+ * ones, and where it gets none tries again for ever.  So before more calls run at a time than ever
+ * did, we ask for as much and give it back. */
 static struct {
     pthread_mutex_t lock;
     atomic_size_t active, most;

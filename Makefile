@@ -24,11 +24,11 @@ DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-
 	python3-faiss python3-pot clang libclang-rt-14-dev valgrind cppcheck shellcheck
 
 TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
-LIB_SRC := $(wildcard lib/*/*.c)
+LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 FUZZERS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
-SOURCES := $(wildcard lib/*/*.[ch] bin/*.c tests/*/*.[ch])
+SOURCES := $(wildcard lib/*/*.[ch] lib/*/*/*.[ch] bin/*.c tests/*/*.[ch])
 MAKEFLAGS += --no-builtin-rules
 
 # A sanitizer build keeps its tools under build/, so that bin/ always holds the release.

@@ -8,7 +8,7 @@
  * spooled).
  */
 #include "cli/cli.h"
-#include "model/batch.h"
+#include "pairs/batch.h"
 
 static struct {
     int64_t size, epochs, start;

@@ -3,11 +3,11 @@
  * In: kind pairs (from batch; the data pass is enough), both slots in the state that the model is
  * to expect ever after.  Out: kind model, as xattn-train writes it: LSI of both modalities, the
  * projections of the method, on request the peak-gene term, and the decision rule tuned on the
- * validation cells.  Formulas: the man page, lib/model/linear.c and rivals.c.
+ * validation cells.  Formulas: the man page, lib/linear/cca.c and rivals.c.
  * Memory: 8 bytes a stored entry, and what -v prints.
  */
 #include "cli/trainer.h"
-#include "model/rivals.h"
+#include "linear/projections.h"
 
 static struct {
     int method;

@@ -3,11 +3,11 @@
  * In: kind pairs (from batch), both slots sparse, with the counts below their values (lognorm and
  * tfidf leave them in the stream).  Out: kind model: LSI of both modalities, the encoders of each
  * into both subspaces of the latent space, and the decision rule tuned on the validation cells.
- * The embedding is the unit code.  Formulas: the man page, lib/model/clue.h.  Memory: 12 bytes a
+ * The embedding is the unit code.  Formulas: the man page, lib/baselines/clue.h.  Memory: 12 bytes a
  * stored entry, and what -v prints.
  */
 #include "cli/trainer.h"
-#include "model/clue.h"
+#include "baselines/clue.h"
 
 static struct {
     int64_t k, latent, hidden, depth, decoder, judge, valid_every, patience;

@@ -4,13 +4,13 @@
  * Out: two matrices in state counts, slots GEX and ATAC, cells named alike, with the labels batch,
  *      cell_type and split, and features with coordinates; with --oracle a match in state
  *      probability for the cells of split=test, and its score on standard output.
- * The model is in model/generate.h, the posterior in model/oracle.h.
+ * The model is in sim/generate.h, the posterior in sim/oracle.h.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
-#include "model/oracle.h"
+#include "sim/oracle.h"
 
 static struct {
     const char *gex, *atac, *oracle;

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "cli/cli.h"
-#include "format/source.h"
+#include "format/hdf5/source.h"
 
 static struct {
     const char *layer, *type, *genome, *labels;

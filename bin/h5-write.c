@@ -14,8 +14,8 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "cli/cli.h"
-#include "format/h5into.h"
-#include "format/source.h"
+#include "format/hdf5/append.h"
+#include "format/hdf5/source.h"
 
 static struct {
     struct cm_h5out_want want;

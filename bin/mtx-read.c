@@ -1,7 +1,7 @@
 /* mtx-read - a matrix in MTX text, with its names, as a matrix stream.
  *
  * In: a directory of Cell Ranger, STARsolo, kallisto, alevin, Seurat, GEO ..., or a matrix file
- * (format/mtxfind.h has the names), plain or gzipped, entries in any order, cells either way round.
+ * (format/mtx/find.h has the names), plain or gzipped, entries in any order, cells either way round.
  * Out: kind matrix, one slot, cells in the order of the barcodes, features in the order of theirs;
  * state counts if all values are whole and none is negative, else unknown, or what --state says.
  * Several feature types leave in one pass (--to).  Values arrive exactly.
@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "format/mtx.h"
+#include "format/mtx/read.h"
 
 static struct {
     struct cm_mtx_want want;

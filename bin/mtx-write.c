@@ -7,7 +7,7 @@
  * the same stream.  Read twice (a pipe is spooled): the number of entries stands in front.
  */
 #include "cli/cli.h"
-#include "format/mtxout.h"
+#include "format/mtx/write.h"
 
 static struct {
     int layout;

@@ -16,7 +16,7 @@
 #include "cli/cells.h"
 #include "cli/cli.h"
 #include "match/feed.h"
-#include "model/scorer.h"
+#include "network/scorer.h"
 
 static struct {
     const char *model, *gex, *atac;

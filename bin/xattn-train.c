@@ -3,7 +3,7 @@
  * In: kind pairs (from batch), both slots in the state that the model is to expect ever after.
  * Out: kind model: LSI and CCA of both modalities, the peak-gene term, what the preset trained on
  * top of them, and the decision rule tuned on the validation cells.  Formulas: the man page, and
- * lib/model/linear.c, cis.c, fit.c.  The stream is read to its END before anything is fitted.
+ * lib/linear/cca.c, cis.c, fit.c.  The stream is read to its END before anything is fitted.
  * Memory: 8 bytes a stored entry, 4 a row of the schedule, and what -v prints.
  */
 #include <math.h>

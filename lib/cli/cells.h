@@ -1,7 +1,7 @@
 /* cli/cells.h - the cells of one modality, whole, for a tool that applies a model to pairs.
  *
  * xattn-score and xattn-map read the same two files beside a model; one function checks that they
- * are what the model was trained on and brings them into the form that model/scorer.h wants.
+ * are what the model was trained on and brings them into the form that network/scorer.h wants.
  */
 #ifndef CM_CLI_CELLS_H
 #define CM_CLI_CELLS_H

@@ -21,7 +21,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
-#include "model/train.h"
+#include "train/train.h"
 
 #ifdef __cplusplus
 extern "C" {

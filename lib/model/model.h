@@ -24,9 +24,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "model/cis.h"
-#include "model/linear.h"
-#include "model/net.h"
+#include "links/fit.h"
+#include "linear/cca.h"
+#include "network/net.h"
 #include "stream/cms.h"
 
 #ifdef __cplusplus

@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "format/source.h"
+#include "format/hdf5/source.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -15,8 +15,8 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "format/mtx.h"
-#include "format/mtxnames.h"
+#include "format/mtx/read.h"
+#include "format/mtx/names.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

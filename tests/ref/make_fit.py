@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Numbers for tests/unit/test_model_fit.c: whole training steps of preset best by PyTorch, in double.
+"""Numbers for tests/unit/test_train_loop.c: whole training steps of preset best by PyTorch, in double.
 
   /usr/bin/python3 tests/ref/make_fit.py         writes tests/ref/model_fit.txt
 

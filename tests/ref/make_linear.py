@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Numbers for tests/unit/test_model_linear.c and tests/laws/linear_oracle.bats.
+"""Numbers for tests/unit/test_linear_cca.c and tests/laws/linear_oracle.bats.
 
   /usr/bin/python3 tests/ref/make_linear.py                 writes tests/ref/model_linear.txt
   /usr/bin/python3 tests/ref/make_linear.py PREFIX LOG      writes tests/ref/linear_pbmc.{names,f32,txt}

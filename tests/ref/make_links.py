@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Fixture of the learned weights of peak-gene pairs (lib/model/links.h), by PyTorch in double.
+"""Fixture of the learned weights of peak-gene pairs (lib/links/learn.h), by PyTorch in double.
 
 A small problem with two batches: facts, first weights, correlations, residuals and similarities are
 drawn; PyTorch's automatic differentiation gives weights, loss and all gradients.  Writes links.txt

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Numbers for tests/unit/test_model_torch.c and test_model_steps.c, from PyTorch (written with 1.13).
+"""Numbers for tests/unit/test_network_torch.c and test_train_steps.c, from PyTorch (written with 1.13).
 
 Run from the project's root: /usr/bin/python3 tests/ref/make_tokens.py
 Writes tests/ref/tokens.bin, little-endian float32 without gaps, and tests/ref/tokens.txt, its index: a
-line "name offset count" a tensor.  Each preset of model/tokens.h is written down once more here with
+line "name offset count" a tensor.  Each preset of network/transformer.h is written down once more here with
 torch.nn, on dense vectors, at a small size; parameters are drawn, not initialised.  Then the cross-
 attention module on pairs.  Inputs are float32, outputs and gradients are computed in float64.
 """

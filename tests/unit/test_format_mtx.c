@@ -20,7 +20,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "format/mtx.h"
+#include "format/mtx/read.h"
 
 /* A plain generator for test data. */
 static uint64_t state = 88172645463325252u;

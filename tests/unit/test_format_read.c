@@ -24,7 +24,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "format/source.h"
+#include "format/hdf5/source.h"
 
 static char dir[] = "/tmp/cm-formats.XXXXXX";
 

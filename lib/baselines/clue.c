@@ -1,0 +1,621 @@
+/* baselines/clue.c - layout, forward and backward of the cross-linked autoencoder; its encoder class.
+ *
+ * Four encoders (modality x subspace) and four decodings (modality x code) are independent, and
+ * each is one shard of the pool: whole mini-batches go through a shard, because batch norm needs
+ * all their cells, and parallelism inside a matrix product of 128 rows would not pay.  The two
+ * decodings of a modality share parameters, so the crossed one adds its gradients to an arena of
+ * its own.  Decoder activations live inside the shard that makes and uses them.
+ *
+ * As a class, encoders read the components of the linear part, and use running statistics: a
+ * cell's vector depends on the cell alone.  The class is applied, never trained by fit.c.
+ */
+#include "baselines/clue.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/pool.h"
+
+#define SD_FLOOR 1e-7
+
+/* Sites of dropout, per encoder layer, decoding and judged modality. */
+enum { SITE_ENCODER = 1, SITE_DECODER = 64, SITE_JUDGE = 72 };
+
+/* ===== layout ============================================================================= */
+
+static void declare_layer(struct cm_clue_layer *l, struct cm_params *t, const char *prefix,
+                          const char *tag, size_t in, size_t out)
+{
+    const struct {
+        const char *name;
+        size_t *at, d0, d1;
+    } part[] = {{"w", &l->w, in, out},      {"b", &l->b, out, 0},       {"gain", &l->gain, out, 0},
+                {"bias", &l->bias, out, 0}, {"mean", &l->mean, out, 0}, {"var", &l->var, out, 0}};
+    char name[24];
+    l->in = in;
+    l->out = out;
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        snprintf(name, sizeof name, "%s.%s", tag, part[i].name);
+        *part[i].at = cm_params_add(t, prefix, name, part[i].d0, part[i].d1, 0);
+    }
+}
+
+static void declare_encoder(struct cm_clue_encoder *e, struct cm_params *t, const char *prefix,
+                            const struct cm_clue_options *o, size_t in)
+{
+    char name[24];
+    *e = (struct cm_clue_encoder){.in = in, .depth = o->depth, .rate = o->rate};
+    e->scale = cm_params_add(t, prefix, "scale", in, 0, 0);
+    for (size_t s = 0; s < 2; s++) {
+        e->latent[s] = o->latent[s];
+        for (size_t l = 0; l < o->depth; l++) {
+            snprintf(name, sizeof name, "%zu.%zu", s, l);
+            declare_layer(&e->layer[s][l], t, prefix, name, l ? o->hidden : in, o->hidden);
+        }
+        snprintf(name, sizeof name, "%zu.mu.w", s);
+        e->mu_w[s] = cm_params_add(t, prefix, name, o->hidden, o->latent[s], 0);
+        snprintf(name, sizeof name, "%zu.mu.b", s);
+        e->mu_b[s] = cm_params_add(t, prefix, name, o->latent[s], 0, 0);
+        snprintf(name, sizeof name, "%zu.sd.w", s);
+        e->sd_w[s] = cm_params_add(t, prefix, name, o->hidden, o->latent[s], 0);
+        snprintf(name, sizeof name, "%zu.sd.b", s);
+        e->sd_b[s] = cm_params_add(t, prefix, name, o->latent[s], 0, 0);
+    }
+}
+
+void cm_clue_make(struct cm_clue *c, const struct cm_clue_options *o, const char *const slot[2],
+                  size_t in, const size_t d[2], size_t batches)
+{
+    char prefix[CM_PARAM_NAME];
+    CM_ASSERT(o->depth >= 1 && o->depth <= CM_CLUE_DEPTH);
+    *c = (struct cm_clue){.o = *o, .in = in, .q = o->latent[0] + o->latent[1], .batches = batches};
+    c->table.p = CM_ZNEW(struct cm_param, CM_NET_TENSORS);
+    c->table.room = CM_NET_TENSORS;
+    for (size_t m = 0; m < 2; m++) {
+        snprintf(prefix, sizeof prefix, "%s.r", slot[m]);
+        declare_encoder(&c->encoder[m], &c->table, prefix, o, in);
+    }
+    for (size_t m = 0; m < 2; m++) {
+        struct cm_clue_decoder *e = &c->decoder[m];
+        snprintf(prefix, sizeof prefix, "%s.d", slot[m]);
+        e->d = d[m];
+        declare_layer(&e->layer, &c->table, prefix, "0", c->q + batches, o->decoder);
+        e->w = cm_params_add(&c->table, prefix, "w", o->decoder, d[m], 0);
+        e->b = cm_params_add(&c->table, prefix, "b", d[m], 0, 0);
+        e->log_theta = cm_params_add(&c->table, prefix, "theta", d[m], 0, 0);
+    }
+    c->first_judge = c->table.n;
+    c->judge_w1 = cm_params_add(&c->table, "judge", "w1", c->q + batches, o->judge, 0);
+    c->judge_b1 = cm_params_add(&c->table, "judge", "b1", o->judge, 0, 0);
+    c->judge_w2 = cm_params_add(&c->table, "judge", "w2", o->judge, 2, 0);
+    c->judge_b2 = cm_params_add(&c->table, "judge", "b2", 2, 0, 0);
+    CM_ASSERT(c->table.n <= c->table.room);
+}
+
+void cm_clue_free(struct cm_clue *c)
+{
+    cm_free(c->table.p);
+    memset(c, 0, sizeof *c);
+}
+
+/* ===== first values ======================================================================= */
+
+static void init_linear(cm_real *w, size_t at_w, size_t at_b, size_t in, size_t out, uint64_t seed,
+                        uint32_t a, uint32_t b)
+{
+    double bound = 1 / sqrt((double)in);
+    cm_init_uniform(w + at_w, in * out, bound, cm_rng_make(seed, CM_RNG_INIT, a, 2 * b));
+    cm_init_uniform(w + at_b, out, bound, cm_rng_make(seed, CM_RNG_INIT, a, 2 * b + 1));
+}
+
+static void init_layer(cm_real *w, const struct cm_clue_layer *l, uint64_t seed, uint32_t a,
+                       uint32_t b)
+{
+    init_linear(w, l->w, l->b, l->in, l->out, seed, a, b);
+    cm_init_constant(w + l->gain, l->out, 1);
+    cm_init_constant(w + l->var, l->out, 1);
+}
+
+void cm_clue_init(const struct cm_clue *c, cm_real *w, const cm_real *const scale[2], uint64_t seed)
+{
+    size_t hidden = c->o.hidden;
+    memset(w, 0, c->table.size * sizeof *w);
+    for (uint32_t m = 0; m < 2; m++) {
+        const struct cm_clue_encoder *e = &c->encoder[m];
+        memcpy(w + e->scale, scale[m], c->in * sizeof *w);
+        for (uint32_t s = 0; s < 2; s++) {
+            for (uint32_t l = 0; l < e->depth; l++)
+                init_layer(w, &e->layer[s][l], seed, m, 16 * s + l);
+            init_linear(w, e->mu_w[s], e->mu_b[s], hidden, e->latent[s], seed, m, 16 * s + 8);
+            init_linear(w, e->sd_w[s], e->sd_b[s], hidden, e->latent[s], seed, m, 16 * s + 9);
+        }
+        const struct cm_clue_decoder *d = &c->decoder[m];
+        init_layer(w, &d->layer, seed, 2 + m, 0);
+        init_linear(w, d->w, d->b, d->layer.out, d->d, seed, 2 + m, 1);
+    }
+    init_linear(w, c->judge_w1, c->judge_b1, c->q + c->batches, c->o.judge, seed, 4, 0);
+    init_linear(w, c->judge_w2, c->judge_b2, c->o.judge, 2, seed, 4, 1);
+}
+
+/* ===== activations ======================================================================== */
+
+void cm_clue_work_make(const struct cm_clue *c, struct cm_clue_work *x, size_t B)
+{
+    size_t h = c->o.hidden;
+    *x = (struct cm_clue_work){0};
+    for (size_t m = 0; m < 2; m++) {
+        x->a[m] = CM_NEW(cm_real, B * c->in);
+        cm_real **const wide[] = {&x->mu[m], &x->sd[m],       &x->u[m],       &x->dmu[m],
+                                  &x->du[m], &x->dcode[m][0], &x->dcode[m][1]};
+        for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+            *wide[i] = CM_ZNEW(cm_real, B * c->q);
+        for (size_t s = 0; s < 2; s++) {
+            x->raw[m][s] = CM_NEW(cm_real, B * c->o.latent[s]);
+            for (size_t l = 0; l < c->o.depth; l++) {
+                x->pre[m][s][l] = CM_NEW(cm_real, B * h);
+                x->act[m][s][l] = CM_NEW(cm_real, B * h);
+                x->hidden[m][s][l] = CM_NEW(cm_real, B * h);
+                x->stat[m][s][l] = CM_NEW(cm_real, 3 * h);
+            }
+        }
+    }
+}
+
+void cm_clue_work_free(const struct cm_clue *c, struct cm_clue_work *x)
+{
+    for (size_t m = 0; m < 2; m++) {
+        cm_free(x->a[m]);
+        cm_free(x->mu[m]);
+        cm_free(x->sd[m]);
+        cm_free(x->u[m]);
+        cm_free(x->dmu[m]);
+        cm_free(x->du[m]);
+        for (size_t s = 0; s < 2; s++) {
+            cm_free(x->dcode[m][s]);
+            cm_free(x->raw[m][s]);
+            for (size_t l = 0; l < c->o.depth; l++) {
+                cm_free(x->pre[m][s][l]);
+                cm_free(x->act[m][s][l]);
+                cm_free(x->hidden[m][s][l]);
+                cm_free(x->stat[m][s][l]);
+            }
+        }
+    }
+    *x = (struct cm_clue_work){0};
+}
+
+static struct cm_dropout at_site(const struct cm_dropout *drop, double rate, size_t site)
+{
+    struct cm_dropout d = {0};
+    if (drop)
+        d = *drop;
+    d.rate = drop ? rate : 0;
+    d.site = (uint32_t)site;
+    return d;
+}
+
+/* to (B rows, columns from..from+n-1 of q) = or += in (B x n), and the way back. */
+static void put_columns(cm_real *to, size_t q, size_t from, const cm_real *in, size_t B, size_t n)
+{
+    for (size_t i = 0; i < B; i++)
+        memcpy(to + i * q + from, in + i * n, n * sizeof *to);
+}
+
+/* ===== one layer ========================================================================== */
+
+static void layer_forward(const struct cm_clue_layer *l, const cm_real *w, const cm_real *in,
+                          cm_real *pre, cm_real *act, cm_real *out, cm_real *stat, size_t B,
+                          const struct cm_dropout *drop)
+{
+    cm_linear_forward(pre, in, w + l->w, w + l->b, B, l->in, l->out);
+    cm_act_forward(act, pre, B * l->out, CM_ACT_LEAKY, CM_CLUE_SLOPE);
+    cm_batchnorm_forward(out, stat, act, w + l->gain, w + l->bias, B, l->out);
+    cm_dropout_forward(out, out, B, l->out, drop);
+}
+
+/* din (B x in) may be NULL; spare: 3 B out numbers. */
+static void layer_backward(const struct cm_clue_layer *l, const cm_real *w, cm_real *dw,
+                           cm_real *din, const cm_real *dout, const cm_real *in, const cm_real *pre,
+                           const cm_real *act, const cm_real *stat, size_t B,
+                           const struct cm_dropout *drop, cm_real *spare)
+{
+    size_t n = B * l->out;
+    cm_real *dnorm = spare, *dact = dnorm + n, *dpre = dact + n;
+    memset(spare, 0, 3 * n * sizeof *spare);
+    cm_dropout_backward(dnorm, dout, B, l->out, drop);
+    cm_batchnorm_backward(dact, dw + l->gain, dw + l->bias, dnorm, stat, act, w + l->gain, B,
+                          l->out);
+    cm_act_backward(dpre, dact, pre, n, CM_ACT_LEAKY, CM_CLUE_SLOPE);
+    cm_linear_backward(din, dw + l->w, dw + l->b, dpre, in, w + l->w, B, l->in, l->out);
+}
+
+/* ===== encoders =========================================================================== */
+
+struct job {
+    const struct cm_clue *c;
+    const cm_real *w;
+    cm_real *dw, *other;
+    const struct cm_clue_batch *b;
+    struct cm_clue_work *x;
+    double rebuilt[4]; /* R of decoding 2 m + c */
+};
+
+static size_t encoder_site(size_t m, size_t s, size_t l)
+{
+    return SITE_ENCODER + (2 * m + s) * CM_CLUE_DEPTH + l;
+}
+
+static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+
+static int encode_shard(void *arg, size_t item)
+{
+    const struct job *j = arg;
+    size_t m = item / 2, s = item % 2, B = j->b->B, q = j->c->q;
+    const struct cm_clue_encoder *e = &j->c->encoder[m];
+    struct cm_clue_work *x = j->x;
+    const cm_real *in = x->a[m], *w = j->w;
+    for (size_t l = 0; l < e->depth; l++) {
+        struct cm_dropout d = at_site(j->b->drop, e->rate, encoder_site(m, s, l));
+        layer_forward(&e->layer[s][l], w, in, x->pre[m][s][l], x->act[m][s][l], x->hidden[m][s][l],
+                      x->stat[m][s][l], B, &d);
+        in = x->hidden[m][s][l];
+    }
+    size_t n = e->latent[s], from = s ? e->latent[0] : 0, h = j->c->o.hidden;
+    cm_real *mu = CM_NEW(cm_real, B * n), *raw = x->raw[m][s];
+    cm_linear_forward(mu, in, w + e->mu_w[s], w + e->mu_b[s], B, h, n);
+    put_columns(x->mu[m], q, from, mu, B, n);
+    cm_linear_forward(raw, in, w + e->sd_w[s], w + e->sd_b[s], B, h, n);
+    for (size_t i = 0; i < B; i++)
+        for (size_t k = 0; k < n; k++) {
+            size_t at = i * q + from + k;
+            x->sd[m][at] = (cm_real)(softplus((double)raw[i * n + k]) + SD_FLOOR);
+            x->u[m][at] = x->mu[m][at] + x->sd[m][at] * j->b->eps[m][at];
+        }
+    cm_free(mu);
+    return 0;
+}
+
+void cm_clue_encode(const struct cm_clue *c, const cm_real *w, const struct cm_clue_batch *b,
+                    struct cm_clue_work *x)
+{
+    CM_ASSERT(b->B >= 2);
+    for (size_t m = 0; m < 2; m++) {
+        const cm_real *scale = w + c->encoder[m].scale;
+        for (size_t i = 0; i < b->B; i++)
+            for (size_t k = 0; k < c->in; k++)
+                x->a[m][i * c->in + k] = (cm_real)b->z[m][i * c->in + k] * scale[k];
+    }
+    struct job j = {.c = c, .w = w, .b = b, .x = x};
+    cm_parallel(4, encode_shard, &j);
+}
+
+/* du and dmu are complete: through the posterior and the layers. */
+static int encode_back_shard(void *arg, size_t item)
+{
+    const struct job *j = arg;
+    size_t m = item / 2, s = item % 2, B = j->b->B, q = j->c->q, h = j->c->o.hidden;
+    const struct cm_clue_encoder *e = &j->c->encoder[m];
+    const struct cm_clue_work *x = j->x;
+    size_t n = e->latent[s], from = s ? e->latent[0] : 0, last = e->depth - 1;
+    cm_real *dmu = CM_NEW(cm_real, 2 * B * n), *draw = dmu + B * n;
+    double kl = j->c->o.kl / ((double)B * (double)j->c->decoder[m].d);
+    for (size_t i = 0; i < B; i++)
+        for (size_t k = 0; k < n; k++) {
+            size_t at = i * q + from + k;
+            double mu = (double)x->mu[m][at], sd = (double)x->sd[m][at], du = (double)x->du[m][at],
+                   raw = (double)x->raw[m][s][i * n + k];
+            double dsd = du * (double)j->b->eps[m][at] + kl * (sd - 1 / sd);
+            dmu[i * n + k] = (cm_real)((double)x->dmu[m][at] + du + kl * mu);
+            draw[i * n + k] = (cm_real)(dsd / (1 + exp(-raw)));
+        }
+    cm_real *dh = CM_ZNEW(cm_real, 5 * B * h), *next = dh + B * h, *spare = next + B * h;
+    cm_linear_backward(dh, j->dw + e->mu_w[s], j->dw + e->mu_b[s], dmu, x->hidden[m][s][last],
+                       j->w + e->mu_w[s], B, h, n);
+    cm_linear_backward(dh, j->dw + e->sd_w[s], j->dw + e->sd_b[s], draw, x->hidden[m][s][last],
+                       j->w + e->sd_w[s], B, h, n);
+    for (size_t l = e->depth; l-- > 0;) {
+        struct cm_dropout d = at_site(j->b->drop, e->rate, encoder_site(m, s, l));
+        memset(next, 0, B * h * sizeof *next);
+        layer_backward(&e->layer[s][l], j->w, j->dw, l ? next : NULL, dh,
+                       l ? x->hidden[m][s][l - 1] : x->a[m], x->pre[m][s][l], x->act[m][s][l],
+                       x->stat[m][s][l], B, &d, spare);
+        cm_real *swap = dh;
+        dh = next;
+        next = swap;
+    }
+    cm_free(dh < next ? dh : next);
+    cm_free(dmu);
+    return 0;
+}
+
+void cm_clue_running(const struct cm_clue *c, cm_real *w, const struct cm_clue_work *x, size_t B)
+{
+    for (size_t m = 0; m < 2; m++)
+        for (size_t s = 0; s < 2; s++)
+            for (size_t l = 0; l < c->o.depth; l++) {
+                const struct cm_clue_layer *y = &c->encoder[m].layer[s][l];
+                cm_batchnorm_running(w + y->mean, w + y->var, x->stat[m][s][l], B, y->out, .1);
+            }
+}
+
+/* ===== decoders =========================================================================== */
+
+/* [u, one-hot label] of B cells, B x (q + batches). */
+static void with_label(const struct cm_clue *c, const struct cm_clue_batch *b, const cm_real *u,
+                       cm_real *to)
+{
+    size_t wide = c->q + c->batches;
+    memset(to, 0, b->B * wide * sizeof *to);
+    for (size_t i = 0; i < b->B; i++) {
+        memcpy(to + i * wide, u + i * c->q, c->q * sizeof *to);
+        if (b->label && b->label[i] < c->batches)
+            to[i * wide + c->q + b->label[i]] = 1;
+    }
+}
+
+static double likelihood(const struct job *j, size_t m, const cm_real *logits, cm_real *dlogits,
+                         cm_real *dlog_theta, double weight)
+{
+    const struct cm_clue_decoder *e = &j->c->decoder[m];
+    const struct cm_clue_batch *b = j->b;
+    size_t d = e->d;
+    cm_real *theta = CM_NEW(cm_real, d), *scratch = CM_NEW(cm_real, cm_negbin_scratch(d));
+    double sum = 0;
+    for (size_t k = 0; k < d; k++)
+        theta[k] = (cm_real)exp((double)j->w[e->log_theta + k]);
+    for (size_t i = 0; i < b->B; i++)
+        sum += cm_negbin(dlogits + i * d, dlog_theta, logits + i * d, theta, b->idx[m][i],
+                         b->count[m][i], b->n[m][i], d, weight, scratch);
+    cm_free(theta);
+    cm_free(scratch);
+    return sum;
+}
+
+static int decode_shard(void *arg, size_t item)
+{
+    struct job *j = arg;
+    size_t m = item / 2, from = item % 2, B = j->b->B, wide = j->c->q + j->c->batches;
+    const struct cm_clue_decoder *e = &j->c->decoder[m];
+    const struct cm_clue_options *o = &j->c->o;
+    size_t h = e->layer.out, d = e->d;
+    double weight = from == m ? o->data : o->cross;
+    if (weight == 0)
+        return 0;
+    cm_real *dw = from == m ? j->dw : j->other;
+    cm_real *small = CM_ZNEW(cm_real, 2 * B * wide + 7 * B * h + 3 * h), *in = small,
+            *din = in + B * wide, *pre = din + B * wide, *act = pre + B * h, *out = act + B * h,
+            *dout = out + B * h, *spare = dout + B * h, *stat = spare + 3 * B * h;
+    cm_real *logits = CM_NEW(cm_real, B * d), *dlogits = CM_ZNEW(cm_real, B * d);
+    struct cm_dropout drop = at_site(j->b->drop, o->rate, SITE_DECODER + item);
+    with_label(j->c, j->b, j->x->u[from], in);
+    layer_forward(&e->layer, j->w, in, pre, act, out, stat, B, &drop);
+    cm_linear_forward(logits, out, j->w + e->w, j->w + e->b, B, h, d);
+    j->rebuilt[item] =
+        likelihood(j, m, logits, dlogits, dw + e->log_theta, weight / ((double)B * (double)d)) /
+        weight;
+    cm_linear_backward(dout, dw + e->w, dw + e->b, dlogits, out, j->w + e->w, B, h, d);
+    layer_backward(&e->layer, j->w, dw, din, dout, in, pre, act, stat, B, &drop, spare);
+    for (size_t i = 0; i < B; i++)
+        memcpy(j->x->dcode[m][from] + i * j->c->q, din + i * wide, j->c->q * sizeof *din);
+    cm_free(small);
+    cm_free(logits);
+    cm_free(dlogits);
+    return 0;
+}
+
+/* ===== discriminator ====================================================================== */
+
+/* D; dw: adds the discriminator's gradient, du: adds -weight dD/du to both codes; either NULL. */
+static double judge(const struct cm_clue *c, const cm_real *w, cm_real *dw, cm_real *const *du,
+                    double weight, const struct cm_clue_batch *b, const struct cm_clue_work *x)
+{
+    size_t B = b->B, wide = c->q + c->batches, h = c->o.judge;
+    cm_real *in = CM_ZNEW(cm_real, 2 * B * (2 * wide + 5 * h + 4) + 2), *din = in + 2 * B * wide,
+            *pre = din + 2 * B * wide, *act = pre + 2 * B * h, *dact = act + 2 * B * h,
+            *dmask = dact + 2 * B * h, *dpre = dmask + 2 * B * h, *logits = dpre + 2 * B * h,
+            *dlogits = logits + 4 * B, *scratch = dlogits + 4 * B;
+    uint32_t *target = CM_NEW(uint32_t, 2 * B);
+    struct cm_dropout drop[2];
+    for (size_t m = 0; m < 2; m++) {
+        drop[m] = at_site(b->drop, c->o.rate, SITE_JUDGE + m);
+        with_label(c, b, x->u[m], in + m * B * wide);
+        for (size_t i = 0; i < B; i++)
+            target[m * B + i] = (uint32_t)m;
+    }
+    cm_linear_forward(pre, in, w + c->judge_w1, w + c->judge_b1, 2 * B, wide, h);
+    cm_act_forward(act, pre, 2 * B * h, CM_ACT_LEAKY, CM_CLUE_SLOPE);
+    for (size_t m = 0; m < 2; m++)
+        cm_dropout_forward(act + m * B * h, act + m * B * h, B, h, &drop[m]);
+    cm_linear_forward(logits, act, w + c->judge_w2, w + c->judge_b2, 2 * B, h, 2);
+    double loss = cm_cross_entropy(dlogits, logits, target, 2 * B, 2, scratch);
+    cm_linear_backward(dact, dw ? dw + c->judge_w2 : NULL, dw ? dw + c->judge_b2 : NULL, dlogits,
+                       act, w + c->judge_w2, 2 * B, h, 2);
+    for (size_t m = 0; m < 2; m++)
+        cm_dropout_backward(dmask + m * B * h, dact + m * B * h, B, h, &drop[m]);
+    cm_act_backward(dpre, dmask, pre, 2 * B * h, CM_ACT_LEAKY, CM_CLUE_SLOPE);
+    cm_linear_backward(du ? din : NULL, dw ? dw + c->judge_w1 : NULL, dw ? dw + c->judge_b1 : NULL,
+                       dpre, in, w + c->judge_w1, 2 * B, wide, h);
+    for (size_t m = 0; du && m < 2; m++)
+        for (size_t i = 0; i < B; i++)
+            for (size_t k = 0; k < c->q; k++)
+                du[m][i * c->q + k] -= (cm_real)weight * din[(m * B + i) * wide + k];
+    cm_free(in);
+    cm_free(target);
+    return loss;
+}
+
+double cm_clue_judge(const struct cm_clue *c, const cm_real *w, cm_real *dw,
+                     const struct cm_clue_batch *b, const struct cm_clue_work *x)
+{
+    return judge(c, w, dw, NULL, 0, b, x);
+}
+
+/* ===== the loss =========================================================================== */
+
+/* Cosine and squared distance of the two means of a cell; gradients to dmu. */
+static void agreement(const struct cm_clue *c, size_t B, struct cm_clue_work *x,
+                      struct cm_clue_terms *t)
+{
+    size_t q = c->q;
+    for (size_t i = 0; i < B; i++) {
+        const cm_real *a = x->mu[0] + i * q, *b = x->mu[1] + i * q;
+        double aa = 0, bb = 0, ab = 0, square = 0;
+        for (size_t k = 0; k < q; k++) {
+            aa += (double)a[k] * (double)a[k];
+            bb += (double)b[k] * (double)b[k];
+            ab += (double)a[k] * (double)b[k];
+            square += (double)(a[k] - b[k]) * (double)(a[k] - b[k]);
+        }
+        double norm = sqrt(aa * bb), cosine = norm > 1e-16 ? ab / norm : 0;
+        t->cosine += (1 - cosine) / (double)B;
+        t->mse += square / ((double)B * (double)q);
+        double wc = norm > 1e-16 ? c->o.cosine / (double)B : 0,
+               wm = 2 * c->o.mse / ((double)B * (double)q);
+        for (size_t k = 0; k < q; k++) {
+            double av = (double)a[k], bv = (double)b[k];
+            x->dmu[0][i * q + k] = (cm_real)(wc * (cosine * av / aa - bv / norm) + wm * (av - bv));
+            x->dmu[1][i * q + k] = (cm_real)(wc * (cosine * bv / bb - av / norm) + wm * (bv - av));
+            if (wc == 0) { /* 0 / 0 above */
+                x->dmu[0][i * q + k] = (cm_real)(wm * (av - bv));
+                x->dmu[1][i * q + k] = (cm_real)(wm * (bv - av));
+            }
+        }
+    }
+}
+
+static double divergence(const struct cm_clue_work *x, size_t m, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        double mu = (double)x->mu[m][i], sd = (double)x->sd[m][i];
+        sum += .5 * (mu * mu + sd * sd - 1) - log(sd);
+    }
+    return sum;
+}
+
+void cm_clue_generate(const struct cm_clue *c, const cm_real *w, cm_real *dw, cm_real *other,
+                      const struct cm_clue_batch *b, struct cm_clue_work *x,
+                      struct cm_clue_terms *t)
+{
+    const struct cm_clue_options *o = &c->o;
+    struct job j = {.c = c, .w = w, .dw = dw, .other = other, .b = b, .x = x};
+    *t = (struct cm_clue_terms){0};
+    cm_parallel(4, decode_shard, &j);
+    for (size_t m = 0; m < 2; m++) {
+        t->data += j.rebuilt[3 * m];
+        t->cross += j.rebuilt[m ? 2 : 1];
+        t->kl += divergence(x, m, b->B * c->q) / ((double)b->B * (double)c->decoder[m].d);
+        for (size_t i = 0; i < b->B * c->q; i++)
+            x->du[m][i] = x->dcode[0][m][i] + x->dcode[1][m][i];
+    }
+    agreement(c, b->B, x, t);
+    t->judge = judge(c, w, NULL, x->du, o->adversary, b, x);
+    t->loss = o->data * t->data + o->cross * t->cross + o->kl * t->kl + o->cosine * t->cosine +
+              o->mse * t->mse - o->adversary * t->judge;
+    cm_parallel(4, encode_back_shard, &j);
+}
+
+/* ===== the encoder class ================================================================== */
+
+static int read_size(const struct cm_kv *hp, const char *key, int64_t most, size_t *to)
+{
+    int64_t v;
+    int code = cm_kv_i64(hp, key, &v);
+    if (!code && (v < 1 || v > most))
+        code = cm_fail(CM_EINPUT, "%s %lld is not in 1..%lld", key, (long long)v, (long long)most);
+    if (!code)
+        *to = (size_t)v;
+    return code;
+}
+
+static int class_make(struct cm_encoder *e, const struct cm_kv *hp, const struct cm_slot *slot,
+                      const struct cm_linear_side *linear, struct cm_params *t, const char *prefix)
+{
+    (void)slot, (void)linear;
+    struct cm_clue_options o = {0};
+    size_t in;
+    int code = read_size(hp, "hp.k", 1000000, &in);
+    if (!code)
+        code = read_size(hp, "hp.clue.latent", 100000, &o.latent[0]);
+    if (!code)
+        code = read_size(hp, "hp.clue.hidden", 100000, &o.hidden);
+    if (!code)
+        code = read_size(hp, "hp.clue.depth", CM_CLUE_DEPTH, &o.depth);
+    const char *preset = cm_kv_get(hp, "hp.preset"); /* nobody but cm_clue_fit may train it */
+    if (!code && (!preset || strcmp(preset, "clue") != 0))
+        code =
+            cm_fail(CM_EINPUT, "an encoder clue in a model of preset '%s'", preset ? preset : "");
+    if (code)
+        return code;
+    o.latent[1] = o.latent[0];
+    struct cm_clue_encoder *c = CM_ZNEW(struct cm_clue_encoder, 1);
+    declare_encoder(c, t, prefix, &o, in);
+    e->of = &cm_encoder_clue;
+    e->q = o.latent[0] + o.latent[1];
+    e->group = 1;
+    e->self = c;
+    return 0;
+}
+
+static void class_init(const struct cm_encoder *e, cm_real *params,
+                       const struct cm_linear_side *linear, uint64_t seed, uint32_t side)
+{
+    (void)e, (void)params, (void)linear, (void)seed, (void)side; /* cm_clue_init's part */
+}
+
+static size_t class_cache(const struct cm_encoder *e, size_t B) { return (void)e, B; }
+
+static size_t class_scratch(const struct cm_encoder *e, size_t B)
+{
+    const struct cm_clue_encoder *c = e->self;
+    return B * (c->in + 2 * c->layer[0][0].out + e->q);
+}
+
+static void class_forward(const struct cm_encoder *e, cm_real *out, cm_real *cache,
+                          const struct cm_cell *cell, size_t B, const cm_real *w,
+                          const struct cm_dropout *drop, cm_real *scratch)
+{
+    (void)cache;
+    const struct cm_clue_encoder *c = e->self;
+    size_t h = c->layer[0][0].out;
+    cm_real *a = scratch, *x = a + B * c->in, *y = x + B * h, *mu = y + B * h;
+    CM_ASSERT(!drop);
+    for (size_t i = 0; i < B; i++)
+        for (size_t k = 0; k < c->in; k++)
+            a[i * c->in + k] = (cm_real)cell[i].z[k] * w[c->scale + k];
+    for (size_t s = 0; s < 2; s++) {
+        const cm_real *in = a;
+        for (size_t l = 0; l < c->depth; l++) {
+            const struct cm_clue_layer *p = &c->layer[s][l];
+            cm_linear_forward(x, in, w + p->w, w + p->b, B, p->in, h);
+            cm_act_forward(x, x, B * h, CM_ACT_LEAKY, CM_CLUE_SLOPE);
+            cm_batchnorm_apply(y, x, w + p->gain, w + p->bias, w + p->mean, w + p->var, B, h);
+            in = y;
+        }
+        cm_linear_forward(mu, in, w + c->mu_w[s], w + c->mu_b[s], B, h, c->latent[s]);
+        put_columns(out, e->q, s ? c->latent[0] : 0, mu, B, c->latent[s]);
+    }
+}
+
+static void class_backward(const struct cm_encoder *e, cm_real *dparams, const cm_real *dout,
+                           const cm_real *cache, const struct cm_cell *cell, size_t B,
+                           const cm_real *params, const struct cm_dropout *drop, cm_real *scratch)
+{
+    (void)e, (void)dparams, (void)dout, (void)cache, (void)cell, (void)B, (void)params, (void)drop;
+    (void)scratch;
+    cm_panic(70, "an encoder clue is not trained by itself");
+}
+
+static void class_free(struct cm_encoder *e)
+{
+    cm_free(e->self);
+    e->self = NULL;
+}
+
+const struct cm_encoder_class cm_encoder_clue = {
+    "clue",        class_make,    class_init,     class_cache,
+    class_scratch, class_forward, class_backward, class_free,
+};

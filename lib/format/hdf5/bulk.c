@@ -1,0 +1,701 @@
+/* format/hdf5/bulk.c - chunks unpacked by a crew; see bulk.h for the choice.
+ *
+ * A job is a list of shards, each a rectangle of one chunk (or a stretch of what libhdf5 has read)
+ * and its place in the output.  Shards are taken under a lock, one by one: they are large.  A chunk
+ * that two neighbouring ranges share is unpacked once: the last chunk of a range stays unpacked
+ * beside the dataset.  Sizes are the file's claims; the unpacked size is known from the chunk's
+ * dimensions, so gzip can neither overflow nor swell, and a chunk that gives another size is an
+ * error, where libhdf5 1.10 would read past its end.
+ */
+#include "format/hdf5/bulk.h"
+
+#include <inttypes.h>
+#include <libdeflate.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/pool.h"
+
+#define CHUNK_MOST ((uint64_t)4 << 20) /* a larger chunk is left to libhdf5 and its cache */
+#define STRETCH    ((uint64_t)65536)   /* items of a shard that was read by libhdf5 */
+
+enum { NO_KIND, U8, I8, U16, I16, U32, I32, U64, I64, F32, F64 };
+
+/* How a dataset's chunks are unpacked; belongs to its cm_h5set. */
+struct cm_h5bulk {
+    bool chunked; /* false: libhdf5 reads */
+    int kind;     /* of the items in memory before conversion */
+    hid_t native; /* the same for libhdf5; not owned */
+    size_t item;
+    uint64_t chunk[2], bytes;
+    bool shuffle, deflate;
+    unsigned shuffle_bit, deflate_bit; /* places in the pipeline, for filter masks */
+    /* the chunk that was unpacked last and may be needed again */
+    uint64_t last[2];
+    bool have_last;
+    unsigned char *keep[2]; /* in turns: one may still be read while the other is filled */
+    int turn;
+};
+
+struct shard {
+    struct cm_h5bulk *b;
+    const struct cm_h5set *set;
+    size_t raw, nraw;           /* place in the job's packed bytes */
+    const unsigned char *ready; /* unpacked already; NULL = at raw */
+    bool plain;                 /* what stands at raw is not packed */
+    unsigned mask;
+    unsigned char *keep;                /* unpack to here, NULL = to the worker's own memory */
+    uint64_t where[2];                  /* first item of the chunk, for messages */
+    uint64_t skip, rows, width, stride; /* of the source, in items */
+    uint64_t at, out_stride;
+    void *out;
+    struct cm_h5facts facts, *sum;
+    bool begins; /* the first of its range */
+    bool bad;
+};
+
+struct cm_h5job {
+    unsigned char *raw;
+    size_t raw_n, raw_cap;
+    struct shard *shard;
+    size_t n, cap;
+    size_t next, running;
+    bool started;
+};
+
+/* ===== what can be unpacked here ========================================================== */
+
+enum cm_value cm_h5bulk_type(const struct cm_h5set *s)
+{
+    return s->cls != CM_H5_FLOAT ? CM_V_U32 : s->size > 4 ? CM_V_F64 : CM_V_F32;
+}
+
+static int kind_of(const struct cm_h5set *s, hid_t *native)
+{
+    if (s->cls == CM_H5_FLOAT) {
+        *native = s->size > 4 ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
+        return s->size > 4 ? F64 : F32;
+    }
+    bool sign = s->cls != CM_H5_INT || s->is_signed;
+    if (s->size == 1)
+        return *native = sign ? H5T_NATIVE_INT8 : H5T_NATIVE_UINT8, sign ? I8 : U8;
+    if (s->size == 2)
+        return *native = sign ? H5T_NATIVE_INT16 : H5T_NATIVE_UINT16, sign ? I16 : U16;
+    if (s->size == 4)
+        return *native = sign ? H5T_NATIVE_INT32 : H5T_NATIVE_UINT32, sign ? I32 : U32;
+    return *native = sign ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64, sign ? I64 : U64;
+}
+
+/* Only gzip, shuffle, or nothing, each at most once, shuffle first. */
+static bool knows_filters(struct cm_h5bulk *b, hid_t dcpl)
+{
+    int n = H5Pget_nfilters(dcpl);
+    for (int k = 0; k < n; k++) {
+        unsigned flags, cd[8], info;
+        size_t ncd = 8;
+        char name[8];
+        H5Z_filter_t id =
+            H5Pget_filter2(dcpl, (unsigned)k, &flags, &ncd, cd, sizeof name, name, &info);
+        if (id == H5Z_FILTER_SHUFFLE && !b->shuffle && !b->deflate) {
+            b->shuffle = true;
+            b->shuffle_bit = 1u << k;
+        } else if (id == H5Z_FILTER_DEFLATE && !b->deflate) {
+            b->deflate = true;
+            b->deflate_bit = 1u << k;
+        } else {
+            return false;
+        }
+    }
+    return n >= 0;
+}
+
+static bool is_little(hid_t file, hid_t native)
+{
+    hid_t base = H5Tget_class(file) == H5T_ENUM ? H5Tget_super(file) : H5Tcopy(file);
+    bool same = base >= 0 && H5Tequal(base, native) > 0;
+    if (base >= 0)
+        H5Tclose(base);
+    return same;
+}
+
+static struct cm_h5bulk *bulk_of(struct cm_h5set *s)
+{
+    if (s->bulk)
+        return s->bulk;
+    struct cm_h5bulk *b = s->bulk = CM_ZNEW(struct cm_h5bulk, 1);
+    hid_t dcpl = H5Dget_create_plist(s->id);
+    hsize_t c[2] = {1, 1};
+    unsigned options = 0;
+    b->kind = kind_of(s, &b->native);
+    b->item = H5Tget_size(b->native);
+    if (!s->member && (s->rank == 1 || s->rank == 2) && s->size == b->item &&
+        is_little(s->type, b->native) && H5Pget_layout(dcpl) == H5D_CHUNKED &&
+        H5Pget_chunk(dcpl, 2, c) == (int)s->rank && c[0] && c[1] && c[0] <= CHUNK_MOST &&
+        c[1] <= CHUNK_MOST && c[0] * c[1] * b->item <= CHUNK_MOST &&
+        H5Pget_chunk_opts(dcpl, &options) >= 0 && !options && knows_filters(b, dcpl)) {
+        b->chunked = true;
+        b->chunk[0] = c[0];
+        b->chunk[1] = s->rank == 2 ? c[1] : 1;
+        b->bytes = c[0] * b->chunk[1] * b->item;
+    }
+    H5Pclose(dcpl);
+    return b;
+}
+
+void cm_h5bulk_free(struct cm_h5bulk *b)
+{
+    if (b)
+        for (int k = 0; k < 2; k++)
+            cm_free(b->keep[k]);
+    cm_free(b);
+}
+
+/* ===== unpacking and conversion =========================================================== */
+
+/* What a thread owns. */
+struct hand {
+    struct libdeflate_decompressor *z;
+    unsigned char *a, *b;
+    size_t a_cap, b_cap;
+};
+
+static void hand_free(struct hand *h)
+{
+    if (h->z)
+        libdeflate_free_decompressor(h->z);
+    cm_free(h->a);
+    cm_free(h->b);
+    *h = (struct hand){0};
+}
+
+static void unshuffle(unsigned char *out, const unsigned char *in, size_t bytes, size_t item)
+{
+    size_t n = bytes / item;
+    if (item == 4) {
+        for (size_t i = 0; i < n; i++)
+            for (size_t k = 0; k < 4; k++)
+                out[4 * i + k] = in[k * n + i];
+    } else if (item == 8) {
+        for (size_t i = 0; i < n; i++)
+            for (size_t k = 0; k < 8; k++)
+                out[8 * i + k] = in[k * n + i];
+    } else {
+        for (size_t k = 0; k < item; k++)
+            for (size_t i = 0; i < n; i++)
+                out[item * i + k] = in[k * n + i];
+    }
+}
+
+/* The unpacked bytes of a shard's chunk, or NULL when they are not what they should be. */
+static const unsigned char *unpack(struct shard *s, const unsigned char *raw, struct hand *h)
+{
+    const struct cm_h5bulk *b = s->b;
+    bool inflate = b->deflate && !(s->mask & b->deflate_bit);
+    bool turn = b->shuffle && !(s->mask & b->shuffle_bit) && b->item > 1;
+    const unsigned char *p = raw;
+    size_t n = s->nraw;
+    if (inflate) {
+        unsigned char *to = s->keep;
+        if (turn || !to) {
+            CM_GROW(h->a, h->a_cap, (size_t)b->bytes);
+            to = h->a;
+        }
+        if (!h->z)
+            h->z = libdeflate_alloc_decompressor();
+        if (!h->z)
+            cm_panic(4, "out of memory: a gzip decoder");
+        if (libdeflate_zlib_decompress(h->z, p, n, to, (size_t)b->bytes, &n))
+            return NULL;
+        p = to;
+    }
+    if (n != b->bytes)
+        return NULL;
+    if (turn) {
+        unsigned char *to = s->keep;
+        if (!to) {
+            CM_GROW(h->b, h->b_cap, (size_t)b->bytes);
+            to = h->b;
+        }
+        unshuffle(to, p, n, b->item);
+        p = to;
+    }
+    if (s->keep && p != s->keep)
+        memcpy(s->keep, p, n);
+    return p;
+}
+
+/* Loops over the values of a chunk.  The inner ones have a fixed length and no branch, so that a
+ * compiler turns them into vectors without being asked for more than -O2. */
+enum { LANES = 32 };
+
+/* Whole numbers to u32; p and out may not overlap. */
+#define WHOLE(name, type, test)                                                                    \
+    static void name(const unsigned char *p, uint64_t n, uint32_t *out, struct cm_h5facts *f)      \
+    {                                                                                              \
+        uint32_t most[LANES] = {0}, falls = 0, unfit = 0;                                          \
+        type v[LANES];                                                                             \
+        uint64_t i = 0;                                                                            \
+        for (; i + LANES <= n; i += LANES) {                                                       \
+            memcpy(v, p + i * sizeof *v, sizeof v);                                                \
+            for (int k = 0; k < LANES; k++)                                                        \
+                unfit |= (uint32_t)(test(v[k]));                                                   \
+            for (int k = 0; k < LANES; k++) {                                                      \
+                uint32_t u = (uint32_t)v[k];                                                       \
+                out[i + (uint64_t)k] = u;                                                          \
+                most[k] = u > most[k] ? u : most[k];                                               \
+            }                                                                                      \
+        }                                                                                          \
+        for (; i < n; i++) {                                                                       \
+            memcpy(v, p + i * sizeof *v, sizeof *v);                                               \
+            unfit |= (uint32_t)(test(v[0]));                                                       \
+            out[i] = (uint32_t)v[0];                                                               \
+            most[0] = out[i] > most[0] ? out[i] : most[0];                                         \
+        }                                                                                          \
+        for (i = 1; i < n; i++)                                                                    \
+            falls += out[i] <= out[i - 1];                                                         \
+        for (int k = 0; k < LANES; k++)                                                            \
+            f->most = most[k] > f->most ? most[k] : f->most;                                       \
+        f->falls += falls;                                                                         \
+        f->unfit |= unfit != 0;                                                                    \
+    }
+#define NEVER(v)    0
+#define NEGATIVE(v) (v) < 0
+#define BEYOND(v)   (v) > UINT32_MAX
+#define OUTSIDE(v)  (v)<0 || (v)>(int64_t) UINT32_MAX
+WHOLE(from_u8, uint8_t, NEVER)
+WHOLE(from_i8, int8_t, NEGATIVE)
+WHOLE(from_u16, uint16_t, NEVER)
+WHOLE(from_i16, int16_t, NEGATIVE)
+WHOLE(from_u32, uint32_t, NEVER)
+WHOLE(from_i32, int32_t, NEGATIVE)
+WHOLE(from_u64, uint64_t, BEYOND)
+WHOLE(from_i64, int64_t, OUTSIDE)
+
+/* A float below 2^22 is whole if adding and taking away 1.5 * 2^23, which leaves no bits behind the
+ * point, changes nothing; what is larger or no number is looked at again, one by one. */
+static void from_f32(const unsigned char *p, uint64_t n, float *out, struct cm_h5facts *f)
+{
+    static const float magic = 12582912.f;
+    uint32_t odd = 0, fraction = 0, negative = 0;
+    float largest[LANES] = {0};
+    uint64_t i = 0;
+    memcpy(out, p, n * sizeof *out);
+    for (; i + LANES <= n; i += LANES)
+        for (int k = 0; k < LANES; k++) {
+            float v = out[i + (uint64_t)k];
+            odd |= (uint32_t) !(fabsf(v) < 4194304.f);
+            fraction |= (uint32_t)((v + magic) - magic != v);
+            negative |= (uint32_t)(v < 0);
+            largest[k] = v > largest[k] ? v : largest[k];
+        }
+    i = odd ? 0 : i;
+    fraction = odd ? 0 : fraction;
+    for (; i < n; i++) {
+        float v = out[i];
+        f->infinite |= !(fabsf(v) <= 3.40282347e38f);
+        fraction |= (uint32_t)(floorf(v) != v);
+        negative |= (uint32_t)(v < 0);
+        largest[0] = v > largest[0] ? v : largest[0];
+    }
+    f->negative |= negative != 0;
+    f->fraction |= fraction != 0;
+    for (int k = 0; k < LANES; k++)
+        f->largest = (double)largest[k] > f->largest ? (double)largest[k] : f->largest;
+}
+
+static void from_f64(const unsigned char *p, uint64_t n, double *out, struct cm_h5facts *f)
+{
+    memcpy(out, p, n * sizeof *out);
+    for (uint64_t i = 0; i < n; i++) {
+        double v = out[i];
+        bool fits = fabs(v) <= 3.40282346638528859812e38;
+        f->infinite |= !isfinite(v);
+        f->negative |= v < 0;
+        f->fraction |= v != floor(v);
+        f->wide |= !fits || (double)(float)v != v;
+        f->largest = v > f->largest ? v : f->largest;
+    }
+}
+
+static void convert(int kind, const unsigned char *p, uint64_t n, void *out, uint64_t at,
+                    struct cm_h5facts *f)
+{
+    switch (kind) {
+    case U8:
+        from_u8(p, n, (uint32_t *)out + at, f);
+        break;
+    case I8:
+        from_i8(p, n, (uint32_t *)out + at, f);
+        break;
+    case U16:
+        from_u16(p, n, (uint32_t *)out + at, f);
+        break;
+    case I16:
+        from_i16(p, n, (uint32_t *)out + at, f);
+        break;
+    case U32:
+        from_u32(p, n, (uint32_t *)out + at, f);
+        break;
+    case I32:
+        from_i32(p, n, (uint32_t *)out + at, f);
+        break;
+    case U64:
+        from_u64(p, n, (uint32_t *)out + at, f);
+        break;
+    case I64:
+        from_i64(p, n, (uint32_t *)out + at, f);
+        break;
+    case F32:
+        from_f32(p, n, (float *)out + at, f);
+        break;
+    default:
+        from_f64(p, n, (double *)out + at, f);
+    }
+}
+
+static void do_shard(struct cm_h5job *j, struct shard *s, struct hand *h)
+{
+    const unsigned char *p = s->ready ? s->ready : j->raw + s->raw;
+    if (!s->ready && !s->plain)
+        p = unpack(s, p, h);
+    s->bad = !p;
+    for (uint64_t r = 0; p && r < s->rows; r++)
+        convert(s->b->kind, p + (s->skip + r * s->stride) * s->b->item, s->width, s->out,
+                s->at + r * s->out_stride, &s->facts);
+}
+
+static int damaged(const struct cm_h5set *s, const uint64_t *where)
+{
+    return cm_fail(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " is damaged", CM_H5_AT(s),
+                   where[0]);
+}
+
+/* ===== what libhdf5 is to unpack ========================================================== */
+
+/* One chunk; what is too long or no gzip at all libhdf5 notices itself. */
+static int check_chunk(const struct cm_h5set *s, const hsize_t *at, unsigned bit,
+                       struct libdeflate_decompressor *z, unsigned char *out)
+{
+    hsize_t stored = 0;
+    uint32_t mask = 0;
+    size_t n = 0;
+    if (H5Dget_chunk_storage_size(s->id, at, &stored) < 0 || !stored)
+        return 0;
+    uint64_t where[2] = {at[0], 0};
+    if (stored > 2 * s->chunk_bytes + 65536)
+        return damaged(s, where);
+    unsigned char *raw = cm_alloc((size_t)stored, 1);
+    int code = 0;
+    if (H5Dread_chunk(s->id, H5P_DEFAULT, at, &mask, raw) < 0)
+        code = cm_fail(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " cannot be read: %s",
+                       CM_H5_AT(s), where[0], cm_h5_reason());
+    else if (mask & bit)
+        code = stored < s->chunk_bytes ? damaged(s, where) : 0;
+    else if (libdeflate_zlib_decompress(z, raw, (size_t)stored, out, (size_t)s->chunk_bytes, &n) ==
+             LIBDEFLATE_SUCCESS)
+        code = n < s->chunk_bytes ? damaged(s, where) : 0;
+    cm_free(raw);
+    return code;
+}
+
+int cm_h5bulk_check(const struct cm_h5set *s, uint64_t first, uint64_t n)
+{
+    uint64_t *sound = s->sound, end = n < s->rows - first ? first + n : s->rows;
+    if (first >= s->rows || (first >= sound[0] && end <= sound[1]) || s->chunk_bytes > CHUNK_MOST)
+        return 0;
+    hid_t dcpl = H5Dget_create_plist(s->id);
+    hsize_t c[2] = {1, 1};
+    unsigned bit = 0;
+    int code = 0, filters = H5Pget_nfilters(dcpl);
+    if (H5Pget_chunk(dcpl, 2, c) != (int)s->rank)
+        c[0] = 0;
+    for (int k = 0; k < filters; k++) {
+        unsigned flags, cd[8], info;
+        size_t ncd = 8;
+        char name[8];
+        if (H5Pget_filter2(dcpl, (unsigned)k, &flags, &ncd, cd, sizeof name, name, &info) ==
+            H5Z_FILTER_DEFLATE)
+            bit = 1u << k;
+    }
+    H5Pclose(dcpl);
+    if (!c[0] || !c[1])
+        return 0;
+    struct libdeflate_decompressor *z = libdeflate_alloc_decompressor();
+    unsigned char *out = cm_alloc((size_t)s->chunk_bytes, 1);
+    bool follows = first >= sound[0] && first <= sound[1];
+    uint64_t from = follows ? sound[1] : first;
+    for (uint64_t r = from / c[0] * c[0]; z && r < end && !code; r += c[0])
+        for (uint64_t k = 0; k < s->cols && !code; k += c[1]) {
+            hsize_t at[2] = {r, k};
+            code = check_chunk(s, at, bit, z, out);
+        }
+    if (z)
+        libdeflate_free_decompressor(z);
+    cm_free(out);
+    sound[0] = follows ? sound[0] : first / c[0] * c[0];
+    sound[1] = (end + c[0] - 1) / c[0] * c[0];
+    return code;
+}
+
+/* ===== the crew =========================================================================== */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t wake, done;
+    pthread_t *thread;
+    size_t threads;
+    struct cm_h5job *job;
+    struct hand hand; /* of the caller */
+} crew = {.lock = PTHREAD_MUTEX_INITIALIZER,
+          .wake = PTHREAD_COND_INITIALIZER,
+          .done = PTHREAD_COND_INITIALIZER};
+
+static void take_shards(struct cm_h5job *j, struct hand *h) /* with the lock held */
+{
+    while (j->next < j->n) {
+        struct shard *s = &j->shard[j->next++];
+        j->running++;
+        pthread_mutex_unlock(&crew.lock);
+        do_shard(j, s, h);
+        pthread_mutex_lock(&crew.lock);
+        if (--j->running == 0 && j->next == j->n)
+            pthread_cond_signal(&crew.done);
+    }
+}
+
+static void *worker(void *unused)
+{
+    struct hand h = {0};
+    (void)unused;
+    pthread_mutex_lock(&crew.lock);
+    for (;;) {
+        if (crew.job && crew.job->next < crew.job->n)
+            take_shards(crew.job, &h);
+        else
+            pthread_cond_wait(&crew.wake, &crew.lock);
+    }
+    return NULL;
+}
+
+/* As many as the pool has, which sleeps meanwhile; they end with the process. */
+static void crew_begin(void)
+{
+    size_t want = cm_pool_threads() - 1;
+    if (crew.threads >= want)
+        return;
+    sigset_t all, old;
+    cm_signals_of_workers(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &old);
+    crew.thread = cm_realloc(crew.thread, want, sizeof *crew.thread);
+    while (crew.threads < want) {
+        if (pthread_create(&crew.thread[crew.threads], NULL, worker, NULL))
+            break; /* fewer will do */
+        pthread_detach(crew.thread[crew.threads++]);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/* ===== jobs =============================================================================== */
+
+struct cm_h5job *cm_h5job_new(void) { return CM_ZNEW(struct cm_h5job, 1); }
+
+void cm_h5job_free(struct cm_h5job *j)
+{
+    if (!j)
+        return;
+    if (j->started)
+        cm_h5job_finish(j);
+    cm_free(j->raw);
+    cm_free(j->shard);
+    cm_free(j);
+    hand_free(&crew.hand);
+}
+
+static struct shard *add_shard(struct cm_h5job *j, const struct cm_h5set *s, void *out,
+                               struct cm_h5facts *facts)
+{
+    CM_GROW(j->shard, j->cap, j->n + 1);
+    struct shard *x = &j->shard[j->n++];
+    *x = (struct shard){.b = s->bulk, .set = s, .out = out, .sum = facts, .rows = 1};
+    return x;
+}
+
+/* 1: added, 0: a chunk that is not stored, CM_EINPUT. */
+static int add_chunk(struct cm_h5job *j, const struct cm_h5set *s, struct shard *x,
+                     const uint64_t *where)
+{
+    struct cm_h5bulk *b = s->bulk;
+    hsize_t at[2] = {where[0], where[1]}, stored = 0;
+    uint32_t mask = 0;
+    x->where[0] = where[0];
+    x->where[1] = where[1];
+    if (b->have_last && b->last[0] == where[0] && b->last[1] == where[1]) {
+        x->ready = b->keep[b->turn];
+        return 1;
+    }
+    if (H5Dget_chunk_storage_size(s->id, at, &stored) < 0 || !stored)
+        return 0;
+    if (stored > 2 * b->bytes + 65536)
+        return damaged(s, where);
+    CM_GROW(j->raw, j->raw_cap, j->raw_n + (size_t)stored);
+    if (H5Dread_chunk(s->id, H5P_DEFAULT, at, &mask, j->raw + j->raw_n) < 0)
+        return cm_fail(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " cannot be read: %s",
+                       CM_H5_AT(s), where[0], cm_h5_reason());
+    x->raw = j->raw_n;
+    x->nraw = (size_t)stored;
+    x->mask = mask;
+    j->raw_n += (size_t)stored;
+    return 1;
+}
+
+/* Every chunk that the range touches; as add_chunk. */
+static int add_chunks(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_t n, void *out,
+                      struct cm_h5facts *facts)
+{
+    struct cm_h5bulk *b = s->bulk;
+    size_t begin = j->n, raw = j->raw_n;
+    int got = 1;
+    for (uint64_t r = first / b->chunk[0] * b->chunk[0]; r < first + n && got > 0; r += b->chunk[0])
+        for (uint64_t c = 0; c < s->cols && got > 0; c += b->chunk[1]) {
+            uint64_t from = r > first ? r : first;
+            uint64_t to = r + b->chunk[0] < first + n ? r + b->chunk[0] : first + n;
+            struct shard *x = add_shard(j, s, out, facts);
+            x->skip = (from - r) * b->chunk[1];
+            x->at = (from - first) * s->cols + c;
+            if (s->rank == 1) {
+                x->width = to - from;
+            } else {
+                x->rows = to - from;
+                x->width = s->cols - c < b->chunk[1] ? s->cols - c : b->chunk[1];
+                x->stride = b->chunk[1];
+                x->out_stride = s->cols;
+            }
+            uint64_t where[2] = {r, c};
+            got = add_chunk(j, s, x, where);
+        }
+    if (got <= 0) {
+        j->n = begin;
+        j->raw_n = raw;
+        return got;
+    }
+    if (s->rank == 1 && j->n > begin) { /* the next range may begin in this chunk */
+        struct shard *x = &j->shard[j->n - 1];
+        if (!x->ready) {
+            b->turn = !b->turn;
+            if (!b->keep[b->turn])
+                b->keep[b->turn] = cm_alloc((size_t)b->bytes, 1);
+            x->keep = b->keep[b->turn];
+            b->have_last = true;
+            b->last[0] = x->where[0];
+            b->last[1] = x->where[1];
+        }
+    }
+    return 1;
+}
+
+/* libhdf5 reads, we convert. */
+static int add_read(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_t n, void *out,
+                    struct cm_h5facts *facts)
+{
+    struct cm_h5bulk *b = s->bulk;
+    size_t items, bytes;
+    if (cm_mul((size_t)n, (size_t)s->cols, &items) || cm_mul(items, b->item, &bytes))
+        return cm_fail(CM_EINPUT, "%s: %s: too large", CM_H5_AT(s));
+    j->raw_n = (j->raw_n + 7) / 8 * 8;
+    CM_GROW(j->raw, j->raw_cap, j->raw_n + bytes);
+    int code = cm_h5set_read(s, first, n, b->native, j->raw + j->raw_n);
+    for (uint64_t at = 0; at < items && !code; at += STRETCH) {
+        struct shard *x = add_shard(j, s, out, facts);
+        x->raw = j->raw_n + at * b->item;
+        x->plain = true;
+        x->width = items - at < STRETCH ? items - at : STRETCH;
+        x->at = at;
+    }
+    j->raw_n += bytes;
+    return code;
+}
+
+int cm_h5job_add(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_t n, void *out,
+                 struct cm_h5facts *facts)
+{
+    CM_ASSERT(!j->started);
+    *facts = (struct cm_h5facts){0};
+    if (!n || !s->cols)
+        return 0;
+    if (n > s->rows || first > s->rows - n)
+        return cm_fail(CM_EINPUT, "%s: %s: holds %" PRIu64 " rows, expected at least %" PRIu64,
+                       CM_H5_AT(s), s->rows, first + n);
+    struct cm_h5bulk *b = bulk_of(s);
+    size_t begin = j->n;
+    int got = b->chunked ? add_chunks(j, s, first, n, out, facts) : 0;
+    if (got == 0)
+        got = add_read(j, s, first, n, out, facts);
+    if (j->n > begin)
+        j->shard[begin].begins = true;
+    return got < 0 ? got : 0;
+}
+
+void cm_h5job_start(struct cm_h5job *j)
+{
+    CM_ASSERT(!crew.job);
+    crew_begin();
+    pthread_mutex_lock(&crew.lock);
+    j->started = true;
+    j->next = j->running = 0;
+    crew.job = j;
+    pthread_cond_broadcast(&crew.wake);
+    pthread_mutex_unlock(&crew.lock);
+}
+
+static void add_up(struct cm_h5facts *sum, const struct cm_h5facts *f)
+{
+    sum->unfit |= f->unfit;
+    sum->infinite |= f->infinite;
+    sum->negative |= f->negative;
+    sum->fraction |= f->fraction;
+    sum->wide |= f->wide;
+    sum->most = f->most > sum->most ? f->most : sum->most;
+    sum->largest = f->largest > sum->largest ? f->largest : sum->largest;
+    sum->falls += f->falls;
+}
+
+int cm_h5job_finish(struct cm_h5job *j)
+{
+    int code = 0;
+    pthread_mutex_lock(&crew.lock);
+    take_shards(j, &crew.hand);
+    while (j->running)
+        pthread_cond_wait(&crew.done, &crew.lock);
+    crew.job = NULL;
+    pthread_mutex_unlock(&crew.lock);
+    for (size_t k = 0; k < j->n; k++) {
+        struct shard *s = &j->shard[k];
+        if (s->bad && !code) {
+            code = damaged(s->set, s->where);
+            s->b->have_last = false;
+        }
+        add_up(s->sum, &s->facts);
+        /* between shards nobody has looked yet */
+        if (!s->begins && s->b->kind != F32 && s->b->kind != F64 && s->rows == 1 && s->width) {
+            const uint32_t *v = (const uint32_t *)s->out + s->at;
+            s->sum->falls += v[0] <= v[-1];
+        }
+    }
+    j->n = j->raw_n = 0;
+    j->started = false;
+    return code;
+}
+
+int cm_h5bulk_read(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_t n, void *out,
+                   struct cm_h5facts *facts)
+{
+    int code = cm_h5job_add(j, s, first, n, out, facts);
+    cm_h5job_start(j);
+    int done = cm_h5job_finish(j);
+    return code ? code : done;
+}

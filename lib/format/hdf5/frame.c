@@ -1,0 +1,570 @@
+/* format/hdf5/frame.c - reading obs and var; see frame.h for the choice.
+ *
+ * A column's kind is decided once, from its storage and its encoding attributes, leniently: missing
+ * encoding attributes are inferred, numeric categories become text, and what has no counterpart is
+ * skipped with a warning rather than failing the file.  What cannot be represented faithfully (a
+ * code outside the categories, a whole number beyond 63 bits) is an error that names the row.
+ */
+#include "format/hdf5/frame.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#define BATCH ((uint64_t)65536)
+
+/* ===== opening ============================================================================ */
+
+static enum cm_type type_of(const struct cm_h5set *s)
+{
+    return s->cls == CM_H5_BOOL    ? CM_T_BOOL
+           : s->cls == CM_H5_INT   ? CM_T_I64
+           : s->cls == CM_H5_FLOAT ? CM_T_F64
+                                   : CM_T_STR;
+}
+
+static void col_close(struct cm_h5col *c)
+{
+    cm_h5set_close(&c->values);
+    cm_h5set_close(&c->mask);
+    cm_strs_free(&c->dict.names);
+    cm_free(c->code);
+    cm_free(c->name);
+    *c = (struct cm_h5col){0};
+}
+
+/* Reads categories as text.  Equal texts (1 and 1.0 of a mixed list) share a place. */
+static int take_categories(struct cm_h5col *c, const struct cm_h5set *cats)
+{
+    struct cm_strs text = {0};
+    int code = 0;
+    if (cats->rows >= CM_CAT_MISSING)
+        code = cm_fail(CM_EINPUT, "%s: %s: too many categories", CM_H5_AT(cats));
+    if (!code)
+        code = cm_h5set_texts(cats, 0, cats->rows, &text);
+    c->ncodes = text.n;
+    c->code = CM_NEW(uint32_t, text.n + 1);
+    struct cm_index x;
+    cm_index_make(&x, &text);
+    for (size_t i = 0; !code && i < text.n; i++) {
+        size_t first = cm_index_find(&x, cm_strs_get(&text, i));
+        c->code[i] = first < i ? c->code[first] : (uint32_t)c->dict.names.n;
+        if (first == i)
+            cm_strs_add(&c->dict.names, cm_strs_get(&text, i));
+    }
+    cm_index_free(&x);
+    cm_strs_free(&text);
+    c->type = CM_T_CAT;
+    return code;
+}
+
+/* anndata >= 0.8: a group with codes and categories. */
+static int open_categorical(struct cm_h5col *c, const struct cm_h5 *h, const char *path)
+{
+    char *codes = cm_h5_join(path, "codes"), *cats = cm_h5_join(path, "categories");
+    struct cm_h5set s = {0};
+    int code = cm_h5set_open(&c->values, h, codes, NULL, 0);
+    if (!code && cm_h5_what(h, cats) == CM_H5_GROUP) { /* categories as nullable strings */
+        char *values = cm_h5_join(cats, "values");
+        code = cm_h5set_open(&s, h, values, NULL, 0);
+        cm_free(values);
+    } else if (!code) {
+        code = cm_h5set_open(&s, h, cats, NULL, 0);
+    }
+    if (!code)
+        code = take_categories(c, &s);
+    if (!code) {
+        int seen = cm_h5_attr_flag(h, path, "ordered", &c->dict.ordered);
+        code = seen < 0 ? seen : 0;
+    }
+    cm_h5set_close(&s);
+    cm_free(codes);
+    cm_free(cats);
+    return code;
+}
+
+/* nullable-integer, nullable-boolean, nullable-string-array: values and mask. */
+static int open_nullable(struct cm_h5set *values, struct cm_h5set *mask, const struct cm_h5 *h,
+                         const char *path)
+{
+    char *v = cm_h5_join(path, "values"), *m = cm_h5_join(path, "mask");
+    int code = cm_h5set_open(values, h, v, NULL, 0);
+    if (!code && cm_h5_what(h, m) != CM_H5_ABSENT)
+        code = cm_h5set_open(mask, h, m, NULL, 0);
+    if (!code && mask->open && mask->rows != values->rows)
+        code = cm_fail(CM_EINPUT, "%s: %s: %" PRIu64 " rows, but %s has %" PRIu64, h->name, m,
+                       mask->rows, v, values->rows);
+    cm_free(v);
+    cm_free(m);
+    return code;
+}
+
+static bool has_child(const struct cm_h5 *h, const char *path, const char *child)
+{
+    char *p = cm_h5_join(path, child);
+    bool yes = cm_h5_what(h, p) != CM_H5_ABSENT;
+    cm_free(p);
+    return yes;
+}
+
+/* Before 0.7: whole numbers whose labels stand in uns; used only when every code fits, because obs
+ * and var share that name space. */
+static int old_categories(struct cm_h5col *c, const struct cm_h5 *h, const char *path)
+{
+    struct cm_h5set cats = {0};
+    if (c->values.cls != CM_H5_INT || cm_h5_what(h, path) != CM_H5_DATASET)
+        return 0;
+    int code = cm_h5set_open(&cats, h, path, NULL, 0);
+    if (code)
+        return code;
+    int64_t *v = CM_NEW(int64_t, BATCH);
+    bool fits = cats.rows > 0 && (cats.cls == CM_H5_STRING || cats.cls == CM_H5_INT);
+    for (uint64_t at = 0; at < c->values.rows && fits && !code; at += BATCH) {
+        uint64_t n = c->values.rows - at < BATCH ? c->values.rows - at : BATCH;
+        code = cm_h5set_i64(&c->values, at, n, v);
+        for (uint64_t i = 0; i < n && !code; i++)
+            fits = fits && v[i] < (int64_t)cats.rows;
+    }
+    cm_free(v);
+    if (!code && fits)
+        code = take_categories(c, &cats);
+    cm_h5set_close(&cats);
+    return code;
+}
+
+static int open_column(struct cm_h5col *c, struct cm_h5 *h, const char *path, const char *member,
+                       const char *categories)
+{
+    enum cm_h5_object what = cm_h5_what(h, path);
+    if (what == CM_H5_GROUP) {
+        if (has_child(h, path, "codes"))
+            return open_categorical(c, h, path);
+        if (!has_child(h, path, "values"))
+            return 1;
+        int code = open_nullable(&c->values, &c->mask, h, path);
+        c->type = type_of(&c->values);
+        return code;
+    }
+    if (what != CM_H5_DATASET)
+        return 1;
+    int code = cm_h5set_open(&c->values, h, path, member, 0);
+    if (code)
+        return code;
+    c->type = type_of(&c->values);
+    if (member)
+        return categories ? old_categories(c, h, categories) : 0;
+    struct cm_h5set cats;
+    code = cm_h5set_open_ref(&cats, h, path, "categories", &c->dict.ordered);
+    if (code <= 0)
+        return code;
+    code = take_categories(c, &cats);
+    cm_h5set_close(&cats);
+    return code;
+}
+
+int cm_frame_add(struct cm_frame *f, struct cm_h5 *h, const char *path, const char *name,
+                 const char *member, const char *categories)
+{
+    struct cm_h5col c = {.name = cm_strdup(name)};
+    int code = open_column(&c, h, path, member, categories);
+    const char *why = code > 0 ? "is missing or a nested table" : NULL;
+    if (!code &&
+        (c.values.rank == 2 || c.values.cls == CM_H5_NONE || c.values.cls == CM_H5_COMPOUND))
+        why = "has no counterpart in a stream";
+    if (!code && !why && c.values.rows != f->rows && f->rows)
+        code = cm_fail(CM_EINPUT, "%s: %s: %" PRIu64 " rows, but %s has %" PRIu64, h->name, path,
+                       c.values.rows, f->path, f->rows);
+    if (code < 0 || why) {
+        if (why)
+            cm_h5_warn(h, "%s: %s%s%s: %s; left out", h->name, path, member ? "/" : "",
+                       member ? member : "", why);
+        col_close(&c);
+        return code < 0 ? code : 0;
+    }
+    CM_GROW(f->col, f->cap, f->ncols + 1);
+    f->col[f->ncols++] = c;
+    return 1;
+}
+
+static int open_compound(struct cm_frame *f, struct cm_h5 *h, const char *uns)
+{
+    struct cm_h5set whole;
+    int code = cm_h5set_open(&whole, h, f->path, NULL, 0);
+    if (code)
+        return code;
+    if (whole.cls != CM_H5_COMPOUND) {
+        code = cm_fail(CM_EINPUT, "%s: %s: expected a table", h->name, f->path);
+        cm_h5set_close(&whole);
+        return code;
+    }
+    f->rows = whole.rows;
+    int n = H5Tget_nmembers(whole.type);
+    for (int k = 0; k < n && code >= 0; k++) {
+        char *name = H5Tget_member_name(whole.type, (unsigned)k);
+        if (k == 0) {
+            code = cm_h5set_open(&f->index, h, f->path, name, 0);
+        } else {
+            char *cats = CM_NEW(char, strlen(uns) + strlen(name) + 16);
+            sprintf(cats, "%s/%s_categories", uns, name);
+            code = cm_frame_add(f, h, f->path, name, name, cats);
+            cm_free(cats);
+        }
+        H5free_memory(name);
+    }
+    cm_h5set_close(&whole);
+    return code < 0 ? code : 0;
+}
+
+static int open_index(struct cm_frame *f, struct cm_h5 *h, const char *name)
+{
+    char *path = cm_h5_join(f->path, name);
+    int code = cm_h5_what(h, path) == CM_H5_GROUP
+                   ? open_nullable(&f->index, &f->index_mask, h, path)
+                   : cm_h5set_open(&f->index, h, path, NULL, 0);
+    if (!code && f->index.rank > 1)
+        code = cm_fail(CM_EINPUT, "%s: %s: names must have one dimension", h->name, path);
+    f->rows = f->index.open ? f->index.rows : 0;
+    cm_free(path);
+    return code;
+}
+
+static int open_group(struct cm_frame *f, struct cm_h5 *h)
+{
+    struct cm_strs order = {0};
+    char *index = NULL;
+    int code = cm_h5_attr_text(h, f->path, "_index", &index);
+    if (code == 0)
+        index = cm_strdup(has_child(h, f->path, "_index") ? "_index" : "index");
+    code = code < 0 ? code : open_index(f, h, index);
+    if (!code)
+        code = cm_h5_attr_strs(h, f->path, "column-order", &order);
+    bool listed = code > 0;
+    if (code == 0)
+        code = cm_h5_members(h, f->path, &order);
+    for (size_t k = 0; k < order.n && code >= 0; k++) {
+        const char *name = cm_strs_get(&order, k);
+        if (!*name || (!listed && (!strcmp(name, index) || !strcmp(name, "__categories"))))
+            continue;
+        char *path = cm_h5_join(f->path, name);
+        code = cm_frame_add(f, h, path, name, NULL, NULL);
+        cm_free(path);
+    }
+    cm_free(index);
+    cm_strs_free(&order);
+    return code < 0 ? code : 0;
+}
+
+int cm_frame_open(struct cm_frame *f, struct cm_h5 *h, const char *path, const char *uns)
+{
+    *f = (struct cm_frame){.path = cm_strdup(path)};
+    enum cm_h5_object what = cm_h5_what(h, path);
+    int code = what == CM_H5_GROUP     ? open_group(f, h)
+               : what == CM_H5_DATASET ? open_compound(f, h, uns)
+                                       : cm_h5_unexpected(h, path, "a table");
+    if (code)
+        cm_frame_close(f);
+    return code;
+}
+
+int cm_frame_open_names(struct cm_frame *f, struct cm_h5 *h, const char *path)
+{
+    *f = (struct cm_frame){.path = cm_strdup(path)};
+    int code = cm_h5set_open(&f->index, h, path, NULL, 0);
+    f->rows = f->index.open ? f->index.rows : 0;
+    if (code)
+        cm_frame_close(f);
+    return code;
+}
+
+void cm_frame_close(struct cm_frame *f)
+{
+    for (size_t k = 0; k < f->ncols; k++)
+        col_close(&f->col[k]);
+    cm_free(f->col);
+    cm_h5set_close(&f->index);
+    cm_h5set_close(&f->index_mask);
+    cm_free(f->path);
+    *f = (struct cm_frame){0};
+}
+
+/* ===== reading ============================================================================ */
+
+size_t cm_frame_find(const struct cm_frame *f, const char *name)
+{
+    for (size_t k = 0; k < f->ncols; k++)
+        if (!strcmp(f->col[k].name, name))
+            return k;
+    return CM_ABSENT;
+}
+
+int cm_frame_names(const struct cm_frame *f, uint64_t first, uint64_t n, struct cm_strs *out)
+{
+    return cm_h5set_texts(&f->index, first, n, out);
+}
+
+static int read_codes(const struct cm_h5col *c, uint64_t first, uint64_t n, struct cm_vec *out)
+{
+    int64_t *v = CM_NEW(int64_t, n);
+    int code = cm_h5set_i64(&c->values, first, n, v);
+    for (uint64_t i = 0; i < n && !code; i++) {
+        if (v[i] >= (int64_t)c->ncodes)
+            code = cm_fail(CM_EINPUT,
+                           "%s: %s: row %" PRIu64 ": code %" PRId64 ", but there are %" PRIu64
+                           " categories",
+                           CM_H5_AT(&c->values), first + i, v[i], c->ncodes);
+        else
+            out->cat[i] = v[i] < 0 ? CM_CAT_MISSING : c->code[v[i]];
+    }
+    cm_free(v);
+    return code;
+}
+
+static int read_whole(const struct cm_h5col *c, uint64_t first, uint64_t n, int64_t *out)
+{
+    int code = cm_h5set_i64(&c->values, first, n, out);
+    /* HDF5 clamps what does not fit; nothing else gives these two numbers. */
+    for (uint64_t i = 0; i < n && !code; i++)
+        if (out[i] == CM_I64_MISSING || (!c->values.is_signed && out[i] == INT64_MAX))
+            code = cm_fail(CM_EINPUT, "%s: %s: row %" PRIu64 ": a whole number beyond 63 bits",
+                           CM_H5_AT(&c->values), first + i);
+    return code;
+}
+
+static int apply_mask(const struct cm_h5col *c, uint64_t first, uint64_t n, struct cm_vec *out)
+{
+    int64_t *m = CM_NEW(int64_t, n);
+    int code = cm_h5set_i64(&c->mask, first, n, m);
+    for (uint64_t i = 0; i < n && !code; i++) {
+        if (!m[i])
+            continue;
+        if (out->type == CM_T_BOOL)
+            out->b[i] = CM_BOOL_MISSING;
+        else if (out->type == CM_T_I64)
+            out->i[i] = CM_I64_MISSING;
+        else if (out->type == CM_T_F64)
+            out->f[i] = NAN;
+    }
+    if (!code && out->type == CM_T_STR) {
+        struct cm_strs s = {0};
+        for (uint64_t i = 0; i < n; i++)
+            cm_strs_add(&s, m[i] ? "" : cm_strs_get(&out->s, i));
+        cm_strs_free(&out->s);
+        out->s = s;
+    }
+    cm_free(m);
+    return code;
+}
+
+int cm_frame_read(const struct cm_frame *f, size_t col, uint64_t first, uint64_t n,
+                  struct cm_vec *out)
+{
+    const struct cm_h5col *c = &f->col[col];
+    int code = 0;
+    cm_vec_reset(out, c->name, c->type, (size_t)n);
+    switch (c->type) {
+    case CM_T_CAT:
+        code = read_codes(c, first, n, out);
+        break;
+    case CM_T_BOOL:
+        code = cm_h5set_read(&c->values, first, n, H5T_NATIVE_UINT8, out->b);
+        break;
+    case CM_T_I64:
+        code = read_whole(c, first, n, out->i);
+        break;
+    case CM_T_F64:
+        code = cm_h5set_f64(&c->values, first, n, out->f);
+        break;
+    case CM_T_STR:
+        cm_strs_clear(&out->s);
+        code = cm_h5set_texts(&c->values, first, n, &out->s);
+        break;
+    }
+    for (uint64_t i = 0; i < n && !code && c->type == CM_T_BOOL; i++)
+        out->b[i] = out->b[i] != 0;
+    if (!code && c->mask.open)
+        code = apply_mask(c, first, n, out);
+    return code;
+}
+
+/* ===== columns of features ================================================================ */
+
+static bool is_missing_text(const char *s)
+{
+    return !*s || !strcmp(s, "NA") || !strcmp(s, "nan") || !strcmp(s, "NaN") ||
+           !strcmp(s, "None") || !strcmp(s, ".");
+}
+
+/* A place as a whole number: "100", "100.0", 1e2 and missing. */
+static bool whole_of_text(const char *s, int64_t *v)
+{
+    double d;
+    if (is_missing_text(s))
+        *v = CM_I64_MISSING;
+    else if (!cm_parse_i64(s, v)) {
+        if (!cm_parse_f64(s, &d) || d != floor(d) || fabs(d) > 9e15)
+            return false;
+        *v = (int64_t)d;
+    }
+    return true;
+}
+
+/* Turns a column into the reserved one: chrom as text, the others as whole numbers.  False, and
+ * nothing changed, when its values do not allow it. */
+static bool as_place(struct cm_cols *t, const struct cm_vec *from, const char *name)
+{
+    struct cm_vec v = {0};
+    bool ok = true;
+    size_t n = t->names.n;
+    if (!strcmp(name, "chrom")) {
+        if (from->type != CM_T_STR && from->type != CM_T_I64)
+            return false;
+        cm_vec_reset(&v, name, CM_T_STR, n);
+        cm_strs_clear(&v.s);
+        for (size_t i = 0; i < n; i++) {
+            char text[CM_NUMBER_MAX];
+            const char *s = text;
+            if (from->type == CM_T_STR)
+                s = is_missing_text(cm_strs_get(&from->s, i)) ? "" : cm_strs_get(&from->s, i);
+            else if (from->i[i] == CM_I64_MISSING)
+                s = "";
+            else
+                snprintf(text, sizeof text, "%" PRId64, from->i[i]);
+            cm_strs_add(&v.s, s);
+        }
+    } else {
+        cm_vec_reset(&v, name, CM_T_I64, n);
+        for (size_t i = 0; i < n && ok; i++) {
+            double d = from->type == CM_T_F64 ? from->f[i] : 0;
+            switch (from->type) {
+            case CM_T_I64:
+                v.i[i] = from->i[i];
+                break;
+            case CM_T_F64:
+                ok = isnan(d) || (d == floor(d) && fabs(d) < 9e15);
+                v.i[i] = !ok || isnan(d) ? CM_I64_MISSING : (int64_t)d;
+                break;
+            case CM_T_STR:
+                ok = whole_of_text(cm_strs_get(&from->s, i), &v.i[i]);
+                break;
+            default:
+                ok = false;
+            }
+        }
+    }
+    if (ok) {
+        char *old = cm_strdup(from->name);
+        cm_cols_drop(t, old);
+        cm_free(old);
+        struct cm_vec *to = cm_cols_vec(t, name, v.type);
+        cm_vec_copy(to, &v);
+    }
+    cm_vec_free(&v);
+    return ok;
+}
+
+/* "chr1:100-200", also with a start below zero; the contig may hold any character. */
+static bool split_interval(const char *s, size_t *chrom, int64_t *start, int64_t *end)
+{
+    const char *colon = strrchr(s, ':');
+    const char *dash = colon && colon[1] ? strchr(colon + 2, '-') : NULL;
+    char number[CM_NUMBER_MAX];
+    if (!dash || colon == s || dash - colon - 1 >= CM_NUMBER_MAX)
+        return false;
+    memcpy(number, colon + 1, (size_t)(dash - colon - 1));
+    number[dash - colon - 1] = 0;
+    *chrom = (size_t)(colon - s);
+    return cm_parse_i64(number, start) && cm_parse_i64(dash + 1, end);
+}
+
+static bool split_intervals(struct cm_cols *t, const struct cm_vec *from)
+{
+    struct cm_vec start = {0}, end = {0};
+    struct cm_strs chrom = {0};
+    bool ok = from->type == CM_T_STR;
+    size_t n = t->names.n, known = 0;
+    cm_vec_reset(&start, "start", CM_T_I64, n);
+    cm_vec_reset(&end, "end", CM_T_I64, n);
+    for (size_t i = 0; i < n && ok; i++) {
+        const char *s = cm_strs_get(&from->s, i);
+        size_t len = 0;
+        if (!is_missing_text(s)) {
+            ok = split_interval(s, &len, &start.i[i], &end.i[i]);
+            known++;
+        }
+        cm_strs_addn(&chrom, s, len);
+    }
+    if ((ok = ok && known)) {
+        cm_cols_drop(t, "interval");
+        struct cm_vec *c = cm_cols_vec(t, "chrom", CM_T_STR);
+        cm_strs_copy(&c->s, &chrom);
+        cm_vec_copy(cm_cols_vec(t, "start", CM_T_I64), &start);
+        cm_vec_copy(cm_cols_vec(t, "end", CM_T_I64), &end);
+    }
+    cm_strs_free(&chrom);
+    cm_vec_free(&start);
+    cm_vec_free(&end);
+    return ok;
+}
+
+static const char *const synonym[4][9] = {
+    {"chrom", "chromosome", "chr", "seqname", "seqnames", "Chromosome", "CHROM", "chromosome_name"},
+    {"start", "chromStart", "chrom_start", "Start", "START", "gene_start", "start_position"},
+    {"end", "chromEnd", "chrom_end", "End", "END", "gene_end", "end_position"},
+    {"tss", "TSS"}};
+
+/* Gives the columns that say where a feature lies their reserved names. */
+static void name_places(struct cm_cols *t, struct cm_h5 *h, const char *where)
+{
+    for (size_t k = 0; k < 4; k++)
+        for (const char *const *s = synonym[k]; *s; s++) {
+            struct cm_vec *v = cm_cols_find(t, *s);
+            if (!v || as_place(t, v, synonym[k][0])) {
+                if (v)
+                    break;
+                continue;
+            }
+            cm_h5_warn(h, "%s: %s/%s: not a %s; %s", h->name, where, *s,
+                       k ? "list of whole numbers" : "list of names",
+                       s == synonym[k] ? "left out" : "kept under its own name");
+            if (s == synonym[k]) /* a reserved name may not carry something else */
+                cm_cols_drop(t, *s);
+        }
+    struct cm_vec *v = cm_cols_find(t, "interval");
+    if (v && !cm_cols_find(t, "chrom") && !cm_cols_find(t, "start") && !split_intervals(t, v))
+        cm_h5_warn(h, "%s: %s/interval: not like chr1:100-200; kept as text", h->name, where);
+}
+
+int cm_frame_cols(const struct cm_frame *f, struct cm_h5 *h, struct cm_cols *out)
+{
+    *out = (struct cm_cols){0};
+    int code = cm_frame_names(f, 0, f->rows, &out->names);
+    struct cm_vec v = {0};
+    for (size_t k = 0; k < f->ncols && !code; k++) {
+        const struct cm_h5col *c = &f->col[k];
+        code = cm_frame_read(f, k, 0, f->rows, &v);
+        if (code)
+            break;
+        struct cm_vec *to = cm_cols_vec(out, c->name, c->type == CM_T_CAT ? CM_T_STR : c->type);
+        if (c->type == CM_T_CAT) {
+            cm_strs_clear(&to->s);
+            for (size_t i = 0; i < v.n; i++)
+                cm_strs_add(&to->s, v.cat[i] == CM_CAT_MISSING
+                                        ? ""
+                                        : cm_strs_get(&c->dict.names, v.cat[i]));
+        } else {
+            cm_vec_copy(to, &v);
+        }
+    }
+    cm_vec_free(&v);
+    if (code)
+        cm_cols_free(out);
+    else
+        name_places(out, h, f->path);
+    return code;
+}

@@ -1,0 +1,302 @@
+/* format/hdf5/put.c - the encodings of AnnData, one function each; see h5put.h.
+ *
+ * Nothing here carries a time, an address or the order of a hash table, so that the same calls
+ * give the same bytes.  Text is stored as variable-length UTF-8, which HDF5 does not compress;
+ * numbers are chunked and filtered unless the file is to have no filters.
+ */
+#include "format/hdf5/put.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "format/hdf5/filters.h"
+
+#define PIECE ((hsize_t)65536) /* items of a chunk */
+
+int cm_put_broken(const struct cm_h5put *o, const char *what)
+{
+    const char *why = cm_h5_reason();
+    return cm_fail(CM_ESYSTEM, "%s: cannot write %s%s%s", o->name, what, *why ? ": " : "", why);
+}
+
+/* ===== types and attributes =============================================================== */
+
+hid_t cm_put_text_type(void)
+{
+    hid_t t = H5Tcopy(H5T_C_S1);
+    H5Tset_size(t, H5T_VARIABLE);
+    H5Tset_cset(t, H5T_CSET_UTF8);
+    return t;
+}
+
+static hid_t bool_type(void)
+{
+    hid_t t = H5Tenum_create(H5T_STD_I8LE);
+    int8_t no = 0, yes = 1;
+    H5Tenum_insert(t, "FALSE", &no);
+    H5Tenum_insert(t, "TRUE", &yes);
+    return t;
+}
+
+static int put_attr(const struct cm_h5put *o, hid_t at, const char *name, hid_t type, hid_t mem,
+                    hid_t space, const void *v)
+{
+    hid_t a = H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    int code = a < 0 || (v && H5Awrite(a, mem, v) < 0) ? cm_put_broken(o, name) : 0;
+    if (a >= 0)
+        H5Aclose(a);
+    return code;
+}
+
+int cm_put_attr_text(const struct cm_h5put *o, hid_t at, const char *name, const char *v)
+{
+    hid_t t = cm_put_text_type(), space = H5Screate(H5S_SCALAR);
+    int code = put_attr(o, at, name, t, t, space, &v);
+    H5Sclose(space);
+    H5Tclose(t);
+    return code;
+}
+
+int cm_put_encoding(const struct cm_h5put *o, hid_t at, const char *type, const char *version)
+{
+    int code = cm_put_attr_text(o, at, "encoding-type", type);
+    return code ? code : cm_put_attr_text(o, at, "encoding-version", version);
+}
+
+static int attr_bool(const struct cm_h5put *o, hid_t at, const char *name, bool v)
+{
+    hid_t t = bool_type(), space = H5Screate(H5S_SCALAR);
+    int8_t one = v;
+    int code = put_attr(o, at, name, t, t, space, &one);
+    H5Sclose(space);
+    H5Tclose(t);
+    return code;
+}
+
+int cm_put_shape(const struct cm_h5put *o, hid_t at, uint64_t rows, uint64_t cols)
+{
+    hsize_t two = 2;
+    int64_t v[2] = {(int64_t)rows, (int64_t)cols};
+    hid_t space = H5Screate_simple(1, &two, NULL);
+    int code = put_attr(o, at, "shape", H5T_STD_I64LE, H5T_NATIVE_INT64, space, v);
+    H5Sclose(space);
+    return code;
+}
+
+/* column-order: text, but an empty float array when there are no columns, as anndata does it. */
+int cm_put_order(const struct cm_h5put *o, hid_t at, const struct cm_strs *names)
+{
+    hsize_t n = names->n;
+    hid_t space = H5Screate_simple(1, &n, NULL), t = cm_put_text_type();
+    const char **v = CM_NEW(const char *, n + 1);
+    for (size_t k = 0; k < names->n; k++)
+        v[k] = cm_strs_get(names, k);
+    int code = n ? put_attr(o, at, "column-order", t, t, space, v)
+                 : put_attr(o, at, "column-order", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, space, NULL);
+    cm_free(v);
+    H5Tclose(t);
+    H5Sclose(space);
+    return code;
+}
+
+/* ===== groups and datasets ================================================================ */
+
+/* Groups on the way to it are made, too: a label may be called a/b. */
+hid_t cm_put_group(const struct cm_h5put *o, hid_t at, const char *name)
+{
+    hid_t plist = H5Pcreate(H5P_GROUP_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
+    H5Pset_obj_track_times(plist, false);
+    H5Pset_create_intermediate_group(links, 1);
+    hid_t g = H5Gcreate2(at, name, links, plist, H5P_DEFAULT);
+    H5Pclose(plist);
+    H5Pclose(links);
+    if (g < 0)
+        cm_put_broken(o, name);
+    return g;
+}
+
+static void set_filters(const struct cm_h5put *o, hid_t dcpl, hid_t type, hsize_t chunk_items)
+{
+    size_t size = H5Tget_size(type);
+    unsigned lzf[3] = {4, 0x0105, (unsigned)(chunk_items * size)}, level[1] = {3};
+    if (o->pack == CM_PACK_NONE)
+        return;
+    if (size > 1)
+        H5Pset_shuffle(dcpl);
+    if (o->pack == CM_PACK_GZIP)
+        H5Pset_deflate(dcpl, 4);
+    else if (o->pack == CM_PACK_LZF)
+        H5Pset_filter(dcpl, CM_H5_LZF, H5Z_FLAG_OPTIONAL, 3, lzf);
+    else
+        H5Pset_filter(dcpl, CM_H5_ZSTD, H5Z_FLAG_MANDATORY, 1, level);
+}
+
+/* rank 1 or 2 (cols > 0 then).  grows: extendible along rows.  text: never filtered, since the
+ * text itself is elsewhere. */
+hid_t cm_put_dataset(const struct cm_h5put *o, hid_t at, const char *name, hid_t type,
+                     unsigned rank, uint64_t rows, uint64_t cols, bool grows)
+{
+    hsize_t dims[2] = {rows, cols}, most[2] = {grows ? H5S_UNLIMITED : rows, cols};
+    hid_t dcpl = H5Pcreate(H5P_DATASET_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
+    bool text = H5Tget_class(type) == H5T_STRING;
+    H5Pset_obj_track_times(dcpl, false);
+    H5Pset_create_intermediate_group(links, 1);
+    if (grows || (rank && rows && !text && o->pack != CM_PACK_NONE)) {
+        hsize_t chunk[2] = {PIECE, cols ? cols : 1};
+        if (rank == 2)
+            chunk[0] = PIECE / chunk[1] ? PIECE / chunk[1] : 1;
+        if (rank == 2 && chunk[1] > 16 * PIECE)
+            chunk[1] = 16 * PIECE;
+        if (!grows && rows < chunk[0])
+            chunk[0] = rows;
+        H5Pset_chunk(dcpl, (int)rank, chunk);
+        set_filters(o, dcpl, type, rank == 2 ? chunk[0] * chunk[1] : chunk[0]);
+    }
+    hid_t space = rank ? H5Screate_simple((int)rank, dims, most) : H5Screate(H5S_SCALAR);
+    hid_t d = H5Dcreate2(at, name, type, space, links, dcpl, H5P_DEFAULT);
+    H5Sclose(space);
+    H5Pclose(dcpl);
+    H5Pclose(links);
+    if (d < 0)
+        cm_put_broken(o, name);
+    return d;
+}
+
+/* A whole array at once, with its encoding attributes unless type is NULL. */
+int cm_put_array(const struct cm_h5put *o, hid_t at, const char *name, hid_t type, hid_t mem,
+                 uint64_t n, const void *v, const char *encoding, const char *version)
+{
+    hid_t d = cm_put_dataset(o, at, name, type, 1, n, 0, false);
+    if (d < 0)
+        return CM_ESYSTEM;
+    int code =
+        n && H5Dwrite(d, mem, H5S_ALL, H5S_ALL, H5P_DEFAULT, v) < 0 ? cm_put_broken(o, name) : 0;
+    if (!code && encoding)
+        code = cm_put_encoding(o, d, encoding, version);
+    H5Dclose(d);
+    return code;
+}
+
+int cm_put_strs(const struct cm_h5put *o, hid_t at, const char *name, const struct cm_strs *s)
+{
+    hid_t t = cm_put_text_type();
+    const char **v = CM_NEW(const char *, s->n + 1);
+    for (size_t i = 0; i < s->n; i++)
+        v[i] = cm_strs_get(s, i);
+    int code = cm_put_array(o, at, name, t, t, s->n, v, "string-array", "0.2.0");
+    cm_free(v);
+    H5Tclose(t);
+    return code;
+}
+
+int cm_put_text(const struct cm_h5put *o, hid_t at, const char *name, const char *v)
+{
+    hid_t t = cm_put_text_type(), d = cm_put_dataset(o, at, name, t, 0, 1, 0, false);
+    int code = d < 0 ? CM_ESYSTEM
+               : H5Dwrite(d, t, H5S_ALL, H5S_ALL, H5P_DEFAULT, &v) < 0
+                   ? cm_put_broken(o, name)
+                   : cm_put_encoding(o, d, "string", "0.2.0");
+    if (d >= 0)
+        H5Dclose(d);
+    H5Tclose(t);
+    return code;
+}
+
+static int put_bools(const struct cm_h5put *o, hid_t at, const char *name, const int8_t *v,
+                     size_t n)
+{
+    hid_t t = bool_type();
+    int code = cm_put_array(o, at, name, t, t, n, v, "array", "0.2.0");
+    H5Tclose(t);
+    return code;
+}
+
+/* ===== columns of obs and var ============================================================= */
+
+static int put_categorical(const struct cm_h5put *o, hid_t at, const struct cm_vec *v,
+                           const struct cm_dict *d)
+{
+    hid_t g = cm_put_group(o, at, v->name);
+    if (g < 0)
+        return CM_ESYSTEM;
+    size_t n = d->names.n;
+    hid_t type = n <= INT8_MAX ? H5T_STD_I8LE : n <= INT16_MAX ? H5T_STD_I16LE : H5T_STD_I32LE;
+    int32_t *codes = CM_NEW(int32_t, v->n + 1);
+    for (size_t i = 0; i < v->n; i++)
+        codes[i] = v->cat[i] == CM_CAT_MISSING ? -1 : (int32_t)v->cat[i];
+    int code = cm_put_encoding(o, g, "categorical", "0.2.0");
+    if (!code)
+        code = attr_bool(o, g, "ordered", d->ordered);
+    if (!code)
+        code = cm_put_array(o, g, "codes", type, H5T_NATIVE_INT32, v->n, codes, "array", "0.2.0");
+    if (!code)
+        code = cm_put_strs(o, g, "categories", &d->names);
+    cm_free(codes);
+    H5Gclose(g);
+    return code;
+}
+
+/* Values and mask; the places under the mask hold zero. */
+static int put_nullable(const struct cm_h5put *o, hid_t at, const struct cm_vec *v)
+{
+    bool whole = v->type == CM_T_I64;
+    hid_t g = cm_put_group(o, at, v->name);
+    if (g < 0)
+        return CM_ESYSTEM;
+    int8_t *mask = CM_NEW(int8_t, v->n + 1), *truth = CM_NEW(int8_t, v->n + 1);
+    int64_t *number = CM_NEW(int64_t, v->n + 1);
+    for (size_t i = 0; i < v->n; i++) {
+        mask[i] = whole ? v->i[i] == CM_I64_MISSING : v->b[i] == CM_BOOL_MISSING;
+        number[i] = whole && !mask[i] ? v->i[i] : 0;
+        truth[i] = !whole && !mask[i] && v->b[i];
+    }
+    int code = cm_put_encoding(o, g, whole ? "nullable-integer" : "nullable-boolean", "0.1.0");
+    if (!code)
+        code = whole ? cm_put_array(o, g, "values", H5T_STD_I64LE, H5T_NATIVE_INT64, v->n, number,
+                                    "array", "0.2.0")
+                     : put_bools(o, g, "values", truth, v->n);
+    if (!code)
+        code = put_bools(o, g, "mask", mask, v->n);
+    cm_free(mask);
+    cm_free(truth);
+    cm_free(number);
+    H5Gclose(g);
+    return code;
+}
+
+static bool has_missing(const struct cm_vec *v)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->type == CM_T_I64 ? v->i[i] == CM_I64_MISSING : v->b[i] == CM_BOOL_MISSING)
+            return true;
+    return false;
+}
+
+int cm_put_column(const struct cm_h5put *o, hid_t at, const struct cm_vec *v,
+                  const struct cm_dict *d)
+{
+    if (!*v->name || !strcmp(v->name, "_index") || v->name[0] == '/')
+        return cm_fail(CM_EINPUT, "%s: AnnData cannot hold a column named \"%s\"", o->name,
+                       v->name);
+    switch (v->type) {
+    case CM_T_CAT:
+        return put_categorical(o, at, v, d);
+    case CM_T_STR:
+        return cm_put_strs(o, at, v->name, &v->s);
+    case CM_T_F64:
+        return cm_put_array(o, at, v->name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, v->n, v->f, "array",
+                            "0.2.0");
+    case CM_T_I64:
+        if (has_missing(v))
+            return put_nullable(o, at, v);
+        return cm_put_array(o, at, v->name, H5T_STD_I64LE, H5T_NATIVE_INT64, v->n, v->i, "array",
+                            "0.2.0");
+    case CM_T_BOOL:
+        if (has_missing(v))
+            return put_nullable(o, at, v);
+        return put_bools(o, at, v->name, (const int8_t *)v->b, v->n);
+    }
+    return 0;
+}

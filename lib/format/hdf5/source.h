@@ -1,0 +1,107 @@
+/* format/hdf5/source.h - one matrix of an HDF5 file with all that belongs to it, as chunks of a stream.
+ *
+ * Problem: h5ad, h5mu, loom and two generations of 10x files say the same things (cells, features,
+ * their tables, a matrix) in different places, and several feature types may share one matrix.
+ * Choice: a source that is opened once and then delivers, for every block of cells, one chunk a
+ * chosen PART (a feature type, or everything), so that all types of a file are split in one pass.
+ * Rejected: a converter a format, and one pass a type.
+ */
+#ifndef CM_FORMAT_HDF5_SOURCE_H
+#define CM_FORMAT_HDF5_SOURCE_H
+
+#include "base/bytes.h"
+#include "format/hdf5/frame.h"
+#include "format/hdf5/matrix.h"
+#include "stream/cms.h"
+
+enum cm_h5_format { CM_H5_ANNDATA, CM_H5_MUDATA, CM_H5_TENX3, CM_H5_TENX2, CM_H5_LOOM };
+/* What the file is, by its content; CM_EINPUT when it is none of these. */
+int cm_h5_format_of(const struct cm_h5 *h, enum cm_h5_format *format);
+const char *cm_h5_format_name(enum cm_h5_format f);
+/* MuData: names of the modalities, in the file's order.  CM_EINPUT. */
+int cm_h5_modalities(const struct cm_h5 *h, struct cm_strs *names);
+/* 10x before v3: the genomes, that is the groups at the root. */
+int cm_h5_genomes(const struct cm_h5 *h, struct cm_strs *names);
+
+/* Cuts "FILE/MODALITY" or "FILE/mod/MODALITY" where FILE is not a directory ("-" = stdin); both
+ * strings are the caller's, *modality NULL when there is none. */
+void cm_h5_split_path(const char *operand, char **file, char **modality);
+/* What is in the file as lines of TSV with the header line item, name, detail, rows, columns,
+ * stored; "." = does not apply.  Appended to `out`.  modality: NULL = all. */
+int cm_h5_list(struct cm_h5 *h, const char *modality, struct cm_buf *out);
+
+struct cm_source_want {
+    const char *modality; /* of a MuData file; NULL otherwise */
+    const char *layer;    /* NULL or "X", "raw", or a layer's name */
+    const char *genome;   /* 10x: this genome alone */
+    uint64_t max_memory;  /* bytes for turning a CSC matrix and for HDF5's caches */
+};
+
+/* Features of one type.  type: as the file says it, "" when it does not. */
+struct cm_part {
+    char *type;
+    uint64_t cols;
+};
+#define CM_WHOLE SIZE_MAX /* all features as one part */
+
+struct cm_where; /* a condition on a label */
+
+struct cm_source {
+    struct cm_h5 *file; /* borrowed */
+    enum cm_h5_format format;
+    char *root; /* the group of this anndata: "" or "/mod/rna" */
+    char *slot; /* name of the whole: from the modality or left by h5-write; NULL = not known */
+    struct cm_frame obs;
+    struct cm_cols cols;
+    struct cm_h5mat mat;
+    bool has_matrix; /* an h5ad may have none: rows without entries */
+    size_t nparts;
+    struct cm_part *part;
+    uint32_t *part_of, *place_of; /* of each column; UINT32_MAX = in no part (another genome) */
+    enum cm_state state;          /* unknown until told or guessed */
+    bool wide, state_known;
+    struct cm_kv kv; /* h5.dataset_id, h5.organism, h5.method_id of uns */
+    size_t *label, nlabels;
+    struct cm_where *where;
+    size_t nwhere;
+    uint64_t next;
+    struct cm_h5rows rows; /* scratch */
+    uint64_t *keep;
+    size_t keep_cap;
+};
+
+int cm_source_open(struct cm_source *s, struct cm_h5 *h, const struct cm_source_want *want);
+void cm_source_close(struct cm_source *s);
+
+/* The part whose type is `type` or has the same alias (GEX, ATAC, ADT); CM_WHOLE when the file does
+ * not say types; CM_EINPUT (with a list of those that are there) otherwise. */
+int cm_source_part(const struct cm_source *s, const char *type, size_t *part);
+
+/* Labels that travel: "all" (the default), "none" or names split by commas. */
+int cm_source_labels(struct cm_source *s, const char *names);
+/* Only cells whose label has one of the values: "LABEL=VALUE[,VALUE...]".  All conditions hold. */
+int cm_source_where(struct cm_source *s, const char *condition);
+
+/* Scans the values where they are needed to know: sets wide, and state unless it is known: counts
+ * if all values are whole and none is negative, else unknown. */
+int cm_source_survey(struct cm_source *s);
+
+/* The head of a part as a matrix; `name` = the slot's name, NULL = as the file has it ("X"). */
+int cm_source_head(const struct cm_source *s, size_t part, const char *name, struct cm_head *head);
+
+/* The next cells: chunk[k] for part[k].  1, 0 at the end, < 0.  Chunks may be empty (conditions).
+ * In state counts a negative value is CM_EINPUT. */
+int cm_source_next(struct cm_source *s, const size_t *part, size_t n, struct cm_chunk *chunk);
+void cm_source_rewind(struct cm_source *s);
+
+/* The file as a match (rows = modality 1, columns = modality 2): decides state and the longest row.
+ * Probability if no value is negative and every row with entries sums to 1 within 1e-5; otherwise
+ * similarity, and *why says what stands against it (a static text, NULL if nothing). */
+int cm_source_match(struct cm_source *s, uint64_t *longest, const char **why);
+
+/* The pairing of a competition's solution: row2[i] = row of modality 2 that belongs to row i of
+ * modality 1 (allocated, *n of them).  From uns/pairing_ix (row2 r belongs to row1 pairing_ix[r]),
+ * checked against the entries of X where both are there; from X alone otherwise. */
+int cm_source_pairs(struct cm_source *s, uint64_t **row2, uint64_t *n);
+
+#endif

@@ -1,0 +1,482 @@
+/* format/mtx/read.c - an MTX matrix as chunks; see mtx.h for the choice.
+ *
+ * Loading is a pipeline of two buffers: while the pieces of one are parsed and made into runs on
+ * the pool, one shard fills the other (reading and inflating, which no pool can divide).  The text
+ * is cut at line ends into pieces of fixed size, so that nothing depends on the number of threads.
+ */
+#include "format/mtx/read.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "format/mtx/names.h"
+
+enum { PIECES = 8 };
+#define PIECE ((size_t)256 << 10)
+#define ROOM  (PIECES * PIECE)
+
+struct loader {
+    struct cm_mtx *m;
+    char *text[2];               /* ROOM bytes and a NUL */
+    size_t have[2];              /* bytes in it */
+    int now;                     /* the buffer that is parsed */
+    size_t begin, whole, pieces; /* of text[now]: from here, up to the last line end */
+    bool ended;
+    struct cm_mtx_piece piece[PIECES];
+    struct cm_mtx_run run[PIECES];
+    uint64_t lines, listed;
+};
+
+/* ===== loading ============================================================================ */
+
+static int fill(struct loader *l, int which)
+{
+    size_t got = 0;
+    int code = cm_gzin_read(l->m->in, l->text[which] + l->have[which], ROOM - l->have[which], &got);
+    l->have[which] += got;
+    if (!code && l->have[which] < ROOM)
+        l->ended = true;
+    return code;
+}
+
+static int load_shard(void *arg, size_t shard)
+{
+    struct loader *l = arg;
+    if (shard == 0)
+        return l->ended ? 0 : fill(l, 1 - l->now);
+    struct cm_mtx_piece *p = &l->piece[shard - 1];
+    cm_mtx_piece_parse(&l->m->front.shape, p);
+    if (!p->bad && p->entries)
+        cm_mtx_run_make(&l->run[shard - 1], p, l->m->runs.pattern);
+    return 0;
+}
+
+/* Cuts text[now] into pieces; 0, or CM_EINPUT for a line that never ends. */
+static int cut(struct loader *l)
+{
+    char *text = l->text[l->now];
+    size_t n = l->have[l->now], begin = l->begin;
+    text[n] = 0;
+    l->whole = n;
+    while (!l->ended && l->whole > begin && text[l->whole - 1] != '\n')
+        l->whole--;
+    if (l->whole == begin && n > begin && !l->ended)
+        return cm_fail(CM_EINPUT, "%s: line %" PRIu64 " has no end: no MTX file",
+                       cm_gzin_name(l->m->in), l->lines + 1);
+    l->pieces = 0;
+    for (size_t at = begin; at < l->whole;) {
+        size_t end = at + PIECE;
+        const char *stop = end < l->whole && l->pieces + 1 < PIECES
+                               ? memchr(text + end, '\n', l->whole - end)
+                               : NULL;
+        end = stop ? (size_t)(stop - text) + 1 : l->whole;
+        l->piece[l->pieces].text = text + at;
+        l->piece[l->pieces++].n = end - at;
+        at = end;
+    }
+    return 0;
+}
+
+static int take_pieces(struct loader *l)
+{
+    struct cm_mtx *m = l->m;
+    const char *name = cm_gzin_name(m->in);
+    int code = 0;
+    for (size_t k = 0; k < l->pieces; k++) {
+        struct cm_mtx_piece *p = &l->piece[k];
+        uint64_t line = l->lines;
+        l->lines += p->lines;
+        l->listed += p->listed;
+        if (!code && p->bad)
+            code = cm_fail(CM_EINPUT, "%s: line %" PRIu64 ": %s", name, line + p->bad, p->message);
+        if (!code && l->listed > m->front.shape.entries)
+            code = cm_fail(
+                CM_EINPUT,
+                "%s: line %" PRIu64 ": more than the %" PRIu64 " entries of the line of sizes",
+                name, l->lines - (l->listed - m->front.shape.entries) + 1, m->front.shape.entries);
+        if (!code && p->entries)
+            code = cm_mtx_runs_add(&m->runs, &l->run[k]);
+        cm_free(l->run[k].own);
+        l->run[k] = (struct cm_mtx_run){0};
+        m->wide = m->wide || p->wide;
+        if (!m->state_known && (p->negative || p->fraction)) {
+            m->state = CM_S_UNKNOWN;
+            m->state_known = true;
+        }
+    }
+    m->read = l->listed;
+    return code;
+}
+
+int cm_mtx_load(struct cm_mtx *m)
+{
+    struct loader *l = m->load;
+    if (!l)
+        return 0;
+    int code = cut(l), next = 1 - l->now;
+    if (code)
+        return code;
+    size_t carry = l->have[l->now] - l->whole;
+    bool last = l->ended;
+    memcpy(l->text[next], l->text[l->now] + l->whole, carry);
+    l->have[next] = carry;
+    code = cm_parallel(l->pieces + 1, load_shard, l);
+    if (code) {
+        for (size_t k = 0; k < l->pieces; k++) {
+            cm_free(l->run[k].own);
+            l->run[k].own = NULL;
+        }
+        return code;
+    }
+    code = take_pieces(l);
+    l->now = next;
+    l->begin = 0;
+    if (code || !last)
+        return code ? code : 1;
+    if (l->listed < m->front.shape.entries)
+        return cm_fail(CM_EINPUT,
+                       "%s: ends after %" PRIu64 " of the %" PRIu64
+                       " entries of the line of sizes: is it cut?",
+                       cm_gzin_name(m->in), l->listed, m->front.shape.entries);
+    if (!m->state_known) {
+        m->state = m->front.shape.field == CM_MTX_PATTERN ? CM_S_BINARY : CM_S_COUNTS;
+        m->state_known = true;
+    }
+    return cm_mtx_runs_seal(&m->runs);
+}
+
+/* ===== opening ============================================================================ */
+
+static void cut_parts(struct cm_mtx *m)
+{
+    size_t n = m->cols.names.n;
+    const struct cm_vec *type = cm_cols_find(&m->cols, "feature_types");
+    m->part_of = CM_NEW(uint32_t, n + 1);
+    m->place_of = CM_NEW(uint32_t, n + 1);
+    for (size_t j = 0; j < n; j++) {
+        const char *t = type && type->type == CM_T_STR ? cm_strs_get(&type->s, j) : "";
+        size_t p = 0;
+        while (p < m->nparts && strcmp(m->part[p].type, t))
+            p++;
+        if (p == m->nparts) {
+            m->part = cm_realloc(m->part, p + 1, sizeof *m->part);
+            m->part[m->nparts++] = (struct cm_mtx_part){.type = cm_strdup(t)};
+        }
+        m->part_of[j] = (uint32_t)p;
+        m->place_of[j] = (uint32_t)m->part[p].cols++;
+    }
+    if (!m->nparts) {
+        m->part = CM_ZNEW(struct cm_mtx_part, 1);
+        m->part[m->nparts++].type = cm_strdup("");
+    }
+}
+
+/* Which way round: by the numbers of names, or as told. */
+static int orient(struct cm_mtx *m, enum cm_mtx_cells told)
+{
+    struct cm_mtx_shape *s = &m->front.shape;
+    uint64_t cells = m->cells.n, features = m->cols.names.n;
+    bool rows = s->rows == cells && s->cols == features,
+         columns = s->cols == cells && s->rows == features;
+    if (told == CM_MTX_AUTO && rows && columns && m->front.cells_columns)
+        told = CM_MTX_CELLS_COLUMNS;
+    s->cells_rows = told == CM_MTX_AUTO ? rows : told == CM_MTX_CELLS_ROWS;
+    if (told == CM_MTX_AUTO && rows && columns && cells)
+        return cm_fail(CM_EUSAGE,
+                       "%s: %" PRIu64 " x %" PRIu64 " fits both ways; say --cells-are columns (as "
+                       "Cell Ranger writes) or --cells-are rows",
+                       m->files.matrix, s->rows, s->cols);
+    if (told == CM_MTX_AUTO ? rows || columns : s->cells_rows ? rows : columns)
+        return 0;
+    bool header = (s->rows + 1 == features || s->cols + 1 == features || s->rows + 1 == cells ||
+                   s->cols + 1 == cells);
+    return cm_fail(CM_EINPUT,
+                   "%s: is %" PRIu64 " x %" PRIu64 ", but there are %" PRIu64
+                   " features (%s) and %" PRIu64 " barcodes (%s)%s",
+                   m->files.matrix, s->rows, s->cols, features, m->files.features, cells,
+                   m->files.barcodes, header ? "; a header line?" : "");
+}
+
+static void close_loader(struct loader *l)
+{
+    if (!l)
+        return;
+    for (size_t k = 0; k < PIECES; k++)
+        cm_mtx_piece_free(&l->piece[k]);
+    cm_free(l->text[0]);
+    cm_free(l->text[1]);
+    cm_free(l);
+}
+
+void cm_mtx_close(struct cm_mtx *m)
+{
+    for (size_t k = 0; m->label && k < m->labels.nlabels; k++)
+        cm_vec_free(&m->label[k]);
+    cm_free(m->label);
+    cm_head_free(&m->labels);
+    cm_mtx_files_free(&m->files);
+    cm_mtx_front_free(&m->front);
+    cm_strs_free(&m->cells);
+    cm_strs_free(&m->warnings);
+    cm_cols_free(&m->cols);
+    for (size_t k = 0; k < m->nparts; k++)
+        cm_free(m->part[k].type);
+    cm_free(m->part);
+    cm_free(m->part_of);
+    cm_free(m->place_of);
+    cm_mtx_runs_free(&m->runs);
+    close_loader(m->load);
+    cm_gzin_close(m->in);
+    *m = (struct cm_mtx){.runs = {.fd = -1}};
+}
+
+/* Reads the front of the text. */
+static int open_text(struct cm_mtx *m)
+{
+    struct loader *l = m->load = CM_ZNEW(struct loader, 1);
+    l->m = m;
+    l->text[0] = CM_NEW(char, ROOM + 1);
+    l->text[1] = CM_NEW(char, ROOM + 1);
+    int code = fill(l, 0);
+    if (!code)
+        code = cm_mtx_front_parse(&m->front, cm_gzin_name(m->in), l->text[0], l->have[0]);
+    if (!code && !l->ended && m->front.bytes == l->have[0])
+        code = cm_fail(CM_EINPUT, "%s: more than %zu bytes of comments", cm_gzin_name(m->in), ROOM);
+    l->begin = m->front.bytes;
+    l->lines = m->front.lines;
+    return code;
+}
+
+static int open_labels(struct cm_mtx *m)
+{
+    if (!m->files.labels && m->front.labels)
+        m->files.labels = cm_mtx_find_labels(m->files.matrix);
+    if (!m->files.labels)
+        return 0;
+    return cm_mtx_labels(m->files.labels, m->front.labels, &m->cells, &m->labels, &m->label,
+                         &m->warnings);
+}
+
+/* Names are there: everything else before the entries. */
+static int prepare(struct cm_mtx *m, const struct cm_mtx_want *want)
+{
+    int code = orient(m, want->cells);
+    if (code)
+        return code;
+    cut_parts(m);
+    cm_mtx_runs_init(&m->runs, m->cells.n, m->cols.names.n, want->max_memory);
+    m->runs.pattern = m->front.shape.field == CM_MTX_PATTERN;
+    m->state_known = m->front.state && cm_state_parse(m->front.state, &m->state);
+    return 0;
+}
+
+int cm_mtx_open(struct cm_mtx *m, const char *operand, const struct cm_mtx_want *want)
+{
+    *m = (struct cm_mtx){.runs = {.fd = -1}};
+    const char *slot = NULL;
+    int code =
+        cm_mtx_find(&m->files, operand, want->prefix, want->features, want->barcodes, want->labels);
+    if (!code)
+        code = cm_gzin_open(&m->in, m->files.matrix);
+    if (!code)
+        code = open_text(m);
+    if (!code)
+        code = cm_mtx_barcodes(m->files.barcodes, &m->cells);
+    if (!code)
+        code = cm_mtx_features(m->files.features, m->front.columns, &m->cols, &slot, &m->warnings);
+    m->slot = slot;
+    if (!code)
+        code = prepare(m, want);
+    if (!code)
+        code = open_labels(m);
+    if (code)
+        cm_mtx_close(m);
+    return code;
+}
+
+int cm_mtx_open_memory(struct cm_mtx *m, const void *bytes, size_t n,
+                       const struct cm_mtx_want *want)
+{
+    *m = (struct cm_mtx){.runs = {.fd = -1}};
+    cm_gzin_memory(&m->in, bytes, n, "memory");
+    m->files.matrix = cm_strdup("memory");
+    int code = open_text(m);
+    bool rows = want->cells == CM_MTX_CELLS_ROWS;
+    uint64_t cells = rows ? m->front.shape.rows : m->front.shape.cols,
+             features = rows ? m->front.shape.cols : m->front.shape.rows;
+    if (!code && (cells > 1 << 14 || features > 1 << 14))
+        code = cm_fail(CM_EINPUT, "memory: more than 2^14 rows or columns");
+    char text[24];
+    for (uint64_t k = 0; k < cells && !code; k++) {
+        snprintf(text, sizeof text, "c%" PRIu64, k);
+        cm_strs_add(&m->cells, text);
+    }
+    for (uint64_t k = 0; k < features && !code; k++) {
+        snprintf(text, sizeof text, "f%" PRIu64, k);
+        cm_strs_add(&m->cols.names, text);
+    }
+    if (!code)
+        code = prepare(m, want);
+    if (code)
+        cm_mtx_close(m);
+    return code;
+}
+
+/* ===== heads and rows ===================================================================== */
+
+int cm_mtx_part(const struct cm_mtx *m, const char *type, size_t *part)
+{
+    if (m->nparts == 1 && !*m->part[0].type) {
+        const char *slot = m->front.slot ? m->front.slot : m->slot;
+        *part = CM_MTX_WHOLE;
+        if (slot && strcmp(slot, "X") && strcmp(cm_slot_alias(slot), cm_slot_alias(type)))
+            return cm_fail(CM_EINPUT, "%s: holds %s, not %s", m->files.matrix, slot, type);
+        return 0;
+    }
+    for (int exact = 1; exact >= 0; exact--) /* the very name first, then its alias */
+        for (size_t k = 0; k < m->nparts; k++)
+            if (exact ? !strcmp(m->part[k].type, type)
+                      : !strcmp(cm_slot_alias(m->part[k].type), cm_slot_alias(type))) {
+                *part = k;
+                return 0;
+            }
+    struct cm_buf b = {0};
+    for (size_t k = 0; k < m->nparts; k++)
+        cm_buf_printf(&b, "%s%s", k ? ", " : "", m->part[k].type);
+    int code = cm_fail(CM_EINPUT, "%s: has no features of type %s (found: %.300s)",
+                       m->files.features, type, (char *)b.p);
+    cm_buf_free(&b);
+    return code;
+}
+
+void cm_mtx_head(const struct cm_mtx *m, size_t part, const char *name, struct cm_head *head)
+{
+    *head = (struct cm_head){.kind = CM_MATRIX};
+    const char *slot = name;
+    if (!slot && part != CM_MTX_WHOLE && *m->part[part].type)
+        slot = cm_slot_alias(m->part[part].type);
+    if (!slot)
+        slot = m->front.slot ? m->front.slot : m->slot;
+    if (!slot && m->nparts == 1 && *m->part[0].type)
+        slot = cm_slot_alias(m->part[0].type);
+    struct cm_slot *s = cm_head_add_slot(head, slot ? slot : "X");
+    s->wide = m->wide;
+    s->state = m->state;
+    s->rows = m->cells.n;
+    const struct {
+        const struct cm_kv *from;
+        struct cm_kv *to;
+    } kv[] = {{&m->front.fit, &s->fit}, {&m->front.kv, &head->kv}};
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < kv[k].from->key.n; i++)
+            cm_kv_set(kv[k].to, cm_strs_get(&kv[k].from->key, i),
+                      cm_strs_get(&kv[k].from->value, i));
+    cm_cols_copy(&s->cols, &m->cols);
+    if (part != CM_MTX_WHOLE && m->nparts > 1) {
+        uint64_t *at = CM_NEW(uint64_t, m->part[part].cols + 1);
+        size_t n = 0;
+        for (size_t j = 0; j < m->cols.names.n; j++)
+            if (m->part_of[j] == part)
+                at[n++] = j;
+        cm_cols_select(&s->cols, at, n);
+        cm_free(at);
+    }
+    for (size_t k = 0; k < m->labels.nlabels; k++) {
+        const struct cm_label *from = &m->labels.label[k];
+        struct cm_label *l = cm_head_add_label(head, from->name, from->type, -1);
+        cm_strs_copy(&l->dict.names, &from->dict.names);
+    }
+}
+
+static int negative(const struct cm_mtx *m, uint64_t cell, uint32_t j, double v)
+{
+    return cm_fail(CM_EINPUT,
+                   "%s: cell %s, feature %s: the value is %g, but counts are not negative (--state "
+                   "says what the values are)",
+                   m->files.matrix, cm_strs_get(&m->cells, cell), cm_strs_get(&m->cols.names, j),
+                   v);
+}
+
+static int no_negatives(const struct cm_mtx *m, size_t rows)
+{
+    const struct cm_mtx_runs *r = &m->runs;
+    for (size_t i = 0; i < rows; i++)
+        for (uint64_t e = r->ptr[i]; e < r->ptr[i + 1]; e++)
+            if (r->val[e] < 0)
+                return negative(m, m->next + i, r->idx[e], r->val[e]);
+    return 0;
+}
+
+/* The gathered rows' features of one part.  Counts of a byte go as bytes: that is what nearly all
+ * are, and the writer has less to look at. */
+static void fill_block(const struct cm_mtx *m, size_t rows, size_t part, struct cm_block *b)
+{
+    const struct cm_mtx_runs *r = &m->runs;
+    bool whole = part == CM_MTX_WHOLE || m->nparts == 1, bytes = r->bytes;
+    size_t cols = whole ? m->cols.names.n : (size_t)m->part[part].cols;
+    uint64_t nnz = r->ptr[rows], at = 0;
+    cm_block_shape(b, false, rows, cols, nnz, bytes ? CM_V_U8 : CM_V_F64);
+    uint8_t *u8 = b->raw;
+    double *f64 = b->raw;
+    if (whole) {
+        memcpy(b->ptr, r->ptr, (rows + 1) * sizeof *b->ptr);
+        if (nnz)
+            memcpy(b->idx, r->idx, nnz * sizeof *b->idx);
+        if (nnz && !bytes)
+            memcpy(f64, r->val, nnz * sizeof *f64);
+        for (uint64_t e = 0; bytes && e < nnz; e++)
+            u8[e] = (uint8_t)(int32_t)r->val[e];
+        return;
+    }
+    for (size_t i = 0; i < rows; i++) {
+        for (uint64_t e = r->ptr[i]; e < r->ptr[i + 1]; e++) {
+            if (m->part_of[r->idx[e]] != part)
+                continue;
+            b->idx[at] = m->place_of[r->idx[e]];
+            if (bytes)
+                u8[at++] = (uint8_t)r->val[e];
+            else
+                f64[at++] = r->val[e];
+        }
+        b->ptr[i + 1] = at;
+    }
+    b->nnz = at;
+}
+
+static void fill_labels(const struct cm_mtx *m, size_t rows, struct cm_chunk *c)
+{
+    c->first = m->next;
+    c->rows = rows;
+    cm_strs_clear(&c->names);
+    for (size_t i = 0; i < rows; i++)
+        cm_strs_add(&c->names, cm_strs_get(&m->cells, m->next + i));
+    if (!c->nlabels && m->labels.nlabels)
+        c->label = CM_ZNEW(struct cm_vec, m->labels.nlabels);
+    c->nlabels = m->labels.nlabels;
+    uint64_t at[CM_BLOCK_ROWS];
+    for (size_t i = 0; i < rows; i++)
+        at[i] = m->next + i;
+    for (size_t k = 0; k < c->nlabels; k++)
+        cm_vec_take(&c->label[k], &m->label[k], at, rows);
+}
+
+int cm_mtx_next(struct cm_mtx *m, const size_t *part, size_t n, struct cm_chunk *chunk)
+{
+    size_t rows = cm_mtx_runs_step(&m->runs, m->next, CM_BLOCK_ROWS);
+    if (!rows)
+        return 0;
+    cm_mtx_runs_gather(&m->runs, m->next, rows);
+    int code = m->state == CM_S_COUNTS && !m->runs.bytes ? no_negatives(m, rows) : 0;
+    for (size_t k = 0; k < n && !code; k++) {
+        fill_labels(m, rows, &chunk[k]);
+        fill_block(m, rows, part[k], &chunk[k].block[0]);
+    }
+    if (code)
+        return code;
+    m->next += rows;
+    return 1;
+}

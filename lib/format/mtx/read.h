@@ -1,0 +1,70 @@
+/* format/mtx/read.h - a matrix in MTX text with its names, as chunks of a stream.
+ *
+ * Problem: MTX files say neither which way round they are nor what their values mean, list entries
+ * in any order, and may hold several feature types.  Choice: names first, then all entries into
+ * runs (mtxruns.h) in one pass over the text, inflating and parsing side by side; only then is
+ * everything known that a stream must say in front, and rows come out for every chosen part.
+ * Rejected: streaming as the text comes (right for sorted files alone, and the state would be a
+ * guess), and rounding, clipping or dropping of any value.
+ */
+#ifndef CM_FORMAT_MTX_READ_H
+#define CM_FORMAT_MTX_READ_H
+
+#include "base/bytes.h"
+#include "format/mtx/find.h"
+#include "format/mtx/gz.h"
+#include "format/mtx/runs.h"
+#include "format/mtx/parse.h"
+#include "stream/cms.h"
+
+enum cm_mtx_cells { CM_MTX_AUTO, CM_MTX_CELLS_ROWS, CM_MTX_CELLS_COLUMNS };
+
+struct cm_mtx_want {
+    const char *prefix, *features, *barcodes, *labels; /* NULL = look for them */
+    enum cm_mtx_cells cells;
+    uint64_t max_memory; /* bytes of entries held before the temporary file */
+};
+
+/* Features of one type. */
+struct cm_mtx_part {
+    char *type; /* as the file says it, "" when it does not */
+    uint64_t cols;
+};
+#define CM_MTX_WHOLE SIZE_MAX
+
+struct cm_mtx {
+    struct cm_mtx_files files;
+    struct cm_mtx_front front;
+    struct cm_strs cells, warnings;
+    struct cm_cols cols;
+    struct cm_head labels; /* its labels alone */
+    struct cm_vec *label;  /* of all cells */
+    struct cm_mtx_part *part;
+    size_t nparts;
+    uint32_t *part_of, *place_of; /* of each column */
+    const char *slot;             /* what the file names suggest, or NULL */
+    enum cm_state state;
+    bool state_known, wide;
+    struct cm_mtx_runs runs;
+    uint64_t next, read; /* cells delivered; entries read */
+    struct loader *load;
+    struct cm_gzin *in;
+};
+
+/* Finds the files, reads names, labels and sizes.  CM_EUSAGE: a choice is missing (square matrix);
+ * CM_EINPUT names file, line, expected, found; CM_ESYSTEM. */
+int cm_mtx_open(struct cm_mtx *m, const char *operand, const struct cm_mtx_want *want);
+/* The same over bytes in memory: the matrix alone, with names made up (for tests and fuzzing). */
+int cm_mtx_open_memory(struct cm_mtx *m, const void *bytes, size_t n,
+                       const struct cm_mtx_want *want);
+/* Reads on: 1 = more to come, 0 = all entries are read and checked, < 0. */
+int cm_mtx_load(struct cm_mtx *m);
+/* The part of that type (or alias); CM_MTX_WHOLE when the file does not say types; CM_EINPUT. */
+int cm_mtx_part(const struct cm_mtx *m, const char *type, size_t *part);
+/* The head of a part (CM_MTX_WHOLE: everything); `name` = the slot's name, or NULL.  After load. */
+void cm_mtx_head(const struct cm_mtx *m, size_t part, const char *name, struct cm_head *head);
+/* The next cells, chunk[k] for part[k]: 1, 0 at the end.  CM_EINPUT: negative in state counts. */
+int cm_mtx_next(struct cm_mtx *m, const size_t *part, size_t n, struct cm_chunk *chunk);
+void cm_mtx_close(struct cm_mtx *m);
+
+#endif

@@ -1,0 +1,74 @@
+/* linear/cca.h - the linear start of every preset: LSI of each modality, then regularised CCA.
+ *
+ * Problem: map a cell's RNA and its ATAC vector to one space where the two are close.  Choice: the
+ * closed form: k leading singular directions a modality (centred by training means), then canonical
+ * correlation of the two with a ridge, each axis weighted by its correlation, unit norm at the end.
+ * It matches real cells better than every network trained from random weights, so the networks
+ * start here.  Rejected: standardising the components before the CCA; the ridge is relative to the
+ * mean variance, and so shrinks the weak components instead of lifting them to the level of the
+ * strong.
+ *
+ * Letters: n cells, d features, k components, q embedding width; side 0 and 1 are the slots.
+ */
+#ifndef CM_LINEAR_CCA_H
+#define CM_LINEAR_CCA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "matrix/matrix.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CM_SVD_ITERATIONS 200
+
+struct cm_linear_side {
+    size_t d;
+    float *mean;       /* d: training means */
+    float *v;          /* d x k: loadings, Z = (X - 1 mean') V */
+    double *s;         /* k: singular values */
+    float *p;          /* k x q: e = unit(z p) */
+    float *bias;       /* k: mean' v, so that Z = X V - 1 bias' stays a sparse product (derived) */
+    size_t iterations; /* of the SVD; more than CM_SVD_ITERATIONS when it was stopped there */
+};
+
+struct cm_linear {
+    size_t k, q;
+    double *corr; /* q: canonical correlations (after the ridge), descending */
+    struct cm_linear_side side[2];
+};
+
+/* How the two closed forms are regularised. */
+struct cm_linear_how {
+    double scale; /* features are divided by their standard deviation to this power before LSI */
+    double ridge; /* of the CCA, relative to the mean variance of the components */
+    uint64_t seed;
+};
+
+/* Fits on the paired rows of x[0] and x[1].  k must be <= rows and <= both numbers of columns, q <=
+ * k.  z[s], n x k (ld k), gets the training components of side s: they are needed again by the cis
+ * term and would cost another pass.  Formulas, with D = diag(sd^-scale) of a side's features (0 for
+ * one that does not vary): V = D (right singular vectors of (X - 1 mean') D), Z = (X - 1 mean') V;
+ * C_ab = Z_a' Z_b / n and C_aa += ridge tr(C_aa) / k I: U S V' = svd(C_11^-1/2 C_12 C_22^-1/2), P_1
+ * = C_11^-1/2 U S, P_2 = C_22^-1/2 V S, first q columns.  scale 0 is plain LSI, principal
+ * components of covariances; 1 those of correlations.  CM_ENUMERIC when a side does not vary.
+ * Same bits for any number of threads. */
+int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2], size_t k, size_t q,
+                  const struct cm_linear_how *how, float *const z[2]);
+
+/* z (rows x k, ld k) = (X - 1 mean') V. */
+void cm_linear_z(const struct cm_linear *m, size_t side, const struct cm_csr *x, float *z);
+/* out (n x q, ld ldo) = unit(z p): rows of norm 1, or 0 where the norm is below 1e-12. */
+void cm_linear_e(const struct cm_linear *m, size_t side, const float *z, size_t n, float *out,
+                 size_t ldo);
+
+/* Fills what is derived (bias) after the tensors of a model were read. */
+void cm_linear_finish(struct cm_linear *m);
+void cm_linear_free(struct cm_linear *m);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,144 @@
+/* network/cross.h - cross-attention of a PAIR of cells: the paper's second similarity, S1.
+ *
+ * Problem: e1 and t1 of the paper come from the stacked tokens of a pair.  Computed once from true
+ * pairs and compared across cells they carry the answer (MODEL 1, "The leak"); so S of any pair
+ * needs the module run on that very pair, B^2 runs in a batch.  Choice: a pair is the only thing
+ * that can be scored here, no function returns an e1 or t1; what depends on one cell alone (its
+ * queries, keys, values, and its attention to itself) is made once a cell and shared by its
+ * candidates; training mines candidates by S0 and runs backward on few pairs.
+ *
+ *   Y = [X_0; X_1] of the token matrices before self-attention (network/transformer.h), side 0 over side 1
+ *   U = one Transformer unit over Y;  e1, t1 = unit(mean of U over each part);  S1 = e1.t1
+ *   S = S0 + alpha S1                                                       (MODEL 1.4 and 1.5)
+ *
+ * Keys of the head (defaults of paper / authors / attn): hp.cross 1 where the model has the
+ * module, hp.cross.heads 4, .ff 4 / 4 / 1, .norm post / post / pre, .unit-act relu / relu / gelu,
+ * .dropout 0 / 0 / .1, .alpha .8, and of training: .mined 10 (h), .margin .2 / .5 / .2, .loss
+ * triplet|listwise, .negatives hardest|semihard|random-semihard (the last for authors), .top 50
+ * (candidates re-ranked), .gradient all|tokens|module (all / all / tokens): what the loss on S
+ * trains, besides the module the tokens, and besides these S0.
+ *
+ * Letters: B cells of a batch, L[s] tokens of side s, L = L[0] + L[1], P width, H heads.
+ */
+#ifndef CM_NETWORK_CROSS_H
+#define CM_NETWORK_CROSS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "network/transformer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum cm_cross_kind { CM_CROSS_TRIPLET, CM_CROSS_LISTWISE };
+enum cm_cross_gradient { CM_CROSS_ALL, CM_CROSS_TOKENS, CM_CROSS_MODULE };
+
+struct cm_cross_options {
+    int64_t heads;
+    double ff; /* in units of P */
+    bool pre_norm, gelu;
+    double dropout;
+    double alpha;
+    /* training */
+    size_t mined; /* h: candidates of a cell and direction, by S0 */
+    double margin;
+    enum cm_cross_kind loss;
+    enum cm_negatives negatives;     /* of the triplets, among the mined */
+    size_t top;                      /* candidates a row that xattn-score scores */
+    enum cm_cross_gradient gradient; /* what the training loop uses of the loss' gradients */
+};
+
+void cm_cross_preset(struct cm_cross_options *o, enum cm_tokens_preset preset);
+/* Sets hp.cross to 1 and all hp.cross.*. */
+void cm_cross_write(struct cm_kv *kv, const struct cm_cross_options *o);
+/* Reads them; absent ones are attn's.  CM_EINPUT names the key. */
+int cm_cross_read(const struct cm_kv *kv, struct cm_cross_options *o);
+/* Does a model with this head have the module? */
+bool cm_cross_present(const struct cm_kv *kv);
+
+struct cm_cross {
+    struct cm_cross_options o;
+    size_t L[2], P;
+    /* The module's stretch of the arena.  Offsets inside `unit` count from begin, so that a
+     * gradient arena of `size` numbers is enough for a shard. */
+    size_t begin, size;
+    struct cm_unit unit;
+};
+
+/* Declares the unit's tensors as "prefix.*".  CM_EINPUT when heads do not divide P. */
+int cm_cross_make(struct cm_cross *c, const struct cm_cross_options *o, const size_t L[2], size_t P,
+                  struct cm_params *t, const char *prefix);
+/* The same from a head and two encoders of class tokens; CM_EINPUT when their widths differ. */
+int cm_cross_open(struct cm_cross *c, const struct cm_kv *hp, const struct cm_encoder *const e[2],
+                  struct cm_params *t, const char *prefix);
+/* First values (PyTorch's defaults), a function of seed; params: the whole arena. */
+void cm_cross_init(const struct cm_cross *c, cm_real *params, uint64_t seed);
+
+/* ===== one pair, kept for backward ========================================================== */
+
+/* params, dparams: the whole arenas.  drop: seed, step, row; NULL = apply. */
+size_t cm_cross_cache(const struct cm_cross *c);
+size_t cm_cross_scratch(const struct cm_cross *c);
+/* S1 of the pair with tokens x0 (L[0] x P) and x1 (L[1] x P). */
+double cm_cross_forward(const struct cm_cross *c, cm_real *cache, const cm_real *x0,
+                        const cm_real *x1, const cm_real *params, const struct cm_dropout *drop,
+                        cm_real *scratch);
+/* Adds dS1 times the gradients to dparams, dx0 and dx1. */
+void cm_cross_backward(const struct cm_cross *c, cm_real *dparams, cm_real *dx0, cm_real *dx1,
+                       double ds1, const cm_real *cache, const cm_real *params,
+                       const struct cm_dropout *drop, cm_real *scratch);
+/* Probabilities H x L x L in the cache of a forward pass. */
+const cm_real *cm_cross_prob(const struct cm_cross *c, const cm_real *cache);
+
+/* ===== many candidates ====================================================================== */
+
+/* What a cell of side s brings into any pair: tokens, Q, K, V, and its attention to itself with the
+ * logarithm of that softmax's divisor.  cm_cross_cell(c, s) numbers. */
+size_t cm_cross_cell(const struct cm_cross *c, size_t side);
+void cm_cross_cell_make(const struct cm_cross *c, size_t side, cm_real *cell, const cm_real *x,
+                        const cm_real *params, cm_real *scratch);
+/* S1 of a pair of them: the value of cm_cross_forward without dropout, up to rounding. */
+double cm_cross_pair(const struct cm_cross *c, const cm_real *cell0, const cm_real *cell1,
+                     const cm_real *params, cm_real *scratch);
+
+/* ===== training ============================================================================= */
+
+struct cm_cross_batch {
+    size_t B;                     /* at most 65,535; row b of both sides is one cell */
+    const cm_real *x[2];          /* tokens, B x L[s] x P */
+    const cm_real *s0;            /* B x B: rows side 0, columns side 1 */
+    const unsigned char *allowed; /* B x B, 0 = no candidate (another batch label), or NULL */
+    double log_t;                 /* listwise: scores are multiplied by exp(log_t) */
+};
+
+struct cm_cross_report {
+    size_t mined;  /* pairs scored, partners included */
+    size_t active; /* triplet terms above 0, of 2 B; listwise: 2 B */
+    size_t back;   /* pairs of the backward pass */
+    double sd;     /* standard deviation of S over the scored pairs: below 1e-3 is a collapse */
+    double dlog_t; /* listwise: gradient of log_t */
+};
+
+/* The loss of a batch on S = S0 + alpha S1.  1. Of each row and column, partners left out, h are
+ * mined: the largest S0; for semi-hard triplets the largest below the partner's, then the nearest
+ * above (the largest of all would leave a cell whose partner ranks low without any negative); ties:
+ * lower index.  2. S of these and of the partners, without keeping anything. 3. TRIPLET: the
+ * negatives of each cell and direction among its mined ones by o.negatives, loss as cm_triplet;
+ * LISTWISE: mean over rows and columns of the cross-entropy of the partner among itself and the
+ * mined, halves summed as cm_infonce.  4. Forward with dropout
+ * and backward on the pairs that have a gradient.  Adds to ds0 (B x B), dx[s] (B x L[s] x P) and
+ * dparams (whole arena).  g: for random negatives, else NULL.  report may be NULL.  On the pool,
+ * fixed shards: same bits for any number of threads.  Allocates cm_cross_loss_bytes. */
+double cm_cross_loss(const struct cm_cross *c, cm_real *ds0, cm_real *const dx[2], cm_real *dparams,
+                     const struct cm_cross_batch *batch, const cm_real *params,
+                     const struct cm_dropout *drop, const struct cm_rng *g,
+                     struct cm_cross_report *report);
+uint64_t cm_cross_loss_bytes(const struct cm_cross *c, size_t B, size_t threads);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

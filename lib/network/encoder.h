@@ -1,0 +1,75 @@
+/* network/encoder.h - the trained part of one modality: from a cell to a vector of the shared space.
+ *
+ * Problem: the presets share the training loop (batches, loss, optimiser, validation, checkpoints)
+ * and differ in what maps a cell to its vector: a small MLP on its LSI components, tokens under
+ * self-attention, or the paper's network from random weights.  Choice: a class of functions over
+ * caller-owned arenas, in the manner of nn/: declare tensors, forward with a cache, backward that
+ * adds to gradients.  The loop knows no layer and a layer knows no loop.
+ *
+ * With `residual`, e = unit(z P + b + R), where R is the encoder's output and z P the linear start;
+ * otherwise e = unit(R).
+ */
+#ifndef CM_NETWORK_ENCODER_H
+#define CM_NETWORK_ENCODER_H
+
+#include "linear/cca.h"
+#include "nn/nn.h"
+#include "stream/cms.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One cell: prepared values, columns ascending, and its k LSI components (NULL without a linear
+ * start; not standardised). */
+struct cm_cell {
+    const uint32_t *idx;
+    const float *val;
+    size_t n;
+    const float *z;
+};
+
+struct cm_encoder;
+
+struct cm_encoder_class {
+    const char *name; /* "mlp", "tokens" */
+    /* Reads its hp.* (keys "hp.NAME.*", per-side ones "hp.NAME.SLOT.*") from `hp`, lays windows
+     * from the slot's column table, allocates `self`, declares its tensors as "prefix.*".  linear:
+     * the side of the linear start or NULL.  0 or CM_E.... The same head and tables give the same
+     * layout, so this also opens a trained model. */
+    int (*make)(struct cm_encoder *e, const struct cm_kv *hp, const struct cm_slot *slot,
+                const struct cm_linear_side *linear, struct cm_params *t, const char *prefix);
+    /* Fills the tensors: a function of (seed, side) and, with a linear start, of its loadings. */
+    void (*init)(const struct cm_encoder *e, cm_real *params, const struct cm_linear_side *linear,
+                 uint64_t seed, uint32_t side);
+    size_t (*cache)(const struct cm_encoder *e,
+                    size_t B); /* numbers kept from forward to backward */
+    size_t (*scratch)(const struct cm_encoder *e, size_t B); /* numbers, both directions */
+    /* out (B x q).  drop: seed, step and row of the first cell (cell b has row + b); NULL =
+     * apply. */
+    void (*forward)(const struct cm_encoder *e, cm_real *out, cm_real *cache,
+                    const struct cm_cell *cell, size_t B, const cm_real *params,
+                    const struct cm_dropout *drop, cm_real *scratch);
+    /* Adds to dparams (the arena of gradients). */
+    void (*backward)(const struct cm_encoder *e, cm_real *dparams, const cm_real *dout,
+                     const cm_real *cache, const struct cm_cell *cell, size_t B,
+                     const cm_real *params, const struct cm_dropout *drop, cm_real *scratch);
+    void (*free)(struct cm_encoder *e);
+};
+
+struct cm_encoder {
+    const struct cm_encoder_class *of;
+    size_t q;     /* width of the output */
+    size_t group; /* cells that go through all layers together (cache-sized): B is at most this */
+    void *self;   /* sizes and offsets of the class */
+};
+
+extern const struct cm_encoder_class cm_encoder_mlp;    /* network/mlp.c */
+extern const struct cm_encoder_class cm_encoder_tokens; /* network/transformer.c */
+extern const struct cm_encoder_class cm_encoder_clue;   /* baselines/clue.c */
+extern const struct cm_encoder_class cm_encoder_deep;   /* baselines/deep.c */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,248 @@
+/* network/net.c - layout, first values and use of a model's trained part.
+ *
+ * The loop in fit.c and the model file see arenas and names; which class stands behind hp.encoder
+ * is known here alone.  A slot's name is the front of its tensors' names, as in the linear part.
+ */
+#include "network/net.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/pool.h"
+
+#define NAME_MAX_SLOT 24 /* so that "SLOT.r.NAME" fits CM_PARAM_NAME */
+
+static const struct cm_encoder_class *const classes[] = {&cm_encoder_mlp, &cm_encoder_tokens,
+                                                         &cm_encoder_clue, &cm_encoder_deep};
+
+/* ===== layout ============================================================================= */
+
+static const struct cm_encoder_class *find_class(const char *name)
+{
+    for (size_t c = 0; c < sizeof classes / sizeof *classes; c++)
+        if (strcmp(classes[c]->name, name) == 0)
+            return classes[c];
+    return NULL;
+}
+
+static int make_side(struct cm_net *n, size_t side, const struct cm_encoder_class *class,
+                     const struct cm_head *head, const struct cm_linear *linear)
+{
+    const struct cm_slot *slot = &head->slot[side];
+    char front[CM_PARAM_NAME];
+    if (strlen(slot->name) > NAME_MAX_SLOT)
+        return cm_fail(CM_EINPUT, "the slot name '%.40s...' is longer than %d bytes", slot->name,
+                       NAME_MAX_SLOT);
+    if (n->residual) {
+        n->p[side] = cm_params_add(&n->table, slot->name, "p", n->k, n->q, 0);
+        n->b[side] = cm_params_add(&n->table, slot->name, "b", n->q, 0, 0);
+    }
+    struct cm_encoder *e = &n->encoder[side];
+    snprintf(front, sizeof front, "%s.r", slot->name);
+    e->q = n->q;
+    int code =
+        class->make(e, &head->kv, slot, linear->k ? &linear->side[side] : NULL, &n->table, front);
+    if (code)
+        return code;
+    e->of = class;
+    CM_ASSERT(e->group >= 1);
+    if (!n->residual && side == 0)
+        n->q = e->q; /* nothing else sets the width */
+    if (e->q != n->q)
+        return cm_fail(CM_EINPUT, "the encoder of slot %s gives %zu numbers, expected %zu",
+                       slot->name, e->q, n->q);
+    return 0;
+}
+
+int cm_net_make(struct cm_net *n, const struct cm_head *head, const struct cm_linear *linear)
+{
+    memset(n, 0, sizeof *n);
+    const char *name = cm_kv_get(&head->kv, "hp.encoder");
+    const struct cm_encoder_class *class = name ? find_class(name) : NULL;
+    if (!class)
+        return cm_fail(CM_EINPUT, "the model's encoder '%s' is unknown to this version",
+                       name ? name : "");
+    int64_t residual = 0;
+    int code = cm_kv_i64(&head->kv, "hp.residual", &residual);
+    n->residual = residual != 0;
+    if (!code && n->residual && linear->k == 0)
+        code = cm_fail(CM_EINPUT, "hp.residual 1 needs a linear part");
+    n->k = linear->k;
+    n->q = linear->q;
+    n->table.p = CM_ZNEW(struct cm_param, CM_NET_TENSORS);
+    n->table.room = CM_NET_TENSORS;
+    for (size_t side = 0; !code && side < 2; side++)
+        code = make_side(n, side, class, head, linear);
+    if (code) {
+        cm_net_free(n);
+        return code;
+    }
+    n->scale = cm_params_add(&n->table, "", "scale", 1, 0, 0);
+    if (cm_cross_present(&head->kv)) {
+        const struct cm_encoder *const e[2] = {&n->encoder[0], &n->encoder[1]};
+        code = class == &cm_encoder_tokens
+                   ? cm_cross_open(&n->cross, &head->kv, e, &n->table, "cross")
+                   : cm_fail(CM_EINPUT, "cross-attention needs encoder tokens, found %s", name);
+        if (code) {
+            cm_net_free(n);
+            return code;
+        }
+        n->has_cross = true;
+    }
+    CM_ASSERT(n->table.n <= n->table.room);
+    n->w = CM_ZNEW(cm_real, n->table.size);
+    return 0;
+}
+
+void cm_net_init(struct cm_net *n, const struct cm_linear *linear, double scale, uint64_t seed)
+{
+    for (size_t side = 0; side < 2; side++) {
+        const struct cm_encoder *e = &n->encoder[side];
+        const struct cm_linear_side *l = &linear->side[side];
+        for (size_t i = 0; n->residual && i < n->k * n->q; i++)
+            n->w[n->p[side] + i] = (cm_real)l->p[i];
+        e->of->init(e, n->w, linear->k ? l : NULL, seed, (uint32_t)side);
+    }
+    n->w[n->scale] = (cm_real)log(scale);
+    if (n->has_cross)
+        cm_cross_init(&n->cross, n->w, seed);
+}
+
+void cm_net_free(struct cm_net *n)
+{
+    for (size_t side = 0; side < 2; side++)
+        if (n->encoder[side].of)
+            n->encoder[side].of->free(&n->encoder[side]);
+    cm_free(n->table.p);
+    cm_free(n->w);
+    memset(n, 0, sizeof *n);
+}
+
+/* ===== forward and backward =============================================================== */
+
+size_t cm_net_cache(const struct cm_net *n, size_t side, size_t B)
+{
+    return n->encoder[side].of->cache(&n->encoder[side], B);
+}
+
+size_t cm_net_scratch(const struct cm_net *n, size_t side, size_t B)
+{
+    return n->encoder[side].of->scratch(&n->encoder[side], B) + B * n->k;
+}
+
+/* The components of a group as the matrix that z P wants. */
+static const cm_real *gather_z(const struct cm_net *n, const struct cm_cell *cell, size_t B,
+                               cm_real *to)
+{
+    for (size_t i = 0; i < B; i++)
+        for (size_t c = 0; c < n->k; c++)
+            to[i * n->k + c] = (cm_real)cell[i].z[c];
+    return to;
+}
+
+void cm_net_forward(const struct cm_net *n, size_t side, const cm_real *w, cm_real *raw,
+                    cm_real *cache, const struct cm_cell *cell, size_t B,
+                    const struct cm_dropout *drop, cm_real *scratch)
+{
+    const struct cm_encoder *e = &n->encoder[side];
+    e->of->forward(e, raw, cache, cell, B, w, drop, scratch + B * n->k);
+    if (!n->residual)
+        return;
+    const cm_real *z = gather_z(n, cell, B, scratch), *b = w + n->b[side];
+    for (size_t i = 0; i < B; i++)
+        for (size_t c = 0; c < n->q; c++)
+            raw[i * n->q + c] += b[c];
+    cm_gemm_real(false, false, B, n->q, n->k, 1, z, n->k, w + n->p[side], n->q, 1, raw, n->q);
+}
+
+void cm_net_backward(const struct cm_net *n, size_t side, const cm_real *w, cm_real *dw,
+                     bool linear, const cm_real *draw, const cm_real *dtokens, const cm_real *cache,
+                     const struct cm_cell *cell, size_t B, const struct cm_dropout *drop,
+                     cm_real *scratch)
+{
+    const struct cm_encoder *e = &n->encoder[side];
+    if (n->residual && linear)
+        cm_linear_backward(NULL, dw + n->p[side], dw + n->b[side], draw,
+                           gather_z(n, cell, B, scratch), w + n->p[side], B, n->k, n->q);
+    if (dtokens)
+        cm_tokens_backward(e, dw, draw, dtokens, cache, cell, B, w, drop, scratch + B * n->k);
+    else
+        e->of->backward(e, dw, draw, cache, cell, B, w, drop, scratch + B * n->k);
+}
+
+/* ===== applying =========================================================================== */
+
+struct apply {
+    const struct cm_net *net;
+    size_t side, shards, ldo;
+    const cm_real *w;
+    const struct cm_csr *x;
+    const float *z;
+    float *out;
+};
+
+static int apply_shard(void *arg, size_t shard)
+{
+    const struct apply *a = arg;
+    const struct cm_net *n = a->net;
+    size_t q = n->q, to = cm_shard_begin(a->x->rows, a->shards, shard + 1);
+    cm_real *cache = CM_NEW(cm_real, cm_net_cache(n, a->side, 1)),
+            *scratch = CM_NEW(cm_real, cm_net_scratch(n, a->side, 1)),
+            *raw = CM_NEW(cm_real, 2 * q), norm;
+    for (size_t i = cm_shard_begin(a->x->rows, a->shards, shard); i < to; i++) {
+        uint64_t from = a->x->ptr[i];
+        struct cm_cell cell = {a->x->idx + from, a->x->val + from, a->x->ptr[i + 1] - from,
+                               a->z ? a->z + i * n->k : NULL};
+        cm_net_forward(n, a->side, a->w, raw, cache, &cell, 1, NULL, scratch);
+        cm_unitnorm_forward(raw + q, &norm, raw, 1, q);
+        for (size_t c = 0; c < q; c++)
+            a->out[i * a->ldo + c] = (float)raw[q + c];
+    }
+    cm_free(cache);
+    cm_free(scratch);
+    cm_free(raw);
+    return 0;
+}
+
+void cm_net_apply(const struct cm_net *n, size_t side, const cm_real *w, const struct cm_csr *x,
+                  const float *z, float *out, size_t ldo)
+{
+    struct apply a = {n, side, cm_shards(x->rows, 32, 64), ldo, w, x, z, out};
+    cm_parallel(a.shards, apply_shard, &a);
+}
+
+/* ===== files ============================================================================== */
+
+int cm_net_put(const struct cm_net *n, const char *front, const cm_real *w, struct cm_writer *to)
+{
+    int code = 0;
+    for (size_t t = 0; !code && t < n->table.n; t++) {
+        const struct cm_param *p = &n->table.p[t];
+        uint64_t shape[3] = {p->shape[0], p->shape[1], p->shape[2]};
+        char name[2 * CM_PARAM_NAME];
+        snprintf(name, sizeof name, "%s%s", front, p->name);
+        code = cm_writer_tensor(to, name, CM_V_F32, (unsigned)p->dims, shape, w + p->offset);
+    }
+    return code;
+}
+
+int cm_net_take(const struct cm_net *n, const char *front, cm_real *w, const struct cm_tensors *ts)
+{
+    for (size_t t = 0; t < n->table.n; t++) {
+        const struct cm_param *p = &n->table.p[t];
+        uint64_t shape[3] = {p->shape[0], p->shape[1], p->shape[2]};
+        char name[2 * CM_PARAM_NAME];
+        snprintf(name, sizeof name, "%s%s", front, p->name);
+        const struct cm_tensor *found =
+            cm_tensors_get(ts, name, CM_V_F32, (unsigned)p->dims, shape);
+        if (!found)
+            return CM_EINPUT;
+        if (!cm_all_finite(found->data, p->n))
+            return cm_fail(CM_EINPUT, "tensor %s: not finite", name);
+        memcpy(w + p->offset, found->data, p->n * sizeof *w);
+    }
+    return 0;
+}

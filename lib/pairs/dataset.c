@@ -1,0 +1,264 @@
+/* pairs/dataset.c - reading the data pass.
+ *
+ * A script may have written the stream, so what is assumed is checked: the order (training before
+ * validation, blocks before picks), the counts of the head, finite values.  Dense slots (proteins,
+ * an SVD) become CSR with their non-zero entries: the fits know one form of matrix only.
+ */
+#include "pairs/dataset.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "match/groups.h"
+
+/* The rows of a dense block as CSR rows. */
+static void append_dense(struct cm_csr *m, size_t rows, size_t cols, const float *v)
+{
+    uint64_t *ptr = CM_NEW(uint64_t, rows + 1);
+    uint32_t *idx = CM_NEW(uint32_t, rows * cols);
+    float *val = CM_NEW(float, rows *cols);
+    size_t n = 0;
+    ptr[0] = 0;
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t j = 0; j < cols; j++)
+            if (v[i * cols + j] != 0) {
+                idx[n] = (uint32_t)j;
+                val[n++] = v[i * cols + j];
+            }
+        ptr[i + 1] = n;
+    }
+    cm_csr_append(m, rows, ptr, idx, val);
+    cm_free(ptr);
+    cm_free(idx);
+    cm_free(val);
+}
+
+static int append_block(struct cm_csr *m, struct cm_block *b, const struct cm_slot *slot,
+                        const struct cm_strs *names)
+{
+    const float *v = cm_block_f32(b, slot);
+    for (size_t i = 0; i < b->rows; i++) {
+        uint64_t from = b->dense ? i * b->cols : b->ptr[i],
+                 to = b->dense ? from + b->cols : b->ptr[i + 1];
+        for (uint64_t e = from; e < to; e++)
+            if (!isfinite(v[e]))
+                return cm_fail(CM_EINPUT, "cell '%s', slot %s, column '%s': value %g is not finite",
+                               cm_strs_get(names, i), slot->name,
+                               cm_strs_get(&slot->cols.names, b->dense ? e - from : b->idx[e]),
+                               (double)v[e]);
+    }
+    if (b->dense)
+        append_dense(m, b->rows, b->cols, v);
+    else
+        cm_csr_append(m, b->rows, b->ptr, b->idx, v);
+    return 0;
+}
+
+static int append_counts(struct cm_train_part *p, size_t s, const struct cm_block *b,
+                         const struct cm_slot *slot, const struct cm_strs *names)
+{
+    uint64_t have = p->x[s].ptr[p->x[s].rows] - b->nnz; /* the block was appended */
+    CM_GROW(p->count[s], p->count_cap[s], have + b->nnz + 1);
+    for (size_t i = 0; i < b->rows; i++)
+        for (uint64_t e = b->ptr[i]; e < b->ptr[i + 1]; e++) {
+            double x = cm_block_x(b, e);
+            if (!(x >= 0 && isfinite(x)))
+                return cm_fail(CM_EINPUT, "cell '%s', slot %s, column '%s': %g is no count",
+                               cm_strs_get(names, i), slot->name,
+                               cm_strs_get(&slot->cols.names, b->idx[e]), x);
+            p->count[s][have + e] = (float)x;
+        }
+    return 0;
+}
+
+static int append_chunk(struct cm_train_data *d, struct cm_reader *r, struct cm_chunk *c,
+                        int within, bool counts)
+{
+    const struct cm_head *h = cm_reader_head(r);
+    struct cm_train_part *p = &d->part[c->batch.split];
+    for (size_t s = 0; s < 2; s++) {
+        int code = append_block(&p->x[s], &c->block[s], &h->slot[s], &c->names);
+        if (code == 0 && counts)
+            code = append_counts(p, s, &c->block[s], &h->slot[s], &c->names);
+        if (code < 0)
+            return cm_fail_in(code, cm_reader_path(r));
+    }
+    if (within >= 0) {
+        struct cm_strs text = {0}; /* a missing label is a batch of its own, "" */
+        cm_vec_text(&c->label[within], &h->label[within].dict, &text);
+        CM_GROW(p->group, p->group_cap, p->names.n + c->rows);
+        for (size_t i = 0; i < c->rows; i++)
+            p->group[p->names.n + i] = cm_dict_code(&d->group_names, cm_strs_get(&text, i));
+        cm_strs_free(&text);
+    }
+    for (size_t i = 0; i < c->rows; i++)
+        cm_strs_add(&p->names, cm_strs_get(&c->names, i));
+    return 0;
+}
+
+static int check_rows(const struct cm_train_data *d, const char *key, size_t found,
+                      const char *path)
+{
+    int64_t expected;
+    if (!cm_kv_get(&d->head.kv, key))
+        return 0;
+    int code = cm_kv_i64(&d->head.kv, key, &expected);
+    if (code < 0)
+        return cm_fail_in(code, path);
+    if (expected != (int64_t)found)
+        return cm_fail(CM_EINPUT, "%s: the head says %s %lld, the data pass has %zu", path, key,
+                       (long long)expected, found);
+    return 0;
+}
+
+static int check_parts(const struct cm_train_data *d, const char *path)
+{
+    int code = check_rows(d, "train_rows", d->part[0].names.n, path);
+    return code ? code : check_rows(d, "valid_rows", d->part[1].names.n, path);
+}
+
+static int append_pick(struct cm_train_data *d, const struct cm_chunk *c, const char *path)
+{
+    struct cm_picks *p = &d->picks;
+    size_t n = p->n ? p->begin[p->n] : 0, rows = c->batch.rows;
+    if (rows == 0)
+        return cm_fail(CM_EINPUT, "%s: the mini-batch of step %llu is empty", path,
+                       (unsigned long long)c->batch.step);
+    if (p->n && c->batch.step <= p->step[p->n - 1])
+        return cm_fail(CM_EINPUT, "%s: the mini-batch of step %llu comes behind that of step %llu",
+                       path, (unsigned long long)c->batch.step,
+                       (unsigned long long)p->step[p->n - 1]);
+    CM_GROW(p->begin, p->begin_cap, p->n + 2);
+    CM_GROW(p->step, p->step_cap, p->n + 1);
+    CM_GROW(p->epoch, p->epoch_cap, p->n + 1);
+    CM_GROW(p->row, p->row_cap, n + rows);
+    for (size_t i = 0; i < rows; i++) {
+        if (c->pick[i] >= d->part[0].names.n || c->pick[i] > UINT32_MAX)
+            return cm_fail(CM_EINPUT, "%s: the mini-batch of step %llu names row %llu of %zu", path,
+                           (unsigned long long)c->batch.step, (unsigned long long)c->pick[i],
+                           d->part[0].names.n);
+        p->row[n + i] = (uint32_t)c->pick[i];
+    }
+    p->begin[p->n] = n;
+    p->begin[p->n + 1] = n + rows;
+    p->step[p->n] = c->batch.step;
+    p->epoch[p->n++] = c->batch.epoch;
+    return 0;
+}
+
+static int load(struct cm_reader *r, struct cm_train_data *d,
+                void (*progress)(uint64_t done, uint64_t total), bool counts)
+{
+    const char *path = cm_reader_path(r);
+    memset(d, 0, sizeof *d);
+    cm_head_copy(&d->head, cm_reader_head(r));
+    if (d->head.kind != CM_PAIRS || d->head.nslots != 2)
+        return cm_fail(CM_EINPUT, "%s: expected kind pairs with two slots, found kind %s with %zu",
+                       path, cm_kind_name(d->head.kind), d->head.nslots);
+    for (size_t s = 0; counts && s < 2; s++) {
+        const struct cm_slot *slot = &d->head.slot[s];
+        if (slot->dense || (slot->lazy == CM_LAZY_NO && slot->state != CM_S_COUNTS))
+            return cm_fail(CM_EINPUT,
+                           "%s: slot %s (state %s) carries no counts: expected sparse counts, or "
+                           "values that lognorm or tfidf left lazy (without --materialize)",
+                           path, slot->name, cm_state_name(slot->state));
+    }
+    for (size_t p = 0; p < 2; p++)
+        for (size_t s = 0; s < 2; s++)
+            d->part[p].x[s] = cm_csr_make(d->head.slot[s].cols.names.n);
+
+    const char *within = cm_kv_get(&d->head.kv, "batch.within");
+    int label = within ? cm_head_find_label(&d->head, within) : -1;
+    if (within && label < 0)
+        return cm_fail(CM_EINPUT, "%s: batch.within names the label '%s', which is not there", path,
+                       within);
+    uint64_t total = 0;
+    int64_t rows;
+    const char *keys[] = {"train_rows", "valid_rows"};
+    for (size_t p = 0; p < 2; p++)
+        if (cm_kv_get(&d->head.kv, keys[p]) && cm_kv_i64(&d->head.kv, keys[p], &rows) == 0)
+            total += rows > 0 ? (uint64_t)rows : 0;
+
+    struct cm_chunk c = {0};
+    bool schedule = false;
+    int code;
+    while ((code = cm_reader_next(r, &c)) > 0) {
+        if (c.is_pick || c.batch.epoch > 0) {
+            if (!schedule && (code = check_parts(d, path)) < 0)
+                break;
+            schedule = true;
+            d->blocks = d->blocks || !c.is_pick;
+            if (c.is_pick && (code = append_pick(d, &c, path)) < 0)
+                break;
+            continue;
+        }
+        if (schedule || c.batch.split > 1 || (c.batch.split == 0 && d->part[1].names.n)) {
+            code = cm_fail(CM_EINPUT,
+                           "%s: cells out of order: training cells come first, then validation "
+                           "cells, then the schedule",
+                           path);
+            break;
+        }
+        if ((code = append_chunk(d, r, &c, label, counts)) < 0)
+            break;
+        if (progress)
+            progress(d->part[0].names.n + d->part[1].names.n, total);
+    }
+    cm_chunk_free(&c);
+    if (code == 0)
+        code = check_parts(d, path);
+    if (code == 0 && d->part[0].names.n == 0)
+        code = cm_fail(CM_EINPUT, "%s: there are no training cells", path);
+    if (code < 0)
+        return code;
+    cm_head_copy(&d->head, cm_reader_head(r));
+    d->groups = d->group_names.names.n;
+    return 0;
+}
+
+int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d,
+                       void (*progress)(uint64_t done, uint64_t total))
+{
+    return load(r, d, progress, false);
+}
+
+int cm_train_data_load_counts(struct cm_reader *r, struct cm_train_data *d,
+                              void (*progress)(uint64_t done, uint64_t total))
+{
+    return load(r, d, progress, true);
+}
+
+uint64_t cm_train_data_bytes(const struct cm_train_data *d)
+{
+    uint64_t sum = 0;
+    for (size_t p = 0; p < 2; p++) {
+        sum += d->part[p].names.used + 8 * d->part[p].names.n;
+        for (size_t s = 0; s < 2; s++)
+            sum += 8 * (d->part[p].x[s].ptr[d->part[p].x[s].rows] + d->part[p].x[s].rows + 1) +
+                   (d->part[p].count[s] ? 4 * d->part[p].x[s].ptr[d->part[p].x[s].rows] : 0);
+    }
+    if (d->picks.n)
+        sum += 20 * d->picks.n + 4 * d->picks.begin[d->picks.n];
+    return sum;
+}
+
+void cm_train_data_free(struct cm_train_data *d)
+{
+    for (size_t p = 0; p < 2; p++) {
+        for (size_t s = 0; s < 2; s++) {
+            cm_csr_free(&d->part[p].x[s]);
+            cm_free(d->part[p].count[s]);
+        }
+        cm_strs_free(&d->part[p].names);
+        cm_free(d->part[p].group);
+    }
+    cm_free(d->picks.begin);
+    cm_free(d->picks.step);
+    cm_free(d->picks.epoch);
+    cm_free(d->picks.row);
+    cm_strs_free(&d->group_names.names);
+    cm_head_free(&d->head);
+    memset(d, 0, sizeof *d);
+}

@@ -1,0 +1,45 @@
+/* pairs/rowstore.h - one slot of a stream in memory, in the width in which it came.
+ *
+ * Problem: `batch` needs the second modality in the order of the first, so it must reach any row of
+ * it; as f32 values the ATAC half of a large study takes 8 bytes a non-zero.  Choice: keep the
+ * blocks as they were read (column numbers as u32, values in their wire type, mostly u8 counts with
+ * lazy factors), and gather rows from them on demand.  Rejected: an on-disk store with an index
+ * (seeks cost more than the counts weigh) and compressing rows one by one.
+ */
+#ifndef CM_PAIRS_ROWSTORE_H
+#define CM_PAIRS_ROWSTORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stream/cms.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Zero-initialise ({0}); release with cm_packed_free. */
+struct cm_packed {
+    size_t rows;
+    struct cm_block *block;
+    uint64_t *first; /* row number of each block's first row */
+    size_t nblocks, block_cap, first_cap;
+};
+
+/* Copies the rows of a block behind those already there.  All blocks of one store have the same
+ * number of columns and are all CSR or all dense. */
+void cm_packed_append(struct cm_packed *p, const struct cm_block *b);
+
+/* to = rows at[0..n-1], in that order.  The value type is the narrowest that holds the types of the
+ * rows taken without rounding; row factors are there when any of the rows has them. */
+void cm_packed_take(struct cm_block *to, const struct cm_packed *p, const uint64_t *at, size_t n);
+
+/* Bytes held: CSR non-zeros x (4 + value size) + rows x 12; dense rows x columns x value size. */
+uint64_t cm_packed_bytes(const struct cm_packed *p);
+
+void cm_packed_free(struct cm_packed *p);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,248 @@
+/* The encoder `tokens` by preset, the cross-attention module and its mined loss, in float, against
+ * PyTorch (tests/ref/make_tokens.py): forward to 1e-5, gradients to 1e-4 relative.
+ *
+ * "Relative" is to the number itself, or to a hundredth of the largest of its tensor where it is
+ * smaller: a gradient that nearly cancels has no digits of its own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "network/cross.h"
+
+#define FIXTURE "tests/ref/tokens"
+#include "torch.h"
+
+static void gradient_of(const char *group, const char *name, const float *got, size_t n)
+{
+    char full[128];
+    snprintf(full, sizeof full, "d.%s", name);
+    gradient_is(group, full, got, n);
+}
+
+/* Every tensor of a table, "prefix.name" there and "name" in the fixture. */
+static void take_params(const char *group, const struct cm_params *t, size_t prefix, float *params)
+{
+    for (size_t i = 0; i < t->n; i++)
+        memcpy(params + t->p[i].offset, ref(group, t->p[i].name + prefix, t->p[i].n),
+               t->p[i].n * sizeof *params);
+}
+
+static void params_are(const char *group, const struct cm_params *t, size_t prefix, const float *dp)
+{
+    for (size_t i = 0; i < t->n; i++)
+        gradient_of(group, t->p[i].name + prefix, dp + t->p[i].offset, t->p[i].n);
+}
+
+/* ===== encoders ============================================================================= */
+
+enum { CELLS = 3, FEATURES = 64 };
+
+static void encoder(const char *group, const char *name, const struct cm_tokens_options *o,
+                    const struct cm_linear_side *linear)
+{
+    static const char *const chrom[] = {"chr1", "chr2", "chr3", "chrX"};
+    struct cm_slot slot = {.name = (char *)(uintptr_t)name};
+    for (int j = 0; j < FEATURES; j++) {
+        char text[16];
+        snprintf(text, sizeof text, "f%d", j);
+        cm_strs_add(&slot.cols.names, text);
+    }
+    struct cm_vec *v = cm_cols_vec(&slot.cols, "chrom", CM_T_STR);
+    cm_strs_clear(&v->s);
+    for (int j = 0; j < FEATURES; j++)
+        cm_strs_add(&v->s, chrom[(j >= 20) + (j >= 27) + (j >= 57)]);
+
+    const float *dense = ref("cells", "", CELLS * FEATURES);
+    uint32_t idx[CELLS][FEATURES];
+    float val[CELLS][FEATURES];
+    struct cm_cell cell[CELLS];
+    for (size_t c = 0; c < CELLS; c++) {
+        size_t n = 0;
+        for (uint32_t j = 0; j < FEATURES; j++)
+            if (dense[c * FEATURES + j] != 0) {
+                idx[c][n] = j;
+                val[c][n++] = dense[c * FEATURES + j];
+            }
+        cell[c] = (struct cm_cell){idx[c], val[c], n, NULL};
+    }
+
+    struct cm_kv kv = {0};
+    cm_kv_set(&kv, "hp.k", "8");
+    cm_kv_set(&kv, "linear.cells", "50");
+    cm_tokens_write(&kv, name, o);
+    struct cm_param tensor[40];
+    struct cm_params t = {.p = tensor, .room = 40};
+    struct cm_encoder e;
+    if (cm_encoder_tokens.make(&e, &kv, &slot, linear, &t, "r"))
+        fail_msg("%s", cm_error_message());
+    float *params = CM_ZNEW(float, t.size), *dp = CM_ZNEW(float, t.size);
+    float *cache = CM_NEW(float, cm_encoder_tokens.cache(&e, CELLS));
+    float *scratch = CM_NEW(float, cm_encoder_tokens.scratch(&e, CELLS));
+    float *out = CM_NEW(float, CELLS *e.q);
+    take_params(group, &t, 2, params);
+    cm_encoder_tokens.forward(&e, out, cache, cell, CELLS, params, NULL, scratch);
+    forward_is(group, "tokens", cm_tokens_in_cache(&e, cache, CELLS),
+               CELLS * cm_tokens_count(&e) * cm_tokens_width(&e));
+    forward_is(group, "out", out, CELLS * e.q);
+    cm_encoder_tokens.backward(&e, dp, ref(group, "dout", CELLS * e.q), cache, cell, CELLS, params,
+                               NULL, scratch);
+    params_are(group, &t, 2, dp);
+
+    cm_encoder_tokens.free(&e);
+    cm_kv_free(&kv);
+    cm_cols_free(&slot.cols);
+    cm_free(params);
+    cm_free(dp);
+    cm_free(cache);
+    cm_free(scratch);
+    cm_free(out);
+}
+
+static void attn(void **state)
+{
+    (void)state;
+    struct cm_tokens_options o;
+    cm_tokens_preset(&o, CM_TOKENS_ATTN, "GEX", 5);
+    o.kernel = 9;
+    const float *s = ref("attn", "s", 8);
+    double sd[8];
+    for (int i = 0; i < 8; i++)
+        sd[i] = (double)s[i];
+    struct cm_linear_side side = {.d = FEATURES,
+                                  .v = (float *)(uintptr_t)ref("attn", "v", FEATURES * 8),
+                                  .mean = (float *)(uintptr_t)ref("attn", "mean", FEATURES),
+                                  .s = sd};
+    encoder("attn", "GEX", &o, &side);
+}
+
+static void paper(void **state)
+{
+    (void)state;
+    struct cm_tokens_options o;
+    cm_tokens_preset(&o, CM_TOKENS_PAPER, "GEX", 0);
+    o.kernel = 8;
+    o.width = 6;
+    o.p = 8;
+    encoder("paper", "GEX", &o, NULL);
+}
+
+static void authors(void **state)
+{
+    (void)state;
+    struct cm_tokens_options o;
+    cm_tokens_preset(&o, CM_TOKENS_AUTHORS, "GEX", 0);
+    o.kernel = 6, o.stride = 2, o.width = 4, o.out = 7;
+    encoder("authors.gex", "GEX", &o, NULL);
+    cm_tokens_preset(&o, CM_TOKENS_AUTHORS, "ATAC", 0);
+    o.kernel = 4, o.stride = 1, o.width = 3, o.pool = 3, o.kernel2 = 3, o.stride2 = 1;
+    o.width2 = 8, o.out = 7;
+    encoder("authors.atac", "ATAC", &o, NULL);
+}
+
+/* ===== cross-attention ====================================================================== */
+
+enum { P = 8, LG = 5, LA = 7 };
+
+static const size_t L[2] = {LG, LA};
+
+static void pairs(const char *group, const struct cm_cross_options *o)
+{
+    enum { B = 3 };
+    struct cm_param tensor[16];
+    struct cm_params t = {.p = tensor, .room = 16};
+    struct cm_cross c;
+    assert_int_equal(cm_cross_make(&c, o, L, P, &t, "cross"), 0);
+    float *params = CM_ZNEW(float, t.size), *dp = CM_ZNEW(float, t.size);
+    float *cache = CM_NEW(float, cm_cross_cache(&c)),
+          *scratch = CM_NEW(float, cm_cross_scratch(&c));
+    float *a = CM_NEW(float, cm_cross_cell(&c, 0)), *b = CM_NEW(float, cm_cross_cell(&c, 1));
+    const float *x0 = ref(group, "g", B * LG * P), *x1 = ref(group, "a", B * LA * P);
+    const float *weight = ref(group, "dout", B * B);
+    float d0[B * LG * P] = {0}, d1[B * LA * P] = {0}, s[B * B], fast[B * B];
+    take_params(group, &t, 6, params);
+    for (size_t i = 0; i < B; i++)
+        for (size_t j = 0; j < B; j++) {
+            const float *g = x0 + i * LG * P, *h = x1 + j * LA * P;
+            s[i * B + j] = (float)cm_cross_forward(&c, cache, g, h, params, NULL, scratch);
+            cm_cross_backward(&c, dp, d0 + i * LG * P, d1 + j * LA * P, (double)weight[i * B + j],
+                              cache, params, NULL, scratch);
+            cm_cross_cell_make(&c, 0, a, g, params, scratch);
+            cm_cross_cell_make(&c, 1, b, h, params, scratch);
+            fast[i * B + j] = (float)cm_cross_pair(&c, a, b, params, scratch);
+            assert_true(fabs((double)(fast[i * B + j] - s[i * B + j])) < 1e-6);
+        }
+    forward_is(group, "out", s, B * B);
+    forward_is(group, "out", fast, B * B);
+    gradient_of(group, "g", d0, B * LG * P);
+    gradient_of(group, "a", d1, B * LA * P);
+    params_are(group, &t, 6, dp);
+    cm_free(params);
+    cm_free(dp);
+    cm_free(cache);
+    cm_free(scratch);
+    cm_free(a);
+    cm_free(b);
+}
+
+static void cross(void **state)
+{
+    (void)state;
+    struct cm_cross_options o;
+    cm_cross_preset(&o, CM_TOKENS_PAPER);
+    pairs("cross.post", &o);
+    cm_cross_preset(&o, CM_TOKENS_ATTN);
+    o.heads = 2;
+    pairs("cross.pre", &o);
+}
+
+static void mined(void **state)
+{
+    (void)state;
+    enum { B = 8 };
+    struct cm_cross_options o;
+    cm_cross_preset(&o, CM_TOKENS_PAPER);
+    o.mined = 3;
+    o.margin = .6;
+    struct cm_param tensor[16];
+    struct cm_params t = {.p = tensor, .room = 16};
+    struct cm_cross c;
+    assert_int_equal(cm_cross_make(&c, &o, L, P, &t, "cross"), 0);
+    float *params = CM_ZNEW(float, t.size), *dp = CM_ZNEW(float, t.size);
+    take_params("mined", &t, 6, params);
+    struct cm_cross_batch batch = {
+        .B = B,
+        .x = {ref("mined", "g", B * LG * P), ref("mined", "a", B * LA * P)},
+        .s0 = ref("mined", "s0", B * B)};
+    static float d0[B * LG * P], d1[B * LA * P], ds0[B * B];
+    float *const dx[2] = {d0, d1};
+    struct cm_cross_report r;
+    float loss = (float)cm_cross_loss(&c, ds0, dx, dp, &batch, params, NULL, NULL, &r);
+    forward_is("mined", "loss", &loss, 1);
+    assert_true(r.back < r.mined);
+    gradient_of("mined", "g", d0, B * LG * P);
+    gradient_of("mined", "a", d1, B * LA * P);
+    gradient_of("mined", "s0", ds0, B * B);
+    params_are("mined", &t, 6, dp);
+    cm_free(params);
+    cm_free(dp);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attn),  cmocka_unit_test(paper), cmocka_unit_test(authors),
+        cmocka_unit_test(cross), cmocka_unit_test(mined),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}

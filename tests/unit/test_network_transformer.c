@@ -1,0 +1,461 @@
+/* The whole encoder `tokens` against central differences, in double, for each preset; its windows,
+ * keys, regions and first values.
+ *
+ * The room nn and tokens.c are compiled here once more with CM_REAL_DOUBLE.  The objective is the
+ * inner product of outputs AND tokens with fixed random numbers, so that both ways into the encoder
+ * are differentiated; gradients start from random numbers, so that "adds to" is tested too.
+ */
+#define CM_REAL_DOUBLE 1
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "nn/attention.c"
+#include "nn/conv.c"
+#include "nn/params.c"
+#include "nn/point.c"
+#include "nn/rows.c"
+#include "nn/softmax.c"
+#include "nn/unit.c"
+#include "nn/window.c"
+
+#include "network/transformer.c"
+
+#define TOLERANCE 1e-6
+#define STEP      1e-5
+#define CELLS     3
+#define FEATURES  64
+
+/* ===== made-up cells ======================================================================== */
+
+static struct cm_slot slot;
+static struct cm_linear_side linear;
+static struct cm_cell cells[CELLS];
+
+static double draw(uint32_t a, uint32_t b, uint64_t i)
+{
+    struct cm_rng g = cm_rng_make(3, CM_RNG_TEST, a, b);
+    g.index = i;
+    return cm_rng_normal(&g);
+}
+
+/* 64 features on chromosomes of 20, 7, 29 and on none (8), columns of the last two mixed. */
+static void make_slot(const char *name)
+{
+    cm_cols_free(&slot.cols);
+    slot.name = (char *)(uintptr_t)name;
+    char text[32];
+    for (int j = 0; j < FEATURES; j++) {
+        snprintf(text, sizeof text, "f%d", j);
+        cm_strs_add(&slot.cols.names, text);
+    }
+    struct cm_vec *chrom = cm_cols_vec(&slot.cols, "chrom", CM_T_STR);
+    cm_strs_clear(&chrom->s);
+    for (int j = 0; j < FEATURES; j++)
+        cm_strs_add(&chrom->s, j < 20 ? "chr1" : j < 27 ? "chr2" : j % 5 == 3 ? "" : "chrX");
+    chrom->n = FEATURES;
+    struct cm_vec *start = cm_cols_vec(&slot.cols, "start", CM_T_I64);
+    for (int j = 0; j < FEATURES; j++)
+        start->i[j] = 1000 + 100 * j;
+    struct cm_vec *end = cm_cols_vec(&slot.cols, "end", CM_T_I64);
+    for (int j = 0; j < FEATURES; j++)
+        end->i[j] = 1050 + 100 * j;
+}
+
+static void make_cells(void)
+{
+    enum { K = 8 };
+    static uint32_t idx[CELLS][FEATURES];
+    static float val[CELLS][FEATURES], v[FEATURES * K], mean[FEATURES];
+    static double s[K];
+    for (uint32_t c = 0; c < CELLS; c++) {
+        size_t n = 0;
+        for (uint32_t j = 0; j < FEATURES; j++)
+            if (draw(1, c, j) > -.4) {
+                idx[c][n] = j;
+                val[c][n++] = (float)draw(2, c, j);
+            }
+        cells[c] = (struct cm_cell){idx[c], val[c], n, NULL};
+    }
+    for (int i = 0; i < FEATURES * K; i++)
+        v[i] = (float)(.1 * draw(3, 0, (uint64_t)i));
+    for (int i = 0; i < FEATURES; i++)
+        mean[i] = (float)draw(4, 0, (uint64_t)i);
+    for (int i = 0; i < K; i++)
+        s[i] = 30 - 2 * i;
+    linear = (struct cm_linear_side){.d = FEATURES, .mean = mean, .v = v, .s = s};
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    make_slot("GEX");
+    make_cells();
+    return 0;
+}
+
+/* ===== an encoder and its arenas ============================================================ */
+
+static struct {
+    struct cm_encoder e;
+    struct cm_params table;
+    struct cm_param tensor[64];
+    double *params, *cache, *scratch, *out, *weight, *token_weight;
+    size_t tokens;
+    const struct cm_dropout *drop;
+} net;
+
+static void open_net(const struct cm_tokens_options *o)
+{
+    struct cm_kv kv = {0};
+    cm_kv_set(&kv, "hp.k", "8");
+    cm_kv_set(&kv, "linear.cells", "50");
+    cm_tokens_write(&kv, slot.name, o);
+    memset(&net, 0, sizeof net);
+    net.table = (struct cm_params){.p = net.tensor, .room = 64};
+    int code = cm_encoder_tokens.make(&net.e, &kv, &slot, &linear, &net.table, "GEX.r");
+    if (code)
+        fail_msg("%s", cm_error_message());
+    cm_kv_free(&kv);
+    assert_true(net.table.n <= 64);
+    net.tokens = CELLS * cm_tokens_count(&net.e) * cm_tokens_width(&net.e);
+    net.params = CM_ZNEW(double, net.table.size);
+    net.cache = CM_NEW(double, cm_encoder_tokens.cache(&net.e, CELLS));
+    net.scratch = CM_NEW(double, cm_encoder_tokens.scratch(&net.e, CELLS));
+    net.out = CM_NEW(double, CELLS *net.e.q);
+    net.weight = CM_NEW(double, CELLS *net.e.q);
+    net.token_weight = CM_NEW(double, net.tokens);
+    cm_encoder_tokens.init(&net.e, net.params, &linear, 5, 0);
+    /* away from the first values, of which many are 0 */
+    for (size_t t = 0; t < net.table.n; t++)
+        for (size_t i = 0; i < net.tensor[t].n; i++)
+            net.params[net.tensor[t].offset + i] += .2 * draw(5, (uint32_t)t, i);
+    for (size_t i = 0; i < CELLS * net.e.q; i++)
+        net.weight[i] = draw(6, 0, i);
+    for (size_t i = 0; i < net.tokens; i++)
+        net.token_weight[i] = .1 * draw(7, 0, i);
+}
+
+static void close_net(void)
+{
+    cm_encoder_tokens.free(&net.e);
+    cm_free(net.params);
+    cm_free(net.cache);
+    cm_free(net.scratch);
+    cm_free(net.out);
+    cm_free(net.weight);
+    cm_free(net.token_weight);
+}
+
+static double objective(void)
+{
+    double s = 0;
+    memset(net.cache, 0x7f, cm_encoder_tokens.cache(&net.e, CELLS) * sizeof *net.cache);
+    memset(net.scratch, 0x7f, cm_encoder_tokens.scratch(&net.e, CELLS) * sizeof *net.scratch);
+    cm_encoder_tokens.forward(&net.e, net.out, net.cache, cells, CELLS, net.params, net.drop,
+                              net.scratch);
+    const double *tokens = cm_tokens_in_cache(&net.e, net.cache, CELLS);
+    for (size_t i = 0; i < CELLS * net.e.q; i++)
+        s += net.out[i] * net.weight[i];
+    for (size_t i = 0; i < net.tokens; i++)
+        s += tokens[i] * net.token_weight[i];
+    return s;
+}
+
+static void differences(const struct cm_tokens_options *o, bool training)
+{
+    struct cm_dropout drop = {.seed = 9, .step = 4, .row = 11};
+    open_net(o);
+    net.drop = training ? &drop : NULL;
+    size_t n = net.table.size;
+    double *got = CM_NEW(double, n), *before = CM_NEW(double, n);
+    for (size_t i = 0; i < n; i++)
+        got[i] = before[i] = draw(8, 0, i);
+    objective();
+    memset(net.scratch, 0x7f, cm_encoder_tokens.scratch(&net.e, CELLS) * sizeof *net.scratch);
+    cm_tokens_backward(&net.e, got, net.weight, net.token_weight, net.cache, cells, CELLS,
+                       net.params, net.drop, net.scratch);
+    for (size_t t = 0; t < net.table.n; t++) {
+        const struct cm_param *p = &net.tensor[t];
+        double largest = 0;
+        for (size_t i = p->offset; i < p->offset + p->n; i++) {
+            double keep = net.params[i];
+            net.params[i] = keep + STEP;
+            double up = objective();
+            net.params[i] = keep - STEP;
+            double down = objective(), want = (up - down) / (2 * STEP);
+            net.params[i] = keep;
+            largest = fmax(largest, fabs(want));
+            if (!(fabs(got[i] - before[i] - want) <= TOLERANCE * fmax(1, fabs(want))))
+                fail_msg("%s[%zu]: gradient %.12g, differences say %.12g", p->name, i - p->offset,
+                         got[i] - before[i], want);
+        }
+        if (largest == 0)
+            fail_msg("%s: all differences are 0, nothing was tested", p->name);
+    }
+    /* the two ways in, each alone, add up to both */
+    double *one = CM_ZNEW(double, n);
+    objective();
+    cm_encoder_tokens.backward(&net.e, one, net.weight, net.cache, cells, CELLS, net.params,
+                               net.drop, net.scratch);
+    cm_tokens_backward(&net.e, one, NULL, net.token_weight, net.cache, cells, CELLS, net.params,
+                       net.drop, net.scratch);
+    for (size_t i = 0; i < n; i++)
+        assert_true(fabs(one[i] - (got[i] - before[i])) <= 1e-9 * fmax(1, fabs(one[i])));
+    cm_free(one);
+    cm_free(got);
+    cm_free(before);
+    close_net();
+}
+
+static struct cm_tokens_options small(enum cm_tokens_preset preset, const char *name)
+{
+    struct cm_tokens_options o;
+    cm_tokens_preset(&o, preset, name, 5);
+    switch (preset) {
+    case CM_TOKENS_ATTN:
+        o.windows = 9;
+        o.width = 8;
+        break;
+    case CM_TOKENS_PAPER:
+        o.windows = 8;
+        o.width = 5;
+        o.p = 8;
+        o.ff = 2;
+        break;
+    case CM_TOKENS_AUTHORS:
+        o.kernel = o.kernel2 ? 4 : 6;
+        o.stride = o.kernel2 ? 1 : 2;
+        o.width = o.kernel2 ? 5 : 4;
+        if (o.kernel2) {
+            o.pool = 3;
+            o.kernel2 = 3;
+            o.stride2 = 1;
+            o.width2 = 8;
+        }
+        o.ff = 2;
+        o.out = 6;
+        break;
+    }
+    return o;
+}
+
+static void attn(void **state)
+{
+    (void)state;
+    struct cm_tokens_options o = small(CM_TOKENS_ATTN, "GEX");
+    differences(&o, false);
+    differences(&o, true);
+    o.slow = .05;
+    differences(&o, false);
+    differences(&o, true);
+    o.p = 12; /* an FC above frozen filters */
+    o.slow = 0;
+    differences(&o, true);
+}
+
+static void paper(void **state)
+{
+    (void)state;
+    struct cm_tokens_options o = small(CM_TOKENS_PAPER, "GEX");
+    differences(&o, false);
+    o.filters = CM_FILTERS_UNTIED;
+    o.position = .3;
+    o.dropout = .2;
+    o.feature_dropout = .2;
+    differences(&o, true);
+}
+
+static void authors(void **state)
+{
+    (void)state;
+    struct cm_tokens_options o = small(CM_TOKENS_AUTHORS, "GEX");
+    differences(&o, false);
+    o = small(CM_TOKENS_AUTHORS, "ATAC");
+    differences(&o, false);
+    o.padding = 2;
+    o.padding2 = 1;
+    o.readout_dropout = .2;
+    differences(&o, true);
+}
+
+/* ===== what needs no derivative ============================================================= */
+
+/* With frozen loadings, tokens before positions sum to the standardised components x sqrt(L). */
+static void loadings_sum_to_components(void **state)
+{
+    (void)state;
+    struct cm_tokens_options o = small(CM_TOKENS_ATTN, "GEX");
+    o.position = 0;
+    open_net(&o);
+    objective();
+    const double *tokens = cm_tokens_in_cache(&net.e, net.cache, CELLS);
+    size_t L = cm_tokens_count(&net.e), P = cm_tokens_width(&net.e);
+    assert_int_equal(P, 8);
+    for (size_t c = 0; c < CELLS; c++)
+        for (size_t f = 0; f < P; f++) {
+            double z = 0, sum = 0;
+            for (size_t e = 0; e < cells[c].n; e++)
+                z += (double)cells[c].val[e] * (double)linear.v[cells[c].idx[e] * 8 + f];
+            for (size_t j = 0; j < FEATURES; j++)
+                z -= (double)linear.mean[j] * (double)linear.v[j * 8 + f];
+            for (size_t t = 0; t < L; t++)
+                sum += tokens[(c * L + t) * P + f];
+            assert_true(fabs(sum - z / (linear.s[f] / sqrt(50)) * sqrt((double)L)) < 1e-9);
+        }
+    /* cm_tokens_of gives the same numbers */
+    double *again = CM_NEW(double, net.tokens), *keep = CM_NEW(double, net.tokens);
+    memcpy(keep, tokens, net.tokens * sizeof *keep);
+    cm_tokens_of(&net.e, again, net.cache, cells, CELLS, net.params, NULL, net.scratch);
+    assert_memory_equal(keep, again, net.tokens * sizeof *keep);
+    cm_free(keep);
+    cm_free(again);
+    close_net();
+}
+
+/* No window crosses a chromosome, and the regions say which features each token sees. */
+static void regions(void **state)
+{
+    (void)state;
+    struct cm_tokens_options o = small(CM_TOKENS_PAPER, "GEX");
+    o.kernel = 10;
+    open_net(&o);
+    static const char *const want[] = {"chr1:1000-1950", "chr1:2000-2950", "chr2:3000-3650",
+                                       "chrX:3700-4950", "chrX:5000-6150", "chrX:6200-7250",
+                                       "f28..f63"};
+    assert_int_equal(cm_tokens_count(&net.e), 7);
+    for (size_t t = 0; t < 7; t++) {
+        struct cm_buf text = {0};
+        cm_tokens_region(&net.e, &slot.cols, t, &text);
+        cm_buf_u8(&text, 0);
+        assert_string_equal((char *)text.p, want[t]);
+        cm_buf_free(&text);
+    }
+    close_net();
+    /* through pools and a second convolution: chr1 has 20 features, 17 windows of 4 at stride 1, 8
+     * pools of 3 at stride 2, 6 windows of 3 at stride 1, 3 pools of 2: 12 features, 4 apart */
+    o = small(CM_TOKENS_AUTHORS, "ATAC");
+    open_net(&o);
+    static const char *const deep[] = {"chr1:1000-2150", "chr1:1400-2550", "chr1:1800-2950"};
+    for (size_t t = 0; t < 3; t++) {
+        struct cm_buf text = {0};
+        cm_tokens_region(&net.e, &slot.cols, t, &text);
+        cm_buf_u8(&text, 0);
+        assert_string_equal((char *)text.p, deep[t]);
+        cm_buf_free(&text);
+    }
+    close_net();
+}
+
+static void keys_round_trip(void **state)
+{
+    (void)state;
+    for (int preset = CM_TOKENS_ATTN; preset <= CM_TOKENS_AUTHORS; preset++) {
+        const char *const name[2] = {"GEX", "ATAC"};
+        struct cm_kv kv = {0};
+        cm_tokens_put_preset(&kv, (enum cm_tokens_preset)preset, name, 48);
+        for (int s = 0; s < 2; s++) {
+            struct cm_tokens_options want, got;
+            memset(&want, 0, sizeof want);
+            memset(&got, 0, sizeof got);
+            cm_tokens_preset(&want, (enum cm_tokens_preset)preset, name[s], 48);
+            assert_int_equal(cm_tokens_read(&kv, name[s], &got), 0);
+            assert_memory_equal(&want, &got, sizeof got);
+        }
+        cm_kv_free(&kv);
+    }
+    static const char *const bad[][2] = {{"hp.tokens.GEX.heads", "0"}, {"hp.tokens.norm", "none"},
+                                         {"hp.tokens.filters", "tie"}, {"hp.tokens.kernel", "1.5"},
+                                         {"hp.tokens.dropout", "nan"}, {"hp.tokens.width", "many"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct cm_kv kv = {0};
+        struct cm_tokens_options o;
+        cm_kv_set(&kv, bad[i][0], bad[i][1]);
+        assert_int_equal(cm_tokens_read(&kv, "GEX", &o), CM_EINPUT);
+        assert_non_null(strstr(cm_error_message(), bad[i][0]));
+        cm_kv_free(&kv);
+    }
+}
+
+/* Options that fit no network are refused, not built. */
+static void refused(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        struct cm_tokens_options o = small(CM_TOKENS_AUTHORS, "ATAC");
+        const struct cm_linear_side *start = &linear;
+        switch (i) {
+        case 0:
+            o.kernel = 40;
+            break; /* no chromosome is so long */
+        case 1:
+            o.heads = 3;
+            break; /* does not divide 8 */
+        case 2:
+            o.out = 0;
+            break; /* readout linear */
+        case 3:
+            o.width2 = 0;
+            break; /* second convolution to nothing */
+        case 4:
+            o.filters = CM_FILTERS_LOADINGS, start = NULL;
+            break;
+        case 5:
+            o.filters = CM_FILTERS_LOADINGS;
+            break; /* no hp.k */
+        }
+        struct cm_kv kv = {0};
+        struct cm_encoder e;
+        struct cm_params t = {0};
+        cm_tokens_write(&kv, "GEX", &o);
+        assert_int_equal(cm_encoder_tokens.make(&e, &kv, &slot, start, &t, ""), CM_EINPUT);
+        assert_null(e.self);
+        cm_kv_free(&kv);
+    }
+}
+
+/* First values: a function of seed and side; the last map of attn small but not 0. */
+static void first_values(void **state)
+{
+    (void)state;
+    struct cm_tokens_options o = small(CM_TOKENS_ATTN, "GEX");
+    open_net(&o);
+    size_t n = net.table.size;
+    double *a = CM_ZNEW(double, n), *b = CM_ZNEW(double, n), *c = CM_ZNEW(double, n);
+    cm_encoder_tokens.init(&net.e, a, &linear, 5, 0);
+    cm_encoder_tokens.init(&net.e, b, &linear, 5, 0);
+    cm_encoder_tokens.init(&net.e, c, &linear, 5, 1);
+    assert_memory_equal(a, b, n * sizeof *a);
+    const struct cm_param *w = cm_params_find(&net.table, "GEX.r.out.w");
+    assert_non_null(w);
+    double sum = 0;
+    for (size_t i = w->offset; i < w->offset + w->n; i++) {
+        sum += a[i] * a[i];
+        assert_true(a[i] != c[i]);
+    }
+    double sd = sqrt(sum / (double)w->n), want = .1 / sqrt(8);
+    assert_true(sd > .5 * want && sd < 1.5 * want);
+    assert_null(cm_params_find(&net.table, "GEX.r.conv.filter")); /* frozen: not a parameter */
+    cm_free(a);
+    cm_free(b);
+    cm_free(c);
+    close_net();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attn),    cmocka_unit_test(paper),
+        cmocka_unit_test(authors), cmocka_unit_test(loadings_sum_to_components),
+        cmocka_unit_test(regions), cmocka_unit_test(keys_round_trip),
+        cmocka_unit_test(refused), cmocka_unit_test(first_values),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}

@@ -120,30 +120,6 @@ double cm_rng_gamma(struct cm_rng *g, double shape)
     }
 }
 
-uint64_t cm_rng_poisson(struct cm_rng *g, double mean)
-{
-    uint64_t k = 0;
-    /* A Gamma(m) arrival time splits a large mean in two (Ahrens and Dieter), exactly. */
-    while (mean > 16) {
-        uint64_t m = (uint64_t)(mean * 7 / 8);
-        double t = cm_rng_gamma(g, (double)m);
-        if (t > mean) { /* the m-th arrival came too late: a binomial of the m - 1 before it */
-            double p = mean / t;
-            for (uint64_t i = 1; i < m; i++)
-                k += cm_rng_uniform(g) < p;
-            return k;
-        }
-        k += m;
-        mean -= t;
-    }
-    double product = cm_rng_uniform(g), floor_ = exp(-mean);
-    while (product > floor_) {
-        k++;
-        product *= cm_rng_uniform(g);
-    }
-    return k;
-}
-
 void cm_rng_shuffle(struct cm_rng *g, uint64_t *items, size_t n)
 {
     for (size_t i = n; i > 1; i--) {

@@ -29,12 +29,8 @@ void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a, const 
 void dgesdd_(const char *jobz, const int *m, const int *n, double *a, const int *lda, double *s,
              double *u, const int *ldu, double *vt, const int *ldvt, double *work, const int *lwork,
              int *iwork, int *info, size_t);
-void sgelqf_(const int *m, const int *n, float *a, const int *lda, float *tau, float *work,
-             const int *lwork, int *info);
 void dgelqf_(const int *m, const int *n, double *a, const int *lda, double *tau, double *work,
              const int *lwork, int *info);
-void sorglq_(const int *m, const int *n, const int *k, float *a, const int *lda, const float *tau,
-             float *work, const int *lwork, int *info);
 void dorglq_(const int *m, const int *n, const int *k, double *a, const int *lda, const double *tau,
              double *work, const int *lwork, int *info);
 void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info, size_t);
@@ -87,15 +83,6 @@ static int to_int(size_t n)
 
 /* BLAS wants a leading dimension of at least 1 even where there is nothing to read. */
 static int to_ld(size_t n) { return to_int(n ? n : 1); }
-
-static bool finite_float(const float *a, size_t m, size_t n, size_t lda)
-{
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++)
-            if (!isfinite(a[i * lda + j]))
-                return false;
-    return true;
-}
 
 static bool finite_double(const double *a, size_t m, size_t n, size_t lda)
 {
@@ -222,28 +209,6 @@ int cm_svd(size_t m, size_t n, double *a, double *u, double *s, double *vt)
 }
 
 /* The rows of the column-major wide matrix are the columns of ours: L Q there is Q R here. */
-int cm_qr_float(size_t m, size_t n, float *a, size_t lda)
-{
-    CM_ASSERT(m >= n);
-    if (!n)
-        return 0;
-    if (!finite_float(a, m, n, lda))
-        return cm_fail(CM_ENUMERIC, "QR of a matrix with values that are not finite");
-    enter();
-    int rows = to_int(n), cols = to_int(m), ld = to_int(lda), ask = -1, info = 0;
-    float need1 = 0, need2 = 0, *tau = CM_NEW(float, n);
-    sgelqf_(&rows, &cols, a, &ld, tau, &need1, &ask, &info);
-    sorglq_(&rows, &cols, &rows, a, &ld, tau, &need2, &ask, &info);
-    int lwork = (int)fmaxf(need1, need2) + 1; /* a float may have rounded the whole number down */
-    float *work = CM_NEW(float, (size_t)lwork);
-    sgelqf_(&rows, &cols, a, &ld, tau, work, &lwork, &info);
-    sorglq_(&rows, &cols, &rows, a, &ld, tau, work, &lwork, &info);
-    leave();
-    cm_free(work);
-    cm_free(tau);
-    return 0;
-}
-
 int cm_qr_double(size_t m, size_t n, double *a, size_t lda)
 {
     CM_ASSERT(m >= n);

@@ -35,7 +35,6 @@ int cm_eigh(size_t n, double *a, double *w);
 int cm_svd(size_t m, size_t n, double *a, double *u, double *s, double *vt);
 /* Orthonormal basis of the columns of a (m x n, m >= n), in place (Householder QR).  Rank-deficient
  * columns become arbitrary orthonormal ones. */
-int cm_qr_float(size_t m, size_t n, float *a, size_t lda);
 int cm_qr_double(size_t m, size_t n, double *a, size_t lda);
 /* Solves the symmetric positive definite a (n x n, destroyed) x = b (n x m, overwritten by x). */
 int cm_solve_spd(size_t n, size_t m, double *a, double *b);

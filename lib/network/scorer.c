@@ -374,13 +374,6 @@ static size_t map_room(const struct cm_net *net, enum cm_map_module module)
     return e->of->cache(e, 1) + e->of->scratch(e, 1) + e->q;
 }
 
-uint64_t cm_map_bytes(const struct cm_net *net, enum cm_map_module module, size_t groups)
-{
-    uint64_t L = cm_map_size(net, module);
-    return 8 * L * L * groups * (MAP_SHARDS + 1) +
-           cm_pool_threads() * map_room(net, module) * sizeof(cm_real);
-}
-
 static const cm_real *probabilities(const struct map *m, size_t cell, cm_real *room, size_t *H)
 {
     const struct cm_net *net = m->net;

@@ -62,8 +62,6 @@ size_t cm_map_size(const struct cm_net *net, enum cm_map_module module);
 void cm_attention_map(const struct cm_net *net, enum cm_map_module module,
                       const struct cm_csr *const x[2], const uint64_t *const at[2], size_t cells,
                       const uint32_t *group, size_t groups, double *out, uint64_t *count);
-/* Bytes that it takes. */
-uint64_t cm_map_bytes(const struct cm_net *net, enum cm_map_module module, size_t groups);
 
 #ifdef __cplusplus
 }

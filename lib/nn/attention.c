@@ -81,22 +81,6 @@ void cm_attend_backward(cm_real *dq, cm_real *dk, cm_real *dv, cm_real *dbias, c
                    scratch);
 }
 
-void cm_bias_forward(cm_real *bias, const cm_real *table, const uint8_t *class_of, size_t H,
-                     size_t n, size_t C)
-{
-    for (size_t h = 0; h < H; h++)
-        for (size_t i = 0; i < n; i++)
-            bias[h * n + i] = table[h * C + class_of[i]];
-}
-
-void cm_bias_backward(cm_real *dtable, const cm_real *dbias, const uint8_t *class_of, size_t H,
-                      size_t n, size_t C)
-{
-    for (size_t h = 0; h < H; h++)
-        for (size_t i = 0; i < n; i++)
-            dtable[h * C + class_of[i]] += dbias[h * n + i];
-}
-
 /* ===== the layer ============================================================================ */
 
 void cm_mha_declare(struct cm_mha *a, struct cm_params *t, const char *prefix)

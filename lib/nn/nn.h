@@ -290,13 +290,6 @@ void cm_attend_backward(cm_real *dq, cm_real *dk, cm_real *dv, cm_real *dbias, c
                         size_t H, const struct cm_dropout *drop, cm_real *scratch);
 size_t cm_attend_scratch(size_t L, size_t M); /* for both directions */
 
-/* Logits by class of pair: bias[h][i] = table[h][class[i]], i = 0..n-1 (n = L M), classes < C;
- * table H x C.  (Distance along the genome: same window, neighbour, same chromosome, far.) */
-void cm_bias_forward(cm_real *bias, const cm_real *table, const uint8_t *class_of, size_t H,
-                     size_t n, size_t C);
-void cm_bias_backward(cm_real *dtable, const cm_real *dbias, const uint8_t *class_of, size_t H,
-                      size_t n, size_t C);
-
 /* Multi-head self-attention of B cells: in (B x L x P) -> Q,K,V = in wqkv + bqkv -> attend -> out =
  * z wo + bo.  wqkv: P x 3P (columns: Q, K, V, each head after head), bqkv: 3P, wo: P x P, bo: P.
  * (torch.nn.MultiheadAttention, weights turned.)  The cache keeps Q,K,V, prob and z. */

@@ -271,13 +271,6 @@ uint64_t cm_reader_nnz(const struct cm_reader *r, size_t slot);
  * unlinked file in TMPDIR; a regular file costs nothing), and rewind after END. */
 int cm_reader_keep(struct cm_reader *r);
 int cm_reader_rewind(struct cm_reader *r);
-/* Records that may be ignored (`prov`, `note` and unknown lower-case ones) seen so far; all of them
- * after END.  Text of prov and note: lines "key TAB value", %-escaped.  The id is the record's
- * hash as 16 hex digits, the name by which a prov calls its parents. */
-size_t cm_reader_history(const struct cm_reader *r);
-const char *cm_reader_history_tag(const struct cm_reader *r, size_t k);
-const char *cm_reader_history_text(const struct cm_reader *r, size_t k);
-const char *cm_reader_history_id(const struct cm_reader *r, size_t k);
 /* The ABORT's origin after CM_EABORT: exit status, tool, message. */
 void cm_reader_abort_info(const struct cm_reader *r, int *status, const char **tool,
                           const char **message);
@@ -336,7 +329,6 @@ int cm_writer_flush(struct cm_writer *w);                /* ends the frame */
 int cm_writer_end(struct cm_writer *w); /* prov, END, flush; 0 or the sticky error */
 /* Async-signal-unsafe; writes ABORT if the stream has begun and has not ended. */
 void cm_writer_abort(struct cm_writer *w, int status, const char *tool, const char *message);
-int cm_writer_error(const struct cm_writer *w);
 uint64_t cm_writer_digest(const struct cm_writer *w); /* after end */
 void cm_writer_free(struct cm_writer *w);
 

@@ -860,17 +860,6 @@ uint64_t cm_reader_rows(const struct cm_reader *r, size_t slot) { return r->rows
 uint64_t cm_reader_nnz(const struct cm_reader *r, size_t slot) { return r->nnz[slot]; }
 uint64_t cm_reader_digest(const struct cm_reader *r) { return r->digest; }
 bool cm_reader_ended(const struct cm_reader *r) { return r->ended; }
-size_t cm_reader_history(const struct cm_reader *r) { return r->nhistory; }
-
-const char *cm_reader_history_tag(const struct cm_reader *r, size_t k) { return r->history[k].tag; }
-
-const char *cm_reader_history_text(const struct cm_reader *r, size_t k)
-{
-    return (const char *)r->history[k].payload.p;
-}
-
-const char *cm_reader_history_id(const struct cm_reader *r, size_t k) { return r->history[k].id; }
-
 const struct cm_history *cm_reader_history_list(const struct cm_reader *r, size_t *n)
 {
     *n = r->nhistory;

@@ -723,5 +723,4 @@ void cm_writer_abort(struct cm_writer *w, int status, const char *tool, const ch
         cm_writer_flush(w);
 }
 
-int cm_writer_error(const struct cm_writer *w) { return w->error; }
 uint64_t cm_writer_digest(const struct cm_writer *w) { return w->digest; }

@@ -37,7 +37,7 @@
 #define CROSS_DRAW  0x80000000u /* negatives of the module: numbers of their own */
 #define CROSS_BATCH 65535       /* cells of a mini-batch, with the module */
 
-enum loss { LOSS_NCE, LOSS_TRIPLET, LOSS_SUM, LOSS_NONE };
+enum loss { LOSS_NCE, LOSS_TRIPLET, LOSS_NONE };
 
 struct options {
     enum loss loss;
@@ -88,7 +88,7 @@ static int word(const struct cm_kv *kv, const char *key, const char *const *word
 
 static int read_options(struct options *o, const struct cm_kv *kv, bool cross)
 {
-    static const char *const losses[] = {"nce", "triplet", "sum", "none", NULL},
+    static const char *const losses[] = {"nce", "triplet", "none", NULL},
                              *const negatives[] = {"hardest", "semihard", "random-semihard", NULL},
                              *const schedules[] = {"constant", "cosine", NULL};
     int loss, negative, schedule, code = word(kv, "hp.loss", losses, &loss);
@@ -382,12 +382,12 @@ static double loss_of(struct batch *b, uint64_t step, cm_real *dscale)
     const struct options *o = &b->f->o;
     size_t B = b->B;
     double loss = 0;
-    if (o->loss == LOSS_NCE || o->loss == LOSS_SUM) {
+    if (o->loss == LOSS_NCE) {
         cm_real *scratch = CM_NEW(cm_real, cm_infonce_scratch(B));
         loss += cm_infonce(b->ds, dscale, b->s, (double)b->f->s->w[b->f->m->net.scale], B, scratch);
         cm_free(scratch);
     }
-    if (o->loss == LOSS_TRIPLET || o->loss == LOSS_SUM) {
+    if (o->loss == LOSS_TRIPLET) {
         uint32_t *row = CM_NEW(uint32_t, B), *col = CM_NEW(uint32_t, B);
         struct cm_rng g = negatives_rng(b->f, step, 0);
         cm_negatives_choose(row, col, b->s, NULL, B, o->margin, o->negatives, &g);

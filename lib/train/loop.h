@@ -9,7 +9,7 @@
  *
  * A step, for the rows of one mini-batch (B cells):
  *   e, t = both encoders;  S0 = e t' + mu L (L: the peak-gene term, constant);
- *   loss of S0 (nn/nn.h): InfoNCE on exp(l) S0, the paper's triplet, their sum, or none;
+ *   loss of S0 (nn/nn.h): InfoNCE on exp(l) S0, the paper's triplet, or none;
  *   with the cross module, + loss of S = S0 + alpha S1 on mined pairs (cross.h), whose gradient
  *   goes to the module, and as hp.cross.gradient says to the tokens and to S0;
  *   backward; AdamW.

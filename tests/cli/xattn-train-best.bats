@@ -27,8 +27,8 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     [ "$(key m.cms train.steps)" = 30 ]
     cms-text --head m.cms | grep -q '^train.best.epoch'
     cms-info --check m.cms
-    xattn-train --preset best --loss sum --negatives semihard --mlp-hidden 8 --lr 0.01 -o n.cms p.cms
-    [ "$(key n.cms hp.loss)" = sum ]
+    xattn-train --preset best --loss triplet --negatives semihard --mlp-hidden 8 --lr 0.01 -o n.cms p.cms
+    [ "$(key n.cms hp.loss)" = triplet ]
     [ "$(key n.cms hp.negatives)" = semihard ]
     [ "$(key n.cms hp.mlp.hidden)" = 8 ]
     [ "$(key n.cms hp.lr)" = 0.01 ]

@@ -58,7 +58,7 @@ static void competition(struct cm_h5 *h)
         return;
     if (s.obs.rows < 10000) {
         if (!cm_source_match(&s, &longest, &why))
-            cm_source_rewind(&s);
+            s.next = 0;
         if (!cm_source_pairs(&s, &row2, &n))
             cm_free(row2);
     }

@@ -5,7 +5,7 @@
 
 Components z of both sides, P and first weights are drawn here; three steps with torch.optim.AdamW in
 three groups (encoder; P and b without decay; l), cosine with a warm-up of 2, averaged weights.  No
-dropout: its masks are ours.  Losses: InfoNCE, hardest triplets, and InfoNCE + semi-hard triplets.
+dropout: its masks are ours.  Losses: InfoNCE, hardest triplets, semi-hard triplets.
 """
 import math
 import numpy as np
@@ -59,7 +59,7 @@ def triplet(S, semihard):
     return loss / B
 
 
-for loss_name in ("nce", "triplet", "sum"):
+for loss_name in ("nce", "triplet", "semihard"):
     w = [{name: torch.tensor(v, requires_grad=True) for name, v in f.items()} for f in first]
     l = torch.tensor([float(np.float32(math.log(20)))], dtype=torch.double, requires_grad=True)
     linear = [w[i][x] for i in range(2) for x in ("p", "b")]
@@ -81,12 +81,11 @@ for loss_name in ("nce", "triplet", "sum"):
             h = F.gelu(a @ w[i]["w1"] + w[i]["b1"])
             e.append(F.normalize(x @ w[i]["p"] + w[i]["b"] + h @ w[i]["w2"] + w[i]["b2"], dim=1))
         S, target = e[0] @ e[1].T, torch.arange(len(rows[t]))
-        loss = 0
-        if loss_name != "triplet":
+        if loss_name == "nce":
             L = torch.exp(l) * S
-            loss = loss + (F.cross_entropy(L, target) + F.cross_entropy(L.T, target)) / 2
-        if loss_name != "nce":
-            loss = loss + triplet(S, loss_name == "sum")
+            loss = (F.cross_entropy(L, target) + F.cross_entropy(L.T, target)) / 2
+        else:
+            loss = triplet(S, loss_name == "semihard")
         opt.zero_grad()
         loss.backward()
         if l.grad is None:

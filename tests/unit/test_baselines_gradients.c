@@ -173,7 +173,7 @@ static int make(void **state)
             idx[m][i] = columns[m] + i * D0;
             val[m][i] = counts[m] + i * D0;
             for (uint32_t j = 0; j < d[m]; j++) {
-                uint64_t x = cm_rng_poisson(&g, 1.5);
+                uint64_t x = cm_rng_below(&g, 4);
                 if (x) {
                     columns[m][i * D0 + n[m][i]] = j;
                     counts[m][i * D0 + n[m][i]++] = (float)x;

@@ -523,23 +523,6 @@ static void attend(void **state)
     }
 }
 
-static const uint8_t classes[6] = {0, 2, 1, 1, 0, 2};
-
-static void bias_forward(void) { cm_bias_forward(e.out, e.w, classes, 2, 6, 3); }
-
-static void bias_table(void **state)
-{
-    (void)state;
-    memset(&e, 0, sizeof e);
-    e.forward = bias_forward;
-    e.n_out = 12;
-    e.w = gaussian(6), e.out = gaussian(12), e.weight = gaussian(12);
-    struct grad dw = grad(6);
-    cm_bias_backward(dw.d, e.weight, classes, 2, 6, 3);
-    check("bias table", e.w, &dw);
-    release();
-}
-
 static void mha_forward(void)
 {
     cm_mha_forward(e.out, e.cache, e.in, e.w, e.bias, e.mha, e.B, e.drop, e.scratch);
@@ -688,7 +671,7 @@ int main(void)
         cmocka_unit_test(linear),      cmocka_unit_test(layernorm),
         cmocka_unit_test(unitnorm),    cmocka_unit_test(pools),
         cmocka_unit_test(positions),   cmocka_unit_test(attend),
-        cmocka_unit_test(bias_table),  cmocka_unit_test(mha),
+   cmocka_unit_test(mha),
         cmocka_unit_test(unit),        cmocka_unit_test(losses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

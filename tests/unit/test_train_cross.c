@@ -235,7 +235,7 @@ static const char *const dropout[] = {"hp.tokens.GEX.feature-dropout",
                                       "random-semihard",
                                       NULL};
 static const char *const listwise[] = {"hp.loss",
-                                       "sum",
+                                       "triplet",
                                        "hp.negatives",
                                        "random-semihard",
                                        "hp.cross.loss",

@@ -87,8 +87,9 @@ static void load(struct fixture *f, const char *loss, double dropout)
             cm_csr_append(&f->x[side], 1, (uint64_t[]){0, 0}, NULL, NULL);
     }
     cm_kv_set(kv, "hp.encoder", "mlp");
-    cm_kv_set(kv, "hp.loss", loss);
-    cm_kv_set(kv, "hp.negatives", strcmp(loss, "sum") == 0 ? "semihard" : "hardest");
+    bool semihard = strcmp(loss, "semihard") == 0;
+    cm_kv_set(kv, "hp.loss", semihard ? "triplet" : loss);
+    cm_kv_set(kv, "hp.negatives", semihard ? "semihard" : "hardest");
     cm_kv_set(kv, "hp.schedule", "cosine");
     const struct {
         const char *key;
@@ -213,7 +214,7 @@ static void torch_steps(const char *loss)
 
 static void infonce_as_torch(void **state) { (void)state, torch_steps("nce"); }
 static void triplet_as_torch(void **state) { (void)state, torch_steps("triplet"); }
-static void sum_as_torch(void **state) { (void)state, torch_steps("sum"); }
+static void semihard_as_torch(void **state) { (void)state, torch_steps("semihard"); }
 
 /* 3 groups a side with dropout: everything kept; nothing kept; 4 threads; stopped and gone on. */
 static void same_bits(void **state)
@@ -252,7 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(infonce_as_torch),
         cmocka_unit_test(triplet_as_torch),
-        cmocka_unit_test(sum_as_torch),
+        cmocka_unit_test(semihard_as_torch),
         cmocka_unit_test(same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

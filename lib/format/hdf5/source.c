@@ -857,8 +857,6 @@ int cm_source_next(struct cm_source *s, const size_t *part, size_t n, struct cm_
     return code ? code : 1;
 }
 
-void cm_source_rewind(struct cm_source *s) { s->next = 0; }
-
 /* ===== the competition's files ============================================================ */
 
 int cm_source_match(struct cm_source *s, uint64_t *longest, const char **why)

@@ -92,7 +92,6 @@ int cm_source_head(const struct cm_source *s, size_t part, const char *name, str
 /* The next cells: chunk[k] for part[k].  1, 0 at the end, < 0.  Chunks may be empty (conditions).
  * In state counts a negative value is CM_EINPUT. */
 int cm_source_next(struct cm_source *s, const size_t *part, size_t n, struct cm_chunk *chunk);
-void cm_source_rewind(struct cm_source *s);
 
 /* The file as a match (rows = modality 1, columns = modality 2): decides state and the longest row.
  * Probability if no value is negative and every row with entries sums to 1 within 1e-5; otherwise

@@ -11,74 +11,61 @@
 
 static struct {
     int method;
-    int64_t k, q;
-    double lsi_scale, ridge;
-    struct cm_trainer_cis cis_options;
     bool cis, no_cis;
 } o;
 
 static struct cm_trainer t;
 
-static const struct cm_opt options[] = {
-    {"method", 'm', CM_O_CHOICE, &o.method, "cca", 0, 0, CM_PROJECT_METHODS,
+static const struct cm_opt own[] = {
+    {"method", 'm', CM_O_CHOICE, &o.method, "cca", 0, 0, CM_PRESETS_CCA,
      "how the components of the two modalities are brought together"},
-    {"k", 'k', CM_O_INT, &o.k, "50", 1, 10000, "N", "singular vectors a modality"},
-    {"q", 0, CM_O_INT, &o.q, "48", 1, 10000, "N", "cca: width of the embedding, at most k"},
-    {"lsi-scale", 0, CM_O_REAL, &o.lsi_scale, "0", 0, 2, "X",
-     "features are divided by their standard deviation to this power before the SVD"},
-    {"ridge", 0, CM_O_REAL, &o.ridge, "0.03", 0, 1e6, "X",
-     "cca, ridge: relative to the mean variance of the components"},
+    CM_TRAINER_SHOW(t),
     {"cis", 0, CM_O_FLAG, &o.cis, NULL, 0, 0, NULL, "add the peak-gene term"},
     {"no-cis", 0, CM_O_FLAG, &o.no_cis, NULL, 0, 0, NULL, "do not (the default)"},
-    CM_TRAINER_CIS(o.cis_options),
-    CM_TRAINER_LOG(t, "write how long every step took"),
-    CM_TRAINER_MEMORY(t),
     {0}};
+static const struct cm_opt run[] = {
+    CM_TRAINER_LOG(t, "write how long every step took"), CM_TRAINER_MEMORY(t), {0}};
 
-static const struct cm_tool tool = {
-    "cca-train", "[PAIRS.cms]", "train a linear model that matches cells", options, 0,
+static struct cm_tool tool = {
+    "cca-train", "[PAIRS.cms]", "train a linear model that matches cells", NULL, 0,
     1,           CM_TOOL_SEED};
 
 static int project(void *unused, struct cm_model *m, const struct cm_train_data *d,
                    float *const z[2])
 {
-    static const char *const names[] = {"cca", "ridge", "procrustes"};
     const float *const both[2] = {z[0], z[1]};
-    struct cm_kv *kv = &m->head.kv;
     (void)unused;
     int code = cm_linear_project(&m->linear, both, d->part[0].x[0].rows,
-                                 (enum cm_projection_method)o.method, o.ridge);
-    cm_kv_set(kv, "hp.preset", names[o.method]);
-    cm_kv_seti(kv, "hp.q", (int64_t)m->linear.q);
+                                 (enum cm_projection_method)o.method, m->config.linear.ridge);
+    m->config.linear.q = (int64_t)m->linear.q;
+    cm_config_write_fit(&m->config, &m->head.kv);
     return code;
 }
 
 int main(int argc, char **argv)
 {
-    char **in = cm_start(&tool, argc, argv);
+    char **in = cm_trainer_start(&t, &tool, own, run, CM_BY_CCA, argc, argv);
+    const char *slot[2] = {"GEX", "ATAC"};
+    struct cm_config *c = &t.config;
     if (o.cis && o.no_cis)
         cm_usage_error("--cis and --no-cis contradict each other");
     if (cm_given("q") && o.method != CM_PROJECT_CCA)
         cm_usage_error("--q is for cca; the other methods keep all components");
     if (cm_given("ridge") && o.method == CM_PROJECT_PROCRUSTES)
         cm_usage_error("--ridge means nothing with procrustes");
-    struct cm_train_options how = {.preset = CM_PRESET_LINEAR,
-                                   .k = (size_t)o.k,
-                                   .q = (size_t)o.q,
-                                   .scale = o.lsi_scale,
-                                   .ridge = o.ridge,
-                                   .cis = o.cis,
-                                   .cis_options = cm_trainer_cis(&o.cis_options),
-                                   .seed = cm_seed(),
-                                   .middle = project};
-    if (how.q > how.k && !cm_given("q")) /* a default, so nothing to warn of */
-        how.q = how.k;
+    struct cm_reader *r = t.show ? NULL : cm_trainer_open(in[0], slot);
+    cm_preset_config((enum cm_preset)(CM_PRESET_CCA + o.method), slot, c);
+    c->seed = (int64_t)cm_seed();
+    c->links.on = o.cis;
+    cm_trainer_take(&t, c, false);
+    if (o.method != CM_PROJECT_CCA || (c->linear.q > c->linear.k && !cm_given("q")))
+        c->linear.q = c->linear.k; /* what the method keeps; or a default, nothing to warn of */
+    if (t.show)
+        return cm_trainer_show(c);
+    struct cm_train_options how = {.config = c, .middle = project, .data_path = cm_reader_path(r)};
     struct cm_train_voice voice = cm_trainer_voice(&t, NULL);
-    struct cm_reader *r = cm_in_open(in[0]);
-    cm_require_kind(r, CM_PAIRS);
-    how.data_path = cm_reader_path(r);
     cm_trainer_read(&t, r, false);
-    uint64_t all = cm_trainer_plan(&t, &how, "");
+    uint64_t all = cm_trainer_plan(&t, c, "");
     if (t.memory && all > t.memory)
         cm_die(4, "training would take %.1f MiB, --max-memory allows %.1f", (double)all / 1048576,
                (double)t.memory / 1048576);

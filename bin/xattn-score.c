@@ -74,7 +74,7 @@ static void score(const struct cm_model *m, const char *digest, struct cm_reader
 {
     const struct cm_head *h = cm_reader_head(r);
     const struct cm_net *net = &m->net;
-    size_t rows = side_of_rows(m, r), top = o.top ? (size_t)o.top : net->cross.o.top;
+    size_t rows = side_of_rows(m, r), top = o.top ? (size_t)o.top : (size_t)net->cross.o.top;
     size_t candidates = h->slot[0].cols.names.n;
     top = top < candidates ? top : candidates;
     struct cm_cells cells[2];

@@ -50,10 +50,10 @@ void cm_rng_words(const struct cm_rng *g, uint64_t index, uint32_t out[4]);
 void cm_rng_blocks(const struct cm_rng *g, uint64_t index, size_t n, uint32_t *out);
 
 uint64_t cm_rng_u64(struct cm_rng *g);
-double cm_rng_uniform(struct cm_rng *g);                /* in [0, 1), 53 bits */
-double cm_rng_normal(struct cm_rng *g);                 /* mean 0, sd 1 (Box-Muller) */
-uint64_t cm_rng_below(struct cm_rng *g, uint64_t n);    /* uniform in 0..n-1, n >= 1, unbiased */
-double cm_rng_gamma(struct cm_rng *g, double shape);    /* scale 1, shape > 0 (Marsaglia-Tsang) */
+double cm_rng_uniform(struct cm_rng *g);             /* in [0, 1), 53 bits */
+double cm_rng_normal(struct cm_rng *g);              /* mean 0, sd 1 (Box-Muller) */
+uint64_t cm_rng_below(struct cm_rng *g, uint64_t n); /* uniform in 0..n-1, n >= 1, unbiased */
+double cm_rng_gamma(struct cm_rng *g, double shape); /* scale 1, shape > 0 (Marsaglia-Tsang) */
 void cm_rng_shuffle(struct cm_rng *g, uint64_t *items, size_t n); /* Fisher-Yates */
 
 #ifdef __cplusplus

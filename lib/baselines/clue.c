@@ -44,34 +44,36 @@ static void declare_layer(struct cm_clue_layer *l, struct cm_params *t, const ch
 }
 
 static void declare_encoder(struct cm_clue_encoder *e, struct cm_params *t, const char *prefix,
-                            const struct cm_clue_options *o, size_t in)
+                            const struct cm_clue_config *o, size_t in)
 {
     char name[24];
-    *e = (struct cm_clue_encoder){.in = in, .depth = o->depth, .rate = o->rate};
+    size_t hidden = (size_t)o->hidden, latent = (size_t)o->latent;
+    *e = (struct cm_clue_encoder){.in = in, .depth = (size_t)o->depth, .rate = o->dropout};
     e->scale = cm_params_add(t, prefix, "scale", in, 0, 0);
     for (size_t s = 0; s < 2; s++) {
-        e->latent[s] = o->latent[s];
-        for (size_t l = 0; l < o->depth; l++) {
+        e->latent[s] = latent;
+        for (size_t l = 0; l < e->depth; l++) {
             snprintf(name, sizeof name, "%zu.%zu", s, l);
-            declare_layer(&e->layer[s][l], t, prefix, name, l ? o->hidden : in, o->hidden);
+            declare_layer(&e->layer[s][l], t, prefix, name, l ? hidden : in, hidden);
         }
         snprintf(name, sizeof name, "%zu.mu.w", s);
-        e->mu_w[s] = cm_params_add(t, prefix, name, o->hidden, o->latent[s], 0);
+        e->mu_w[s] = cm_params_add(t, prefix, name, hidden, latent, 0);
         snprintf(name, sizeof name, "%zu.mu.b", s);
-        e->mu_b[s] = cm_params_add(t, prefix, name, o->latent[s], 0, 0);
+        e->mu_b[s] = cm_params_add(t, prefix, name, latent, 0, 0);
         snprintf(name, sizeof name, "%zu.sd.w", s);
-        e->sd_w[s] = cm_params_add(t, prefix, name, o->hidden, o->latent[s], 0);
+        e->sd_w[s] = cm_params_add(t, prefix, name, hidden, latent, 0);
         snprintf(name, sizeof name, "%zu.sd.b", s);
-        e->sd_b[s] = cm_params_add(t, prefix, name, o->latent[s], 0, 0);
+        e->sd_b[s] = cm_params_add(t, prefix, name, latent, 0, 0);
     }
 }
 
-void cm_clue_make(struct cm_clue *c, const struct cm_clue_options *o, const char *const slot[2],
+void cm_clue_make(struct cm_clue *c, const struct cm_clue_config *o, const char *const slot[2],
                   size_t in, const size_t d[2], size_t batches)
 {
     char prefix[CM_PARAM_NAME];
+    size_t judge = (size_t)o->judge;
     CM_ASSERT(o->depth >= 1 && o->depth <= CM_CLUE_DEPTH);
-    *c = (struct cm_clue){.o = *o, .in = in, .q = o->latent[0] + o->latent[1], .batches = batches};
+    *c = (struct cm_clue){.o = *o, .in = in, .q = 2 * (size_t)o->latent, .batches = batches};
     c->table.p = CM_ZNEW(struct cm_param, CM_NET_TENSORS);
     c->table.room = CM_NET_TENSORS;
     for (size_t m = 0; m < 2; m++) {
@@ -82,15 +84,15 @@ void cm_clue_make(struct cm_clue *c, const struct cm_clue_options *o, const char
         struct cm_clue_decoder *e = &c->decoder[m];
         snprintf(prefix, sizeof prefix, "%s.d", slot[m]);
         e->d = d[m];
-        declare_layer(&e->layer, &c->table, prefix, "0", c->q + batches, o->decoder);
-        e->w = cm_params_add(&c->table, prefix, "w", o->decoder, d[m], 0);
+        declare_layer(&e->layer, &c->table, prefix, "0", c->q + batches, (size_t)o->decoder);
+        e->w = cm_params_add(&c->table, prefix, "w", (size_t)o->decoder, d[m], 0);
         e->b = cm_params_add(&c->table, prefix, "b", d[m], 0, 0);
         e->log_theta = cm_params_add(&c->table, prefix, "theta", d[m], 0, 0);
     }
     c->first_judge = c->table.n;
-    c->judge_w1 = cm_params_add(&c->table, "judge", "w1", c->q + batches, o->judge, 0);
-    c->judge_b1 = cm_params_add(&c->table, "judge", "b1", o->judge, 0, 0);
-    c->judge_w2 = cm_params_add(&c->table, "judge", "w2", o->judge, 2, 0);
+    c->judge_w1 = cm_params_add(&c->table, "judge", "w1", c->q + batches, judge, 0);
+    c->judge_b1 = cm_params_add(&c->table, "judge", "b1", judge, 0, 0);
+    c->judge_w2 = cm_params_add(&c->table, "judge", "w2", judge, 2, 0);
     c->judge_b2 = cm_params_add(&c->table, "judge", "b2", 2, 0, 0);
     CM_ASSERT(c->table.n <= c->table.room);
 }
@@ -121,7 +123,7 @@ static void init_layer(cm_real *w, const struct cm_clue_layer *l, uint64_t seed,
 
 void cm_clue_init(const struct cm_clue *c, cm_real *w, const cm_real *const scale[2], uint64_t seed)
 {
-    size_t hidden = c->o.hidden;
+    size_t hidden = (size_t)c->o.hidden;
     memset(w, 0, c->table.size * sizeof *w);
     for (uint32_t m = 0; m < 2; m++) {
         const struct cm_clue_encoder *e = &c->encoder[m];
@@ -136,15 +138,15 @@ void cm_clue_init(const struct cm_clue *c, cm_real *w, const cm_real *const scal
         init_layer(w, &d->layer, seed, 2 + m, 0);
         init_linear(w, d->w, d->b, d->layer.out, d->d, seed, 2 + m, 1);
     }
-    init_linear(w, c->judge_w1, c->judge_b1, c->q + c->batches, c->o.judge, seed, 4, 0);
-    init_linear(w, c->judge_w2, c->judge_b2, c->o.judge, 2, seed, 4, 1);
+    init_linear(w, c->judge_w1, c->judge_b1, c->q + c->batches, (size_t)c->o.judge, seed, 4, 0);
+    init_linear(w, c->judge_w2, c->judge_b2, (size_t)c->o.judge, 2, seed, 4, 1);
 }
 
 /* ===== activations ======================================================================== */
 
 void cm_clue_work_make(const struct cm_clue *c, struct cm_clue_work *x, size_t B)
 {
-    size_t h = c->o.hidden;
+    size_t h = (size_t)c->o.hidden;
     *x = (struct cm_clue_work){0};
     for (size_t m = 0; m < 2; m++) {
         x->a[m] = CM_NEW(cm_real, B * c->in);
@@ -153,8 +155,8 @@ void cm_clue_work_make(const struct cm_clue *c, struct cm_clue_work *x, size_t B
         for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
             *wide[i] = CM_ZNEW(cm_real, B * c->q);
         for (size_t s = 0; s < 2; s++) {
-            x->raw[m][s] = CM_NEW(cm_real, B * c->o.latent[s]);
-            for (size_t l = 0; l < c->o.depth; l++) {
+            x->raw[m][s] = CM_NEW(cm_real, B * (size_t)c->o.latent);
+            for (size_t l = 0; l < (size_t)c->o.depth; l++) {
                 x->pre[m][s][l] = CM_NEW(cm_real, B * h);
                 x->act[m][s][l] = CM_NEW(cm_real, B * h);
                 x->hidden[m][s][l] = CM_NEW(cm_real, B * h);
@@ -176,7 +178,7 @@ void cm_clue_work_free(const struct cm_clue *c, struct cm_clue_work *x)
         for (size_t s = 0; s < 2; s++) {
             cm_free(x->dcode[m][s]);
             cm_free(x->raw[m][s]);
-            for (size_t l = 0; l < c->o.depth; l++) {
+            for (size_t l = 0; l < (size_t)c->o.depth; l++) {
                 cm_free(x->pre[m][s][l]);
                 cm_free(x->act[m][s][l]);
                 cm_free(x->hidden[m][s][l]);
@@ -263,7 +265,7 @@ static int encode_shard(void *arg, size_t item)
                       x->stat[m][s][l], B, &d);
         in = x->hidden[m][s][l];
     }
-    size_t n = e->latent[s], from = s ? e->latent[0] : 0, h = j->c->o.hidden;
+    size_t n = e->latent[s], from = s ? e->latent[0] : 0, h = (size_t)j->c->o.hidden;
     cm_real *mu = CM_NEW(cm_real, B * n), *raw = x->raw[m][s];
     cm_linear_forward(mu, in, w + e->mu_w[s], w + e->mu_b[s], B, h, n);
     put_columns(x->mu[m], q, from, mu, B, n);
@@ -296,7 +298,7 @@ void cm_clue_encode(const struct cm_clue *c, const cm_real *w, const struct cm_c
 static int encode_back_shard(void *arg, size_t item)
 {
     const struct job *j = arg;
-    size_t m = item / 2, s = item % 2, B = j->b->B, q = j->c->q, h = j->c->o.hidden;
+    size_t m = item / 2, s = item % 2, B = j->b->B, q = j->c->q, h = (size_t)j->c->o.hidden;
     const struct cm_clue_encoder *e = &j->c->encoder[m];
     const struct cm_clue_work *x = j->x;
     size_t n = e->latent[s], from = s ? e->latent[0] : 0, last = e->depth - 1;
@@ -335,7 +337,7 @@ void cm_clue_running(const struct cm_clue *c, cm_real *w, const struct cm_clue_w
 {
     for (size_t m = 0; m < 2; m++)
         for (size_t s = 0; s < 2; s++)
-            for (size_t l = 0; l < c->o.depth; l++) {
+            for (size_t l = 0; l < (size_t)c->o.depth; l++) {
                 const struct cm_clue_layer *y = &c->encoder[m].layer[s][l];
                 cm_batchnorm_running(w + y->mean, w + y->var, x->stat[m][s][l], B, y->out, .1);
             }
@@ -379,7 +381,7 @@ static int decode_shard(void *arg, size_t item)
     struct job *j = arg;
     size_t m = item / 2, from = item % 2, B = j->b->B, wide = j->c->q + j->c->batches;
     const struct cm_clue_decoder *e = &j->c->decoder[m];
-    const struct cm_clue_options *o = &j->c->o;
+    const struct cm_clue_config *o = &j->c->o;
     size_t h = e->layer.out, d = e->d;
     double weight = from == m ? o->data : o->cross;
     if (weight == 0)
@@ -389,7 +391,7 @@ static int decode_shard(void *arg, size_t item)
             *din = in + B * wide, *pre = din + B * wide, *act = pre + B * h, *out = act + B * h,
             *dout = out + B * h, *spare = dout + B * h, *stat = spare + 3 * B * h;
     cm_real *logits = CM_NEW(cm_real, B * d), *dlogits = CM_ZNEW(cm_real, B * d);
-    struct cm_dropout drop = at_site(j->b->drop, o->rate, SITE_DECODER + item);
+    struct cm_dropout drop = at_site(j->b->drop, o->dropout, SITE_DECODER + item);
     with_label(j->c, j->b, j->x->u[from], in);
     layer_forward(&e->layer, j->w, in, pre, act, out, stat, B, &drop);
     cm_linear_forward(logits, out, j->w + e->w, j->w + e->b, B, h, d);
@@ -412,7 +414,7 @@ static int decode_shard(void *arg, size_t item)
 static double judge(const struct cm_clue *c, const cm_real *w, cm_real *dw, cm_real *const *du,
                     double weight, const struct cm_clue_batch *b, const struct cm_clue_work *x)
 {
-    size_t B = b->B, wide = c->q + c->batches, h = c->o.judge;
+    size_t B = b->B, wide = c->q + c->batches, h = (size_t)c->o.judge;
     cm_real *in = CM_ZNEW(cm_real, 2 * B * (2 * wide + 5 * h + 4) + 2), *din = in + 2 * B * wide,
             *pre = din + 2 * B * wide, *act = pre + 2 * B * h, *dact = act + 2 * B * h,
             *dmask = dact + 2 * B * h, *dpre = dmask + 2 * B * h, *logits = dpre + 2 * B * h,
@@ -420,7 +422,7 @@ static double judge(const struct cm_clue *c, const cm_real *w, cm_real *dw, cm_r
     uint32_t *target = CM_NEW(uint32_t, 2 * B);
     struct cm_dropout drop[2];
     for (size_t m = 0; m < 2; m++) {
-        drop[m] = at_site(b->drop, c->o.rate, SITE_JUDGE + m);
+        drop[m] = at_site(b->drop, c->o.dropout, SITE_JUDGE + m);
         with_label(c, b, x->u[m], in + m * B * wide);
         for (size_t i = 0; i < B; i++)
             target[m * B + i] = (uint32_t)m;
@@ -500,7 +502,7 @@ void cm_clue_generate(const struct cm_clue *c, const cm_real *w, cm_real *dw, cm
                       const struct cm_clue_batch *b, struct cm_clue_work *x,
                       struct cm_clue_terms *t)
 {
-    const struct cm_clue_options *o = &c->o;
+    const struct cm_clue_config *o = &c->o;
     struct job j = {.c = c, .w = w, .dw = dw, .other = other, .b = b, .x = x};
     *t = (struct cm_clue_terms){0};
     cm_parallel(4, decode_shard, &j);
@@ -520,41 +522,18 @@ void cm_clue_generate(const struct cm_clue *c, const cm_real *w, cm_real *dw, cm
 
 /* ===== the encoder class ================================================================== */
 
-static int read_size(const struct cm_kv *hp, const char *key, int64_t most, size_t *to)
+static int class_make(struct cm_encoder *e, const struct cm_net_config *config,
+                      const struct cm_slot *slot, const struct cm_linear *linear, size_t side,
+                      struct cm_params *t, const char *prefix)
 {
-    int64_t v;
-    int code = cm_kv_i64(hp, key, &v);
-    if (!code && (v < 1 || v > most))
-        code = cm_fail(CM_EINPUT, "%s %lld is not in 1..%lld", key, (long long)v, (long long)most);
-    if (!code)
-        *to = (size_t)v;
-    return code;
-}
-
-static int class_make(struct cm_encoder *e, const struct cm_kv *hp, const struct cm_slot *slot,
-                      const struct cm_linear_side *linear, struct cm_params *t, const char *prefix)
-{
-    (void)slot, (void)linear;
-    struct cm_clue_options o = {0};
-    size_t in;
-    int code = read_size(hp, "hp.k", 1000000, &in);
-    if (!code)
-        code = read_size(hp, "hp.clue.latent", 100000, &o.latent[0]);
-    if (!code)
-        code = read_size(hp, "hp.clue.hidden", 100000, &o.hidden);
-    if (!code)
-        code = read_size(hp, "hp.clue.depth", CM_CLUE_DEPTH, &o.depth);
-    const char *preset = cm_kv_get(hp, "hp.preset"); /* nobody but cm_clue_fit may train it */
-    if (!code && (!preset || strcmp(preset, "clue") != 0))
-        code =
-            cm_fail(CM_EINPUT, "an encoder clue in a model of preset '%s'", preset ? preset : "");
-    if (code)
-        return code;
-    o.latent[1] = o.latent[0];
+    (void)slot, (void)side;
+    const struct cm_clue_config *o = &config->clue;
+    if (linear->k == 0)
+        return cm_fail(CM_EINPUT, "an encoder clue needs the linear part");
     struct cm_clue_encoder *c = CM_ZNEW(struct cm_clue_encoder, 1);
-    declare_encoder(c, t, prefix, &o, in);
+    declare_encoder(c, t, prefix, o, linear->k);
     e->of = &cm_encoder_clue;
-    e->q = o.latent[0] + o.latent[1];
+    e->q = 2 * (size_t)o->latent;
     e->group = 1;
     e->self = c;
     return 0;

@@ -31,24 +31,7 @@
 extern "C" {
 #endif
 
-#define CM_CLUE_DEPTH 4   /* hidden layers of an encoder at most */
 #define CM_CLUE_SLOPE 0.2 /* of LeakyReLU */
-
-/* All of it is in the head as hp.clue.*; what it weighs, as hp.clue.weight.*. */
-struct cm_clue_options {
-    size_t latent[2];     /* hp.clue.latent: widths of the subspaces, equal: 50 */
-    size_t hidden, depth; /* of the encoders: 512, 2 */
-    size_t decoder;       /* hidden width of the decoders: 256 */
-    size_t judge;         /* of the discriminator: 256 */
-    double rate;          /* dropout .2 */
-    double data, cross, kl, cosine, mse, adversary; /* 1, 1, .3, .02, .02, .02 */
-    double lr, alpha;                               /* RMSprop: 2e-3, .99 */
-    int64_t valid_every, patience; /* epochs: 1; validations without a better score: 16 */
-};
-#define CM_CLUE_DEFAULT                                                                            \
-    ((struct cm_clue_options){                                                                     \
-        {50, 50}, 512, 2, 256, 256, .2, 1, 1, .3, .02, .02, .02, 2e-3, .99, 1, 16})
-void cm_clue_write(struct cm_kv *kv, const struct cm_clue_options *o);
 
 /* ===== the network ======================================================================== */
 
@@ -73,7 +56,7 @@ struct cm_clue_decoder {
 };
 
 struct cm_clue {
-    struct cm_clue_options o;
+    struct cm_clue_config o;
     size_t in, q, batches; /* q = sum of latents; batches: width of the one-hot label, 0 = none */
     struct cm_params table;
     struct cm_clue_encoder encoder[2];
@@ -85,7 +68,7 @@ struct cm_clue {
 /* Lays it out: `in` components, d[m] features, slot names for the tensors; release with
  * cm_clue_free.  First values: linear layers U(+-1/sqrt(inputs)), PyTorch's default; gains 1, log
  * theta 0; scale[m] (in) is copied. */
-void cm_clue_make(struct cm_clue *c, const struct cm_clue_options *o, const char *const slot[2],
+void cm_clue_make(struct cm_clue *c, const struct cm_clue_config *o, const char *const slot[2],
                   size_t in, const size_t d[2], size_t batches);
 void cm_clue_init(const struct cm_clue *c, cm_real *w, const cm_real *const scale[2],
                   uint64_t seed);
@@ -155,15 +138,15 @@ struct cm_clue_voice {
 
 /* Trains on the data pass of d, which must have counts (cm_train_data_load_counts), by its
  * schedule, and leaves the encoders in m: the linear part and the head are there already, the
- * options are written to the head.  z: training components (n x k).  Keeps the weights of the best
+ * settings m->config are written to the head.  z: training components (n x k).  Keeps the weights of the best
  * validation (cm_fit_score of unit codes); without validation cells the last ones.  CM_ENUMERIC
  * names the step where something is not finite; CM_EINPUT: no schedule. */
 int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
-                const struct cm_clue_options *o, uint64_t seed, const struct cm_clue_voice *voice);
+                const struct cm_clue_voice *voice);
 
 /* Upper bound of the bytes taken beside the data pass and the linear part, for mini-batches of at
  * most B cells and k components. */
-uint64_t cm_clue_bytes(const struct cm_train_data *d, const struct cm_clue_options *o, size_t k,
+uint64_t cm_clue_bytes(const struct cm_train_data *d, const struct cm_clue_config *o, size_t k,
                        size_t B);
 
 #ifdef __cplusplus

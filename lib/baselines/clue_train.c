@@ -23,38 +23,8 @@ struct clue_fit {
     struct cm_clue c;
     cm_real *w, *v, *grad, *other;
     uint64_t seed;
-    struct cm_csr valid[2];
-    uint32_t *valid_group;
-    size_t nvalid;
+    struct cm_train_sample valid;
 };
-
-void cm_clue_write(struct cm_kv *kv, const struct cm_clue_options *o)
-{
-    const struct {
-        const char *key;
-        double value;
-    } number[] = {{"hp.residual", 0},
-                  {"hp.clue.latent", (double)o->latent[0]},
-                  {"hp.clue.hidden", (double)o->hidden},
-                  {"hp.clue.depth", (double)o->depth},
-                  {"hp.clue.decoder", (double)o->decoder},
-                  {"hp.clue.judge", (double)o->judge},
-                  {"hp.clue.dropout", o->rate},
-                  {"hp.clue.weight.data", o->data},
-                  {"hp.clue.weight.cross", o->cross},
-                  {"hp.clue.weight.kl", o->kl},
-                  {"hp.clue.weight.cosine", o->cosine},
-                  {"hp.clue.weight.mse", o->mse},
-                  {"hp.clue.weight.adversary", o->adversary},
-                  {"hp.lr", o->lr},
-                  {"hp.alpha", o->alpha},
-                  {"hp.valid.every", (double)o->valid_every},
-                  {"hp.patience", (double)o->patience}};
-    cm_kv_set(kv, "hp.preset", "clue");
-    cm_kv_set(kv, "hp.encoder", "clue");
-    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
-        cm_kv_setf(kv, number[i].key, number[i].value);
-}
 
 /* ===== a mini-batch ======================================================================= */
 
@@ -123,11 +93,11 @@ static void drawn_free(struct drawn *x)
 
 static void update(struct clue_fit *f, size_t from, size_t to)
 {
-    const struct cm_clue_options *o = &f->c.o;
+    double lr = f->m->config.loop.lr, alpha = f->c.o.alpha;
     for (size_t t = from; t < to; t++) {
         const struct cm_param *p = &f->c.table.p[t];
-        cm_rmsprop_step(f->w + p->offset, f->v + p->offset, f->grad + p->offset, p->n, o->lr,
-                        o->alpha, 1e-8);
+        cm_rmsprop_step(f->w + p->offset, f->v + p->offset, f->grad + p->offset, p->n, lr, alpha,
+                        1e-8);
     }
 }
 
@@ -174,26 +144,6 @@ static int step_of(struct clue_fit *f, const uint32_t *row, size_t B, uint64_t s
 
 /* ===== validation ========================================================================= */
 
-static void take_valid(struct clue_fit *f)
-{
-    const struct cm_train_part *v = &f->d->part[1];
-    size_t all = v->names.n;
-    uint64_t *at = CM_NEW(uint64_t, all);
-    f->nvalid = all < CM_VALID_CELLS ? all : CM_VALID_CELLS;
-    for (size_t i = 0; i < all; i++)
-        at[i] = i;
-    if (f->nvalid < all) {
-        struct cm_rng rng = cm_rng_make(f->seed, CM_RNG_SAMPLE, 1, 0);
-        cm_rng_shuffle(&rng, at, all);
-    }
-    for (size_t m = 0; m < 2; m++)
-        f->valid[m] = cm_csr_rows(&v->x[m], at, f->nvalid);
-    f->valid_group = v->group ? CM_NEW(uint32_t, f->nvalid) : NULL;
-    for (size_t i = 0; v->group && i < f->nvalid; i++)
-        f->valid_group[i] = v->group[at[i]];
-    cm_free(at);
-}
-
 /* The encoders, as the model has them. */
 static void show(const struct clue_fit *f)
 {
@@ -207,10 +157,11 @@ static void show(const struct clue_fit *f)
 
 static double validate(const struct clue_fit *f)
 {
-    const struct cm_csr *const both[2] = {&f->valid[0], &f->valid[1]};
-    float *s = CM_NEW(float, f->nvalid * f->nvalid);
+    const struct cm_train_sample *v = &f->valid;
+    const struct cm_csr *const both[2] = {&v->x[0], &v->x[1]};
+    float *s = CM_NEW(float, v->n * v->n);
     cm_model_similarities(f->m, both, s);
-    double score = cm_fit_score(s, f->nvalid, f->valid_group);
+    double score = cm_fit_score(s, v->n, v->group);
     cm_free(s);
     return score;
 }
@@ -225,13 +176,13 @@ static size_t batches_of(const struct cm_train_part *p)
     return most ? most + 1 : 0; /* one batch tells nothing */
 }
 
-static void make(struct clue_fit *f, const struct cm_clue_options *o, size_t n)
+static void make(struct clue_fit *f, size_t n)
 {
     const struct cm_linear *l = &f->m->linear;
     const char *slot[2] = {f->m->head.slot[0].name, f->m->head.slot[1].name};
     size_t d[2] = {f->d->part[0].x[0].cols, f->d->part[0].x[1].cols};
     cm_real *scale[2];
-    cm_clue_make(&f->c, o, slot, l->k, d, batches_of(&f->d->part[0]));
+    cm_clue_make(&f->c, &f->m->config.net.clue, slot, l->k, d, batches_of(&f->d->part[0]));
     for (size_t m = 0; m < 2; m++) {
         const double *s = l->side[m].s;
         scale[m] = CM_ZNEW(cm_real, l->k);
@@ -278,11 +229,11 @@ static void report(const struct clue_fit *f, const struct progress *g, size_t at
 static double judge_epoch(const struct clue_fit *f, struct progress *g, size_t at)
 {
     const struct cm_picks *p = &f->d->picks;
-    const struct cm_clue_options *o = &f->c.o;
+    int64_t every = f->m->config.loop.valid_every;
     bool last = at + 1 == p->n;
     size_t size = f->m->net.table.size * sizeof *f->m->net.w;
-    if (f->nvalid == 0 || o->valid_every < 1 || (!last && p->epoch[at + 1] == p->epoch[at]) ||
-        (!last && p->epoch[at] % (uint64_t)o->valid_every))
+    if (f->valid.n == 0 || every < 1 || (!last && p->epoch[at + 1] == p->epoch[at]) ||
+        (!last && p->epoch[at] % (uint64_t)every))
         return NAN;
     show(f);
     double score = validate(f);
@@ -299,9 +250,10 @@ static double judge_epoch(const struct clue_fit *f, struct progress *g, size_t a
 static int run(struct clue_fit *f, struct progress *g)
 {
     const struct cm_picks *p = &f->d->picks;
+    int64_t patience = f->m->config.loop.patience;
     for (size_t at = 0; at < p->n; at++) {
         size_t B = p->begin[at + 1] - p->begin[at];
-        if (f->c.o.patience > 0 && g->stale >= f->c.o.patience)
+        if (patience > 0 && g->stale >= patience)
             break;
         if (f->voice && f->voice->stop && f->voice->stop(f->voice->arg)) {
             g->stopped = true;
@@ -324,25 +276,26 @@ static int run(struct clue_fit *f, struct progress *g)
 }
 
 int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
-                const struct cm_clue_options *o, uint64_t seed, const struct cm_clue_voice *voice)
+                const struct cm_clue_voice *voice)
 {
+    uint64_t seed = (uint64_t)m->config.seed;
     struct clue_fit f = {.m = m, .d = d, .z = z, .voice = voice, .seed = seed};
     struct cm_kv *kv = &m->head.kv;
+    const char *const slot[2] = {m->head.slot[0].name, m->head.slot[1].name};
     if (d->blocks)
         return cm_fail(CM_EINPUT, "a mini-batch has cells of its own; this trainer knows the cells "
                                   "of the data pass only");
     if (d->picks.n == 0)
         return cm_fail(CM_EINPUT, "there are no mini-batches: batch --epochs N");
     CM_ASSERT(d->part[0].count[0] && d->part[0].count[1]);
-    cm_clue_write(kv, o);
-    if (cm_kv_get(&d->head.kv, "batch.size"))
-        cm_kv_set(kv, "hp.batch", cm_kv_get(&d->head.kv, "batch.size"));
-    int code = cm_net_make(&m->net, &m->head, &m->linear);
+    cm_config_write_net(&m->config, slot, kv);
+    cm_config_write_batches(&d->head.kv, true, kv);
+    int code = cm_net_make(&m->net, &m->config.net, &m->head, &m->linear);
     if (code)
         return code;
     m->has_net = true;
-    make(&f, o, d->part[0].names.n);
-    take_valid(&f);
+    make(&f, d->part[0].names.n);
+    f.valid = cm_train_sample(d, seed, CM_VALID_CELLS);
     struct progress g = {.best = -1, .kept = CM_NEW(cm_real, m->net.table.size)};
     code = run(&f, &g);
     show(&f);
@@ -355,9 +308,7 @@ int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const 
     if (g.stopped)
         cm_kv_seti(kv, "train.stopped", 1);
     cm_free(g.kept);
-    for (size_t s = 0; s < 2; s++)
-        cm_csr_free(&f.valid[s]);
-    cm_free(f.valid_group);
+    cm_train_sample_free(&f.valid);
     cm_free(f.w);
     cm_free(f.v);
     cm_free(f.grad);
@@ -366,20 +317,22 @@ int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const 
     return code;
 }
 
-uint64_t cm_clue_bytes(const struct cm_train_data *d, const struct cm_clue_options *o, size_t k,
+uint64_t cm_clue_bytes(const struct cm_train_data *d, const struct cm_clue_config *o, size_t k,
                        size_t B)
 {
     const char *const slot[2] = {"0", "1"};
     size_t cols[2] = {d->part[0].x[0].cols, d->part[0].x[1].cols};
     struct cm_clue c;
     cm_clue_make(&c, o, slot, k, cols, batches_of(&d->part[0]));
-    uint64_t size = c.table.size, q = c.q, wide = q + c.batches, v = d->part[1].names.n;
+    uint64_t hidden = (uint64_t)o->hidden, size = c.table.size, q = c.q, wide = q + c.batches,
+             v = d->part[1].names.n;
     cm_clue_free(&c);
     if (v > CM_VALID_CELLS)
         v = CM_VALID_CELLS;
-    uint64_t activations = 2 * B * (2 * k + 10 * q + 6 * o->hidden * o->depth) +
-                           4 * B * 5 * o->hidden + 4 * B * (2 * wide + 7 * o->decoder) +
-                           4 * B * (cols[0] + cols[1]) + 2 * B * (2 * wide + 5 * o->judge + 4);
+    uint64_t activations = 2 * B * (2 * k + 10 * q + 6 * hidden * (uint64_t)o->depth) +
+                           4 * B * 5 * hidden + 4 * B * (2 * wide + 7 * (uint64_t)o->decoder) +
+                           4 * B * (cols[0] + cols[1]) +
+                           2 * B * (2 * wide + 5 * (uint64_t)o->judge + 4);
     return 4 * (6 * size + activations + 3 * v * v + 12 * (cols[0] + cols[1])) + 8 * v * (k + q) +
            ((uint64_t)32 << 20);
 }

@@ -6,73 +6,6 @@
 
 #define MIB 1048576.0
 
-struct cm_cis_options cm_trainer_cis(const struct cm_trainer_cis *c)
-{
-    return (struct cm_cis_options){.window = (double)c->window,
-                                   .components = (size_t)c->components,
-                                   .ridge = c->ridge,
-                                   .clip = c->clip,
-                                   .threshold = c->threshold,
-                                   .sd = c->sd};
-}
-
-/* ===== options and hp.* =================================================================== */
-
-bool cm_trainer_of_run(const char *option)
-{
-    return cm_trainer_word("log|checkpoint|every|resume|max-memory", option) >= 0;
-}
-
-const char *cm_trainer_key(const struct cm_opt *opt, char *key, size_t room)
-{
-    snprintf(key, room, "hp.%s", opt->name);
-    for (char *c = key; *c; c++)
-        *c = *c == '-' ? '.' : *c;
-    return key;
-}
-
-/* Word number `at` of "a|b|c". */
-static const char *word(const char *words, int at, char *text, size_t room)
-{
-    while (at-- > 0)
-        words = strchr(words, '|') + 1;
-    snprintf(text, room, "%.*s", (int)strcspn(words, "|"), words);
-    return text;
-}
-
-int cm_trainer_word(const char *words, const char *wanted)
-{
-    size_t n = strlen(wanted);
-    for (int at = 0;; at++) {
-        size_t length = strcspn(words, "|");
-        if (length == n && strncmp(words, wanted, n) == 0)
-            return at;
-        if (!words[length])
-            return -1;
-        words += length + 1;
-    }
-}
-
-bool cm_trainer_put(struct cm_kv *kv, const struct cm_opt *opt, const char *key)
-{
-    char text[64];
-    if (cm_trainer_of_run(opt->name))
-        return false;
-    switch (opt->type) {
-    case CM_O_INT:
-        cm_kv_seti(kv, key, *(const int64_t *)opt->to);
-        return true;
-    case CM_O_REAL:
-        cm_kv_setf(kv, key, *(const double *)opt->to);
-        return true;
-    case CM_O_CHOICE:
-        cm_kv_set(kv, key, word(opt->metavar, *(const int *)opt->to, text, sizeof text));
-        return true;
-    default:
-        return false;
-    }
-}
-
 void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint)
 {
     struct cm_reader *r;
@@ -83,13 +16,19 @@ void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint)
     else
         cm_try(cm_model_read(&t->start, r));
     cm_reader_close(r);
-    if (!checkpoint)
-        return;
-    const struct cm_kv *kv = &t->start.head.kv;
-    cm_kv_free(&t->hp);
-    for (size_t i = 0; i < kv->key.n; i++)
-        if (strncmp(cm_strs_get(&kv->key, i), "hp.", 3) == 0)
-            cm_kv_set(&t->hp, cm_strs_get(&kv->key, i), cm_strs_get(&kv->value, i));
+    cm_try(cm_fail_in(cm_config_read(&t->start_config, &t->start.head, CM_CONFIG_TRAIN), path));
+}
+
+struct cm_reader *cm_trainer_open(const char *path, const char *slot[2])
+{
+    struct cm_reader *r = cm_in_open(path);
+    cm_require_kind(r, CM_PAIRS);
+    const struct cm_head *head = cm_reader_head(r);
+    if (head->nslots != 2)
+        cm_die(3, "%s: expected two slots, found %zu", cm_reader_path(r), head->nslots);
+    slot[0] = head->slot[0].name;
+    slot[1] = head->slot[1].name;
+    return r;
 }
 
 /* ===== the training ======================================================================= */
@@ -127,10 +66,9 @@ void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts)
     t->cells = cm_train_data_bytes(&t->data);
 }
 
-uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_options *how,
-                         const char *what)
+uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_config *c, const char *what)
 {
-    uint64_t fit = cm_train_bytes(&t->data, how);
+    uint64_t fit = cm_train_bytes(&t->data, c);
     cm_info("memory: %.1f MiB of cells, and at most %.1f MiB to fit%s%s", (double)t->cells / MIB,
             (double)fit / MIB, *what ? " " : "", what);
     return t->cells + fit;
@@ -241,7 +179,6 @@ int cm_trainer_end(struct cm_trainer *t)
     cm_fit_state_free(&t->state);
     cm_model_free(&t->start);
     cm_model_free(&t->model);
-    cm_kv_free(&t->hp);
     cm_train_data_free(&t->data);
     return cm_finish();
 }

@@ -1,19 +1,18 @@
 /* cli/trainer.h - the frame of xattn-train, mlp-train, clue-train and cca-train.
  *
- * Problem: the four tools differ in what they train, and were alike in all else: the rows of their
- * option tables for the loop and the peak-gene term, --log, --checkpoint, --resume and
- * --max-memory, what is said of steps, epochs and the result, and the road from options to the
- * keys hp.* of a model.  Choice: that is here, in one struct which option rows and callbacks fill;
- * a tool keeps its own options, says what its preset means, and calls in the order in which things
- * happen:
+ * The four tools differ in what they train; here is what they share: their options (a row for each
+ * setting that a tool offers, from the table of model/config.h, and those of a run), what is
+ * reported of steps, epochs and the result.  A tool says what its own options mean, and calls in
+ * the order in which things happen:
  *
+ *     char **in = cm_trainer_start(&t, &tool, own, run, CM_BY_CLUE, argc, argv);
+ *     ... the preset's settings; cm_trainer_take(&t, &t.config, false) ...
  *     cm_trainer_read(&t, r, false);
  *     cm_try(cm_train(&t.model, &t.data, &how, &voice));
  *     cm_trainer_sum(&t, 0);
  *     return cm_trainer_end(&t);
  *
- * Rejected: one `run` with hooks for every difference, which hides that order; one table for all
- * four tools, since the same option has other defaults and other words in each.
+ * Rejected: one `run` with hooks for every difference, which hides that order.
  */
 #ifndef CM_CLI_TRAINER_H
 #define CM_CLI_TRAINER_H
@@ -33,12 +32,16 @@ struct cm_trainer {
     const char *log, *checkpoint, *resume;
     int64_t every;
     uint64_t memory;
+    bool show;
+    struct cm_config given; /* of which only what cm_given tells counts */
     /* by the tool, before cm_trainer_read */
-    const char *columns; /* of --log, tabs between; NULL: how long every step of the fit took */
-    bool show_best;      /* the progress line has the best score, too */
-    /* by the frame; hp by the tool as well */
-    struct cm_kv hp;
-    struct cm_model start; /* what was begun from */
+    const char *columns;     /* of --log, tabs between; NULL: how long every step of the fit took */
+    bool show_best;          /* the progress line has the best score, too */
+    struct cm_config config; /* what the model is to be */
+    /* by the frame */
+    unsigned by;                   /* which trainer it is: CM_BY_... */
+    struct cm_model start;         /* what was begun from */
+    struct cm_config start_config; /* all of its settings */
     struct cm_fit_state state;
     struct cm_train_data data;
     struct cm_model model; /* the result */
@@ -47,38 +50,11 @@ struct cm_trainer {
     struct timespec last;  /* when a step ended */
 };
 
-/* The peak-gene term, as options give it. */
-struct cm_trainer_cis {
-    int64_t window, components;
-    double ridge, clip, threshold, sd;
-};
-
-/* Rows of an option table.  t: a struct cm_trainer, c: a struct cm_trainer_cis; every, patience:
- * int64_t. */
+/* Rows of an option table.  t: a struct cm_trainer. */
 /* clang-format off */
-#define CM_TRAINER_CIS(c)                                                                          \
-    {"cis-window", 0, CM_O_INT, &(c).window, "100000", 1, 1e9, "BASES",                            \
-     "largest distance of a peak from a gene's start"},                                            \
-    {"cis-components", 0, CM_O_INT, &(c).components, "10", 1, 10000, "N",                          \
-     "components taken out before peaks and genes are correlated"},                                \
-    {"cis-ridge", 0, CM_O_REAL, &(c).ridge, "1e-4", 0, 1e6, "X", "ridge of that regression"},      \
-    {"cis-clip", 0, CM_O_REAL, &(c).clip, "3", 0.1, 1e6, "X",                                      \
-     "largest residual of a gene, in standard deviations"},                                        \
-    {"cis-threshold", 0, CM_O_REAL, &(c).threshold, "2", 0, 1e6, "X",                              \
-     "soft threshold of correlations, in units of 1/sqrt(cells)"},                                 \
-    {"cis-sd", 0, CM_O_REAL, &(c).sd, "0.03", 1e-6, 1e6, "X",                                      \
-     "standard deviation of the term over training pairs"}
-#define CM_TRAINER_WARMUP(steps)                                                                   \
-    {"warmup", 0, CM_O_INT, &(steps), NULL, 0, 1e9, "STEPS",                                       \
-     "steps over which the learning rate rises"}
-#define CM_TRAINER_AVERAGE(decay)                                                                  \
-    {"average", 0, CM_O_REAL, &(decay), NULL, 0, 0.9999999, "X",                                   \
-     "decay of the averaged weights; 0: the last ones"}
-#define CM_TRAINER_VALID(every, every_def, patience, patience_def)                                 \
-    {"valid-every", 0, CM_O_INT, &(every), every_def, 0, 1e9, "EPOCHS",                            \
-     "epochs between validations; 0: none, the last weights are kept"},                            \
-    {"patience", 0, CM_O_INT, &(patience), patience_def, 0, 1e9, "N",                              \
-     "end after so many validations without a better score; 0: never"}
+#define CM_TRAINER_SHOW(t)                                                                         \
+    {"show", 0, CM_O_FLAG, &(t).show, NULL, 0, 0, NULL,                                            \
+     "print all settings, preparation and schedule as TSV, and train nothing"}
 #define CM_TRAINER_LOG(t, help) {"log", 0, CM_O_OUTPUT, &(t).log, NULL, 0, 0, "FILE.tsv", help}
 #define CM_TRAINER_STATE(t)                                                                        \
     {"checkpoint", 0, CM_O_SAVE, &(t).checkpoint, NULL, 0, 0, "FILE.cms",                          \
@@ -92,21 +68,23 @@ struct cm_trainer_cis {
      "refuse to train beyond this (K, M, G)"}
 /* clang-format on */
 
-struct cm_cis_options cm_trainer_cis(const struct cm_trainer_cis *c);
+/* ===== settings =========================================================================== */
 
-/* ===== options and hp.* =================================================================== */
-
-/* Does the option belong to one run (--log, --checkpoint, ...), not to the model? */
-bool cm_trainer_of_run(const char *option);
-/* The key of an option: --weight-decay is hp.weight.decay.  Returns `key`. */
-const char *cm_trainer_key(const struct cm_opt *opt, char *key, size_t room);
-/* Sets `key` to the option's number or word; false, and nothing set, where it has neither or
- * belongs to the run. */
-bool cm_trainer_put(struct cm_kv *kv, const struct cm_opt *opt, const char *key);
-/* The number of a word in "a|b|c", -1 if it is not there. */
-int cm_trainer_word(const char *words, const char *word);
-/* Reads t->start from a model; `checkpoint`: t->state, too, and t->hp becomes what it was then.  It
- * is no parent of the output, and --checkpoint may write over it. */
+/* Fills tool->options with the rows `before`, those of the settings that the trainer offers, and
+ * `after` (both ended by a zero row), and starts the tool (cm_start). */
+char **cm_trainer_start(struct cm_trainer *t, struct cm_tool *tool, const struct cm_opt *before,
+                        const struct cm_opt *after, unsigned by, int argc, char **argv);
+/* Settings on the command line go over those of c; one that c does not have ends the program.  fit:
+ * only those of the linear part and the peak-gene term. */
+void cm_trainer_take(const struct cm_trainer *t, struct cm_config *c, bool fit);
+/* Ends the program as a usage error with the library's message, if code is one. */
+void cm_trainer_usage(int code);
+/* Prints every setting, and the preparation and schedule of the preset; the end of main. */
+int cm_trainer_show(const struct cm_config *c);
+/* Opens the pairs; slot: their names. */
+struct cm_reader *cm_trainer_open(const char *path, const char *slot[2]);
+/* Reads t->start and t->start_config from a model; `checkpoint`: t->state, too.  It is no parent of
+ * the output, and --checkpoint may write over it. */
 void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint);
 
 /* ===== the training ======================================================================= */
@@ -114,8 +92,7 @@ void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint);
 /* Opens --log and reads t->data from the pairs to their END; `counts`: with the counts below. */
 void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts);
 /* Says what the cells and the fit of the linear part will take; returns it, in bytes. */
-uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_options *how,
-                         const char *what);
+uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_config *c, const char *what);
 /* Bytes of activations to keep: a quarter of --max-memory at most. */
 uint64_t cm_trainer_keep(const struct cm_trainer *t);
 

@@ -182,14 +182,15 @@ static int cca(struct cm_linear *m, float *const z[2], size_t n, double ridge)
 
 /* ===== public ============================================================================= */
 
-int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2], size_t k, size_t q,
-                  const struct cm_linear_how *how, float *const z[2])
+int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
+                  const struct cm_linear_config *c, uint64_t seed, float *const z[2])
 {
-    size_t n = x[0]->rows;
+    size_t n = x[0]->rows, k = (size_t)c->k, q = (size_t)c->q;
     CM_ASSERT(n == x[1]->rows && k && q && q <= k && k <= n && k <= x[0]->cols && k <= x[1]->cols);
     memset(m, 0, sizeof *m);
     m->k = k;
     m->q = q;
+    m->cells = n;
     m->corr = CM_NEW(double, q);
     for (size_t side = 0; side < 2; side++) {
         struct cm_linear_side *s = &m->side[side];
@@ -200,21 +201,21 @@ int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2], size_t k
         s->p = CM_NEW(float, k *q);
         s->bias = CM_NEW(float, k);
         column_means(x[side], s->mean);
-        float *weight = column_weights(x[side], how->scale);
-        int code = cm_svd_truncated(x[side], s->mean, weight, k, how->seed, SVD_TOLERANCE,
+        float *weight = column_weights(x[side], c->scale);
+        int code = cm_svd_truncated(x[side], s->mean, weight, k, seed, SVD_TOLERANCE,
                                     CM_SVD_ITERATIONS, s->v, s->s, &s->iterations);
         if (code == 0 && !(s->s[0] * s->s[0] > NO_VARIATION * square_sum(x[side], weight)))
             code = cm_fail(CM_ENUMERIC, "slot %zu does not vary among the training cells", side);
         for (size_t j = 0; weight && j < s->d; j++)
-            for (size_t c = 0; c < k; c++)
-                s->v[j * k + c] *= weight[j];
+            for (size_t i = 0; i < k; i++)
+                s->v[j * k + i] *= weight[j];
         cm_free(weight);
         if (code < 0)
             return code;
         make_bias(s, k);
         cm_linear_z(m, side, x[side], z[side]);
     }
-    return cca(m, z, n, how->ridge);
+    return cca(m, z, n, c->ridge);
 }
 
 void cm_linear_z(const struct cm_linear *m, size_t side, const struct cm_csr *x, float *z)

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "linear/config.h"
 #include "matrix/matrix.h"
 
 #ifdef __cplusplus
@@ -36,18 +37,12 @@ struct cm_linear_side {
 
 struct cm_linear {
     size_t k, q;
+    size_t cells; /* that it was fitted on */
     double *corr; /* q: canonical correlations (after the ridge), descending */
     struct cm_linear_side side[2];
 };
 
-/* How the two closed forms are regularised. */
-struct cm_linear_how {
-    double scale; /* features are divided by their standard deviation to this power before LSI */
-    double ridge; /* of the CCA, relative to the mean variance of the components */
-    uint64_t seed;
-};
-
-/* Fits on the paired rows of x[0] and x[1].  k must be <= rows and <= both numbers of columns, q <=
+/* Fits on the paired rows of x[0] and x[1].  c->k must be <= rows and <= both numbers of columns, q <=
  * k.  z[s], n x k (ld k), gets the training components of side s: they are needed again by the cis
  * term and would cost another pass.  Formulas, with D = diag(sd^-scale) of a side's features (0 for
  * one that does not vary): V = D (right singular vectors of (X - 1 mean') D), Z = (X - 1 mean') V;
@@ -55,8 +50,8 @@ struct cm_linear_how {
  * = C_11^-1/2 U S, P_2 = C_22^-1/2 V S, first q columns.  scale 0 is plain LSI, principal
  * components of covariances; 1 those of correlations.  CM_ENUMERIC when a side does not vary.
  * Same bits for any number of threads. */
-int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2], size_t k, size_t q,
-                  const struct cm_linear_how *how, float *const z[2]);
+int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
+                  const struct cm_linear_config *c, uint64_t seed, float *const z[2]);
 
 /* z (rows x k, ld k) = (X - 1 mean') V. */
 void cm_linear_z(const struct cm_linear *m, size_t side, const struct cm_csr *x, float *z);

@@ -490,26 +490,24 @@ static void take_rows(const float *z, size_t ldz, size_t r, const uint64_t *at, 
 }
 
 /* Standard deviation of L (mu = 1) over all pairs of training cells, or of a sample of cells. */
-static double spread(const struct cm_cis *cis, const struct cm_csr *genes,
-                     const struct cm_csr *peaks, const float *zg, const float *zp, size_t ldz,
-                     uint64_t seed)
+static double spread(const struct cm_cis *cis, const struct cm_cis_data *d)
 {
-    size_t all = genes->rows, n = all < CM_CIS_SAMPLE ? all : CM_CIS_SAMPLE, r = cis->r;
+    size_t all = d->x[0]->rows, n = all < CM_CIS_SAMPLE ? all : CM_CIS_SAMPLE, r = cis->r;
     uint64_t *at = CM_NEW(uint64_t, all);
     for (size_t i = 0; i < all; i++)
         at[i] = i;
     if (n < all) {
-        struct cm_rng rng = cm_rng_make(seed, CM_RNG_SAMPLE, 0, 0);
+        struct cm_rng rng = cm_rng_make(d->seed, CM_RNG_SAMPLE, 0, 0);
         cm_rng_shuffle(&rng, at, all);
     }
     struct spread s = {.n = n, .m = cis->gene.n, .shards = cm_shards(n, TILE, 64)};
     float *a = CM_NEW(float, n *s.m), *b = CM_NEW(float, n *s.m), *z = CM_NEW(float, n *r);
-    struct cm_csr x = cm_csr_rows(genes, at, n);
-    take_rows(zg, ldz, r, at, n, z);
+    struct cm_csr x = cm_csr_rows(d->x[0], at, n);
+    take_rows(d->z[0], d->ldz, r, at, n, z);
     cm_cis_gene_columns(cis, &x, z, r, a, s.m);
     cm_csr_free(&x);
-    x = cm_csr_rows(peaks, at, n);
-    take_rows(zp, ldz, r, at, n, z);
+    x = cm_csr_rows(d->x[1], at, n);
+    take_rows(d->z[1], d->ldz, r, at, n, z);
     cm_cis_peak_columns(cis, &x, z, r, b, s.m);
     cm_csr_free(&x);
     s.a = a;
@@ -564,102 +562,110 @@ static void threshold(struct cm_cis *cis, const struct cm_cis_side *gene,
     cm_free(keep_peak);
 }
 
-int cm_cis_fit(struct cm_cis *cis, const struct cm_cis_options *o, const struct cm_csr *genes,
-               const struct cm_csr *peaks, const float *z_genes, const float *z_peaks, size_t ldz,
-               const float *mean_genes, const float *mean_peaks, const struct cm_cols *gene_table,
-               const struct cm_cols *peak_table, const uint32_t *group, size_t groups)
+/* Keeps of both sides what occurs in a pair, and rewrites the pairs in terms of its places. */
+static uint64_t *take_paired(const struct cm_cis_side all[2], struct candidates *near, size_t r,
+                             struct cm_cis_side *gene, struct cm_cis_side *peak)
 {
-    CM_ASSERT(genes->rows == peaks->rows && o->components >= 1 && o->components <= ldz &&
-              genes->cols == gene_table->names.n && peaks->cols == peak_table->names.n);
-    memset(cis, 0, sizeof *cis);
-    cis->r = o->components;
-    cis->clip = o->clip;
-    cis->mu = 1;
-    size_t placed[2];
-    struct candidates near =
-        find_candidates(gene_table, peak_table, o->window, &placed[0], &placed[1]);
-    cis->candidates = near.n;
-    if (near.n == 0) {
-        cm_free(near.ptr);
-        cm_free(near.peak);
-        return placed[0] && placed[1]
-                   ? cm_fail(0, "no peak lies within %.0f bases of a gene", o->window)
-                   : cm_fail(0, "the %s have no coordinates (columns chrom and start)",
-                             placed[0] ? "peaks" : "genes");
-    }
+    size_t genes = all[0].features, peaks = all[1].features;
+    bool *keep = CM_ZNEW(bool, genes > peaks ? genes : peaks);
+    for (size_t g = 0; g < genes; g++)
+        keep[g] = near->ptr[g + 1] > near->ptr[g];
+    *gene = side_take(&all[0], keep, r);
+    memset(keep, 0, peaks * sizeof *keep);
+    for (size_t k = 0; k < near->n; k++)
+        keep[near->peak[k]] = true;
+    *peak = side_take(&all[1], keep, r);
+    cm_free(keep);
+    uint64_t *ptr = CM_ZNEW(uint64_t, gene->n + 1); /* genes without pairs fall away */
+    for (size_t g = 0; g < gene->n; g++)
+        ptr[g + 1] = near->ptr[gene->feature[g] + 1];
+    for (size_t k = 0; k < near->n; k++)
+        near->peak[k] = peak->at[near->peak[k]];
+    return ptr;
+}
 
-    /* Regression for all features, then only those that occur in a pair. */
-    struct cm_cis_side all[2] = {{0}}, gene = {0}, peak = {0};
-    int code = fit_residuals(&all[0], genes, z_genes, ldz, mean_genes, cis->r, o->ridge);
-    if (code == 0)
-        code = fit_residuals(&all[1], peaks, z_peaks, ldz, mean_peaks, cis->r, o->ridge);
-    if (code == 0) {
-        bool *keep = CM_ZNEW(bool, genes->cols > peaks->cols ? genes->cols : peaks->cols);
-        for (size_t g = 0; g < genes->cols; g++)
-            keep[g] = near.ptr[g + 1] > near.ptr[g];
-        gene = side_take(&all[0], keep, cis->r);
-        memset(keep, 0, peaks->cols * sizeof *keep);
-        for (size_t k = 0; k < near.n; k++)
-            keep[near.peak[k]] = true;
-        peak = side_take(&all[1], keep, cis->r);
-        cm_free(keep);
-
-        /* Pairs in terms of places instead of features; genes without pairs fall away. */
-        uint64_t *ptr = CM_ZNEW(uint64_t, gene.n + 1);
-        for (size_t g = 0; g < gene.n; g++)
-            ptr[g + 1] = near.ptr[gene.feature[g] + 1];
-        for (size_t k = 0; k < near.n; k++)
-            near.peak[k] = peak.at[near.peak[k]];
-        uint64_t *start = CM_NEW(uint64_t, peak.n + 1), *pair = CM_NEW(uint64_t, near.n);
-        uint32_t *of = CM_NEW(uint32_t, near.n);
-        turn(gene.n, peak.n, ptr, near.peak, start, of, pair);
-        struct sums s = {.gene = &gene,
-                         .peak = &peak,
-                         .genes = genes,
-                         .peaks = peaks,
-                         .zg = z_genes,
-                         .zp = z_peaks,
-                         .ldz = ldz,
-                         .r = cis->r,
-                         .pairs = near.n,
-                         .groups = group && groups > 1 ? groups : 1,
-                         .clip = o->clip,
-                         .group = group && groups > 1 ? group : NULL,
-                         .near = start,
-                         .near_gene = of,
-                         .near_pair = pair};
-        double *value = CM_NEW(double, near.n);
-        correlate(&s, ptr, near.peak, value);
-        threshold(cis, &gene, &peak, ptr, near.peak, value,
-                  o->threshold / sqrt((double)genes->rows));
-        cm_free(value);
-        cm_free(ptr);
-        cm_free(start);
-        cm_free(pair);
-        cm_free(of);
-    }
-    side_free(&all[0]);
-    side_free(&all[1]);
+/* Correlations of all candidates, and the term that their threshold leaves. */
+static void fit_pairs(struct cm_cis *cis, const struct cm_cis_config *c,
+                      const struct cm_cis_data *d, const struct cm_cis_side all[2],
+                      struct candidates *near)
+{
+    struct cm_cis_side gene = {0}, peak = {0};
+    bool grouped = d->group && d->groups > 1;
+    uint64_t *ptr = take_paired(all, near, cis->r, &gene, &peak);
+    uint64_t *start = CM_NEW(uint64_t, peak.n + 1), *pair = CM_NEW(uint64_t, near->n);
+    uint32_t *of = CM_NEW(uint32_t, near->n);
+    turn(gene.n, peak.n, ptr, near->peak, start, of, pair);
+    struct sums s = {.gene = &gene,
+                     .peak = &peak,
+                     .genes = d->x[0],
+                     .peaks = d->x[1],
+                     .zg = d->z[0],
+                     .zp = d->z[1],
+                     .ldz = d->ldz,
+                     .r = cis->r,
+                     .pairs = near->n,
+                     .groups = grouped ? d->groups : 1,
+                     .clip = c->clip,
+                     .group = grouped ? d->group : NULL,
+                     .near = start,
+                     .near_gene = of,
+                     .near_pair = pair};
+    double *value = CM_NEW(double, near->n);
+    correlate(&s, ptr, near->peak, value);
+    threshold(cis, &gene, &peak, ptr, near->peak, value,
+              c->threshold / sqrt((double)d->x[0]->rows));
+    cm_free(value);
+    cm_free(ptr);
+    cm_free(start);
+    cm_free(pair);
+    cm_free(of);
     side_free(&gene);
     side_free(&peak);
+}
+
+int cm_cis_fit(struct cm_cis *cis, const struct cm_cis_config *c, const struct cm_cis_data *d)
+{
+    CM_ASSERT(d->x[0]->rows == d->x[1]->rows && c->components >= 1 &&
+              (size_t)c->components <= d->ldz && d->x[0]->cols == d->table[0]->names.n &&
+              d->x[1]->cols == d->table[1]->names.n);
+    memset(cis, 0, sizeof *cis);
+    cis->r = (size_t)c->components;
+    cis->clip = c->clip;
+    cis->mu = 1;
+    size_t placed[2];
+    double window = (double)c->window;
+    struct candidates near =
+        find_candidates(d->table[0], d->table[1], window, &placed[0], &placed[1]);
+    cis->candidates = near.n;
+    int code = 0;
+    /* Regression for all features, then only those that occur in a pair. */
+    struct cm_cis_side all[2] = {{0}};
+    for (size_t s = 0; near.n && !code && s < 2; s++)
+        code = fit_residuals(&all[s], d->x[s], d->z[s], d->ldz, d->mean[s], cis->r, c->ridge);
+    if (near.n && !code)
+        fit_pairs(cis, c, d, all, &near);
+    side_free(&all[0]);
+    side_free(&all[1]);
     cm_free(near.ptr);
     cm_free(near.peak);
     if (code < 0)
         return code;
+    if (near.n == 0)
+        return placed[0] && placed[1]
+                   ? cm_fail(0, "no peak lies within %.0f bases of a gene", window)
+                   : cm_fail(0, "the %s have no coordinates (columns chrom and start)",
+                             placed[0] ? "peaks" : "genes");
     if (cis->pairs == 0)
-        return cm_fail(0, "no peak-gene correlation exceeds %g/sqrt(cells)", o->threshold);
-
-    code = cm_cis_scale(cis, o->sd, genes, peaks, z_genes, z_peaks, ldz, o->seed);
+        return cm_fail(0, "no peak-gene correlation exceeds %g/sqrt(cells)", c->threshold);
+    code = cm_cis_scale(cis, c->sd, d);
     return code < 0 ? code : 1;
 }
 
-int cm_cis_scale(struct cm_cis *cis, double sd, const struct cm_csr *genes,
-                 const struct cm_csr *peaks, const float *z_genes, const float *z_peaks, size_t ldz,
-                 uint64_t seed)
+int cm_cis_scale(struct cm_cis *cis, double sd, const struct cm_cis_data *d)
 {
     cis->mu = 1;
     cm_cis_finish(cis);
-    double now = spread(cis, genes, peaks, z_genes, z_peaks, ldz, seed);
+    double now = spread(cis, d);
     if (!isfinite(now))
         return cm_fail(CM_ENUMERIC, "the peak-gene term is not finite");
     cis->mu = sd / (now > 1e-12 ? now : 1e-12);

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "links/config.h"
 #include "matrix/matrix.h"
 #include "stream/cms.h"
 
@@ -24,15 +25,6 @@
 extern "C" {
 #endif
 
-struct cm_cis_options {
-    double window;     /* base pairs: |peak centre - gene start| < window */
-    size_t components; /* r: leading components taken out (at most k) */
-    double ridge;      /* of that regression */
-    double clip;       /* of gene residuals, in standard deviations */
-    double threshold;  /* in units of 1/sqrt(n) */
-    double sd;         /* standard deviation of mu L over training pairs */
-    uint64_t seed;     /* of the sample of cells when there are more than CM_CIS_SAMPLE */
-};
 #define CM_CIS_SAMPLE 4096 /* mu is exact up to so many training cells */
 
 /* The features of one side that the term uses.  residual_j = x_j - off_j - z_1..r . h_j */
@@ -63,22 +55,26 @@ struct cm_cis {
     float *base;  /* gene.n */
 };
 
-/* Fits on paired training cells: x of genes and peaks (rows = cells), their components z (ld ldz)
- * and means, the column tables (chrom, start, end, tss).  group: batch of each cell (below
- * `groups`), or NULL; with groups the correlations are taken inside them (u and w centred a group),
- * so that a shift between batches is no correlation.  Returns 1 and a term, 0 when there is none
- * (no coordinates, no pair in the window or above the threshold: cm_error_message says which), < 0
- * on failure. */
-int cm_cis_fit(struct cm_cis *cis, const struct cm_cis_options *o, const struct cm_csr *genes,
-               const struct cm_csr *peaks, const float *z_genes, const float *z_peaks, size_t ldz,
-               const float *mean_genes, const float *mean_peaks, const struct cm_cols *gene_table,
-               const struct cm_cols *peak_table, const uint32_t *group, size_t groups);
+/* Paired training cells: side 0 genes, side 1 peaks. */
+struct cm_cis_data {
+    const struct cm_csr *x[2];
+    const float *z[2]; /* components, ld ldz */
+    size_t ldz;
+    const float *mean[2];           /* of the features */
+    const struct cm_cols *table[2]; /* columns chrom, start, end, tss */
+    const uint32_t *group;          /* batch of each cell, below `groups`, or NULL */
+    size_t groups;
+    uint64_t seed; /* of the sample of cells when there are more than CM_CIS_SAMPLE */
+};
+
+/* With groups the correlations are taken inside them (u and w centred a group), so that a shift
+ * between batches is no correlation.  Returns 1 and a term, 0 when there is none (no coordinates, no
+ * pair in the window or above the threshold: cm_error_message says which), < 0 on failure. */
+int cm_cis_fit(struct cm_cis *cis, const struct cm_cis_config *c, const struct cm_cis_data *d);
 
 /* Sets mu so that the standard deviation of mu L over pairs of these (training) cells is `sd`, and
  * fills what is derived: after cm_cis.c was changed.  CM_ENUMERIC when it is not finite. */
-int cm_cis_scale(struct cm_cis *cis, double sd, const struct cm_csr *genes,
-                 const struct cm_csr *peaks, const float *z_genes, const float *z_peaks, size_t ldz,
-                 uint64_t seed);
+int cm_cis_scale(struct cm_cis *cis, double sd, const struct cm_cis_data *d);
 /* out (pairs): base pairs between the gene's start and the peak's centre, in the order of c. */
 void cm_cis_distances(const struct cm_cis *cis, const struct cm_cols *gene_table,
                       const struct cm_cols *peak_table, double *out);

@@ -303,11 +303,10 @@ static void table_free(struct table *t)
 
 /* seen[side][feature]: share of training cells.  cis->c is set to the first weights, and mu to
  * their scale; cells: those cis was fitted on. */
-static int make_table(struct table *t, struct cm_cis *cis, const struct cm_cis_options *c,
-                      const struct cm_link_data *d, double *const seen[2],
-                      const struct cm_csr *const x[2], const float *const z[2], size_t k)
+static int make_table(struct table *t, struct cm_cis *cis, const struct cm_cis_config *c,
+                      const struct cm_cis_data *d, double *const seen[2])
 {
-    double *distance = CM_NEW(double, cis->pairs), n = (double)x[0]->rows, root = sqrt(n);
+    double *distance = CM_NEW(double, cis->pairs), n = (double)d->x[0]->rows, root = sqrt(n);
     memset(t, 0, sizeof *t);
     t->x = CM_NEW(float, cis->pairs *F);
     t->first = CM_NEW(float, cis->pairs);
@@ -317,7 +316,7 @@ static int make_table(struct table *t, struct cm_cis *cis, const struct cm_cis_o
         for (uint64_t e = cis->ptr[g]; e < cis->ptr[g + 1]; e++) {
             double r = (double)cis->c[e], size = fabs(r), limit = c->threshold / root,
                    s = size * root;
-            bool near = distance[e] < c->window && size > limit;
+            bool near = distance[e] < (double)c->window && size > limit;
             t->c[e] = cis->c[e];
             t->first[e] = near ? (float)(r > 0 ? r - limit : r + limit) : 0;
             float *fact = t->x + e * F;
@@ -330,22 +329,38 @@ static int make_table(struct table *t, struct cm_cis *cis, const struct cm_cis_o
     memcpy(cis->c, t->first, cis->pairs * sizeof *cis->c);
     cm_free(distance);
     t->p = (struct cm_link_pairs){cis->pairs, t->x, t->first, t->c, cis->ptr, cis->peak_of};
-    int code = cm_cis_scale(cis, c->sd, x[0], x[1], z[0], z[1], k, c->seed);
+    int code = cm_cis_scale(cis, c->sd, d);
     t->mu = cis->mu;
     return code;
 }
 
-/* The term with all pairs in the wide window and plain correlations. */
-static int fit_all(struct cm_cis *cis, const struct cm_cis_options *c,
-                   const struct cm_link_options *o, const struct cm_link_data *d,
-                   const struct cm_linear *linear, const struct cm_csr *const x[2],
-                   const float *const z[2], const uint32_t *group)
+/* The cells of x as the fit of the term wants them, under a linear fit of the same cells. */
+static struct cm_cis_data cis_data(const struct cm_link_data *d, const struct cm_linear *linear,
+                                   const struct cm_csr *const x[2], const float *const z[2],
+                                   const uint32_t *group)
 {
-    struct cm_cis_options all = *c;
-    all.window = o->window > c->window ? o->window : c->window;
+    struct cm_cis_data to = {
+        .ldz = linear->k, .group = group, .groups = d->groups, .seed = d->seed};
+    for (size_t m = 0; m < 2; m++) {
+        to.x[m] = x[m];
+        to.z[m] = z[m];
+        to.mean[m] = linear->side[d->side[m]].mean;
+        to.table[m] = d->table[m];
+    }
+    return to;
+}
+
+/* The term with all pairs in the wide window and plain correlations, and its table: 1, 0 or < 0. */
+static int fit_all(struct cm_cis *cis, struct table *t, const struct cm_links_config *c,
+                   const struct cm_cis_data *d, double *const seen[2])
+{
+    struct cm_cis_config all = c->fit;
+    all.window = c->learn.window > all.window ? c->learn.window : all.window;
     all.threshold = 0;
-    return cm_cis_fit(cis, &all, x[0], x[1], z[0], z[1], linear->k, linear->side[d->side[0]].mean,
-                      linear->side[d->side[1]].mean, d->table[0], d->table[1], group, d->groups);
+    int code = cm_cis_fit(cis, &all, d);
+    if (code == 1)
+        code = make_table(t, cis, &c->fit, d, seen) < 0 ? CM_ENUMERIC : 1;
+    return code;
 }
 
 static float *turned(float *x, size_t n, size_t features)
@@ -427,19 +442,10 @@ static void free_fold(struct fold *f)
     cm_free(f->at);
 }
 
-/* order: all cells, shuffled; the fold is order[from..to-1]. */
-static int make_fold(struct fold *f, const struct cm_cis_options *c,
-                     const struct cm_link_options *o, const struct cm_link_data *d,
-                     double *const seen[2], const uint64_t *order, size_t from, size_t to)
+/* Fits the cells `rest` of a fold's complement: linear part, term and table. */
+static int fit_rest(struct fold *f, const struct cm_links_config *c, const struct cm_link_data *d,
+                    double *const seen[2], const uint64_t *rest, size_t n)
 {
-    size_t all = d->x[0]->rows, n = all - (to - from);
-    uint64_t *rest = CM_NEW(uint64_t, n);
-    memset(f, 0, sizeof *f);
-    memcpy(rest, order, from * sizeof *rest);
-    memcpy(rest + from, order + to, (all - to) * sizeof *rest);
-    f->n = to - from;
-    f->at = CM_NEW(uint64_t, f->n);
-    memcpy(f->at, order + from, f->n * sizeof *f->at);
     struct cm_csr part[2];
     for (size_t m = 0; m < 2; m++)
         part[m] = cm_csr_rows(d->x[m], rest, n);
@@ -454,29 +460,47 @@ static int make_fold(struct fold *f, const struct cm_cis_options *c,
         by_side[d->side[m]] = x[m];
         z_side[d->side[m]] = z[m];
     }
-    const struct cm_linear_how how = {.scale = d->scale, .ridge = d->ridge, .seed = o->seed};
-    int code = cm_linear_fit(&f->linear, by_side, k, q, &how, z_side);
-    const float *const zc[2] = {z[0], z[1]};
-    if (code == 0)
-        code = fit_all(&f->cis, c, o, d, &f->linear, x, zc, group);
-    if (code == 1)
-        code = make_table(&f->table, &f->cis, c, d, seen, x, zc, k) < 0 ? CM_ENUMERIC : 1;
-    if (code == 1 && f->n <= o->cells)
-        make_cells(&f->cells, &f->cis, &f->linear, d->side, d->x, f->at, f->n, d->group,
-                   f->table.mu);
+    struct cm_linear_config how = d->fit;
+    how.k = (int64_t)k;
+    how.q = (int64_t)q;
+    int code = cm_linear_fit(&f->linear, by_side, &how, d->seed, z_side);
+    if (code == 0) {
+        const float *const zc[2] = {z[0], z[1]};
+        struct cm_cis_data data = cis_data(d, &f->linear, x, zc, group);
+        code = fit_all(&f->cis, &f->table, c, &data, seen);
+    }
     for (size_t m = 0; m < 2; m++) {
         cm_csr_free(&part[m]);
         cm_free(z[m]);
     }
-    cm_free(rest);
     cm_free(group);
+    return code;
+}
+
+/* order: all cells, shuffled; the fold is order[from..to-1]. */
+static int make_fold(struct fold *f, const struct cm_links_config *c, const struct cm_link_data *d,
+                     double *const seen[2], const uint64_t *order, size_t from, size_t to)
+{
+    size_t all = d->x[0]->rows, n = all - (to - from);
+    uint64_t *rest = CM_NEW(uint64_t, n);
+    memset(f, 0, sizeof *f);
+    memcpy(rest, order, from * sizeof *rest);
+    memcpy(rest + from, order + to, (all - to) * sizeof *rest);
+    f->n = to - from;
+    f->at = CM_NEW(uint64_t, f->n);
+    memcpy(f->at, order + from, f->n * sizeof *f->at);
+    int code = fit_rest(f, c, d, seen, rest, n);
+    if (code == 1 && f->n <= CM_LINK_CELLS)
+        make_cells(&f->cells, &f->cis, &f->linear, d->side, d->x, f->at, f->n, d->group,
+                   f->table.mu);
+    cm_free(rest);
     return code;
 }
 
 /* ===== learning ============================================================================= */
 
 struct learning {
-    const struct cm_link_options *o;
+    const struct cm_learn_config *o;
     const struct cm_link_data *d;
     struct fold *fold;
     size_t folds;
@@ -488,27 +512,26 @@ struct learning {
 /* Sum over folds of their loss; with grad also the gradient. */
 static double all_folds(struct learning *l, size_t step, bool grad)
 {
-    const struct cm_link_options *o = l->o;
-    size_t size = cm_link_size(o->hidden);
+    size_t hidden = (size_t)l->o->hidden, size = cm_link_size(hidden);
     double total = 0;
     memset(l->grad, 0, size * sizeof *l->grad);
     for (size_t k = 0; k < l->folds; k++) {
         struct fold *f = &l->fold[k];
         struct cm_link_cells drawn = {0}, *s = &f->cells;
-        if (f->n > o->cells) {
+        if (f->n > CM_LINK_CELLS) {
             struct cm_rng g =
-                cm_rng_make(o->seed, CM_RNG_FOLDS, DRAW_AT + (uint32_t)k, (uint32_t)step);
+                cm_rng_make(l->d->seed, CM_RNG_FOLDS, DRAW_AT + (uint32_t)k, (uint32_t)step);
             cm_rng_shuffle(&g, f->at, f->n);
-            make_cells(&drawn, &f->cis, &f->linear, l->d->side, l->d->x, f->at, o->cells,
+            make_cells(&drawn, &f->cis, &f->linear, l->d->side, l->d->x, f->at, CM_LINK_CELLS,
                        l->d->group, f->table.mu);
             s = &drawn;
         }
         float dlog_t = 0;
-        cm_link_weights(l->phi, &f->table.p, l->w, o->hidden);
+        cm_link_weights(l->phi, &f->table.p, l->w, hidden);
         total += cm_link_loss(grad ? l->dphi : NULL, &dlog_t, s, &f->table.p, l->phi,
                               (double)l->w[size - 1]);
         if (grad)
-            cm_link_backward(l->grad, l->dphi, &f->table.p, l->w, o->hidden);
+            cm_link_backward(l->grad, l->dphi, &f->table.p, l->w, hidden);
         l->grad[size - 1] += dlog_t;
         free_cells(&drawn);
     }
@@ -520,16 +543,17 @@ static double look(struct learning *l)
     float unused;
     if (l->valid.n == 0)
         return NAN;
-    cm_link_weights(l->phi, &l->full->p, l->w, l->o->hidden);
+    size_t hidden = (size_t)l->o->hidden;
+    cm_link_weights(l->phi, &l->full->p, l->w, hidden);
     return cm_link_loss(NULL, &unused, &l->valid, &l->full->p, l->phi,
-                        (double)l->w[cm_link_size(l->o->hidden) - 1]);
+                        (double)l->w[cm_link_size(hidden) - 1]);
 }
 
 /* The factor of the similarities under which the first weights do best, of a few. */
 static void first_factor(struct learning *l)
 {
     static const double factor[] = {5, 8, 12, 20, 40, 80};
-    size_t last = cm_link_size(l->o->hidden) - 1;
+    size_t last = cm_link_size((size_t)l->o->hidden) - 1;
     double least = INFINITY, best = factor[0];
     for (size_t i = 0; i < sizeof factor / sizeof *factor; i++) {
         l->w[last] = (float)log(factor[i]);
@@ -544,21 +568,21 @@ static void first_factor(struct learning *l)
 
 static int descend(struct learning *l, struct cm_link_report *r)
 {
-    const struct cm_link_options *o = l->o;
-    size_t size = cm_link_size(o->hidden);
+    const struct cm_learn_config *o = l->o;
+    size_t size = cm_link_size((size_t)o->hidden), steps = (size_t)o->steps;
     float *m = CM_ZNEW(float, size), *v = CM_ZNEW(float, size), *best = CM_NEW(float, size);
     struct cm_adam adam = CM_ADAM_DEFAULT;
     adam.lr = o->lr;
     int code = 0;
     memcpy(best, l->w, size * sizeof *best);
     r->before = r->after = look(l);
-    for (size_t step = 0; !code && step < o->steps; step++) {
+    for (size_t step = 0; !code && step < steps; step++) {
         double loss = all_folds(l, step, true);
         cm_adam_step(l->w, m, v, l->grad, size, step + 1, &adam);
         if (!isfinite(loss) || !cm_all_finite(l->w, size))
             code = cm_fail(CM_ENUMERIC, "step %zu of the weights of peak-gene pairs is not finite",
                            step);
-        if (code || ((step + 1) % o->every && step + 1 < o->steps))
+        if (code || ((step + 1) % CM_LINK_LOOK && step + 1 < steps))
             continue;
         double now = look(l);
         if (l->valid.n == 0 || now < r->after) {
@@ -592,69 +616,78 @@ static uint64_t *counting(size_t n)
     return at;
 }
 
-int cm_link_learn(struct cm_cis *cis, const struct cm_cis_options *c,
-                  const struct cm_link_options *o, const struct cm_link_data *d,
+/* Trains the network on the folds; 1: the weights of `full` are the learned ones. */
+static int learn_weights(struct learning *l, struct cm_cis *full, size_t most,
+                         struct cm_link_report *r)
+{
+    const struct cm_link_data *d = l->d;
+    size_t hidden = (size_t)l->o->hidden, size = cm_link_size(hidden);
+    size_t v = d->v[0]->rows < VALID ? d->v[0]->rows : VALID;
+    uint64_t *at = counting(v);
+    if (v)
+        make_cells(&l->valid, full, d->linear, d->side, d->v, at, v, d->valid_group, l->full->mu);
+    l->w = CM_NEW(float, size);
+    l->grad = CM_NEW(float, size);
+    l->phi = CM_NEW(float, most);
+    l->dphi = CM_NEW(float, most);
+    cm_link_init(l->w, hidden, 0, d->seed);
+    first_factor(l);
+    int code = descend(l, r);
+    if (code == 0 && r->step == 0) {
+        code = cm_fail(0, "no weights of pairs were better on the validation cells");
+    } else if (code == 0) {
+        cm_link_weights(full->c, &l->full->p, l->w, hidden);
+        cm_cis_finish(full);
+        r->pairs = full->pairs;
+        code = 1;
+    }
+    free_cells(&l->valid);
+    cm_free(at);
+    cm_free(l->w);
+    cm_free(l->grad);
+    cm_free(l->phi);
+    cm_free(l->dphi);
+    return code;
+}
+
+int cm_link_learn(struct cm_cis *cis, const struct cm_links_config *c, const struct cm_link_data *d,
                   struct cm_link_report *report)
 {
-    size_t n = d->x[0]->rows, size = cm_link_size(o->hidden), most = 0, folds = 0;
+    size_t n = d->x[0]->rows, all = (size_t)c->learn.folds, most, folds = 0;
     struct cm_link_report none = {0}, *r = report ? report : &none;
     memset(r, 0, sizeof *r);
     r->before = r->after = NAN;
-    if (n / o->folds < CM_LINK_FEWEST || n - n / o->folds <= d->linear->k)
+    if (n / all < CM_LINK_FEWEST || n - n / all <= d->linear->k)
         return cm_fail(0,
                        "%zu training cells are too few to hold out %zu parts of at least %d and to "
                        "fit %zu components on the others",
-                       n, o->folds, CM_LINK_FEWEST, d->linear->k);
+                       n, all, CM_LINK_FEWEST, d->linear->k);
     double *seen[2] = {shares(d->x[0]), shares(d->x[1])};
     uint64_t *order = counting(n);
-    struct cm_rng g = cm_rng_make(o->seed, CM_RNG_FOLDS, FOLDS_AT, 0);
+    struct cm_rng g = cm_rng_make(d->seed, CM_RNG_FOLDS, FOLDS_AT, 0);
     cm_rng_shuffle(&g, order, n);
 
     struct cm_cis full = {0};
     struct table table = {{0}, NULL, NULL, NULL, 0};
-    struct fold *fold = CM_ZNEW(struct fold, o->folds);
-    int code = fit_all(&full, c, o, d, d->linear, d->x, d->z, d->group);
-    if (code == 1)
-        code =
-            make_table(&table, &full, c, d, seen, d->x, d->z, d->linear->k) < 0 ? CM_ENUMERIC : 1;
+    struct fold *fold = CM_ZNEW(struct fold, all);
+    struct cm_cis_data data = cis_data(d, d->linear, d->x, d->z, d->group);
+    int code = fit_all(&full, &table, c, &data, seen);
     most = full.pairs;
-    for (; code == 1 && folds < o->folds; folds++) {
-        code = make_fold(&fold[folds], c, o, d, seen, order, cm_shard_begin(n, o->folds, folds),
-                         cm_shard_begin(n, o->folds, folds + 1));
+    for (; code == 1 && folds < all; folds++) {
+        code = make_fold(&fold[folds], c, d, seen, order, cm_shard_begin(n, all, folds),
+                         cm_shard_begin(n, all, folds + 1));
         most = fold[folds].cis.pairs > most ? fold[folds].cis.pairs : most;
     }
     if (code == 1) {
-        struct learning l = {o, d, fold, folds, {0}, &table, NULL, NULL, NULL, NULL};
-        size_t v = d->v[0]->rows < VALID ? d->v[0]->rows : VALID;
-        uint64_t *at = counting(v);
-        if (v)
-            make_cells(&l.valid, &full, d->linear, d->side, d->v, at, v, d->valid_group, table.mu);
-        l.w = CM_NEW(float, size);
-        l.grad = CM_NEW(float, size);
-        l.phi = CM_NEW(float, most);
-        l.dphi = CM_NEW(float, most);
-        cm_link_init(l.w, o->hidden, 0, o->seed);
-        first_factor(&l);
-        code = descend(&l, r);
-        if (code == 0 && r->step == 0) {
-            code = cm_fail(0, "no weights of pairs were better on the validation cells");
-        } else if (code == 0) {
-            cm_link_weights(full.c, &table.p, l.w, o->hidden);
-            cm_cis_finish(&full);
-            cm_cis_free(cis);
-            *cis = full;
-            memset(&full, 0, sizeof full);
-            r->pairs = cis->pairs;
-            code = 1;
-        }
-        free_cells(&l.valid);
-        cm_free(at);
-        cm_free(l.w);
-        cm_free(l.grad);
-        cm_free(l.phi);
-        cm_free(l.dphi);
+        struct learning l = {.o = &c->learn, .d = d, .fold = fold, .folds = folds, .full = &table};
+        code = learn_weights(&l, &full, most, r);
     }
-    for (size_t k = 0; k < o->folds; k++)
+    if (code == 1) {
+        cm_cis_free(cis);
+        *cis = full;
+        memset(&full, 0, sizeof full);
+    }
+    for (size_t k = 0; k < all; k++)
         free_fold(&fold[k]);
     cm_free(fold);
     table_free(&table);
@@ -665,12 +698,13 @@ int cm_link_learn(struct cm_cis *cis, const struct cm_cis_options *c,
     return code;
 }
 
-uint64_t cm_link_bytes(const struct cm_link_options *o, uint64_t n, uint64_t entries,
+uint64_t cm_link_bytes(const struct cm_learn_config *o, uint64_t n, uint64_t entries,
                        uint64_t genes, uint64_t peaks)
 {
-    uint64_t cells = n / o->folds + 1 < o->cells ? n / o->folds + 1 : o->cells,
-             held = n / o->folds + 1 <= o->cells ? o->folds : 1;
-    uint64_t copy = 8 * (entries - entries / o->folds);
+    uint64_t folds = (uint64_t)o->folds, fold = n / folds + 1;
+    uint64_t cells = fold < CM_LINK_CELLS ? fold : CM_LINK_CELLS,
+             held = fold <= CM_LINK_CELLS ? folds : 1;
+    uint64_t copy = 8 * (entries - entries / folds);
     uint64_t sets = 4 * (held * cells + VALID) * (genes + peaks + cells);
     uint64_t work = 4 * VALID * (2 * (uint64_t)VALID + genes);
     return copy + sets + work;

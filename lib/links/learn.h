@@ -79,15 +79,9 @@ double cm_link_loss(cm_real *dphi, cm_real *dlog_t, const struct cm_link_cells *
 
 /* ===== learning ============================================================================= */
 
-struct cm_link_options {
-    double window;                      /* base pairs: pairs that may get a weight */
-    size_t folds, hidden, steps, every; /* every: steps between two looks at validation cells */
-    size_t cells; /* of a fold matched among themselves in one step, at most */
-    double lr;
-    uint64_t seed;
-};
-#define CM_LINK_DEFAULT ((struct cm_link_options){5e5, 4, 16, 100, 10, 512, 1e-2, 0})
-#define CM_LINK_FEWEST  32 /* cells in a fold, below which nothing is learned */
+#define CM_LINK_CELLS  512 /* of a fold matched among themselves in one step, at most */
+#define CM_LINK_LOOK   10  /* steps between two validations */
+#define CM_LINK_FEWEST 32  /* cells in a fold, below which nothing is learned */
 
 /* What is needed of the training: prepared cells x (training) and v (validation, rows may be 0) of
  * genes (side 0) and peaks (side 1), column tables, the full linear fit of those two sides and the
@@ -100,7 +94,8 @@ struct cm_link_data {
     const float *z[2];
     const uint32_t *group, *valid_group;
     size_t groups;
-    double scale, ridge; /* of LSI and CCA */
+    struct cm_linear_config fit; /* of LSI and CCA; k and q are those of `linear` */
+    uint64_t seed;
 };
 
 struct cm_link_report {
@@ -109,15 +104,14 @@ struct cm_link_report {
     size_t pairs;
 };
 
-/* Replaces *cis, as cm_cis_fit(o) left it, by the term with learned weights.  Returns 1; 0 when
+/* Replaces *cis, as cm_cis_fit left it, by the term with learned weights.  Returns 1; 0 when
  * there is too little to learn from or nothing was gained on validation cells (*cis is unchanged,
  * cm_error_message says why); < 0 on failure.  Memory: a copy of the training cells outside a fold,
- * and folds x cells x (genes + peaks + cells) numbers. */
-int cm_link_learn(struct cm_cis *cis, const struct cm_cis_options *c,
-                  const struct cm_link_options *o, const struct cm_link_data *d,
+ * and folds x CM_LINK_CELLS x (genes + peaks + CM_LINK_CELLS) numbers. */
+int cm_link_learn(struct cm_cis *cis, const struct cm_links_config *c, const struct cm_link_data *d,
                   struct cm_link_report *report);
 /* Upper bound of those bytes, for n training cells with `entries` stored values. */
-uint64_t cm_link_bytes(const struct cm_link_options *o, uint64_t n, uint64_t entries,
+uint64_t cm_link_bytes(const struct cm_learn_config *o, uint64_t n, uint64_t entries,
                        uint64_t genes, uint64_t peaks);
 
 #ifdef __cplusplus

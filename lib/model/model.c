@@ -133,6 +133,16 @@ static int take_linear(struct cm_model *m, const struct cm_tensors *ts)
         code = take(ts, "cca", "corr", CM_V_F64, &q, NULL, &m->linear.corr);
     m->linear.k = k;
     m->linear.q = q;
+    m->config.linear.k = (int64_t)k;
+    m->config.linear.q = (int64_t)q;
+    const struct cm_kv *kv = &m->head.kv;
+    const char *key = cm_kv_get(kv, "linear.cells") ? "linear.cells" : "train.cells";
+    int64_t cells = 0;
+    if (!code && cm_kv_get(kv, key))
+        code = cm_kv_i64(kv, key, &cells);
+    if (!code && cells < 0)
+        code = cm_fail(CM_EINPUT, "%s is negative", key);
+    m->linear.cells = (size_t)cells;
     return code;
 }
 
@@ -177,8 +187,9 @@ static int take_cis(struct cm_model *m, const struct cm_tensors *ts, size_t gene
         code = take(ts, "cis.pair", "c", CM_V_F32, &n, NULL, &c->c);
     if (!code)
         code = take(ts, "cis", "mu", CM_V_F64, &one, NULL, &mu);
-    if (!code)
-        code = cm_kv_f64(&m->head.kv, "hp.cis.clip", &c->clip);
+    if (!code && !m->config.links.on)
+        code = cm_fail(CM_EINPUT, "the peak-gene term of a model whose settings have none");
+    c->clip = m->config.links.fit.clip;
     int64_t candidates = 0;
     if (!code && cm_kv_get(&m->head.kv, "cis.candidates"))
         code = cm_kv_i64(&m->head.kv, "cis.candidates", &candidates);
@@ -208,10 +219,10 @@ static int take_model(struct cm_model *m, const struct cm_tensors *ts)
     if (m->head.kind != CM_MODEL || m->head.nslots != 2)
         return cm_fail(CM_EINPUT, "expected kind model with two slots, found kind %s with %zu",
                        cm_kind_name(m->head.kind), m->head.nslots);
-    int64_t linear = 1;
-    int code =
-        cm_kv_get(&m->head.kv, "hp.linear") ? cm_kv_i64(&m->head.kv, "hp.linear", &linear) : 0;
-    if (!code && !linear && !cm_kv_get(&m->head.kv, "hp.encoder"))
+    struct cm_config *c = &m->config;
+    int code = cm_config_read(c, &m->head, CM_CONFIG_APPLY);
+    bool linear = c->linear.on, trained = c->net.encoder != CM_ENCODER_NONE;
+    if (!code && !linear && !trained)
         code = cm_fail(CM_EINPUT, "a model without a linear part and without encoders");
     if (!code && linear)
         code = take_linear(m, ts);
@@ -219,8 +230,8 @@ static int take_model(struct cm_model *m, const struct cm_tensors *ts)
         return code;
     if (linear)
         cm_linear_finish(&m->linear);
-    if (cm_kv_get(&m->head.kv, "hp.encoder")) {
-        code = cm_net_make(&m->net, &m->head, &m->linear);
+    if (trained) {
+        code = cm_net_make(&m->net, &c->net, &m->head, &m->linear);
         m->has_net = code == 0;
         if (!code)
             code = cm_net_take(&m->net, "", m->net.w, ts);

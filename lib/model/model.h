@@ -26,6 +26,7 @@
 
 #include "links/fit.h"
 #include "linear/cca.h"
+#include "model/config.h"
 #include "network/net.h"
 #include "stream/cms.h"
 
@@ -35,6 +36,7 @@ extern "C" {
 
 struct cm_model {
     struct cm_head head;     /* kind model, two slots */
+    struct cm_config config; /* as the head has it; see cm_model_from for which of it */
     struct cm_linear linear; /* k = 0: none */
     bool has_cis;
     struct cm_cis cis; /* between the slots GEX and ATAC */
@@ -46,7 +48,8 @@ struct cm_model {
 int cm_model_write(const struct cm_model *m, struct cm_writer *w);
 /* Reads r to END.  CM_EINPUT names the tensor that is missing or does not fit. */
 int cm_model_read(struct cm_model *m, struct cm_reader *r);
-/* The same from a head and tensors that were read; cm_fail without the file's name. */
+/* The same from a head and tensors that were read; cm_fail without the file's name.  Of the settings
+ * it reads those that an embedding needs (CM_CONFIG_APPLY). */
 int cm_model_from(struct cm_model *m, const struct cm_head *head, const struct cm_tensors *ts);
 void cm_model_free(struct cm_model *m);
 

@@ -22,161 +22,44 @@
 
 #define SITE 0x400000u /* dropout; above those of the encoders */
 
-/* ===== options ============================================================================= */
-
-void cm_cross_preset(struct cm_cross_options *o, enum cm_tokens_preset preset)
-{
-    bool attn = preset == CM_TOKENS_ATTN, authors = preset == CM_TOKENS_AUTHORS;
-    *o = (struct cm_cross_options){.heads = 4,
-                                   .ff = attn ? 1 : 4,
-                                   .pre_norm = attn,
-                                   .gelu = attn,
-                                   .dropout = attn ? .1 : 0,
-                                   .alpha = .8,
-                                   .mined = 10,
-                                   .margin = authors ? .5 : .2,
-                                   .loss = CM_CROSS_TRIPLET,
-                                   .negatives = authors ? CM_NEG_RANDOM_SEMIHARD : CM_NEG_HARDEST,
-                                   .top = 50,
-                                   .gradient = attn ? CM_CROSS_TOKENS : CM_CROSS_ALL};
-}
-
-static const char *const loss_word[] = {"triplet", "listwise", NULL};
-static const char *const negative_word[] = {"hardest", "semihard", "random-semihard", NULL};
-static const char *const gradient_word[] = {"all", "tokens", "module", NULL};
-static const char *const norm_word[] = {"post", "pre", NULL};
-static const char *const act_word[] = {"relu", "gelu", NULL};
-
-void cm_cross_write(struct cm_kv *kv, const struct cm_cross_options *o)
-{
-    cm_kv_seti(kv, "hp.cross", 1);
-    cm_kv_seti(kv, "hp.cross.heads", o->heads);
-    cm_kv_setf(kv, "hp.cross.ff", o->ff);
-    cm_kv_set(kv, "hp.cross.norm", norm_word[o->pre_norm]);
-    cm_kv_set(kv, "hp.cross.unit-act", act_word[o->gelu]);
-    cm_kv_setf(kv, "hp.cross.dropout", o->dropout);
-    cm_kv_setf(kv, "hp.cross.alpha", o->alpha);
-    cm_kv_seti(kv, "hp.cross.mined", (int64_t)o->mined);
-    cm_kv_setf(kv, "hp.cross.margin", o->margin);
-    cm_kv_set(kv, "hp.cross.loss", loss_word[o->loss]);
-    cm_kv_set(kv, "hp.cross.negatives", negative_word[o->negatives]);
-    cm_kv_seti(kv, "hp.cross.top", (int64_t)o->top);
-    cm_kv_set(kv, "hp.cross.gradient", gradient_word[o->gradient]);
-}
-
-bool cm_cross_present(const struct cm_kv *kv)
-{
-    const char *v = cm_kv_get(kv, "hp.cross");
-    return v && strcmp(v, "0") != 0;
-}
-
-/* A number of `key` from min to max, if the key is there. */
-static int read_number(const struct cm_kv *kv, const char *key, double min, double max, bool whole,
-                       double *v)
-{
-    if (!cm_kv_get(kv, key))
-        return 0;
-    int code = cm_kv_f64(kv, key, v);
-    if (!code && (!(*v >= min && *v <= max) || (whole && *v != floor(*v))))
-        code = cm_fail(CM_EINPUT, "%s is %s, expected %s from %g to %g", key, cm_kv_get(kv, key),
-                       whole ? "a whole number" : "a number", min, max);
-    return code;
-}
-
-static int read_word(const struct cm_kv *kv, const char *key, const char *const *words, int *v)
-{
-    const char *text = cm_kv_get(kv, key);
-    if (!text)
-        return 0;
-    for (int i = 0; words[i]; i++)
-        if (strcmp(words[i], text) == 0) {
-            *v = i;
-            return 0;
-        }
-    return cm_fail(CM_EINPUT, "%s is '%s', expected %s, %s ...", key, text, words[0], words[1]);
-}
-
-int cm_cross_read(const struct cm_kv *kv, struct cm_cross_options *o)
-{
-    cm_cross_preset(o, CM_TOKENS_ATTN);
-    double heads = (double)o->heads, mined = (double)o->mined, top = (double)o->top;
-    int norm = o->pre_norm, act = o->gelu, loss = (int)o->loss, negatives = (int)o->negatives;
-    int gradient = (int)o->gradient;
-    int code = read_number(kv, "hp.cross.heads", 1, 256, true, &heads);
-    if (!code)
-        code = read_number(kv, "hp.cross.ff", .01, 64, false, &o->ff);
-    if (!code)
-        code = read_word(kv, "hp.cross.norm", norm_word, &norm);
-    if (!code)
-        code = read_word(kv, "hp.cross.unit-act", act_word, &act);
-    if (!code)
-        code = read_number(kv, "hp.cross.dropout", 0, .99, false, &o->dropout);
-    if (!code)
-        code = read_number(kv, "hp.cross.alpha", 0, 1e6, false, &o->alpha);
-    if (!code)
-        code = read_number(kv, "hp.cross.mined", 1, 65535, true, &mined);
-    if (!code)
-        code = read_number(kv, "hp.cross.margin", 0, 1e6, false, &o->margin);
-    if (!code)
-        code = read_word(kv, "hp.cross.loss", loss_word, &loss);
-    if (!code)
-        code = read_word(kv, "hp.cross.negatives", negative_word, &negatives);
-    if (!code)
-        code = read_number(kv, "hp.cross.top", 1, 1e9, true, &top);
-    if (!code)
-        code = read_word(kv, "hp.cross.gradient", gradient_word, &gradient);
-    o->heads = (int64_t)heads;
-    o->pre_norm = norm;
-    o->gelu = act;
-    o->mined = (size_t)mined;
-    o->loss = (enum cm_cross_kind)loss;
-    o->negatives = (enum cm_negatives)negatives;
-    o->gradient = (enum cm_cross_gradient)gradient;
-    o->top = (size_t)top;
-    return code;
-}
-
 /* ===== the module ========================================================================== */
 
-int cm_cross_make(struct cm_cross *c, const struct cm_cross_options *o, const size_t L[2], size_t P,
+int cm_cross_make(struct cm_cross *c, const struct cm_cross_config *o, const size_t L[2], size_t P,
                   struct cm_params *t, const char *prefix)
 {
     size_t heads = (size_t)o->heads;
     *c = (struct cm_cross){.o = *o, .L = {L[0], L[1]}, .P = P, .begin = t->size};
     if (heads < 1 || P == 0 || P % heads || L[0] == 0 || L[1] == 0)
-        return cm_fail(CM_EINPUT, "hp.cross: %zu heads do not divide a width of %zu", heads, P);
+        return cm_fail(CM_EINPUT, "cross-attention: %zu heads do not divide a width of %zu", heads,
+                       P);
     double F = o->ff * (double)P;
     struct cm_unit *u = &c->unit;
     *u = (struct cm_unit){.mha = {.L = L[0] + L[1], .P = P, .H = heads},
                           .F = F < 1 ? 1 : (size_t)(F + .5),
-                          .pre_norm = o->pre_norm,
-                          .act = o->gelu ? CM_ACT_GELU : CM_ACT_RELU,
+                          .pre_norm = o->norm == CM_NORM_PRE,
+                          .act = o->unit_act == CM_UNIT_GELU ? CM_ACT_GELU : CM_ACT_RELU,
                           .rate = o->dropout,
                           .attention = o->dropout,
                           .site = SITE};
-    cm_unit_declare(u, t, prefix);
+    struct cm_params local = {0}; /* the same layout, from 0 */
+    struct cm_unit in_arena = *u;
+    cm_unit_declare(u, &local, prefix);
+    cm_unit_declare(&in_arena, t, prefix);
     c->size = t->size - c->begin;
-    size_t *offset[] = {&u->mha.wqkv, &u->mha.bqkv, &u->mha.wo, &u->mha.bo, &u->gain1, &u->bias1,
-                        &u->w1,       &u->b1,       &u->w2,     &u->b2,     &u->gain2, &u->bias2};
-    for (size_t i = 0; i < sizeof offset / sizeof *offset; i++)
-        *offset[i] -= c->begin;
+    CM_ASSERT(c->size == local.size);
     return 0;
 }
 
-int cm_cross_open(struct cm_cross *c, const struct cm_kv *hp, const struct cm_encoder *const e[2],
-                  struct cm_params *t, const char *prefix)
+int cm_cross_open(struct cm_cross *c, const struct cm_cross_config *o,
+                  const struct cm_encoder *const e[2], struct cm_params *t, const char *prefix)
 {
-    struct cm_cross_options o;
-    int code = cm_cross_read(hp, &o);
-    if (code)
-        return code;
     size_t L[2] = {cm_tokens_count(e[0]), cm_tokens_count(e[1])};
     size_t P = cm_tokens_width(e[0]);
     if (P != cm_tokens_width(e[1]))
         return cm_fail(CM_EINPUT,
                        "cross-attention needs tokens of one width, the sides have %zu and %zu", P,
                        cm_tokens_width(e[1]));
-    return cm_cross_make(c, &o, L, P, t, prefix);
+    return cm_cross_make(c, o, L, P, t, prefix);
 }
 
 void cm_cross_init(const struct cm_cross *c, cm_real *params, uint64_t seed)
@@ -514,7 +397,7 @@ static size_t largest(uint32_t *list, size_t h, const cm_real *v, const unsigned
 }
 
 /* mined[0], mined[1] (B x B bytes): 1 where a row mined a column; where a column mined a row. */
-static void mine(const struct cm_cross_batch *batch, const struct cm_cross_options *o,
+static void mine(const struct cm_cross_batch *batch, const struct cm_cross_config *o,
                  unsigned char *const mined[2])
 {
     size_t h = o->mined;

@@ -11,13 +11,6 @@
  *   U = one Transformer unit over Y;  e1, t1 = unit(mean of U over each part);  S1 = e1.t1
  *   S = S0 + alpha S1                                                       (MODEL 1.4 and 1.5)
  *
- * Keys of the head (defaults of paper / authors / attn): hp.cross 1 where the model has the
- * module, hp.cross.heads 4, .ff 4 / 4 / 1, .norm post / post / pre, .unit-act relu / relu / gelu,
- * .dropout 0 / 0 / .1, .alpha .8, and of training: .mined 10 (h), .margin .2 / .5 / .2, .loss
- * triplet|listwise, .negatives hardest|semihard|random-semihard (the last for authors), .top 50
- * (candidates re-ranked), .gradient all|tokens|module (all / all / tokens): what the loss on S
- * trains, besides the module the tokens, and besides these S0.
- *
  * Letters: B cells of a batch, L[s] tokens of side s, L = L[0] + L[1], P width, H heads.
  */
 #ifndef CM_NETWORK_CROSS_H
@@ -33,47 +26,21 @@
 extern "C" {
 #endif
 
-enum cm_cross_kind { CM_CROSS_TRIPLET, CM_CROSS_LISTWISE };
-enum cm_cross_gradient { CM_CROSS_ALL, CM_CROSS_TOKENS, CM_CROSS_MODULE };
-
-struct cm_cross_options {
-    int64_t heads;
-    double ff; /* in units of P */
-    bool pre_norm, gelu;
-    double dropout;
-    double alpha;
-    /* training */
-    size_t mined; /* h: candidates of a cell and direction, by S0 */
-    double margin;
-    enum cm_cross_kind loss;
-    enum cm_negatives negatives;     /* of the triplets, among the mined */
-    size_t top;                      /* candidates a row that xattn-score scores */
-    enum cm_cross_gradient gradient; /* what the training loop uses of the loss' gradients */
-};
-
-void cm_cross_preset(struct cm_cross_options *o, enum cm_tokens_preset preset);
-/* Sets hp.cross to 1 and all hp.cross.*. */
-void cm_cross_write(struct cm_kv *kv, const struct cm_cross_options *o);
-/* Reads them; absent ones are attn's.  CM_EINPUT names the key. */
-int cm_cross_read(const struct cm_kv *kv, struct cm_cross_options *o);
-/* Does a model with this head have the module? */
-bool cm_cross_present(const struct cm_kv *kv);
-
 struct cm_cross {
-    struct cm_cross_options o;
+    struct cm_cross_config o;
     size_t L[2], P;
-    /* The module's stretch of the arena.  Offsets inside `unit` count from begin, so that a
-     * gradient arena of `size` numbers is enough for a shard. */
+    /* The module's part of the arena.  Offsets in `unit` are local to it, so that a gradient arena of
+     * `size` numbers is enough for a shard. */
     size_t begin, size;
     struct cm_unit unit;
 };
 
 /* Declares the unit's tensors as "prefix.*".  CM_EINPUT when heads do not divide P. */
-int cm_cross_make(struct cm_cross *c, const struct cm_cross_options *o, const size_t L[2], size_t P,
+int cm_cross_make(struct cm_cross *c, const struct cm_cross_config *o, const size_t L[2], size_t P,
                   struct cm_params *t, const char *prefix);
-/* The same from a head and two encoders of class tokens; CM_EINPUT when their widths differ. */
-int cm_cross_open(struct cm_cross *c, const struct cm_kv *hp, const struct cm_encoder *const e[2],
-                  struct cm_params *t, const char *prefix);
+/* The same for two token encoders; CM_EINPUT when their widths differ. */
+int cm_cross_open(struct cm_cross *c, const struct cm_cross_config *o,
+                  const struct cm_encoder *const e[2], struct cm_params *t, const char *prefix);
 /* First values (PyTorch's defaults), a function of seed; params: the whole arena. */
 void cm_cross_init(const struct cm_cross *c, cm_real *params, uint64_t seed);
 

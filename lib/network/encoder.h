@@ -13,6 +13,7 @@
 #define CM_NETWORK_ENCODER_H
 
 #include "linear/cca.h"
+#include "network/config.h"
 #include "nn/nn.h"
 #include "stream/cms.h"
 
@@ -33,12 +34,13 @@ struct cm_encoder;
 
 struct cm_encoder_class {
     const char *name; /* "mlp", "tokens" */
-    /* Reads its hp.* (keys "hp.NAME.*", per-side ones "hp.NAME.SLOT.*") from `hp`, lays windows
-     * from the slot's column table, allocates `self`, declares its tensors as "prefix.*".  linear:
-     * the side of the linear start or NULL.  0 or CM_E.... The same head and tables give the same
-     * layout, so this also opens a trained model. */
-    int (*make)(struct cm_encoder *e, const struct cm_kv *hp, const struct cm_slot *slot,
-                const struct cm_linear_side *linear, struct cm_params *t, const char *prefix);
+    /* Lays the encoder of side `side` out for its settings, which are checked: windows from the slot's
+     * column table; allocates `self`, declares its tensors as "prefix.*".  linear: the linear start,
+     * k = 0: none.  0 or CM_E....  The same settings and tables give the same layout, so this also
+     * opens a trained model. */
+    int (*make)(struct cm_encoder *e, const struct cm_net_config *c, const struct cm_slot *slot,
+                const struct cm_linear *linear, size_t side, struct cm_params *t,
+                const char *prefix);
     /* Fills the tensors: a function of (seed, side) and, with a linear start, of its loadings. */
     void (*init)(const struct cm_encoder *e, cm_real *params, const struct cm_linear_side *linear,
                  uint64_t seed, uint32_t side);

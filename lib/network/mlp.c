@@ -11,7 +11,6 @@
  * mean 0 by construction.  Rejected: batch norm (a cell's vector would depend on its batch).
  */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -23,62 +22,26 @@
 enum { SITE_IN = 1, SITE_HIDDEN };
 
 struct mlp {
+    struct cm_mlp_config o;
     size_t k, hidden, q;
-    double drop_in, drop, init;
     size_t w1, b1, w2, b2; /* offsets in the arena */
     cm_real *scale;        /* k: 1 / sd, 0 for a component that does not vary */
 };
 
-static int read_rate(const struct cm_kv *hp, const char *key, double *rate)
-{
-    int code = cm_kv_f64(hp, key, rate);
-    if (code == 0 && !(*rate >= 0 && *rate < 1))
-        code = cm_fail(CM_EINPUT, "%s %g is not in 0..1", key, *rate);
-    return code;
-}
-
-static int read_sizes(struct mlp *m, const struct cm_kv *hp, int64_t *cells)
-{
-    int64_t k, hidden, q;
-    int code = cm_kv_i64(hp, "hp.k", &k);
-    if (!code)
-        code = cm_kv_i64(hp, "hp.q", &q);
-    if (!code)
-        code = cm_kv_i64(hp, "hp.mlp.hidden", &hidden);
-    if (!code)
-        code = cm_kv_i64(hp, "linear.cells", cells);
-    if (!code)
-        code = read_rate(hp, "hp.mlp.dropout.in", &m->drop_in);
-    if (!code)
-        code = read_rate(hp, "hp.mlp.dropout", &m->drop);
-    if (!code)
-        code = cm_kv_f64(hp, "hp.mlp.init", &m->init);
-    if (code)
-        return code;
-    if (k < 1 || k > 1000000 || q < 1 || q > k || hidden < 1 || hidden > 1000000 || *cells < 1)
-        return cm_fail(CM_EINPUT, "hp.k, hp.q, hp.mlp.hidden or linear.cells is out of range");
-    m->k = (size_t)k;
-    m->q = (size_t)q;
-    m->hidden = (size_t)hidden;
-    return 0;
-}
-
-static int mlp_make(struct cm_encoder *e, const struct cm_kv *hp, const struct cm_slot *slot,
-                    const struct cm_linear_side *linear, struct cm_params *t, const char *prefix)
+static int mlp_make(struct cm_encoder *e, const struct cm_net_config *c, const struct cm_slot *slot,
+                    const struct cm_linear *linear, size_t side, struct cm_params *t,
+                    const char *prefix)
 {
     (void)slot;
-    struct mlp *m = CM_ZNEW(struct mlp, 1);
-    int64_t cells = 0;
-    int code = linear ? read_sizes(m, hp, &cells)
-                      : cm_fail(CM_EINPUT, "an mlp encoder needs the linear start");
-    if (code) {
-        cm_free(m);
-        return code;
-    }
+    if (linear->k == 0 || linear->cells == 0)
+        return cm_fail(CM_EINPUT, "an mlp encoder needs the linear start");
+    struct mlp *m = CM_NEW(struct mlp, 1);
+    const double *sd = linear->side[side].s;
+    *m = (struct mlp){.o = c->mlp, .k = linear->k, .hidden = (size_t)c->mlp.hidden, .q = linear->q};
     m->scale = CM_ZNEW(cm_real, m->k);
-    for (size_t c = 0; c < m->k; c++)
-        if (linear->s[c] > 1e-6 * linear->s[0])
-            m->scale[c] = (cm_real)(sqrt((double)cells) / linear->s[c]);
+    for (size_t i = 0; i < m->k; i++)
+        if (sd[i] > 1e-6 * sd[0])
+            m->scale[i] = (cm_real)(sqrt((double)linear->cells) / sd[i]);
     m->w1 = cm_params_add(t, prefix, "w1", m->k, m->hidden, 0);
     m->b1 = cm_params_add(t, prefix, "b1", m->hidden, 0, 0);
     m->w2 = cm_params_add(t, prefix, "w2", m->hidden, m->q, 0);
@@ -98,7 +61,7 @@ static void mlp_init(const struct cm_encoder *e, cm_real *params,
     cm_init_uniform(params + m->w1, m->k * m->hidden, 1 / sqrt((double)m->k),
                     cm_rng_make(seed, CM_RNG_INIT, side, 1));
     cm_init_constant(params + m->b1, m->hidden, 0);
-    cm_init_normal(params + m->w2, m->hidden * m->q, m->init / sqrt((double)m->hidden),
+    cm_init_normal(params + m->w2, m->hidden * m->q, m->o.init / sqrt((double)m->hidden),
                    cm_rng_make(seed, CM_RNG_INIT, side, 2));
     cm_init_constant(params + m->b2, m->q, 0);
 }
@@ -136,13 +99,13 @@ static void mlp_forward(const struct cm_encoder *e, cm_real *out, cm_real *cache
         for (size_t c = 0; c < k; c++)
             a[i * k + c] = (cm_real)cell[i].z[c] * m->scale[c];
     if (drop) {
-        struct cm_dropout d = at_site(drop, m->drop_in, SITE_IN);
+        struct cm_dropout d = at_site(drop, m->o.dropout_in, SITE_IN);
         cm_dropout_forward(a, a, B, k, &d);
     }
     cm_linear_forward(pre, a, params + m->w1, params + m->b1, B, k, hidden);
     cm_act_forward(act, pre, B * hidden, CM_ACT_GELU, 0);
     if (drop) {
-        struct cm_dropout d = at_site(drop, m->drop, SITE_HIDDEN);
+        struct cm_dropout d = at_site(drop, m->o.dropout, SITE_HIDDEN);
         cm_dropout_forward(act, act, B, hidden, &d);
     }
     cm_linear_forward(out, act, params + m->w2, params + m->b2, B, hidden, m->q);
@@ -161,7 +124,7 @@ static void mlp_backward(const struct cm_encoder *e, cm_real *dparams, const cm_
     cm_linear_backward(dact, dparams + m->w2, dparams + m->b2, dout, act, params + m->w2, B,
                        m->hidden, m->q);
     if (drop) {
-        struct cm_dropout d = at_site(drop, m->drop, SITE_HIDDEN);
+        struct cm_dropout d = at_site(drop, m->o.dropout, SITE_HIDDEN);
         cm_dropout_backward(dgelu, dact, B, m->hidden, &d);
         dact = dgelu;
     }

@@ -1,7 +1,7 @@
 /* network/net.c - layout, first values and use of a model's trained part.
  *
- * The loop in fit.c and the model file see arenas and names; which class stands behind hp.encoder
- * is known here alone.  A slot's name is the front of its tensors' names, as in the linear part.
+ * The loop in fit.c and the model file see arenas and names; which class is an encoder is known
+ * here alone.  A slot's name is the front of its tensors' names, as in the linear part.
  */
 #include "network/net.h"
 
@@ -15,36 +15,34 @@
 
 #define NAME_MAX_SLOT 24 /* so that "SLOT.r.NAME" fits CM_PARAM_NAME */
 
-static const struct cm_encoder_class *const classes[] = {&cm_encoder_mlp, &cm_encoder_tokens,
-                                                         &cm_encoder_clue, &cm_encoder_deep};
+static const struct cm_encoder_class *const classes[] = {
+    [CM_ENCODER_MLP] = &cm_encoder_mlp,
+    [CM_ENCODER_TOKENS] = &cm_encoder_tokens,
+    [CM_ENCODER_CLUE] = &cm_encoder_clue,
+    [CM_ENCODER_DEEP] = &cm_encoder_deep,
+};
 
 /* ===== layout ============================================================================= */
 
-static const struct cm_encoder_class *find_class(const char *name)
-{
-    for (size_t c = 0; c < sizeof classes / sizeof *classes; c++)
-        if (strcmp(classes[c]->name, name) == 0)
-            return classes[c];
-    return NULL;
-}
-
-static int make_side(struct cm_net *n, size_t side, const struct cm_encoder_class *class,
+static int make_side(struct cm_net *n, size_t side, const struct cm_net_config *c,
                      const struct cm_head *head, const struct cm_linear *linear)
 {
+    const struct cm_encoder_class *class = classes[c->encoder];
     const struct cm_slot *slot = &head->slot[side];
     char front[CM_PARAM_NAME];
     if (strlen(slot->name) > NAME_MAX_SLOT)
         return cm_fail(CM_EINPUT, "the slot name '%.40s...' is longer than %d bytes", slot->name,
                        NAME_MAX_SLOT);
     if (n->residual) {
+        n->table.group = CM_GROUP_LINEAR;
         n->p[side] = cm_params_add(&n->table, slot->name, "p", n->k, n->q, 0);
         n->b[side] = cm_params_add(&n->table, slot->name, "b", n->q, 0, 0);
     }
     struct cm_encoder *e = &n->encoder[side];
+    n->table.group = CM_GROUP_ENCODER;
     snprintf(front, sizeof front, "%s.r", slot->name);
     e->q = n->q;
-    int code =
-        class->make(e, &head->kv, slot, linear->k ? &linear->side[side] : NULL, &n->table, front);
+    int code = class->make(e, c, slot, linear, side, &n->table, front);
     if (code)
         return code;
     e->of = class;
@@ -57,35 +55,34 @@ static int make_side(struct cm_net *n, size_t side, const struct cm_encoder_clas
     return 0;
 }
 
-int cm_net_make(struct cm_net *n, const struct cm_head *head, const struct cm_linear *linear)
+int cm_net_make(struct cm_net *n, const struct cm_net_config *c, const struct cm_head *head,
+                const struct cm_linear *linear)
 {
     memset(n, 0, sizeof *n);
-    const char *name = cm_kv_get(&head->kv, "hp.encoder");
-    const struct cm_encoder_class *class = name ? find_class(name) : NULL;
-    if (!class)
-        return cm_fail(CM_EINPUT, "the model's encoder '%s' is unknown to this version",
-                       name ? name : "");
-    int64_t residual = 0;
-    int code = cm_kv_i64(&head->kv, "hp.residual", &residual);
-    n->residual = residual != 0;
-    if (!code && n->residual && linear->k == 0)
-        code = cm_fail(CM_EINPUT, "hp.residual 1 needs a linear part");
+    CM_ASSERT(c->encoder != CM_ENCODER_NONE);
+    n->residual = c->residual;
+    int code = n->residual && linear->k == 0
+                   ? cm_fail(CM_EINPUT, "a residual encoder needs a linear part")
+                   : 0;
     n->k = linear->k;
     n->q = linear->q;
     n->table.p = CM_ZNEW(struct cm_param, CM_NET_TENSORS);
     n->table.room = CM_NET_TENSORS;
     for (size_t side = 0; !code && side < 2; side++)
-        code = make_side(n, side, class, head, linear);
+        code = make_side(n, side, c, head, linear);
     if (code) {
         cm_net_free(n);
         return code;
     }
+    n->table.group = CM_GROUP_SCALE;
     n->scale = cm_params_add(&n->table, "", "scale", 1, 0, 0);
-    if (cm_cross_present(&head->kv)) {
+    if (c->cross.on) {
         const struct cm_encoder *const e[2] = {&n->encoder[0], &n->encoder[1]};
-        code = class == &cm_encoder_tokens
-                   ? cm_cross_open(&n->cross, &head->kv, e, &n->table, "cross")
-                   : cm_fail(CM_EINPUT, "cross-attention needs encoder tokens, found %s", name);
+        n->table.group = CM_GROUP_CROSS;
+        code = c->encoder == CM_ENCODER_TOKENS
+                   ? cm_cross_open(&n->cross, &c->cross, e, &n->table, "cross")
+                   : cm_fail(CM_EINPUT, "cross-attention needs encoder tokens, found %s",
+                             classes[c->encoder]->name);
         if (code) {
             cm_net_free(n);
             return code;

@@ -2,14 +2,14 @@
  *
  * Problem: the training loop, the model file, the checkpoint and `embed` must agree which numbers
  * there are and where.  Choice: one table of tensors over one arena (nn/nn.h), laid out from the
- * model's head alone (hp.*, column tables), so that the same head gives the same layout; copies of
+ * model's settings and column tables alone, so that the same head gives the same layout; copies of
  * the arena (gradients, moments, averages) then need no description of their own.
  *
- *   e = unit(z P + b + R)   with hp.residual, otherwise e = unit(R); R the encoder's output
+ *   e = unit(z P + b + R)   with `residual`, otherwise e = unit(R); R the encoder's output
  *
  * Tensors: SLOT.p [k, q] and SLOT.b [q] (residual), SLOT.r.* (the encoder's), scale [1], the
- * logarithm l of the similarities' factor in the loss, and with hp.cross (between encoders of class
- * tokens) cross.*, the module that scores pairs.
+ * logarithm l of the similarities' factor in the loss, and with the cross-attention module (between
+ * token encoders) cross.*, which that scores pairs.
  */
 #ifndef CM_NETWORK_NET_H
 #define CM_NETWORK_NET_H
@@ -40,9 +40,10 @@ struct cm_net {
     struct cm_cross cross;
 };
 
-/* Lays the net out for a head that has hp.encoder, hp.residual and what the encoder reads, with the
- * linear part of the same model (k = 0: it has none); w is all zero.  0, or CM_EINPUT. */
-int cm_net_make(struct cm_net *n, const struct cm_head *head, const struct cm_linear *linear);
+/* Lays the net out for a model with these settings, the slots of `head` and that linear part (k = 0:
+ * it has none); w is all zero.  0, or CM_EINPUT. */
+int cm_net_make(struct cm_net *n, const struct cm_net_config *c, const struct cm_head *head,
+                const struct cm_linear *linear);
 /* First values: P as the linear part has it, b = 0, l = log(scale), the encoders from the seed. */
 void cm_net_init(struct cm_net *n, const struct cm_linear *linear, double scale, uint64_t seed);
 void cm_net_free(struct cm_net *n);

@@ -1,4 +1,4 @@
-/* network/transformer.c - the encoder `tokens`: see tokens.h for the network and its keys.
+/* network/transformer.c - the encoder `tokens`: see transformer.h for the network.
  *
  * Problem: forward and backward of a chain whose every link may be absent.  Choice: make() turns
  * the options into a plan (sizes and stretches of every step), one function lays out the cache,
@@ -22,202 +22,6 @@
 
 #define TOKENS_MAX 4096 /* L: the probabilities of a cell are H x L x L */
 
-/* ===== options ============================================================================= */
-
-enum key_type { KEY_INT, KEY_REAL, KEY_WORD };
-
-struct key {
-    const char *name;
-    enum key_type type;
-    size_t at;
-    double min, max;
-    const char *words; /* "a|b|c" */
-};
-
-#define AT(field) offsetof(struct cm_tokens_options, field)
-static const struct key keys[] = {
-    {"windows", KEY_INT, AT(windows), 0, TOKENS_MAX, NULL},
-    {"kernel", KEY_INT, AT(kernel), 0, 1 << 24, NULL},
-    {"stride", KEY_INT, AT(stride), 0, 1 << 24, NULL},
-    {"padding", KEY_INT, AT(padding), 0, 1 << 24, NULL},
-    {"partial", KEY_INT, AT(partial), 0, 1, NULL},
-    {"filters", KEY_WORD, AT(filters), 0, 0, "loadings|tied|untied"},
-    {"width", KEY_INT, AT(width), 1, 4096, NULL},
-    {"slow", KEY_REAL, AT(slow), 0, 1, NULL},
-    {"act", KEY_WORD, AT(act), 0, 0, "none|relu|leaky"},
-    {"slope", KEY_REAL, AT(slope), 1e-6, 1, NULL},
-    {"pool", KEY_INT, AT(pool), 0, TOKENS_MAX, NULL},
-    {"pool-stride", KEY_INT, AT(pool_stride), 0, TOKENS_MAX, NULL},
-    {"kernel2", KEY_INT, AT(kernel2), 0, TOKENS_MAX, NULL},
-    {"stride2", KEY_INT, AT(stride2), 0, TOKENS_MAX, NULL},
-    {"padding2", KEY_INT, AT(padding2), 0, TOKENS_MAX, NULL},
-    {"width2", KEY_INT, AT(width2), 0, 4096, NULL},
-    {"pool2", KEY_INT, AT(pool2), 0, TOKENS_MAX, NULL},
-    {"pool2-stride", KEY_INT, AT(pool2_stride), 0, TOKENS_MAX, NULL},
-    {"p", KEY_INT, AT(p), 0, 4096, NULL},
-    {"position", KEY_REAL, AT(position), 0, 100, NULL},
-    {"heads", KEY_INT, AT(heads), 1, 256, NULL},
-    {"ff", KEY_REAL, AT(ff), .01, 64, NULL},
-    {"norm", KEY_WORD, AT(pre_norm), 0, 0, "post|pre"},
-    {"unit-act", KEY_WORD, AT(gelu), 0, 0, "relu|gelu"},
-    {"dropout", KEY_REAL, AT(dropout), 0, .99, NULL},
-    {"last-norm", KEY_INT, AT(last_norm), 0, 1, NULL},
-    {"readout", KEY_WORD, AT(readout), 0, 0, "mean|linear"},
-    {"readout-dropout", KEY_REAL, AT(readout_dropout), 0, .99, NULL},
-    {"out", KEY_INT, AT(out), -1, 65536, NULL},
-    {"out-sd", KEY_REAL, AT(out_sd), 0, 100, NULL},
-    {"feature-dropout", KEY_REAL, AT(feature_dropout), 0, .99, NULL},
-};
-#define KEYS (sizeof keys / sizeof *keys)
-
-void cm_tokens_preset(struct cm_tokens_options *o, enum cm_tokens_preset preset, const char *slot,
-                      size_t q)
-{
-    bool genes = slot && strcmp(cm_slot_alias(slot), "GEX") == 0;
-    switch (preset) {
-    case CM_TOKENS_ATTN:
-        *o = (struct cm_tokens_options){.windows = 20,
-                                        .partial = 1,
-                                        .filters = CM_FILTERS_LOADINGS,
-                                        .width = 48,
-                                        .act = CM_ACT_NONE,
-                                        .position = .3,
-                                        .heads = 4,
-                                        .ff = 1,
-                                        .pre_norm = 1,
-                                        .gelu = 1,
-                                        .dropout = .1,
-                                        .last_norm = 1,
-                                        .readout_dropout = .3,
-                                        .out = q ? (int64_t)q : -1,
-                                        .out_sd = .1,
-                                        .feature_dropout = .3};
-        break;
-    case CM_TOKENS_PAPER:
-        *o = (struct cm_tokens_options){.partial = 1,
-                                        .filters = CM_FILTERS_TIED,
-                                        .width = 64,
-                                        .act = CM_ACT_RELU,
-                                        .p = 64,
-                                        .heads = 4,
-                                        .ff = 4};
-        break;
-    case CM_TOKENS_AUTHORS:
-        *o = (struct cm_tokens_options){.kernel = genes ? 100 : 30,
-                                        .stride = genes ? 50 : 10,
-                                        .filters = CM_FILTERS_TIED,
-                                        .width = genes ? 64 : 32,
-                                        .act = CM_ACT_LEAKY,
-                                        .pool = genes ? 2 : 5,
-                                        .pool_stride = genes ? 0 : 2,
-                                        .kernel2 = genes ? 0 : 5,
-                                        .stride2 = genes ? 0 : 5,
-                                        .width2 = genes ? 0 : 64,
-                                        .pool2 = genes ? 0 : 2,
-                                        .heads = genes ? 1 : 4,
-                                        .ff = 4,
-                                        .readout = CM_READOUT_LINEAR,
-                                        .out = 300};
-        break;
-    }
-    o->slope = .01;
-}
-
-static void key_name(char *text, size_t room, const char *slot, const char *name)
-{
-    if (slot)
-        snprintf(text, room, "hp.tokens.%s.%s", slot, name);
-    else
-        snprintf(text, room, "hp.tokens.%s", name);
-}
-
-/* The word at `place` of "a|b|c", or its length alone with text NULL. */
-static const char *word_at(const char *words, int64_t place, size_t *length)
-{
-    for (; place > 0 && words; place--)
-        if ((words = strchr(words, '|')))
-            words++;
-    if (words)
-        *length = strcspn(words, "|");
-    return words;
-}
-
-void cm_tokens_write(struct cm_kv *kv, const char *slot, const struct cm_tokens_options *o)
-{
-    for (size_t k = 0; k < KEYS; k++) {
-        char name[256], word[32];
-        const void *at = (const char *)o + keys[k].at;
-        key_name(name, sizeof name, slot, keys[k].name);
-        if (keys[k].type == KEY_REAL) {
-            cm_kv_setf(kv, name, *(const double *)at);
-        } else if (keys[k].type == KEY_INT) {
-            cm_kv_seti(kv, name, *(const int64_t *)at);
-        } else {
-            size_t length;
-            const char *w = word_at(keys[k].words, *(const int64_t *)at, &length);
-            CM_ASSERT(w && length < sizeof word);
-            snprintf(word, sizeof word, "%.*s", (int)length, w);
-            cm_kv_set(kv, name, word);
-        }
-    }
-}
-
-static int read_key(const struct cm_kv *kv, const struct key *key, const char *name, void *to)
-{
-    const char *text = cm_kv_get(kv, name);
-    if (key->type == KEY_WORD) {
-        size_t length;
-        for (int64_t i = 0;; i++) {
-            const char *w = word_at(key->words, i, &length);
-            if (!w)
-                return cm_fail(CM_EINPUT, "%s is '%s', expected one of %s", name, text, key->words);
-            if (strlen(text) == length && strncmp(text, w, length) == 0) {
-                *(int64_t *)to = i;
-                return 0;
-            }
-        }
-    }
-    double v;
-    int code = cm_kv_f64(kv, name, &v);
-    if (code)
-        return code;
-    if (!(v >= key->min && v <= key->max) || (key->type == KEY_INT && v != floor(v)))
-        return cm_fail(CM_EINPUT, "%s is %s, expected %s from %g to %g", name, text,
-                       key->type == KEY_INT ? "a whole number" : "a number", key->min, key->max);
-    if (key->type == KEY_INT)
-        *(int64_t *)to = (int64_t)v;
-    else
-        *(double *)to = v;
-    return 0;
-}
-
-int cm_tokens_read(const struct cm_kv *kv, const char *slot, struct cm_tokens_options *o)
-{
-    cm_tokens_preset(o, CM_TOKENS_ATTN, slot, 0);
-    for (size_t k = 0; k < KEYS; k++) {
-        char name[256];
-        key_name(name, sizeof name, slot, keys[k].name);
-        if (!cm_kv_get(kv, name))
-            key_name(name, sizeof name, NULL, keys[k].name);
-        if (!cm_kv_get(kv, name))
-            continue;
-        int code = read_key(kv, &keys[k], name, (char *)o + keys[k].at);
-        if (code)
-            return code;
-    }
-    return 0;
-}
-
-void cm_tokens_put_preset(struct cm_kv *kv, enum cm_tokens_preset preset, const char *const slot[2],
-                          size_t q)
-{
-    for (size_t s = 0; s < 2; s++) {
-        struct cm_tokens_options o;
-        cm_tokens_preset(&o, preset, slot[s], q);
-        cm_tokens_write(kv, slot[s], &o);
-    }
-}
-
 /* ===== the plan ============================================================================ */
 
 /* Tokens of each chromosome behind a step: chromosome c has from[c]..from[c+1]-1. */
@@ -232,7 +36,7 @@ struct step {
 };
 
 struct tokens {
-    struct cm_tokens_options o;
+    struct cm_transformer_config o;
     size_t chroms;
     struct cm_windows windows;
     struct cm_window *window;
@@ -319,7 +123,7 @@ static size_t *lay_chromosomes(const struct cm_cols *cols, size_t *chroms, uint3
 
 static void lay_windows(struct tokens *k, const struct cm_cols *cols)
 {
-    struct cm_tokens_options *o = &k->o;
+    struct cm_transformer_config *o = &k->o;
     size_t d = cols->names.n, *chrom = lay_chromosomes(cols, &k->chroms, &k->position);
     size_t aim = o->windows ? (size_t)o->windows : d < 10000 ? 25 : 100;
     size_t kernel = o->kernel ? (size_t)o->kernel : cm_windows_kernel(chrom, k->chroms, aim);
@@ -354,20 +158,12 @@ static size_t lay_step(struct step *s, const struct stretch *in, size_t chroms, 
 }
 
 /* base and base_bias from the linear start: V's first F columns, each / sd x sqrt(L). */
-static int take_loadings(struct tokens *k, const struct cm_kv *hp,
-                         const struct cm_linear_side *linear, size_t d)
+static int take_loadings(struct tokens *k, const struct cm_linear *start, size_t side, size_t d)
 {
-    int64_t components, cells;
-    if (!linear || linear->d != d)
+    const struct cm_linear_side *linear = &start->side[side];
+    if (start->k == 0 || linear->d != d || start->cells == 0)
         return cm_fail(CM_EINPUT, "filters 'loadings' need a linear start of %zu features", d);
-    int code = cm_kv_i64(hp, "hp.k", &components);
-    if (!code)
-        code = cm_kv_i64(hp, "linear.cells", &cells);
-    if (code)
-        return code;
-    if (components < 1 || cells < 1 || components > 65536)
-        return cm_fail(CM_EINPUT, "hp.k or linear.cells is out of range");
-    size_t K = (size_t)components, heads = (size_t)k->o.heads;
+    size_t K = start->k, heads = (size_t)k->o.heads;
     if (k->F1 > K)
         k->F1 = K;
     if (!k->o.p) /* the filters are the token's width, which the heads divide */
@@ -384,7 +180,7 @@ static int take_loadings(struct tokens *k, const struct cm_kv *hp,
             size_t row = k->window[t].row + (x - k->window[t].begin);
             for (size_t f = 0; f < F; f++) {
                 double scale = linear->s[f] > 1e-6 * linear->s[0]
-                                   ? sqrt((double)cells) / linear->s[f] * root
+                                   ? sqrt((double)start->cells) / linear->s[f] * root
                                    : 0;
                 cm_real v = (cm_real)((double)linear->v[j * K + f] * scale);
                 k->base[row * F + f] = v;
@@ -400,7 +196,7 @@ static int take_loadings(struct tokens *k, const struct cm_kv *hp,
 
 static void declare(struct tokens *k, struct cm_params *t, const char *prefix)
 {
-    const struct cm_tokens_options *o = &k->o;
+    const struct cm_transformer_config *o = &k->o;
     char unit[CM_PARAM_NAME];
     k->trained = !k->base || o->slow > 0;
     k->below = k->trained || o->kernel2 || o->p;
@@ -433,27 +229,22 @@ static void declare(struct tokens *k, struct cm_params *t, const char *prefix)
 
 static size_t tokens_cache(const struct cm_encoder *e, size_t B);
 
-static int plan(struct tokens *k, const struct cm_kv *hp, const struct cm_slot *slot,
-                const struct cm_linear_side *linear)
+static int plan(struct tokens *k, const struct cm_slot *slot, const struct cm_linear *linear,
+                size_t side)
 {
-    const struct cm_tokens_options *o = &k->o;
+    const struct cm_transformer_config *o = &k->o;
     size_t d = slot->cols.names.n;
-    int code = cm_tokens_read(hp, slot->name, &k->o);
-    if (code)
-        return code;
+    int code;
     if (d == 0 || d >= UINT32_MAX)
         return cm_fail(CM_EINPUT, "slot %s has %zu columns", slot->name, d);
-    if (o->out < 0) {
-        code = cm_kv_i64(hp, "hp.q", &k->o.out);
-        if (code)
-            return code;
-        if (o->out < 1 || o->out > 65536)
-            return cm_fail(CM_EINPUT, "hp.q is out of range");
-    }
+    if (o->out < 0 && linear->q == 0)
+        return cm_fail(CM_EINPUT, "tokens: out %" PRId64 " needs a linear part", o->out);
+    if (o->out < 0)
+        k->o.out = (int64_t)linear->q;
     if (o->kernel2 && (!o->width2 || o->padding2 >= o->kernel2))
-        return cm_fail(CM_EINPUT, "hp.tokens: kernel2 needs width2 and a padding2 below it");
+        return cm_fail(CM_EINPUT, "tokens: kernel2 needs width2 and a padding2 below it");
     if (o->readout == CM_READOUT_LINEAR && !o->out)
-        return cm_fail(CM_EINPUT, "hp.tokens: readout linear needs out");
+        return cm_fail(CM_EINPUT, "tokens: readout linear needs out");
     k->F1 = (size_t)o->width;
     k->widest = d;
     lay_windows(k, &slot->cols);
@@ -463,14 +254,14 @@ static int plan(struct tokens *k, const struct cm_kv *hp, const struct cm_slot *
     if (k->L == 0 || k->L > TOKENS_MAX)
         return cm_fail(CM_EINPUT,
                        "slot %s: %zu features on %zu chromosomes give %zu tokens, expected 1 to %d "
-                       "(kernel %" PRId64 ", stride %" PRId64 ", hp.tokens)",
+                       "(kernel %" PRId64 ", stride %" PRId64 ")",
                        slot->name, d, k->chroms, k->L, TOKENS_MAX, o->kernel, o->stride);
-    if (o->filters == CM_FILTERS_LOADINGS && (code = take_loadings(k, hp, linear, d)))
+    if (o->filters == CM_FILTERS_LOADINGS && (code = take_loadings(k, linear, side, d)))
         return code;
     k->F2 = o->kernel2 ? (size_t)o->width2 : k->F1;
     k->P = o->p ? (size_t)o->p : k->F2;
     if (k->P % (size_t)o->heads)
-        return cm_fail(CM_EINPUT, "hp.tokens: %" PRId64 " heads do not divide a width of %zu",
+        return cm_fail(CM_EINPUT, "tokens: %" PRId64 " heads do not divide a width of %zu",
                        o->heads, k->P);
     k->readout = o->readout == CM_READOUT_LINEAR ? k->L * k->P : k->P;
     k->q = o->out ? (size_t)o->out : k->readout;
@@ -479,20 +270,22 @@ static int plan(struct tokens *k, const struct cm_kv *hp, const struct cm_slot *
     double F = o->ff * (double)k->P;
     k->unit = (struct cm_unit){.mha = {.L = k->L, .P = k->P, .H = (size_t)o->heads},
                                .F = F < 1 ? 1 : (size_t)(F + .5),
-                               .pre_norm = o->pre_norm,
-                               .act = o->gelu ? CM_ACT_GELU : CM_ACT_RELU,
+                               .pre_norm = o->norm == CM_NORM_PRE,
+                               .act = o->unit_act == CM_UNIT_GELU ? CM_ACT_GELU : CM_ACT_RELU,
                                .rate = o->dropout,
                                .attention = o->dropout,
                                .site = k->site + SITE_UNIT};
     return 0;
 }
 
-static int tokens_make(struct cm_encoder *e, const struct cm_kv *hp, const struct cm_slot *slot,
-                       const struct cm_linear_side *linear, struct cm_params *t, const char *prefix)
+static int tokens_make(struct cm_encoder *e, const struct cm_net_config *c,
+                       const struct cm_slot *slot, const struct cm_linear *linear, size_t side,
+                       struct cm_params *t, const char *prefix)
 {
     struct tokens *k = CM_ZNEW(struct tokens, 1);
     *e = (struct cm_encoder){.of = &cm_encoder_tokens, .self = k};
-    int code = plan(k, hp, slot, linear);
+    k->o = c->tokens_of[side];
+    int code = plan(k, slot, linear, side);
     if (code) {
         tokens_free(e);
         return code;
@@ -691,7 +484,7 @@ static void first_layer(const struct tokens *k, cm_real *out, const struct cm_ce
                 out[i] += slow * room[i];
         }
     }
-    cm_act_forward(out, out, k->L1 * k->F1, (enum cm_activation)k->o.act, k->o.slope);
+    cm_act_forward(out, out, k->L1 * k->F1, k->o.act, k->o.slope);
 }
 
 static uint32_t *choices(const cm_real *cache, size_t at, size_t n, size_t b)
@@ -724,7 +517,7 @@ static void cell_tokens(const struct tokens *k, const struct places *at, cm_real
                         const struct cm_cell *c, const cm_real *params,
                         const struct cm_dropout *drop, cm_real *scratch)
 {
-    const struct cm_tokens_options *o = &k->o;
+    const struct cm_transformer_config *o = &k->o;
     cm_real *room = scratch + k->widest, *in = cache + at->conv1 + b * k->L1 * k->F1;
     first_layer(k, in, c, values(k, c, drop, b, scratch), params, room);
     if (k->pool.K) {
@@ -742,7 +535,7 @@ static void cell_tokens(const struct tokens *k, const struct places *at, cm_real
                                 params + k->filter2, params + k->bias2,
                                 s->in.from[i + 1] - s->in.from[i], k->F1, k->F2, s->K, s->S, s->Z,
                                 room);
-        cm_act_forward(out, out, k->L2 * k->F2, (enum cm_activation)o->act, o->slope);
+        cm_act_forward(out, out, k->L2 * k->F2, o->act, o->slope);
         in = out;
     }
     if (k->pool2.K)
@@ -799,9 +592,9 @@ static void cell_backward(const struct tokens *k, const struct places *at, cm_re
                           const struct cm_cell *c, const cm_real *params,
                           const struct cm_dropout *drop, cm_real *scratch)
 {
-    const struct cm_tokens_options *o = &k->o;
+    const struct cm_transformer_config *o = &k->o;
     size_t n1 = k->L1 * k->F1, n1p = k->L1p * k->F1, n2 = k->L2 * k->F2;
-    enum cm_activation act = (enum cm_activation)o->act;
+    enum cm_activation act = o->act;
     cm_real *val = scratch, *d1 = val + k->widest, *d1a = d1 + n1, *d1p = d1a + n1;
     cm_real *d2 = d1p + n1p, *d2a = d2 + n2, *room = d2a + n2;
     const cm_real *dout = dx;

@@ -2,9 +2,7 @@
  *
  * Problem: three networks are asked for, the paper's as published, its authors' code, and the same
  * idea made to work, and they differ in windows, filters, norms and read-out, not in kind.
- * Choice: one encoder whose every such choice is a key of the model's head, and three functions
- * that fill the keys; reading a key that a preset does not know is impossible, because all are
- * always written. The token matrices before self-attention are handed out: the cross-attention
+ * Choice: one encoder whose every such choice is a setting (network/config.h).  The token matrices before self-attention are handed out: the cross-attention
  * module (network/cross.h) stacks those of two cells.  Rejected: one class a preset (three backward
  * passes to keep right).
  *
@@ -18,7 +16,7 @@
  * the slot's table; features of one chromosome keep the order of their columns; those without a
  * chromosome make a stretch of their own; without that column all features are one stretch).
  *
- * Keys, "hp.tokens.SLOT.KEY" before "hp.tokens.KEY" before the default, which is that of `attn`:
+ * Settings, of a slot or of any; where a model's head does not tell, those of `attn` hold:
  *   key             attn      paper  authors GEX / ATAC   meaning
  *   windows         20        0      0        windows aimed at when kernel is 0; 0: 100, or 25
  *                                             below 10,000 features; one a chromosome at least
@@ -51,11 +49,11 @@
  *   last-norm       1         0      0        layer norm behind the unit
  *   readout         mean      mean   linear   linear: of the flattened tokens, needs `out`
  *   readout-dropout .3        0      0
- *   out             -1        0      300      width of the linear map; 0: none, q = P; -1: hp.q
+ *   out             -1        0      300      width of the linear map; 0: none, q = P; -1: linear q
  *   out-sd          .1        0      0        first weights N(0, (out-sd / sqrt inputs)^2), bias 0;
  *                                             0: U(+-1 / sqrt inputs), as PyTorch
  *   feature-dropout .3        0      0
- * Loadings also need the keys hp.k and linear.cells (sd of a component = s / sqrt(linear.cells)).
+ * The sd of a component is s / sqrt(cells of the linear fit).
  * Other first values are PyTorch's defaults.
  */
 #ifndef CM_NETWORK_TRANSFORMER_H
@@ -71,46 +69,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum cm_tokens_filters { CM_FILTERS_LOADINGS, CM_FILTERS_TIED, CM_FILTERS_UNTIED };
-enum cm_tokens_readout { CM_READOUT_MEAN, CM_READOUT_LINEAR };
-
-/* The keys of above, in their order; words as the position in their list. */
-struct cm_tokens_options {
-    int64_t windows, kernel, stride, padding, partial;
-    int64_t filters; /* enum cm_tokens_filters */
-    int64_t width;
-    double slow;
-    int64_t act; /* CM_ACT_NONE, RELU, LEAKY */
-    double slope;
-    int64_t pool, pool_stride, kernel2, stride2, padding2, width2, pool2, pool2_stride, p;
-    double position;
-    int64_t heads;
-    double ff;
-    int64_t pre_norm; /* 0 post, 1 pre */
-    int64_t gelu;     /* 0 relu, 1 gelu */
-    double dropout;
-    int64_t last_norm;
-    int64_t readout; /* enum cm_tokens_readout */
-    double readout_dropout;
-    int64_t out;
-    double out_sd, feature_dropout;
-};
-
-enum cm_tokens_preset { CM_TOKENS_ATTN, CM_TOKENS_PAPER, CM_TOKENS_AUTHORS };
-
-/* The preset's options of a slot (authors: GEX has its own, all others are as ATAC).  q: width of
- * the shared space where the preset has none of its own (attn; 0 = hp.q, whatever that will be). */
-void cm_tokens_preset(struct cm_tokens_options *o, enum cm_tokens_preset preset, const char *slot,
-                      size_t q);
-/* Sets all keys "hp.tokens.SLOT.*" (slot NULL: "hp.tokens.*"). */
-void cm_tokens_write(struct cm_kv *kv, const char *slot, const struct cm_tokens_options *o);
-/* Reads them, absent ones from "hp.tokens.*", then from attn.  CM_EINPUT names the key
- * that is malformed or out of range. */
-int cm_tokens_read(const struct cm_kv *kv, const char *slot, struct cm_tokens_options *o);
-/* preset and write for both slots. */
-void cm_tokens_put_preset(struct cm_kv *kv, enum cm_tokens_preset preset, const char *const slot[2],
-                          size_t q);
 
 /* ===== what the cross-attention module and the maps need ==================================== */
 

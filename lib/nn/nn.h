@@ -58,11 +58,15 @@ typedef float cm_real;
 #define CM_PARAM_ALIGN 16
 #define CM_PARAM_NAME  64
 
+/* Tensors that an optimiser treats alike. */
+enum cm_group { CM_GROUP_ENCODER, CM_GROUP_LINEAR, CM_GROUP_SCALE, CM_GROUP_CROSS };
+
 struct cm_param {
     char name[CM_PARAM_NAME]; /* "gex.unit.wqkv" */
     size_t offset, n;         /* first number in the arena, and how many: the product of shape */
     size_t shape[3];
     size_t dims; /* 1 to 3 */
+    enum cm_group group;
 };
 
 struct cm_params {
@@ -70,6 +74,7 @@ struct cm_params {
     size_t room;
     size_t n;    /* tensors declared, also beyond `room` (which only counts, as snprintf does) */
     size_t size; /* numbers in the arena, a multiple of CM_PARAM_ALIGN */
+    enum cm_group group; /* of the tensors that are added next */
 };
 
 /* Adds tensor "prefix.name" (prefix may be "") of d0, or d0 x d1, or d0 x d1 x d2 numbers (a zero

@@ -18,7 +18,7 @@
 size_t cm_params_add(struct cm_params *t, const char *prefix, const char *name, size_t d0,
                      size_t d1, size_t d2)
 {
-    struct cm_param p = {.shape = {d0, d1 ? d1 : 1, d1 && d2 ? d2 : 1}};
+    struct cm_param p = {.shape = {d0, d1 ? d1 : 1, d1 && d2 ? d2 : 1}, .group = t->group};
     p.dims = d1 ? d2 ? 3 : 2 : 1;
     size_t end;
     if (cm_mul(p.shape[0], p.shape[1], &p.n) || cm_mul(p.n, p.shape[2], &p.n) ||

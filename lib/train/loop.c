@@ -12,7 +12,7 @@
  *
  * The cross module needs the tokens of all cells of a batch side by side, so the first pass copies
  * them out of the groups' caches, and the second is given their gradients.  A gradient that
- * hp.cross.gradient keeps back is worked out and dropped: it is a small part of the cost.
+ * the module's setting keeps back is worked out and dropped: it is a small part of the cost.
  */
 #include "train/loop.h"
 
@@ -37,22 +37,14 @@
 #define CROSS_DRAW  0x80000000u /* negatives of the module: numbers of their own */
 #define CROSS_BATCH 65535       /* cells of a mini-batch, with the module */
 
-enum loss { LOSS_NCE, LOSS_TRIPLET, LOSS_NONE };
-
-struct options {
-    enum loss loss;
-    enum cm_negatives negatives;
-    enum cm_schedule schedule;
-    double margin, lr, lr_linear, lr_scale, lr_cross, max_scale, b1, b2, decay, average;
-    int64_t warmup, valid_every, patience, seed;
-};
-
 struct fit {
     struct cm_model *m;
+    const struct cm_loss_config *loss;
+    const struct cm_loop_config *o;
     const struct cm_fit_data *d;
     struct cm_fit_state *s;
     const struct cm_fit_voice *voice;
-    struct options o;
+    uint64_t seed;
     size_t n, q, size, most; /* training cells, width, numbers in an arena, shards at most */
     float *table;            /* n x n: mu L of all training pairs, or NULL */
     float *valid_term;       /* mu L of the validation cells, or NULL */
@@ -74,62 +66,6 @@ struct batch {
     float *s, *ds, *term;
     struct cm_dropout drop;
 };
-
-/* ===== options ============================================================================ */
-
-static int word(const struct cm_kv *kv, const char *key, const char *const *words, int *at)
-{
-    const char *v = cm_kv_get(kv, key);
-    for (*at = 0; v && words[*at]; (*at)++)
-        if (strcmp(words[*at], v) == 0)
-            return 0;
-    return cm_fail(CM_EINPUT, "%s '%s' is unknown to this version", key, v ? v : "");
-}
-
-static int read_options(struct options *o, const struct cm_kv *kv, bool cross)
-{
-    static const char *const losses[] = {"nce", "triplet", "none", NULL},
-                             *const negatives[] = {"hardest", "semihard", "random-semihard", NULL},
-                             *const schedules[] = {"constant", "cosine", NULL};
-    int loss, negative, schedule, code = word(kv, "hp.loss", losses, &loss);
-    if (!code)
-        code = word(kv, "hp.negatives", negatives, &negative);
-    if (!code)
-        code = word(kv, "hp.schedule", schedules, &schedule);
-    struct {
-        const char *key;
-        double *to;
-    } real[] = {{"hp.margin", &o->margin},
-                {"hp.lr", &o->lr},
-                {"hp.lr.linear", &o->lr_linear},
-                {"hp.lr.scale", &o->lr_scale},
-                {"hp.scale.max", &o->max_scale},
-                {"hp.beta1", &o->b1},
-                {"hp.beta2", &o->b2},
-                {"hp.weight.decay", &o->decay},
-                {"hp.average", &o->average}};
-    struct {
-        const char *key;
-        int64_t *to;
-    } whole[] = {{"hp.warmup", &o->warmup},
-                 {"hp.valid.every", &o->valid_every},
-                 {"hp.patience", &o->patience},
-                 {"hp.seed", &o->seed}};
-    for (size_t i = 0; !code && i < sizeof real / sizeof *real; i++)
-        code = cm_kv_f64(kv, real[i].key, real[i].to);
-    for (size_t i = 0; !code && i < sizeof whole / sizeof *whole; i++)
-        code = cm_kv_i64(kv, whole[i].key, whole[i].to);
-    if (!code && cross)
-        code = cm_kv_f64(kv, "hp.lr.cross", &o->lr_cross);
-    if (!code && !cross && loss == LOSS_NONE)
-        code = cm_fail(CM_EINPUT, "hp.loss none needs the cross-attention module");
-    if (code)
-        return code;
-    o->loss = (enum loss)loss;
-    o->negatives = (enum cm_negatives)negative;
-    o->schedule = (enum cm_schedule)schedule;
-    return 0;
-}
 
 /* ===== the peak-gene term ================================================================= */
 
@@ -292,7 +228,7 @@ static int pass_shard(void *arg, size_t shard)
                    cm_tokens_in_cache(&net->encoder[g.side], kept, g.n),
                    g.n * part * sizeof *b->tokens[g.side]);
         if (p->backward)
-            cm_net_backward(net, g.side, f->s->w, b->grad + shard * f->size, f->o.lr_linear > 0,
+            cm_net_backward(net, g.side, f->s->w, b->grad + shard * f->size, f->o->lr_linear > 0,
                             b->draw[g.side] + g.from * q,
                             b->dtokens[g.side] ? b->dtokens[g.side] + g.from * part : NULL, kept,
                             cell, g.n, &drop, scratch);
@@ -372,22 +308,21 @@ static void warn_collapse(struct fit *f, size_t B, uint64_t step)
 
 static struct cm_rng negatives_rng(const struct fit *f, uint64_t step, uint32_t purpose)
 {
-    return cm_rng_make((uint64_t)f->o.seed, CM_RNG_NEGATIVES, (uint32_t)step,
-                       (uint32_t)(step >> 32) ^ purpose);
+    return cm_rng_make(f->seed, CM_RNG_NEGATIVES, (uint32_t)step, (uint32_t)(step >> 32) ^ purpose);
 }
 
 /* Loss of S0: gradient to b->ds and *dscale. */
 static double loss_of(struct batch *b, uint64_t step, cm_real *dscale)
 {
-    const struct options *o = &b->f->o;
+    const struct cm_loss_config *o = b->f->loss;
     size_t B = b->B;
     double loss = 0;
-    if (o->loss == LOSS_NCE) {
+    if (o->kind == CM_LOSS_NCE) {
         cm_real *scratch = CM_NEW(cm_real, cm_infonce_scratch(B));
         loss += cm_infonce(b->ds, dscale, b->s, (double)b->f->s->w[b->f->m->net.scale], B, scratch);
         cm_free(scratch);
     }
-    if (o->loss == LOSS_TRIPLET) {
+    if (o->kind == CM_LOSS_TRIPLET) {
         uint32_t *row = CM_NEW(uint32_t, B), *col = CM_NEW(uint32_t, B);
         struct cm_rng g = negatives_rng(b->f, step, 0);
         cm_negatives_choose(row, col, b->s, NULL, B, o->margin, o->negatives, &g);
@@ -399,7 +334,7 @@ static double loss_of(struct batch *b, uint64_t step, cm_real *dscale)
 }
 
 /* Loss of S: gradients to the module's stretch of the first arena, to b->dtokens, b->ds and
- * *dscale, as hp.cross.gradient lets them. */
+ * *dscale, as the setting `gradient` lets them. */
 static double cross_loss(struct batch *b, uint64_t step, cm_real *dscale)
 {
     struct fit *f = b->f;
@@ -430,32 +365,34 @@ static double cross_loss(struct batch *b, uint64_t step, cm_real *dscale)
 
 /* ===== optimiser ========================================================================== */
 
+/* The rate and decay of a group; decay would pull the linear start, or l, to nothing. */
+static struct cm_adam rule_of(const struct cm_loop_config *o, enum cm_group group, double factor)
+{
+    const double rate[] = {[CM_GROUP_ENCODER] = o->lr,
+                           [CM_GROUP_LINEAR] = o->lr_linear,
+                           [CM_GROUP_SCALE] = o->lr_scale,
+                           [CM_GROUP_CROSS] = o->lr_cross};
+    bool decays = group == CM_GROUP_ENCODER || group == CM_GROUP_CROSS;
+    return (struct cm_adam){rate[group] * factor,  o->beta1, o->beta2, 1e-8,
+                            decays ? o->decay : 0, true};
+}
+
 static void update(struct fit *f, const cm_real *grad, uint64_t step, double factor)
 {
     const struct cm_net *net = &f->m->net;
     struct cm_fit_state *s = f->s;
-    cm_real cap = (cm_real)log(f->o.max_scale);
+    cm_real cap = (cm_real)log(f->loss->scale_max);
     for (size_t t = 0; t < net->table.n; t++) {
         const struct cm_param *p = &net->table.p[t];
         size_t at = p->offset;
-        struct cm_adam o = {f->o.lr * factor, f->o.b1, f->o.b2, 1e-8, f->o.decay, true};
-        bool linear = false;
-        for (size_t side = 0; net->residual && side < 2; side++)
-            linear = linear || at == net->p[side] || at == net->b[side];
-        if (linear || at == net->scale) { /* decay would pull the linear start, or l, to nothing */
-            o.lr = (linear ? f->o.lr_linear : f->o.lr_scale) * factor;
-            o.decay = 0;
-        } else if (net->has_cross && at >= net->cross.begin &&
-                   at < net->cross.begin + net->cross.size) {
-            o.lr = f->o.lr_cross * factor;
-        }
-        if (o.lr > 0)
-            cm_adam_step(s->w + at, s->m + at, s->v + at, grad + at, p->n, step + 1, &o);
-        if (at == net->scale && s->w[at] > cap)
+        struct cm_adam rule = rule_of(f->o, p->group, factor);
+        if (rule.lr > 0)
+            cm_adam_step(s->w + at, s->m + at, s->v + at, grad + at, p->n, step + 1, &rule);
+        if (p->group == CM_GROUP_SCALE && s->w[at] > cap)
             s->w[at] = cap;
         /* what has not moved is its own average already, but for rounding */
         if (memcmp(s->average + at, s->w + at, p->n * sizeof *s->w) != 0)
-            cm_average_step(s->average + at, s->w + at, p->n, f->o.average, step);
+            cm_average_step(s->average + at, s->w + at, p->n, f->o->average, step);
     }
 }
 
@@ -495,7 +432,7 @@ static void make_batch(struct batch *b, struct fit *f, const uint32_t *row, size
     b->s = CM_NEW(float, B *B);
     b->ds = CM_ZNEW(float, B *B);
     b->term = f->m->has_cis ? CM_NEW(float, B *B) : NULL;
-    b->drop = (struct cm_dropout){.seed = (uint64_t)f->o.seed, .step = (uint32_t)step};
+    b->drop = (struct cm_dropout){.seed = f->seed, .step = (uint32_t)step};
 }
 
 static void free_batch(struct batch *b)
@@ -554,7 +491,7 @@ static int step_of(struct batch *b, uint64_t step, uint32_t epoch, double factor
     if (!isfinite(f->s->loss) || !cm_all_finite(b->ds, B * B))
         return not_finite(b, step, epoch, NULL);
     warn_collapse(f, B, step);
-    if (f->o.lr > 0 || (f->m->net.residual && f->o.lr_linear > 0))
+    if (f->o->lr > 0 || (f->m->net.residual && f->o->lr_linear > 0))
         encoders_backward(b);
     b->grad[f->m->net.scale] += dscale;
     if (!cm_all_finite(b->grad, f->size))
@@ -615,9 +552,9 @@ static int validate(struct fit *f, double *score)
         memcpy(s, f->valid_term, v * v * sizeof *s);
     cm_sgemm_parallel(false, true, v, v, q, 1, e[0], q, e[1], q, f->valid_term ? 1 : 0, s, v);
     const struct cm_net *net = &f->m->net;
-    int code = net->has_cross
-                   ? cm_scorer_all(net, f->s->average, d->valid, d->group, net->cross.o.top, s)
-                   : 0;
+    int code = net->has_cross ? cm_scorer_all(net, f->s->average, d->valid, d->group,
+                                              (size_t)net->cross.o.top, s)
+                              : 0;
     if (!code)
         *score = cm_fit_score(s, v, d->group);
     cm_free(s);
@@ -648,7 +585,7 @@ static int judge(struct fit *f, uint32_t epoch, double *score)
 static int judge_start(struct fit *f)
 {
     double score;
-    if (f->s->step > 0 || f->s->best_score >= 0 || !f->m->net.residual || f->o.valid_every < 1 ||
+    if (f->s->step > 0 || f->s->best_score >= 0 || !f->m->net.residual || f->o->valid_every < 1 ||
         f->d->valid[0]->rows == 0)
         return 0;
     return judge(f, 0, &score);
@@ -660,9 +597,9 @@ static int validate_when_due(struct fit *f, size_t at, double *score)
     const struct cm_picks *p = f->d->picks;
     bool last = at + 1 == p->n;
     *score = NAN;
-    if (f->d->valid[0]->rows == 0 || f->o.valid_every < 1 ||
+    if (f->d->valid[0]->rows == 0 || f->o->valid_every < 1 ||
         (!last && p->epoch[at + 1] == p->epoch[at]) ||
-        (!last && p->epoch[at] % (uint64_t)f->o.valid_every))
+        (!last && p->epoch[at] % (uint64_t)f->o->valid_every))
         return 0;
     return judge(f, p->epoch[at], score);
 }
@@ -700,7 +637,7 @@ static void report(const struct fit *f, size_t at, double factor, double score)
                               .cells = s->cells,
                               .cells_total = s->cells + (p->begin[p->n] - p->begin[at + 1]),
                               .loss = s->loss,
-                              .lr = f->o.lr * factor,
+                              .lr = f->o->lr * factor,
                               .factor = exp((double)s->w[f->m->net.scale]),
                               .cross = f->cross,
                               .sd = f->sd,
@@ -723,14 +660,14 @@ static int run(struct fit *f, bool *stopped)
     if (code)
         return code;
     for (; at < p->n; at++) {
-        if (f->o.patience > 0 && s->stale >= (uint64_t)f->o.patience)
+        if (f->o->patience > 0 && s->stale >= (uint64_t)f->o->patience)
             return 0;
         if (f->voice && f->voice->stop && f->voice->stop(f->voice->arg)) {
             *stopped = true;
             return save(f);
         }
         uint64_t step = p->step[at];
-        double factor = cm_schedule_factor(f->o.schedule, step, (uint64_t)f->o.warmup, s->total);
+        double factor = cm_schedule_factor(f->o->schedule, step, (uint64_t)f->o->warmup, s->total);
         struct batch b;
         make_batch(&b, f, p->row + p->begin[at], p->begin[at + 1] - p->begin[at], step);
         code = step_of(&b, step, p->epoch[at], factor);
@@ -767,11 +704,21 @@ int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state 
            const struct cm_fit_voice *voice, bool *stopped)
 {
     const struct cm_picks *p = d->picks;
-    struct fit f = {.m = m, .d = d, .s = s, .voice = voice, .n = d->x[0]->rows, .q = m->net.q};
+    struct fit f = {.m = m,
+                    .loss = &m->config.loss,
+                    .o = &m->config.loop,
+                    .d = d,
+                    .s = s,
+                    .voice = voice,
+                    .seed = (uint64_t)m->config.seed,
+                    .n = d->x[0]->rows,
+                    .q = m->net.q};
     f.size = m->net.table.size;
     f.most = shards_most(f.size);
     *stopped = false;
-    int code = read_options(&f.o, &m->head.kv, m->net.has_cross);
+    int code = 0;
+    if (f.loss->kind == CM_LOSS_NONE && !m->net.has_cross)
+        code = cm_fail(CM_EINPUT, "without the cross-attention module there must be a loss");
     for (size_t i = 0; !code && m->net.has_cross && i < p->n; i++)
         if (p->begin[i + 1] - p->begin[i] > CROSS_BATCH)
             code = cm_fail(CM_EINPUT, "mini-batches of more than %d cells are too many for pairs",
@@ -810,7 +757,7 @@ static uint64_t cross_bytes(const struct cm_net *net, uint64_t B, uint64_t v)
     if (!net->has_cross)
         return 0;
     uint64_t loss = 4 * B * B + cm_cross_loss_bytes(&net->cross, B, cm_pool_threads()),
-             valid = v ? cm_scorer_all_bytes(net, v, net->cross.o.top) : 0;
+             valid = v ? cm_scorer_all_bytes(net, v, (size_t)net->cross.o.top) : 0;
     return 8 * B * (token_size(net, 0) + token_size(net, 1)) + (loss > valid ? loss : valid);
 }
 

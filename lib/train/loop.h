@@ -11,11 +11,11 @@
  *   e, t = both encoders;  S0 = e t' + mu L (L: the peak-gene term, constant);
  *   loss of S0 (nn/nn.h): InfoNCE on exp(l) S0, the paper's triplet, or none;
  *   with the cross module, + loss of S = S0 + alpha S1 on mined pairs (cross.h), whose gradient
- *   goes to the module, and as hp.cross.gradient says to the tokens and to S0;
+ *   goes to the module, and as its setting `gradient` says to the tokens and to S0;
  *   backward; AdamW.
  * The weights that are validated and kept are averages over the steps (MODEL 3.7); a linear start
  * is validated before the first step, and kept where no step betters it.  With the module
- * a validation is on S of the hp.cross.top best candidates (scorer.h).
+ * a validation is on S of the `top` best candidates (scorer.h).
  */
 #ifndef CM_TRAIN_LOOP_H
 #define CM_TRAIN_LOOP_H
@@ -78,9 +78,7 @@ struct cm_fit_data {
 
 /* Trains m->net (laid out and filled: first values, or weights to begin from).  s: zeroed for a
  * new training, or as a checkpoint had it; what it holds afterwards is the state, freed by the
- * caller.  hp.* are read from m->head: loss, negatives, margin, lr, lr.linear, lr.scale, lr.cross
- * (with the module), scale.max, beta1, beta2, weight.decay, warmup, schedule, average, valid.every,
- * patience, seed.  What has learning rate 0 stays as it is, to the bit.  At the end
+ * caller.  m->config has the loss, the loop and the seed.  What has learning rate 0 stays as it is, to the bit.  At the end
  * m->net.w (and the linear part's P) are the best averaged weights; *stopped tells whether `stop`
  * ended it.  CM_ENUMERIC names step and tensor when something is not finite; CM_EINPUT: a schedule
  * that does not fit the state. */

@@ -29,3 +29,59 @@ setup() {
         embed --model $name.cms atac.cms | cms-diff --tolerance $tolerance $name.t.cms - || { echo $name && false; }
     done
 }
+
+# Settings that training lowers to what the cells allow, or that come from batch, are not a preset's.
+as_trained() { awk -F '\t' -v OFS='\t' -v p="$1" '$1 == p && $2 !~ /^hp\.(k|q|batch|within)$/ { print $2, $3 }' keys.tsv; }
+shown() { grep '^hp' "$1" | grep -vE '^hp\.(k|q)	'; }
+
+@test "--show: the settings, one by one and in their order, are those that models were given" {
+    for p in linear best attn paper authors; do
+        xattn-train --preset $p --show >show
+        cmp <(as_trained $p) <(shown show)
+    done
+    xattn-train --preset attn --cross --show >show
+    cmp <(as_trained attn-cross) <(shown show)
+    for p in small novel matchclot; do
+        mlp-train --preset $p --show >show
+        cmp <(as_trained $p) <(shown show)
+    done
+    for p in cca ridge procrustes; do
+        cca-train --method $p --show >show
+        cmp <(as_trained $p) <(shown show)
+    done
+    clue-train --show >show
+    cmp <(as_trained clue) <(shown show)
+}
+
+@test "--show follows the options, needs no input, and writes where -o says" {
+    xattn-train --preset best --lr 0.5 --mlp-hidden 7 --seed 9 --no-cis --show -o show
+    for kv in lr=0.5 mlp.hidden=7 seed=9 cis=0 k=50; do
+        grep -qx "hp.${kv%%=*}	${kv#*=}" show || { echo "$kv" && false; }
+    done
+    xattn-train --preset authors --tokens ATAC.kernel=9 --show | grep -qx 'hp.tokens.ATAC.kernel	9'
+    mlp-train --layers GEX=5:6,7:.5,0.25 --show | grep -qx 'hp.deep.GEX.dropout	0.5,0.25'
+    cca-train --method ridge -k 30 --show | grep -qx 'hp.q	30'
+    fails 2 xattn-train --preset linear --mlp-hidden 7 --show
+    fails 2 xattn-train --preset attn --tokens heads=0 --show
+    # a checkpoint or a model to begin from has a say, too
+    xattn-train --preset best --init linear.cms --show | grep -qx 'hp.k	8'
+}
+
+@test "--show tells the arguments of lognorm, tfidf and batch, which these take" {
+    for show in 'xattn-train --preset linear' 'xattn-train --preset best' 'xattn-train --preset authors' \
+        'mlp-train --preset novel' cca-train clue-train; do
+        $show --show >show
+        want() { awk -F '\t' -v k="$1" '$1 == k { print $2 }' show; }
+        [ "$(want schedule.large.above)" = 4096 ]
+        # shellcheck disable=SC2046
+        cms-gen --cells 40 --genes 20 --peaks 30 --gex g.raw --atac a.raw
+        # shellcheck disable=SC2046
+        lognorm $(want prepare.gex) -o g.now g.raw
+        # shellcheck disable=SC2046
+        tfidf $(want prepare.atac) -o a.now a.raw
+        for schedule in schedule schedule.large; do
+            # shellcheck disable=SC2046
+            batch $(want $schedule) -o p.now g.now a.now
+        done
+    done
+}

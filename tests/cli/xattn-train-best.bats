@@ -239,5 +239,5 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     fails 2 xattn-train --tokens windows=8 -o x.cms p.cms
     fails 2 xattn-train --preset attn --tokens nonsense=8 -o x.cms p.cms
     fails 2 xattn-train --preset attn --mlp-hidden 8 -o x.cms p.cms
-    fails 3 xattn-train --preset attn --tokens heads=many -o x.cms p.cms
+    fails 2 xattn-train --preset attn --tokens heads=many -o x.cms p.cms
 }

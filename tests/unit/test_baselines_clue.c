@@ -12,6 +12,7 @@
 
 #include "base/pool.h"
 #include "baselines/clue.h"
+#include "preset.h"
 #include "ref.h"
 
 #define REF "tests/ref/rivals_clue.txt"
@@ -74,12 +75,12 @@ static int make(void **state)
     (void)state;
     struct ref size = ref_load(REF, "sizes"), weight = ref_load(REF, "weights");
     const double *v = size.v;
-    struct cm_clue_options o = CM_CLUE_DEFAULT;
-    o.latent[0] = o.latent[1] = (size_t)v[2];
-    o.hidden = (size_t)v[3];
-    o.depth = (size_t)v[4];
-    o.decoder = (size_t)v[5];
-    o.judge = (size_t)v[6];
+    struct cm_clue_config o = preset_of(CM_PRESET_CLUE).net.clue;
+    o.latent = (int64_t)v[2];
+    o.hidden = (int64_t)v[3];
+    o.depth = (int64_t)v[4];
+    o.decoder = (int64_t)v[5];
+    o.judge = (int64_t)v[6];
     o.data = weight.v[0];
     o.cross = weight.v[1];
     o.kl = weight.v[2];
@@ -175,17 +176,16 @@ static void applied(void **state)
 {
     (void)state;
     struct cm_encoder e;
-    struct cm_kv hp = {0};
+    struct cm_net_config hp = {.clue = c.o};
+    struct cm_linear linear = {.k = c.in};
     struct cm_param room[64];
     struct cm_params table = {.p = room, .room = 64};
-    cm_kv_seti(&hp, "hp.k", (int64_t)c.in);
-    cm_clue_write(&hp, &c.o);
-    assert_int_equal(cm_encoder_clue.make(&e, &hp, NULL, NULL, &table, "GEX.r"), 0);
+    assert_int_equal(cm_encoder_clue.make(&e, &hp, NULL, &linear, 0, &table, "GEX.r"), 0);
     assert_int_equal(e.q, c.q);
     float *arena = CM_ZNEW(float, table.size), *out = CM_NEW(float, e.q),
           *scratch = CM_NEW(float, cm_encoder_clue.scratch(&e, 1)), cache[1];
     for (size_t s = 0; s < 2; s++)
-        for (size_t l = 0; l < c.o.depth; l++) {
+        for (size_t l = 0; l < (size_t)c.o.depth; l++) {
             const struct cm_clue_layer *y = &c.encoder[0].layer[s][l];
             memcpy(w + y->mean, work.stat[0][s][l], y->out * sizeof *w);
             memcpy(w + y->var, work.stat[0][s][l] + y->out, y->out * sizeof *w);
@@ -202,9 +202,8 @@ static void applied(void **state)
             assert_true(fabs((double)(out[k] - work.mu[0][i * c.q + k])) < 1e-5);
     }
     cm_encoder_clue.free(&e);
-    cm_kv_set(&hp, "hp.preset", "best");
-    assert_true(cm_encoder_clue.make(&e, &hp, NULL, NULL, &table, "GEX.r") < 0);
-    cm_kv_free(&hp);
+    linear.k = 0;
+    assert_true(cm_encoder_clue.make(&e, &hp, NULL, &linear, 0, &table, "GEX.r") < 0);
     cm_free(arena);
     cm_free(out);
     cm_free(scratch);

@@ -1,5 +1,5 @@
 /* The encoder class deep in double: against PyTorch (tests/ref/make_rivals.py) without dropout,
- * against central differences with it; what its keys may not say. */
+ * against central differences with it; what it refuses. */
 #define CM_REAL_DOUBLE 1
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,38 +20,15 @@
 #include "nn/unit.c"
 #include "nn/window.c"
 
-/* The loop is not wanted here: it is compiled for float. */
-#define cm_fit       unused_fit
-#define cm_fit_bytes unused_fit_bytes
-#define cm_net_make  unused_net_make
-#define cm_net_init  unused_net_init
 #include "baselines/deep.c"
 #include "ref.h"
-
-int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state *s,
-           const struct cm_fit_voice *v, bool *stopped)
-{
-    return (void)m, (void)d, (void)s, (void)v, (void)stopped, -70;
-}
-uint64_t cm_fit_bytes(const struct cm_model *m, const struct cm_fit_data *d)
-{
-    return (void)m, (void)d, 0;
-}
-int cm_net_make(struct cm_net *n, const struct cm_head *h, const struct cm_linear *l)
-{
-    return (void)n, (void)h, (void)l, -70;
-}
-void cm_net_init(struct cm_net *n, const struct cm_linear *l, double scale, uint64_t seed)
-{
-    (void)n, (void)l, (void)scale, (void)seed;
-}
 
 #define REF "tests/ref/rivals.txt"
 
 enum { B = 5, K = 6, Q = 3 };
-static struct cm_kv hp;
+static struct cm_net_config hp;
 static struct cm_slot slot = {.name = (char[]){"GEX"}};
-static struct cm_linear_side linear;
+static struct cm_linear linear;
 static struct cm_param room[16];
 static struct cm_params table;
 static struct cm_encoder e;
@@ -63,31 +40,25 @@ static int make(void **state)
     (void)state;
     struct ref z = ref_load(REF, "deep.z");
     static float components[B * K];
-    linear.s = ref_load(REF, "deep.s").v;
+    linear = (struct cm_linear){.k = K, .q = K, .cells = 40};
+    linear.side[0].s = ref_load(REF, "deep.s").v;
     dout = ref_load(REF, "deep.dout").v;
     for (size_t i = 0; i < B * K; i++)
         components[i] = (float)z.v[i];
     for (size_t i = 0; i < B; i++)
         cell[i].z = components + i * K;
     cm_free(z.v);
-    cm_kv_seti(&hp, "hp.k", K);
-    cm_kv_seti(&hp, "linear.cells", 40);
-    cm_kv_seti(&hp, "hp.deep.q", Q);
-    cm_kv_set(&hp, "hp.deep.act", "elu");
-    cm_kv_set(&hp, "hp.deep.input", "zscore");
-    cm_kv_set(&hp, "hp.deep.dropout.in", "0.2");
-    cm_kv_set(&hp, "hp.deep.GEX.in", "4");
-    cm_kv_set(&hp, "hp.deep.GEX.hidden", "7,5");
-    cm_kv_set(&hp, "hp.deep.GEX.dropout", "0.3,0.4");
+    hp.deep = (struct cm_deep_config){
+        .q = Q, .dropout_in = .2, .side = {{4, {2, {7, 5}}, {2, {.3, .4}}}}};
     return 0;
 }
 
 static void open_encoder(const char *act, const char *input)
 {
-    cm_kv_set(&hp, "hp.deep.act", act);
-    cm_kv_set(&hp, "hp.deep.input", input);
+    hp.deep.act = strcmp(act, "gelu") == 0 ? CM_DEEP_GELU : CM_DEEP_ELU;
+    hp.deep.input = strcmp(input, "zscore") == 0 ? CM_DEEP_ZSCORE : CM_DEEP_STANDARD;
     table = (struct cm_params){.p = room, .room = 16};
-    assert_int_equal(cm_encoder_deep.make(&e, &hp, &slot, &linear, &table, "GEX.r"), 0);
+    assert_int_equal(cm_encoder_deep.make(&e, &hp, &slot, &linear, 0, &table, "GEX.r"), 0);
     assert_int_equal(table.n, 6);
     assert_int_equal(e.q, Q);
     w = CM_ZNEW(double, table.size);
@@ -181,8 +152,8 @@ static void first_values(void **state)
 {
     (void)state;
     open_encoder("gelu", "standard");
-    cm_encoder_deep.init(&e, w, &linear, 7, 0);
-    cm_encoder_deep.init(&e, before, &linear, 7, 1);
+    cm_encoder_deep.init(&e, w, &linear.side[0], 7, 0);
+    cm_encoder_deep.init(&e, before, &linear.side[0], 7, 1);
     for (size_t t = 0; t < table.n; t++) {
         const struct cm_param *p = &room[t];
         size_t in = t < 2 ? 4 : t < 4 ? 7 : 5;
@@ -196,68 +167,65 @@ static void first_values(void **state)
     close_encoder();
 }
 
-static void keys_out_of_range(void **state)
+static void refused(void **state)
 {
     (void)state;
-    const char *const bad[][2] = {{"hp.deep.GEX.hidden", "7,5,4"},
-                                  {"hp.deep.GEX.hidden", "7,0"},
-                                  {"hp.deep.GEX.hidden", "7,x"},
-                                  {"hp.deep.GEX.hidden", "7"},
-                                  {"hp.deep.GEX.hidden", ""},
-                                  {"hp.deep.GEX.dropout", "0.1,1"},
-                                  {"hp.deep.GEX.in", "4,4"},
-                                  {"hp.deep.act", "relu"},
-                                  {"hp.deep.input", "raw"},
-                                  {"hp.deep.dropout.in", "1"},
-                                  {"hp.deep.q", "0"},
-                                  {"hp.k", "0"},
-                                  {"linear.cells", "0"},
-                                  {"hp.deep.GEX.hidden", "1,1,1,1,1"}};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        char keep[40];
-        snprintf(keep, sizeof keep, "%s", cm_kv_get(&hp, bad[i][0]));
-        cm_kv_set(&hp, bad[i][0], bad[i][1]);
-        table = (struct cm_params){.p = room, .room = 16};
-        if (cm_encoder_deep.make(&e, &hp, &slot, &linear, &table, "GEX.r") != CM_EINPUT)
-            fail_msg("%s %s was accepted", bad[i][0], bad[i][1]);
-        cm_kv_set(&hp, bad[i][0], keep);
-    }
+    struct cm_net_config keep = hp;
+    struct cm_linear none = {0}, no_cells = linear;
+    no_cells.cells = 0;
     table = (struct cm_params){.p = room, .room = 16};
-    assert_int_equal(cm_encoder_deep.make(&e, &hp, &slot, NULL, &table, "GEX.r"), CM_EINPUT);
+    hp.deep.side[0].dropout.n = 1;
+    assert_int_equal(cm_encoder_deep.make(&e, &hp, &slot, &linear, 0, &table, "x"), CM_EINPUT);
+    hp = keep;
+    assert_int_equal(cm_encoder_deep.make(&e, &hp, &slot, &none, 0, &table, "x"), CM_EINPUT);
+    assert_int_equal(cm_encoder_deep.make(&e, &hp, &slot, &no_cells, 0, &table, "x"), CM_EINPUT);
+}
+
+static void sides_as_text(void **state)
+{
+    (void)state;
+    struct cm_deep_side side;
+    assert_int_equal(cm_deep_side_parse(&side, "12:1024,64:0.5,.25"), 0);
+    assert_true(side.in == 12 && side.hidden.n == 2 && side.dropout.n == 2);
+    assert_true(side.hidden.v[1] == 64 && side.dropout.v[1] == .25);
+    static const char *const bad[] = {
+        "",       "12",       "12:7",           "12:7:.1:3",         "a:7:.1",
+        "0:7:.1", "12:0:.1",  "12:7:1",         "12:7.5:.1",         "12::.1",
+        "12:7:x", "4,4:7:.1", "2:1,1,1,1,1:.1", "2:7:.1,.1,.1,.1,.1"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (cm_deep_side_parse(&side, bad[i]) != CM_EUSAGE)
+            fail_msg("%s was accepted", bad[i]);
 }
 
 static void presets_make_encoders(void **state)
 {
     (void)state;
     const char *const names[] = {"GEX", "ADT"};
-    for (int p = 0; p < 3; p++) {
-        struct cm_kv kv = {0};
-        size_t k;
-        cm_deep_preset_hp((enum cm_deep_preset)p, names, &kv, &k);
-        struct cm_linear_side side = {.s = CM_NEW(double, k)};
+    for (int p = CM_PRESET_SMALL; p <= CM_PRESET_MATCHCLOT; p++) {
+        struct cm_config c;
+        cm_preset_config((enum cm_preset)p, names, &c);
+        size_t k = (size_t)c.linear.k;
+        struct cm_linear start = {.k = k, .q = k, .cells = 100};
+        double *sd = CM_NEW(double, k);
         for (size_t i = 0; i < k; i++)
-            side.s[i] = 1;
-        cm_kv_seti(&kv, "hp.k", (int64_t)k);
-        cm_kv_seti(&kv, "linear.cells", 100);
+            sd[i] = 1;
         for (size_t s = 0; s < 2; s++) {
-            struct cm_slot named = {0};
-            char copy[8];
-            snprintf(copy, sizeof copy, "%s", names[s]);
-            named.name = copy;
+            struct cm_slot named = {.name = (char *)(uintptr_t)names[s]};
+            start.side[s].s = sd;
             table = (struct cm_params){.p = room, .room = 16};
-            assert_int_equal(cm_encoder_deep.make(&e, &kv, &named, &side, &table, "x"), 0);
-            assert_int_equal(e.q, p == 0 ? 64 : p == 1 ? 256 : 128);
+            assert_int_equal(cm_encoder_deep.make(&e, &c.net, &named, &start, s, &table, "x"), 0);
+            assert_int_equal(e.q, c.net.deep.q);
             cm_encoder_deep.free(&e);
         }
-        cm_free(side.s);
-        cm_kv_free(&kv);
+        cm_free(sd);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(torch), cmocka_unit_test(differences), cmocka_unit_test(first_values),
-        cmocka_unit_test(keys_out_of_range), cmocka_unit_test(presets_make_encoders)};
+        cmocka_unit_test(torch),         cmocka_unit_test(differences),
+        cmocka_unit_test(first_values),  cmocka_unit_test(refused),
+        cmocka_unit_test(sides_as_text), cmocka_unit_test(presets_make_encoders)};
     return cmocka_run_group_tests(tests, make, NULL);
 }

@@ -24,6 +24,7 @@
 #include "nn/window.c"
 
 #include "baselines/clue.c"
+#include "preset.h"
 
 #define STEP      1e-5
 #define TOLERANCE 1e-6
@@ -150,8 +151,8 @@ static double clue_objective(void)
 static int make(void **state)
 {
     (void)state;
-    struct cm_clue_options o = CM_CLUE_DEFAULT;
-    o.latent[0] = o.latent[1] = LATENT;
+    struct cm_clue_config o = preset_of(CM_PRESET_CLUE).net.clue;
+    o.latent = LATENT;
     o.hidden = 6, o.depth = 2, o.decoder = 5, o.judge = 4;
     o.cross = .8, o.cosine = .3, o.mse = .6, o.adversary = .7;
     const char *const slot[2] = {"GEX", "ATAC"};

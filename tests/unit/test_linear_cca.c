@@ -18,7 +18,7 @@
 
 struct fixture {
     size_t n, m, k, q, r;
-    struct cm_cis_options cis;
+    struct cm_cis_config cis;
     double ridge;
     struct cm_train_data data;
 };
@@ -78,12 +78,12 @@ static void load(struct fixture *f, bool groups)
     f->q = (size_t)s.v[3];
     f->r = (size_t)s.v[4];
     f->ridge = o.v[1];
-    f->cis = (struct cm_cis_options){.window = o.v[0],
-                                     .components = f->r,
-                                     .ridge = o.v[2],
-                                     .clip = o.v[3],
-                                     .threshold = o.v[4],
-                                     .sd = o.v[5]};
+    f->cis = (struct cm_cis_config){.window = (int64_t)o.v[0],
+                                    .components = (int64_t)f->r,
+                                    .ridge = o.v[2],
+                                    .clip = o.v[3],
+                                    .threshold = o.v[4],
+                                    .sd = o.v[5]};
     struct cm_train_data *d = &f->data;
     d->head.kind = CM_PAIRS;
     for (size_t side = 0; side < 2; side++) {
@@ -116,15 +116,22 @@ static void near(double found, double expected, double tolerance, const char *wh
         fail_msg("%s[%zu]: expected %.9g, found %.9g", what, at, expected, found);
 }
 
+static struct cm_config settings(const struct fixture *f, double scale)
+{
+    return (struct cm_config){.linear = {.on = true,
+                                         .k = (int64_t)f->k,
+                                         .q = (int64_t)f->q,
+                                         .scale = scale,
+                                         .ridge = f->ridge},
+                              .links = {.fit = f->cis}};
+}
+
 static void train_scaled(struct fixture *f, double scale, bool cis, struct cm_model *m)
 {
-    struct cm_train_options o = {.k = f->k,
-                                 .q = f->q,
-                                 .scale = scale,
-                                 .ridge = f->ridge,
-                                 .cis = cis,
-                                 .cis_options = f->cis,
-                                 .seed = 1};
+    struct cm_config c = settings(f, scale);
+    c.links.on = cis;
+    c.seed = 1;
+    struct cm_train_options o = {.config = &c};
     assert_int_equal(cm_train(m, &f->data, &o, NULL), 0);
 }
 
@@ -274,7 +281,9 @@ static void test_small(void **state)
     assert_string_equal(cm_kv_get(&m.head.kv, "hp.k"), "24");
     cm_model_free(&m);
 
-    struct cm_train_options o = {.k = 3, .q = 3, .ridge = f.ridge};
+    struct cm_config c = settings(&f, 0);
+    c.linear.k = c.linear.q = 3;
+    struct cm_train_options o = {.config = &c};
     struct cm_csr keep = f.data.part[0].x[1], same = cm_csr_make(keep.cols);
     uint64_t first = 0;
     struct cm_csr row = cm_csr_rows(&keep, &first, 1);

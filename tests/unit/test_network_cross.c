@@ -2,7 +2,7 @@
  * double; candidates from cached cells against the whole stack; and the leak, planted: partners are
  * swapped behind the scorer's back, and no score may show it.
  *
- * nn, tokens.c and cross.c are compiled here once more with CM_REAL_DOUBLE.
+ * nn, transformer.c and cross.c are compiled here once more with CM_REAL_DOUBLE.
  */
 #define CM_REAL_DOUBLE 1
 #include <setjmp.h>
@@ -29,6 +29,7 @@
 
 #include "network/cross.c"
 #include "network/transformer.c"
+#include "preset.h"
 
 #define TOLERANCE 1e-6
 #define STEP      1e-5
@@ -48,7 +49,7 @@ static double draw(uint32_t a, uint32_t b, uint64_t i)
 }
 
 /* The module behind another tensor, so that offsets do not begin at 0. */
-static void open_module(const struct cm_cross_options *o)
+static void open_module(const struct cm_cross_config *o)
 {
     const size_t L[2] = {L0, L1};
     table = (struct cm_params){.p = tensor, .room = 32};
@@ -78,10 +79,9 @@ static void close_module(void)
 
 static const double *tokens(size_t side, size_t b) { return x[side] + b * cross.L[side] * P; }
 
-static struct cm_cross_options options(int kind)
+static struct cm_cross_config options(int kind)
 {
-    struct cm_cross_options o;
-    cm_cross_preset(&o, kind % 2 ? CM_TOKENS_ATTN : CM_TOKENS_PAPER);
+    struct cm_cross_config o = preset_of(kind % 2 ? CM_PRESET_ATTN : CM_PRESET_PAPER).net.cross;
     o.ff = 1.5;
     o.mined = 3;
     return o;
@@ -124,7 +124,7 @@ static void pair_gradients(void **state)
     (void)state;
     const struct cm_dropout drop = {.seed = 1, .step = 3, .row = 17};
     for (int kind = 0; kind < 3; kind++) {
-        struct cm_cross_options o = options(kind);
+        struct cm_cross_config o = options(kind);
         open_module(&o);
         dropping = kind == 2 ? NULL : &drop;
         double *dp = CM_ZNEW(double, table.size), d0[L0 * P] = {0}, d1[L1 * P] = {0};
@@ -143,7 +143,7 @@ static void cached_is_uncached(void **state)
 {
     (void)state;
     for (int kind = 0; kind < 2; kind++) {
-        struct cm_cross_options o = options(kind);
+        struct cm_cross_config o = options(kind);
         open_module(&o);
         for (size_t i = 0; i < L0 * P; i++)
             x[0][i] *= 30;
@@ -171,7 +171,7 @@ static void cached_is_uncached(void **state)
 static void probabilities(void **state)
 {
     (void)state;
-    struct cm_cross_options o = options(0);
+    struct cm_cross_config o = options(0);
     open_module(&o);
     dropping = NULL;
     pair_score();
@@ -210,7 +210,7 @@ static void mined_gradients(void **state)
     g = cm_rng_make(8, CM_RNG_NEGATIVES, 0, 0);
     generator = &g;
     for (int kind = 0; kind < 6; kind++) {
-        struct cm_cross_options o = options(kind);
+        struct cm_cross_config o = options(kind);
         o.loss = kind < 4 ? CM_CROSS_TRIPLET : CM_CROSS_LISTWISE;
         o.negatives = kind == 2   ? CM_NEG_SEMIHARD
                       : kind == 3 ? CM_NEG_RANDOM_SEMIHARD
@@ -272,7 +272,7 @@ static void mined_gradients(void **state)
 static void threads(void **state)
 {
     (void)state;
-    struct cm_cross_options o = options(1);
+    struct cm_cross_config o = options(1);
     o.loss = CM_CROSS_LISTWISE;
     open_module(&o);
     const struct cm_dropout drop = {.seed = 1, .step = 3};
@@ -322,7 +322,7 @@ static void scores(double *s)
 static void swapped_partners(void **state)
 {
     (void)state;
-    struct cm_cross_options o = options(0);
+    struct cm_cross_config o = options(0);
     open_module(&o);
     for (size_t b = 0; b < B; b++) /* partners resemble each other */
         for (size_t i = 0; i < L1 * P; i++)
@@ -373,7 +373,7 @@ static void partners_that_rank_low(void **state)
 {
     (void)state;
     for (int kind = 0; kind < 2; kind++) {
-        struct cm_cross_options o = options(0);
+        struct cm_cross_config o = options(0);
         o.mined = 2;
         o.alpha = 1e-6;
         o.margin = 1;
@@ -403,31 +403,10 @@ static void partners_that_rank_low(void **state)
     }
 }
 
-static void keys_round_trip(void **state)
+static void heads_divide(void **state)
 {
     (void)state;
-    for (int preset = CM_TOKENS_ATTN; preset <= CM_TOKENS_AUTHORS; preset++) {
-        struct cm_kv kv = {0};
-        struct cm_cross_options want, got;
-        assert_false(cm_cross_present(&kv));
-        memset(&want, 0, sizeof want);
-        memset(&got, 0, sizeof got);
-        cm_cross_preset(&want, (enum cm_tokens_preset)preset);
-        cm_cross_write(&kv, &want);
-        assert_true(cm_cross_present(&kv));
-        assert_int_equal(cm_cross_read(&kv, &got), 0);
-        assert_true(got.heads == want.heads && got.ff == want.ff && got.pre_norm == want.pre_norm);
-        assert_true(got.gelu == want.gelu && got.dropout == want.dropout);
-        assert_true(got.alpha == want.alpha && got.mined == want.mined && got.top == want.top);
-        assert_true(got.margin == want.margin && got.negatives == want.negatives);
-        cm_kv_set(&kv, "hp.cross.norm", "before");
-        assert_int_equal(cm_cross_read(&kv, &got), CM_EINPUT);
-        cm_kv_set(&kv, "hp.cross.norm", "pre");
-        cm_kv_set(&kv, "hp.cross.heads", "2.5");
-        assert_int_equal(cm_cross_read(&kv, &got), CM_EINPUT);
-        cm_kv_free(&kv);
-    }
-    struct cm_cross_options o = options(0);
+    struct cm_cross_config o = options(0);
     const size_t L[2] = {3, 3};
     o.heads = 3;
     table = (struct cm_params){0};
@@ -440,7 +419,7 @@ int main(void)
         cmocka_unit_test(pair_gradients),         cmocka_unit_test(cached_is_uncached),
         cmocka_unit_test(partners_that_rank_low), cmocka_unit_test(probabilities),
         cmocka_unit_test(mined_gradients),        cmocka_unit_test(threads),
-        cmocka_unit_test(swapped_partners),       cmocka_unit_test(keys_round_trip),
+        cmocka_unit_test(swapped_partners),       cmocka_unit_test(heads_divide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

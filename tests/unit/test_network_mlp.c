@@ -35,7 +35,7 @@ static struct cm_cell cell[B];
 static float z[B * K];
 static double params[512], grads[512], before[512], weight[B * Q], out[B * Q], cache[1024],
     scratch[1024];
-static struct cm_linear_side linear;
+static struct cm_linear linear;
 static double s[K] = {9, 7, 5, 3, 2, 1e-9};
 
 static double random_number(uint32_t a, uint32_t b)
@@ -47,16 +47,10 @@ static double random_number(uint32_t a, uint32_t b)
 static int make(void **state)
 {
     (void)state;
-    struct cm_kv hp = {0};
-    cm_kv_seti(&hp, "hp.k", K);
-    cm_kv_seti(&hp, "hp.q", Q);
-    cm_kv_seti(&hp, "hp.mlp.hidden", HIDDEN);
-    cm_kv_setf(&hp, "hp.mlp.dropout.in", .3);
-    cm_kv_setf(&hp, "hp.mlp.dropout", .5);
-    cm_kv_setf(&hp, "hp.mlp.init", .1);
-    cm_kv_seti(&hp, "linear.cells", CELLS);
-    linear.s = s;
-    assert_int_equal(cm_encoder_mlp.make(&e, &hp, NULL, &linear, &table, "GEX.r"), 0);
+    struct cm_net_config c = {
+        .mlp = {.hidden = HIDDEN, .dropout_in = .3, .dropout = .5, .init = .1}};
+    linear = (struct cm_linear){.k = K, .q = Q, .cells = CELLS, .side = {{.s = s}}};
+    assert_int_equal(cm_encoder_mlp.make(&e, &c, NULL, &linear, 0, &table, "GEX.r"), 0);
     assert_true(table.n == 4 && table.size <= 512);
     assert_true(e.of->cache(&e, B) <= 1024 && e.of->scratch(&e, B) <= 1024);
     for (uint32_t i = 0; i < B * K; i++)
@@ -65,7 +59,6 @@ static int make(void **state)
         weight[i] = random_number(2, i);
     for (size_t i = 0; i < B; i++)
         cell[i].z = z + i * K;
-    cm_kv_free(&hp);
     return 0;
 }
 
@@ -120,7 +113,7 @@ static void gradients_with_dropout(void **state)
 static void first_values(void **state)
 {
     (void)state;
-    e.of->init(&e, params, &linear, 1, 0);
+    e.of->init(&e, params, &linear.side[0], 1, 0);
     double most = 0, square = 0;
     for (size_t i = 0; i < K * HIDDEN; i++)
         most = fmax(most, fabs(params[tensor[0].offset + i]));
@@ -131,7 +124,7 @@ static void first_values(void **state)
         square += params[tensor[2].offset + i] * params[tensor[2].offset + i];
     assert_true(fabs(sqrt(square / (HIDDEN * Q)) / (.1 / sqrt(HIDDEN)) - 1) < .4);
     double first = params[tensor[0].offset];
-    e.of->init(&e, params, &linear, 1, 1);
+    e.of->init(&e, params, &linear.side[0], 1, 1);
     assert_true(params[tensor[0].offset] != first); /* the sides start differently */
 }
 

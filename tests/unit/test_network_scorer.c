@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "network/scorer.h"
+#include "preset.h"
 
 enum { CELLS = 12, GENES = 24, PEAKS = 40, WIDTH = 8 };
 
@@ -45,30 +46,25 @@ static void add_slot(const char *name, size_t features)
 
 /* A net without a linear start: tokens of 6 features a window, heads as said, and the cross
  * module. */
+static struct cm_net_config settings;
+
 static void open_net(int heads)
 {
     head = (struct cm_head){.kind = CM_MODEL};
     add_slot("GEX", GENES);
     add_slot("ATAC", PEAKS);
-    const char *const names[2] = {"GEX", "ATAC"};
+    settings = preset_of(CM_PRESET_PAPER).net;
     for (size_t s = 0; s < 2; s++) {
-        struct cm_tokens_options o;
-        cm_tokens_preset(&o, CM_TOKENS_PAPER, names[s], 0);
-        o.kernel = s ? 8 : 6;
-        o.width = WIDTH;
-        o.p = 0;
-        o.act = CM_ACT_NONE;
-        o.heads = heads;
-        cm_tokens_write(&head.kv, names[s], &o);
+        struct cm_transformer_config *o = &settings.tokens_of[s];
+        o->kernel = s ? 8 : 6;
+        o->width = WIDTH;
+        o->p = 0;
+        o->act = CM_ACT_NONE;
+        o->heads = heads;
     }
-    struct cm_cross_options c;
-    cm_cross_preset(&c, CM_TOKENS_PAPER);
-    c.heads = heads;
-    cm_cross_write(&head.kv, &c);
-    cm_kv_set(&head.kv, "hp.encoder", "tokens");
-    cm_kv_set(&head.kv, "hp.residual", "0");
+    settings.cross.heads = heads;
     linear = (struct cm_linear){.k = 3, .q = 2}; /* not used: the encoders set the width */
-    if (cm_net_make(&net, &head, &linear))
+    if (cm_net_make(&net, &settings, &head, &linear))
         fail_msg("%s", cm_error_message());
     assert_true(net.has_cross);
     assert_int_equal(net.q, WIDTH);
@@ -304,12 +300,12 @@ static void widths(void **state)
     (void)state;
     open_net(4);
     cm_net_free(&net);
-    cm_kv_set(&head.kv, "hp.tokens.ATAC.width", "12");
-    cm_kv_set(&head.kv, "hp.tokens.ATAC.out", "8");
-    assert_int_equal(cm_net_make(&net, &head, &linear), CM_EINPUT);
+    settings.tokens_of[1].width = 12;
+    settings.tokens_of[1].out = 8;
+    assert_int_equal(cm_net_make(&net, &settings, &head, &linear), CM_EINPUT);
     assert_non_null(strstr(cm_error_message(), "one width"));
-    cm_kv_set(&head.kv, "hp.encoder", "mlp");
-    assert_int_equal(cm_net_make(&net, &head, &linear), CM_EINPUT);
+    settings.encoder = CM_ENCODER_MLP;
+    assert_int_equal(cm_net_make(&net, &settings, &head, &linear), CM_EINPUT);
     cm_head_free(&head);
 }
 

@@ -21,6 +21,7 @@
 #include "network/cross.h"
 
 #define FIXTURE "tests/ref/tokens"
+#include "preset.h"
 #include "torch.h"
 
 static void gradient_of(const char *group, const char *name, const float *got, size_t n)
@@ -48,8 +49,8 @@ static void params_are(const char *group, const struct cm_params *t, size_t pref
 
 enum { CELLS = 3, FEATURES = 64 };
 
-static void encoder(const char *group, const char *name, const struct cm_tokens_options *o,
-                    const struct cm_linear_side *linear)
+static void encoder(const char *group, const char *name, const struct cm_transformer_config *o,
+                    const struct cm_linear *linear)
 {
     static const char *const chrom[] = {"chr1", "chr2", "chr3", "chrX"};
     struct cm_slot slot = {.name = (char *)(uintptr_t)name};
@@ -77,14 +78,11 @@ static void encoder(const char *group, const char *name, const struct cm_tokens_
         cell[c] = (struct cm_cell){idx[c], val[c], n, NULL};
     }
 
-    struct cm_kv kv = {0};
-    cm_kv_set(&kv, "hp.k", "8");
-    cm_kv_set(&kv, "linear.cells", "50");
-    cm_tokens_write(&kv, name, o);
+    struct cm_net_config c = {.encoder = CM_ENCODER_TOKENS, .tokens_of = {*o}};
     struct cm_param tensor[40];
     struct cm_params t = {.p = tensor, .room = 40};
     struct cm_encoder e;
-    if (cm_encoder_tokens.make(&e, &kv, &slot, linear, &t, "r"))
+    if (cm_encoder_tokens.make(&e, &c, &slot, linear, 0, &t, "r"))
         fail_msg("%s", cm_error_message());
     float *params = CM_ZNEW(float, t.size), *dp = CM_ZNEW(float, t.size);
     float *cache = CM_NEW(float, cm_encoder_tokens.cache(&e, CELLS));
@@ -100,7 +98,6 @@ static void encoder(const char *group, const char *name, const struct cm_tokens_
     params_are(group, &t, 2, dp);
 
     cm_encoder_tokens.free(&e);
-    cm_kv_free(&kv);
     cm_cols_free(&slot.cols);
     cm_free(params);
     cm_free(dp);
@@ -112,42 +109,43 @@ static void encoder(const char *group, const char *name, const struct cm_tokens_
 static void attn(void **state)
 {
     (void)state;
-    struct cm_tokens_options o;
-    cm_tokens_preset(&o, CM_TOKENS_ATTN, "GEX", 5);
+    struct cm_transformer_config o = tokens_of(CM_PRESET_ATTN, "GEX");
     o.kernel = 9;
+    o.out = 5;
     const float *s = ref("attn", "s", 8);
     double sd[8];
     for (int i = 0; i < 8; i++)
         sd[i] = (double)s[i];
-    struct cm_linear_side side = {.d = FEATURES,
-                                  .v = (float *)(uintptr_t)ref("attn", "v", FEATURES * 8),
-                                  .mean = (float *)(uintptr_t)ref("attn", "mean", FEATURES),
-                                  .s = sd};
-    encoder("attn", "GEX", &o, &side);
+    struct cm_linear linear = {.k = 8,
+                               .q = 5,
+                               .cells = 50,
+                               .side = {{.d = FEATURES,
+                                         .v = (float *)(uintptr_t)ref("attn", "v", FEATURES * 8),
+                                         .mean = (float *)(uintptr_t)ref("attn", "mean", FEATURES),
+                                         .s = sd}}};
+    encoder("attn", "GEX", &o, &linear);
 }
 
 static void paper(void **state)
 {
     (void)state;
-    struct cm_tokens_options o;
-    cm_tokens_preset(&o, CM_TOKENS_PAPER, "GEX", 0);
+    struct cm_transformer_config o = tokens_of(CM_PRESET_PAPER, "GEX");
     o.kernel = 8;
     o.width = 6;
     o.p = 8;
-    encoder("paper", "GEX", &o, NULL);
+    encoder("paper", "GEX", &o, &(struct cm_linear){0});
 }
 
 static void authors(void **state)
 {
     (void)state;
-    struct cm_tokens_options o;
-    cm_tokens_preset(&o, CM_TOKENS_AUTHORS, "GEX", 0);
+    struct cm_transformer_config o = tokens_of(CM_PRESET_AUTHORS, "GEX");
     o.kernel = 6, o.stride = 2, o.width = 4, o.out = 7;
-    encoder("authors.gex", "GEX", &o, NULL);
-    cm_tokens_preset(&o, CM_TOKENS_AUTHORS, "ATAC", 0);
+    encoder("authors.gex", "GEX", &o, &(struct cm_linear){0});
+    o = tokens_of(CM_PRESET_AUTHORS, "ATAC");
     o.kernel = 4, o.stride = 1, o.width = 3, o.pool = 3, o.kernel2 = 3, o.stride2 = 1;
     o.width2 = 8, o.out = 7;
-    encoder("authors.atac", "ATAC", &o, NULL);
+    encoder("authors.atac", "ATAC", &o, &(struct cm_linear){0});
 }
 
 /* ===== cross-attention ====================================================================== */
@@ -156,7 +154,7 @@ enum { P = 8, LG = 5, LA = 7 };
 
 static const size_t L[2] = {LG, LA};
 
-static void pairs(const char *group, const struct cm_cross_options *o)
+static void pairs(const char *group, const struct cm_cross_config *o)
 {
     enum { B = 3 };
     struct cm_param tensor[16];
@@ -198,10 +196,9 @@ static void pairs(const char *group, const struct cm_cross_options *o)
 static void cross(void **state)
 {
     (void)state;
-    struct cm_cross_options o;
-    cm_cross_preset(&o, CM_TOKENS_PAPER);
+    struct cm_cross_config o = preset_of(CM_PRESET_PAPER).net.cross;
     pairs("cross.post", &o);
-    cm_cross_preset(&o, CM_TOKENS_ATTN);
+    o = preset_of(CM_PRESET_ATTN).net.cross;
     o.heads = 2;
     pairs("cross.pre", &o);
 }
@@ -210,8 +207,7 @@ static void mined(void **state)
 {
     (void)state;
     enum { B = 8 };
-    struct cm_cross_options o;
-    cm_cross_preset(&o, CM_TOKENS_PAPER);
+    struct cm_cross_config o = preset_of(CM_PRESET_PAPER).net.cross;
     o.mined = 3;
     o.margin = .6;
     struct cm_param tensor[16];

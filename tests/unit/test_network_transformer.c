@@ -1,7 +1,7 @@
 /* The whole encoder `tokens` against central differences, in double, for each preset; its windows,
- * keys, regions and first values.
+ * regions and first values.
  *
- * The room nn and tokens.c are compiled here once more with CM_REAL_DOUBLE.  The objective is the
+ * The room nn and transformer.c are compiled here once more with CM_REAL_DOUBLE.  The objective is the
  * inner product of outputs AND tokens with fixed random numbers, so that both ways into the encoder
  * are differentiated; gradients start from random numbers, so that "adds to" is tested too.
  */
@@ -27,6 +27,7 @@
 #include "nn/window.c"
 
 #include "network/transformer.c"
+#include "preset.h"
 
 #define TOLERANCE 1e-6
 #define STEP      1e-5
@@ -36,7 +37,7 @@
 /* ===== made-up cells ======================================================================== */
 
 static struct cm_slot slot;
-static struct cm_linear_side linear;
+static struct cm_linear linear;
 static struct cm_cell cells[CELLS];
 
 static double draw(uint32_t a, uint32_t b, uint64_t i)
@@ -90,7 +91,8 @@ static void make_cells(void)
         mean[i] = (float)draw(4, 0, (uint64_t)i);
     for (int i = 0; i < K; i++)
         s[i] = 30 - 2 * i;
-    linear = (struct cm_linear_side){.d = FEATURES, .mean = mean, .v = v, .s = s};
+    linear = (struct cm_linear){
+        .k = K, .q = 5, .cells = 50, .side = {{.d = FEATURES, .mean = mean, .v = v, .s = s}}};
 }
 
 static int setup(void **state)
@@ -112,18 +114,20 @@ static struct {
     const struct cm_dropout *drop;
 } net;
 
-static void open_net(const struct cm_tokens_options *o)
+static int make(struct cm_encoder *e, const struct cm_transformer_config *o,
+                const struct cm_linear *start, struct cm_params *t)
 {
-    struct cm_kv kv = {0};
-    cm_kv_set(&kv, "hp.k", "8");
-    cm_kv_set(&kv, "linear.cells", "50");
-    cm_tokens_write(&kv, slot.name, o);
+    struct cm_net_config c = {.encoder = CM_ENCODER_TOKENS, .tokens_of = {*o}};
+    return cm_encoder_tokens.make(e, &c, &slot, start, 0, t, "GEX.r");
+}
+
+static void open_net(const struct cm_transformer_config *o)
+{
     memset(&net, 0, sizeof net);
     net.table = (struct cm_params){.p = net.tensor, .room = 64};
-    int code = cm_encoder_tokens.make(&net.e, &kv, &slot, &linear, &net.table, "GEX.r");
+    int code = make(&net.e, o, &linear, &net.table);
     if (code)
         fail_msg("%s", cm_error_message());
-    cm_kv_free(&kv);
     assert_true(net.table.n <= 64);
     net.tokens = CELLS * cm_tokens_count(&net.e) * cm_tokens_width(&net.e);
     net.params = CM_ZNEW(double, net.table.size);
@@ -132,7 +136,7 @@ static void open_net(const struct cm_tokens_options *o)
     net.out = CM_NEW(double, CELLS *net.e.q);
     net.weight = CM_NEW(double, CELLS *net.e.q);
     net.token_weight = CM_NEW(double, net.tokens);
-    cm_encoder_tokens.init(&net.e, net.params, &linear, 5, 0);
+    cm_encoder_tokens.init(&net.e, net.params, &linear.side[0], 5, 0);
     /* away from the first values, of which many are 0 */
     for (size_t t = 0; t < net.table.n; t++)
         for (size_t i = 0; i < net.tensor[t].n; i++)
@@ -169,7 +173,7 @@ static double objective(void)
     return s;
 }
 
-static void differences(const struct cm_tokens_options *o, bool training)
+static void differences(const struct cm_transformer_config *o, bool training)
 {
     struct cm_dropout drop = {.seed = 9, .step = 4, .row = 11};
     open_net(o);
@@ -215,22 +219,22 @@ static void differences(const struct cm_tokens_options *o, bool training)
     close_net();
 }
 
-static struct cm_tokens_options small(enum cm_tokens_preset preset, const char *name)
+static struct cm_transformer_config small(enum cm_preset preset, const char *name)
 {
-    struct cm_tokens_options o;
-    cm_tokens_preset(&o, preset, name, 5);
+    struct cm_transformer_config o = tokens_of(preset, name);
     switch (preset) {
-    case CM_TOKENS_ATTN:
+    case CM_PRESET_ATTN:
         o.windows = 9;
         o.width = 8;
+        o.out = 5;
         break;
-    case CM_TOKENS_PAPER:
+    case CM_PRESET_PAPER:
         o.windows = 8;
         o.width = 5;
         o.p = 8;
         o.ff = 2;
         break;
-    case CM_TOKENS_AUTHORS:
+    case CM_PRESET_AUTHORS:
         o.kernel = o.kernel2 ? 4 : 6;
         o.stride = o.kernel2 ? 1 : 2;
         o.width = o.kernel2 ? 5 : 4;
@@ -243,6 +247,8 @@ static struct cm_tokens_options small(enum cm_tokens_preset preset, const char *
         o.ff = 2;
         o.out = 6;
         break;
+    default:
+        fail();
     }
     return o;
 }
@@ -250,7 +256,7 @@ static struct cm_tokens_options small(enum cm_tokens_preset preset, const char *
 static void attn(void **state)
 {
     (void)state;
-    struct cm_tokens_options o = small(CM_TOKENS_ATTN, "GEX");
+    struct cm_transformer_config o = small(CM_PRESET_ATTN, "GEX");
     differences(&o, false);
     differences(&o, true);
     o.slow = .05;
@@ -264,7 +270,7 @@ static void attn(void **state)
 static void paper(void **state)
 {
     (void)state;
-    struct cm_tokens_options o = small(CM_TOKENS_PAPER, "GEX");
+    struct cm_transformer_config o = small(CM_PRESET_PAPER, "GEX");
     differences(&o, false);
     o.filters = CM_FILTERS_UNTIED;
     o.position = .3;
@@ -276,9 +282,9 @@ static void paper(void **state)
 static void authors(void **state)
 {
     (void)state;
-    struct cm_tokens_options o = small(CM_TOKENS_AUTHORS, "GEX");
+    struct cm_transformer_config o = small(CM_PRESET_AUTHORS, "GEX");
     differences(&o, false);
-    o = small(CM_TOKENS_AUTHORS, "ATAC");
+    o = small(CM_PRESET_AUTHORS, "ATAC");
     differences(&o, false);
     o.padding = 2;
     o.padding2 = 1;
@@ -292,7 +298,7 @@ static void authors(void **state)
 static void loadings_sum_to_components(void **state)
 {
     (void)state;
-    struct cm_tokens_options o = small(CM_TOKENS_ATTN, "GEX");
+    struct cm_transformer_config o = small(CM_PRESET_ATTN, "GEX");
     o.position = 0;
     open_net(&o);
     objective();
@@ -303,12 +309,12 @@ static void loadings_sum_to_components(void **state)
         for (size_t f = 0; f < P; f++) {
             double z = 0, sum = 0;
             for (size_t e = 0; e < cells[c].n; e++)
-                z += (double)cells[c].val[e] * (double)linear.v[cells[c].idx[e] * 8 + f];
+                z += (double)cells[c].val[e] * (double)linear.side[0].v[cells[c].idx[e] * 8 + f];
             for (size_t j = 0; j < FEATURES; j++)
-                z -= (double)linear.mean[j] * (double)linear.v[j * 8 + f];
+                z -= (double)linear.side[0].mean[j] * (double)linear.side[0].v[j * 8 + f];
             for (size_t t = 0; t < L; t++)
                 sum += tokens[(c * L + t) * P + f];
-            assert_true(fabs(sum - z / (linear.s[f] / sqrt(50)) * sqrt((double)L)) < 1e-9);
+            assert_true(fabs(sum - z / (linear.side[0].s[f] / sqrt(50)) * sqrt((double)L)) < 1e-9);
         }
     /* cm_tokens_of gives the same numbers */
     double *again = CM_NEW(double, net.tokens), *keep = CM_NEW(double, net.tokens);
@@ -324,7 +330,7 @@ static void loadings_sum_to_components(void **state)
 static void regions(void **state)
 {
     (void)state;
-    struct cm_tokens_options o = small(CM_TOKENS_PAPER, "GEX");
+    struct cm_transformer_config o = small(CM_PRESET_PAPER, "GEX");
     o.kernel = 10;
     open_net(&o);
     static const char *const want[] = {"chr1:1000-1950", "chr1:2000-2950", "chr2:3000-3650",
@@ -341,7 +347,7 @@ static void regions(void **state)
     close_net();
     /* through pools and a second convolution: chr1 has 20 features, 17 windows of 4 at stride 1, 8
      * pools of 3 at stride 2, 6 windows of 3 at stride 1, 3 pools of 2: 12 features, 4 apart */
-    o = small(CM_TOKENS_AUTHORS, "ATAC");
+    o = small(CM_PRESET_AUTHORS, "ATAC");
     open_net(&o);
     static const char *const deep[] = {"chr1:1000-2150", "chr1:1400-2550", "chr1:1800-2950"};
     for (size_t t = 0; t < 3; t++) {
@@ -354,43 +360,13 @@ static void regions(void **state)
     close_net();
 }
 
-static void keys_round_trip(void **state)
-{
-    (void)state;
-    for (int preset = CM_TOKENS_ATTN; preset <= CM_TOKENS_AUTHORS; preset++) {
-        const char *const name[2] = {"GEX", "ATAC"};
-        struct cm_kv kv = {0};
-        cm_tokens_put_preset(&kv, (enum cm_tokens_preset)preset, name, 48);
-        for (int s = 0; s < 2; s++) {
-            struct cm_tokens_options want, got;
-            memset(&want, 0, sizeof want);
-            memset(&got, 0, sizeof got);
-            cm_tokens_preset(&want, (enum cm_tokens_preset)preset, name[s], 48);
-            assert_int_equal(cm_tokens_read(&kv, name[s], &got), 0);
-            assert_memory_equal(&want, &got, sizeof got);
-        }
-        cm_kv_free(&kv);
-    }
-    static const char *const bad[][2] = {{"hp.tokens.GEX.heads", "0"}, {"hp.tokens.norm", "none"},
-                                         {"hp.tokens.filters", "tie"}, {"hp.tokens.kernel", "1.5"},
-                                         {"hp.tokens.dropout", "nan"}, {"hp.tokens.width", "many"}};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct cm_kv kv = {0};
-        struct cm_tokens_options o;
-        cm_kv_set(&kv, bad[i][0], bad[i][1]);
-        assert_int_equal(cm_tokens_read(&kv, "GEX", &o), CM_EINPUT);
-        assert_non_null(strstr(cm_error_message(), bad[i][0]));
-        cm_kv_free(&kv);
-    }
-}
-
 /* Options that fit no network are refused, not built. */
 static void refused(void **state)
 {
     (void)state;
     for (int i = 0; i < 6; i++) {
-        struct cm_tokens_options o = small(CM_TOKENS_AUTHORS, "ATAC");
-        const struct cm_linear_side *start = &linear;
+        struct cm_transformer_config o = small(CM_PRESET_AUTHORS, "ATAC");
+        struct cm_linear start = linear;
         switch (i) {
         case 0:
             o.kernel = 40;
@@ -405,19 +381,16 @@ static void refused(void **state)
             o.width2 = 0;
             break; /* second convolution to nothing */
         case 4:
-            o.filters = CM_FILTERS_LOADINGS, start = NULL;
+            o.filters = CM_FILTERS_LOADINGS, start.k = 0;
             break;
         case 5:
-            o.filters = CM_FILTERS_LOADINGS;
-            break; /* no hp.k */
+            o.filters = CM_FILTERS_LOADINGS, start.cells = 0;
+            break;
         }
-        struct cm_kv kv = {0};
         struct cm_encoder e;
         struct cm_params t = {0};
-        cm_tokens_write(&kv, "GEX", &o);
-        assert_int_equal(cm_encoder_tokens.make(&e, &kv, &slot, start, &t, ""), CM_EINPUT);
+        assert_int_equal(make(&e, &o, &start, &t), CM_EINPUT);
         assert_null(e.self);
-        cm_kv_free(&kv);
     }
 }
 
@@ -425,13 +398,13 @@ static void refused(void **state)
 static void first_values(void **state)
 {
     (void)state;
-    struct cm_tokens_options o = small(CM_TOKENS_ATTN, "GEX");
+    struct cm_transformer_config o = small(CM_PRESET_ATTN, "GEX");
     open_net(&o);
     size_t n = net.table.size;
     double *a = CM_ZNEW(double, n), *b = CM_ZNEW(double, n), *c = CM_ZNEW(double, n);
-    cm_encoder_tokens.init(&net.e, a, &linear, 5, 0);
-    cm_encoder_tokens.init(&net.e, b, &linear, 5, 0);
-    cm_encoder_tokens.init(&net.e, c, &linear, 5, 1);
+    cm_encoder_tokens.init(&net.e, a, &linear.side[0], 5, 0);
+    cm_encoder_tokens.init(&net.e, b, &linear.side[0], 5, 0);
+    cm_encoder_tokens.init(&net.e, c, &linear.side[0], 5, 1);
     assert_memory_equal(a, b, n * sizeof *a);
     const struct cm_param *w = cm_params_find(&net.table, "GEX.r.out.w");
     assert_non_null(w);
@@ -452,10 +425,10 @@ static void first_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attn),    cmocka_unit_test(paper),
-        cmocka_unit_test(authors), cmocka_unit_test(loadings_sum_to_components),
-        cmocka_unit_test(regions), cmocka_unit_test(keys_round_trip),
-        cmocka_unit_test(refused), cmocka_unit_test(first_values),
+        cmocka_unit_test(attn),         cmocka_unit_test(paper),
+        cmocka_unit_test(authors),      cmocka_unit_test(loadings_sum_to_components),
+        cmocka_unit_test(regions),      cmocka_unit_test(refused),
+        cmocka_unit_test(first_values),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -671,8 +671,8 @@ int main(void)
         cmocka_unit_test(linear),      cmocka_unit_test(layernorm),
         cmocka_unit_test(unitnorm),    cmocka_unit_test(pools),
         cmocka_unit_test(positions),   cmocka_unit_test(attend),
-   cmocka_unit_test(mha),
-        cmocka_unit_test(unit),        cmocka_unit_test(losses),
+        cmocka_unit_test(mha),         cmocka_unit_test(unit),
+        cmocka_unit_test(losses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

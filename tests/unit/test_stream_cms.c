@@ -181,8 +181,7 @@ static void test_round_trip(void **state)
     const struct cm_history *past = cm_reader_history_list(r, &records);
     assert_int_equal(records, 2); /* the note and our prov */
     assert_string_equal(past[1].tag, "prov");
-    assert_string_equal((const char *)past[1].payload.p,
-                        "tool\tunit\nversion\t1\nargs\t--x\n");
+    assert_string_equal((const char *)past[1].payload.p, "tool\tunit\nversion\t1\nargs\t--x\n");
     cm_chunk_free(&c);
     cm_reader_close(r);
 }

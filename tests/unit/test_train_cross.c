@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "train/train.h"
+#include "preset.h"
 
 enum { B = 6, FEATURES = 64, STEPS = 6 };
 
@@ -70,12 +71,10 @@ static void make_cells(struct training *t, size_t side)
         cm_strs_add(&v->s, chrom[(j >= 20) + (j >= 27) + (j >= 57)]);
 }
 
-static void small_tokens(struct cm_kv *kv, enum cm_tokens_preset preset)
+static void small_tokens(struct cm_net_config *c, enum cm_preset preset)
 {
-    struct cm_tokens_options o[2];
-    for (size_t s = 0; s < 2; s++)
-        cm_tokens_preset(&o[s], preset, s ? "ATAC" : "GEX", 0);
-    if (preset == CM_TOKENS_PAPER) {
+    struct cm_transformer_config *o = c->tokens_of;
+    if (preset == CM_PRESET_PAPER) {
         o[0].kernel = 8, o[1].kernel = 9;
         o[0].width = o[1].width = 6;
         o[0].p = o[1].p = 8;
@@ -84,25 +83,28 @@ static void small_tokens(struct cm_kv *kv, enum cm_tokens_preset preset)
         o[1].kernel = 4, o[1].stride = 1, o[1].width = 3, o[1].pool = 3, o[1].kernel2 = 3;
         o[1].stride2 = 1, o[1].width2 = 8, o[1].out = 7;
     }
-    cm_tokens_write(kv, "GEX", &o[0]);
-    cm_tokens_write(kv, "ATAC", &o[1]);
+    c->own[0] = c->own[1] = UINT64_MAX;
 }
 
 /* more: keys and values over the preset's, NULL at the end */
 static void begin(struct training *t, enum cm_preset preset, size_t steps, const char *const *more)
 {
+    static const char *const slot[2] = {"GEX", "ATAC"};
     memset(t, 0, sizeof *t);
     struct cm_kv *kv = &t->m.head.kv;
     t->m.head.kind = CM_MODEL;
     for (size_t side = 0; side < 2; side++)
         make_cells(t, side);
-    cm_preset_hp(preset, true, kv);
-    small_tokens(kv, preset == CM_PRESET_AUTHORS ? CM_TOKENS_AUTHORS : CM_TOKENS_PAPER);
-    cm_kv_seti(kv, "hp.cross.mined", 3);
-    cm_kv_seti(kv, "hp.seed", 5);
+    struct cm_config c = preset_of(preset);
+    small_tokens(&c.net, preset);
+    c.net.cross.mined = 3;
+    c.seed = 5;
+    cm_config_write_fit(&c, kv);
+    cm_config_write_net(&c, slot, kv);
     for (; more && *more; more += 2)
         cm_kv_set(kv, more[0], more[1]);
-    if (cm_net_make(&t->m.net, &t->m.head, &t->m.linear))
+    if (cm_config_read(&t->m.config, &t->m.head, CM_CONFIG_TRAIN) ||
+        cm_net_make(&t->m.net, &t->m.config.net, &t->m.head, &t->m.linear))
         fail_msg("%s", cm_error_message());
     t->m.has_net = true;
     cm_net_init(&t->m.net, &t->m.linear, 20, 5);
@@ -284,7 +286,8 @@ static void same_bits(void **state)
 
 static bool of_cross(const struct cm_net *net, const struct cm_param *p)
 {
-    return p->offset >= net->cross.begin && p->offset < net->cross.begin + net->cross.size;
+    (void)net;
+    return p->group == CM_GROUP_CROSS;
 }
 
 /* What has rate 0 keeps its bits, in the weights and in their average, decay or not; the rest

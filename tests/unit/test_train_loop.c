@@ -101,8 +101,9 @@ static void load(struct fixture *f, const char *loss, double dropout)
               {"hp.mlp.dropout.in", dropout},
               {"hp.mlp.dropout", dropout},
               {"hp.mlp.init", .1},
-              {"linear.cells", (double)f->n},
+              {"hp.ridge", .03},
               {"hp.margin", .2},
+              {"hp.scale", 20},
               {"hp.scale.max", 200},
               {"hp.lr", .01},
               {"hp.lr.linear", .002},
@@ -117,7 +118,9 @@ static void load(struct fixture *f, const char *loss, double dropout)
               {"hp.seed", 9}};
     for (size_t i = 0; i < sizeof hp / sizeof *hp; i++)
         cm_kv_setf(kv, hp[i].key, hp[i].value);
-    assert_int_equal(cm_net_make(&f->m.net, &f->m.head, &f->m.linear), 0);
+    f->m.linear.cells = f->n;
+    assert_int_equal(cm_config_read(&f->m.config, &f->m.head, CM_CONFIG_TRAIN), 0);
+    assert_int_equal(cm_net_make(&f->m.net, &f->m.config.net, &f->m.head, &f->m.linear), 0);
     f->m.has_net = true;
     cm_net_init(&f->m.net, &f->m.linear, 20, 9);
     for (size_t side = 0; side < 2; side++)

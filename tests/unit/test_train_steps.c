@@ -33,6 +33,7 @@
 
 #include "network/cross.c"
 #include "network/transformer.c"
+#include "preset.h"
 
 enum { B = 6, FEATURES = 64, MAX_TENSORS = 64 };
 
@@ -120,15 +121,17 @@ static double gradient(const double *w, double *dw)
     return loss;
 }
 
-static void steps(const char *group, const struct cm_kv *kv, double lr)
+static void steps(const char *group, const struct cm_net_config *c, double lr)
 {
+    const struct cm_linear none = {0};
     table = (struct cm_params){.p = tensor, .room = MAX_TENSORS};
     make_cells();
     for (size_t s = 0; s < 2; s++)
-        if (cm_encoder_tokens.make(&encoder[s], kv, &slot[s], NULL, &table, s ? "ATAC.r" : "GEX.r"))
+        if (cm_encoder_tokens.make(&encoder[s], c, &slot[s], &none, s, &table,
+                                   s ? "ATAC.r" : "GEX.r"))
             fail_msg("%s", cm_error_message());
     const struct cm_encoder *const both[2] = {&encoder[0], &encoder[1]};
-    assert_int_equal(cm_cross_open(&cross, kv, both, &table, "cross"), 0);
+    assert_int_equal(cm_cross_open(&cross, &c->cross, both, &table, "cross"), 0);
     double *w = numbers(table.size), *m = numbers(table.size), *v = numbers(table.size);
     char name[160];
     for (size_t t = 0; t < table.n; t++) {
@@ -171,46 +174,35 @@ static void steps(const char *group, const struct cm_kv *kv, double lr)
     cm_free(v);
 }
 
-static void put(struct cm_kv *kv, enum cm_tokens_preset preset, const struct cm_tokens_options o[2],
-                double margin, enum cm_negatives negatives)
+static struct cm_net_config settings(enum cm_preset preset, double margin,
+                                     enum cm_negatives negatives)
 {
-    struct cm_cross_options c;
-    cm_cross_preset(&c, preset);
-    c.margin = margin;
-    c.negatives = negatives;
-    c.mined = 3;
-    cm_cross_write(kv, &c);
-    cm_tokens_write(kv, "GEX", &o[0]);
-    cm_tokens_write(kv, "ATAC", &o[1]);
+    struct cm_net_config c = preset_of(preset).net;
+    c.cross.margin = margin;
+    c.cross.negatives = negatives;
+    c.cross.mined = 3;
+    return c;
 }
 
 static void paper(void **state)
 {
     (void)state;
-    struct cm_kv kv = {0};
-    struct cm_tokens_options o[2];
-    for (size_t s = 0; s < 2; s++) {
-        cm_tokens_preset(&o[s], CM_TOKENS_PAPER, s ? "ATAC" : "GEX", 0);
+    struct cm_net_config c = settings(CM_PRESET_PAPER, .4, CM_NEG_HARDEST);
+    struct cm_transformer_config *o = c.tokens_of;
+    for (size_t s = 0; s < 2; s++)
         o[s].kernel = s ? 9 : 8, o[s].width = 6, o[s].p = 8;
-    }
-    put(&kv, CM_TOKENS_PAPER, o, .4, CM_NEG_HARDEST);
-    steps("steps.paper", &kv, 1e-3);
-    cm_kv_free(&kv);
+    steps("steps.paper", &c, 1e-3);
 }
 
 static void authors(void **state)
 {
     (void)state;
-    struct cm_kv kv = {0};
-    struct cm_tokens_options o[2];
-    for (size_t s = 0; s < 2; s++)
-        cm_tokens_preset(&o[s], CM_TOKENS_AUTHORS, s ? "ATAC" : "GEX", 0);
+    struct cm_net_config c = settings(CM_PRESET_AUTHORS, .9, CM_NEG_SEMIHARD);
+    struct cm_transformer_config *o = c.tokens_of;
     o[0].kernel = 6, o[0].stride = 2, o[0].width = 8, o[0].out = 7;
     o[1].kernel = 4, o[1].stride = 1, o[1].width = 3, o[1].pool = 3, o[1].kernel2 = 3;
     o[1].stride2 = 1, o[1].width2 = 8, o[1].out = 7;
-    put(&kv, CM_TOKENS_AUTHORS, o, .9, CM_NEG_SEMIHARD);
-    steps("steps.authors", &kv, 2e-3);
-    cm_kv_free(&kv);
+    steps("steps.authors", &c, 2e-3);
 }
 
 int main(void)

@@ -1,0 +1,145 @@
+/* cli/settings.c - the settings of a model on a command line: option rows, what was given, --show.
+ *
+ * Rows come from the table of fields (model/config.h) and write into a configuration of their own;
+ * what was given then goes over a preset, or is compared with a model to begin from.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "cli/trainer.h"
+
+enum { ROWS_MAX = 96, NAME_MAX_OPTION = 40 };
+
+static struct cm_opt table[ROWS_MAX];
+static char names[ROWS_MAX][NAME_MAX_OPTION], defaults[ROWS_MAX][CM_NUMBER_MAX];
+static size_t rows;
+
+static bool of_fit(const struct cm_field *f)
+{
+    return f->section == CM_SECTION_LINEAR || f->section == CM_SECTION_CIS ||
+           f->section == CM_SECTION_LINKS;
+}
+
+/* May the field be asked for with these settings?  The peak-gene term may also be off. */
+static bool allowed(const struct cm_field *f, const struct cm_config *c)
+{
+    if (f->section == CM_SECTION_CIS || f->section == CM_SECTION_LINKS)
+        return cm_config_may_link(c);
+    return cm_field_present(f, c);
+}
+
+/* ===== rows ================================================================================= */
+
+static void option_name(const struct cm_field *f, char *name, size_t room)
+{
+    snprintf(name, room, "%s", f->option ? f->option : f->key);
+    for (char *c = name; *c; c++)
+        *c = *c == '.' ? '-' : *c;
+}
+
+/* The value that all presets of the trainer have which know the field, or NULL. */
+static const char *shared_default(const struct cm_field *f, unsigned by, char *text, size_t room)
+{
+    static const char *const slot[2] = {"GEX", "ATAC"};
+    bool found = false;
+    for (int p = 0; p < CM_PRESET_COUNT; p++) {
+        struct cm_config c;
+        struct cm_buf value = {0};
+        cm_preset_config((enum cm_preset)p, slot, &c);
+        if (cm_preset_by((enum cm_preset)p) != by || !allowed(f, &c))
+            continue;
+        cm_field_text(f, &c, &value);
+        cm_buf_u8(&value, 0);
+        bool same = !found || strcmp(text, (const char *)value.p) == 0;
+        snprintf(text, room, "%s", (const char *)value.p);
+        cm_buf_free(&value);
+        if (!same)
+            return NULL;
+        found = true;
+    }
+    return found ? text : NULL;
+}
+
+static void add_row(const struct cm_opt *o)
+{
+    CM_ASSERT(rows + 1 < ROWS_MAX);
+    table[rows++] = *o;
+}
+
+static void add_field(struct cm_trainer *t, const struct cm_field *f, unsigned by)
+{
+    static const enum cm_opt_type type[] = {
+        [CM_F_INT] = CM_O_INT, [CM_F_REAL] = CM_O_REAL, [CM_F_WORD] = CM_O_CHOICE};
+    char *name = names[rows];
+    CM_ASSERT(f->type == CM_F_INT || f->type == CM_F_REAL || f->type == CM_F_WORD);
+    option_name(f, name, NAME_MAX_OPTION);
+    add_row(&(struct cm_opt){
+        .name = name,
+        .letter = f->letter,
+        .type = type[f->type],
+        .to = (char *)&t->given + f->at,
+        .def = shared_default(f, by, defaults[rows], sizeof defaults[rows]),
+        .min = f->min,
+        .max = f->max,
+        .metavar = f->words ? f->words : f->metavar,
+        .help = f->help,
+    });
+}
+
+char **cm_trainer_start(struct cm_trainer *t, struct cm_tool *tool, const struct cm_opt *before,
+                        const struct cm_opt *after, unsigned by, int argc, char **argv)
+{
+    for (rows = 0; before->name; before++)
+        add_row(before);
+    for (const struct cm_field *f = cm_fields; f->key; f++)
+        if (f->by & by)
+            add_field(t, f, by);
+    for (; after->name; after++)
+        add_row(after);
+    t->by = by;
+    tool->options = table;
+    return cm_start(tool, argc, argv);
+}
+
+/* ===== what was given ======================================================================= */
+
+void cm_trainer_take(const struct cm_trainer *t, struct cm_config *c, bool fit)
+{
+    char name[NAME_MAX_OPTION];
+    for (const struct cm_field *f = cm_fields; f->key; f++) {
+        if (!(f->by & t->by) || (fit && !of_fit(f)))
+            continue;
+        option_name(f, name, sizeof name);
+        if (!cm_given(name))
+            continue;
+        if (!allowed(f, c))
+            cm_usage_error("--%s means nothing with this preset", name);
+        cm_field_copy(f, &t->given, c);
+    }
+}
+
+void cm_trainer_usage(int code)
+{
+    if (code)
+        cm_usage_error("%s", cm_error_message());
+}
+
+/* ===== --show =============================================================================== */
+
+int cm_trainer_show(const struct cm_config *c)
+{
+    static const char *const slot[2] = {"GEX", "ATAC"};
+    const struct cm_preset_advice *a = cm_preset_advice(c->preset);
+    struct cm_kv kv = {0};
+    cm_config_write_fit(c, &kv);
+    cm_config_write_net(c, slot, &kv);
+    FILE *out = cm_out_text();
+    for (size_t i = 0; i < kv.key.n; i++)
+        fprintf(out, "%s\t%s\n", cm_strs_get(&kv.key, i), cm_strs_get(&kv.value, i));
+    fprintf(out, "prepare.gex\t%s\nprepare.atac\t%s\nschedule\t%s\n", a->gex, a->atac, a->schedule);
+    fprintf(out, "schedule.large\t%s\nschedule.large.above\t%d\n",
+            a->large ? a->large : a->schedule, CM_PRESET_LARGE);
+    cm_kv_free(&kv);
+    return cm_finish();
+}

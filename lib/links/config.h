@@ -1,0 +1,32 @@
+/* links/config.h - the settings of the peak-gene term and of its learned weights. */
+#ifndef CM_LINKS_CONFIG_H
+#define CM_LINKS_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cm_cis_config {
+    int64_t window;     /* base pairs: |peak centre - gene start| < window */
+    int64_t components; /* leading components taken out before correlating (at most k) */
+    double ridge;       /* of that regression */
+    double clip;        /* of gene residuals, in standard deviations */
+    double threshold;   /* of correlations, in units of 1/sqrt(cells) */
+    double sd;          /* standard deviation of the scaled term over training pairs */
+};
+
+struct cm_learn_config {
+    int64_t window; /* base pairs: links that may get a weight */
+    int64_t folds;  /* parts into which the training cells are cut */
+    int64_t hidden; /* width of the network that gives the weights */
+    int64_t steps;
+    double lr;
+};
+
+struct cm_links_config {
+    bool on; /* does the model have the term? */
+    struct cm_cis_config fit;
+    bool learned; /* are its weights learned out of fold? */
+    struct cm_learn_config learn;
+};
+
+#endif

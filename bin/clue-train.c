@@ -20,21 +20,12 @@ static struct cm_tool tool = {
     "clue-train", "[PAIRS.cms]", "train a cross-linked autoencoder that matches cells", NULL, 0, 1,
     CM_TOOL_SEED};
 
-static void report(void *unused, const struct cm_clue_report *r)
+static void report(void *unused, const struct cm_fit_report *r, const struct cm_clue_terms *l)
 {
-    const struct cm_clue_terms *l = &r->terms;
     const double value[] = {l->loss,   l->data, l->cross, l->kl,
                             l->cosine, l->mse,  l->judge, r->score};
-    struct cm_fit_report all = {.step = r->step,
-                                .epoch = r->epoch,
-                                .epochs = r->epochs,
-                                .cells = r->cells,
-                                .cells_total = r->cells_total,
-                                .loss = l->loss,
-                                .score = r->score,
-                                .best = r->best};
     (void)unused;
-    cm_trainer_told(&t, &all, value, sizeof value / sizeof *value);
+    cm_trainer_told(&t, r, value, sizeof value / sizeof *value);
 }
 
 static int train(void *unused, struct cm_model *m, const struct cm_train_data *d, float *const z[2])

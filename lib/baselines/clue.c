@@ -1,4 +1,5 @@
-/* baselines/clue.c - layout, forward and backward of the cross-linked autoencoder; its encoder class.
+/* baselines/clue.c - layout, forward and backward of the cross-linked autoencoder; its encoder
+ * class.
  *
  * Four encoders (modality x subspace) and four decodings (modality x code) are independent, and
  * each is one shard of the pool: whole mini-batches go through a shard, because batch norm needs
@@ -189,16 +190,6 @@ void cm_clue_work_free(const struct cm_clue *c, struct cm_clue_work *x)
     *x = (struct cm_clue_work){0};
 }
 
-static struct cm_dropout at_site(const struct cm_dropout *drop, double rate, size_t site)
-{
-    struct cm_dropout d = {0};
-    if (drop)
-        d = *drop;
-    d.rate = drop ? rate : 0;
-    d.site = (uint32_t)site;
-    return d;
-}
-
 /* to (B rows, columns from..from+n-1 of q) = or += in (B x n), and the way back. */
 static void put_columns(cm_real *to, size_t q, size_t from, const cm_real *in, size_t B, size_t n)
 {
@@ -260,7 +251,7 @@ static int encode_shard(void *arg, size_t item)
     struct cm_clue_work *x = j->x;
     const cm_real *in = x->a[m], *w = j->w;
     for (size_t l = 0; l < e->depth; l++) {
-        struct cm_dropout d = at_site(j->b->drop, e->rate, encoder_site(m, s, l));
+        struct cm_dropout d = cm_dropout_at(j->b->drop, e->rate, encoder_site(m, s, l));
         layer_forward(&e->layer[s][l], w, in, x->pre[m][s][l], x->act[m][s][l], x->hidden[m][s][l],
                       x->stat[m][s][l], B, &d);
         in = x->hidden[m][s][l];
@@ -319,7 +310,7 @@ static int encode_back_shard(void *arg, size_t item)
     cm_linear_backward(dh, j->dw + e->sd_w[s], j->dw + e->sd_b[s], draw, x->hidden[m][s][last],
                        j->w + e->sd_w[s], B, h, n);
     for (size_t l = e->depth; l-- > 0;) {
-        struct cm_dropout d = at_site(j->b->drop, e->rate, encoder_site(m, s, l));
+        struct cm_dropout d = cm_dropout_at(j->b->drop, e->rate, encoder_site(m, s, l));
         memset(next, 0, B * h * sizeof *next);
         layer_backward(&e->layer[s][l], j->w, j->dw, l ? next : NULL, dh,
                        l ? x->hidden[m][s][l - 1] : x->a[m], x->pre[m][s][l], x->act[m][s][l],
@@ -391,7 +382,7 @@ static int decode_shard(void *arg, size_t item)
             *din = in + B * wide, *pre = din + B * wide, *act = pre + B * h, *out = act + B * h,
             *dout = out + B * h, *spare = dout + B * h, *stat = spare + 3 * B * h;
     cm_real *logits = CM_NEW(cm_real, B * d), *dlogits = CM_ZNEW(cm_real, B * d);
-    struct cm_dropout drop = at_site(j->b->drop, o->dropout, SITE_DECODER + item);
+    struct cm_dropout drop = cm_dropout_at(j->b->drop, o->dropout, SITE_DECODER + item);
     with_label(j->c, j->b, j->x->u[from], in);
     layer_forward(&e->layer, j->w, in, pre, act, out, stat, B, &drop);
     cm_linear_forward(logits, out, j->w + e->w, j->w + e->b, B, h, d);
@@ -422,7 +413,7 @@ static double judge(const struct cm_clue *c, const cm_real *w, cm_real *dw, cm_r
     uint32_t *target = CM_NEW(uint32_t, 2 * B);
     struct cm_dropout drop[2];
     for (size_t m = 0; m < 2; m++) {
-        drop[m] = at_site(b->drop, c->o.dropout, SITE_JUDGE + m);
+        drop[m] = cm_dropout_at(b->drop, c->o.dropout, SITE_JUDGE + m);
         with_label(c, b, x->u[m], in + m * B * wide);
         for (size_t i = 0; i < B; i++)
             target[m * B + i] = (uint32_t)m;

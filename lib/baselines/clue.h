@@ -24,8 +24,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pairs/dataset.h"
 #include "model/model.h"
+#include "pairs/dataset.h"
+#include "train/loop.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -121,16 +122,8 @@ void cm_clue_running(const struct cm_clue *c, cm_real *w, const struct cm_clue_w
 
 /* ===== training =========================================================================== */
 
-struct cm_clue_report {
-    uint64_t step;
-    uint32_t epoch, epochs;
-    uint64_t cells, cells_total;
-    struct cm_clue_terms terms;
-    double score, best; /* NaN: none */
-};
-
 struct cm_clue_voice {
-    void (*report)(void *arg, const struct cm_clue_report *r);
+    void (*report)(void *arg, const struct cm_fit_report *r, const struct cm_clue_terms *terms);
     void (*warn)(void *arg, const char *text);
     bool (*stop)(void *arg); /* asked between steps; true ends the loop */
     void *arg;
@@ -138,9 +131,9 @@ struct cm_clue_voice {
 
 /* Trains on the data pass of d, which must have counts (cm_train_data_load_counts), by its
  * schedule, and leaves the encoders in m: the linear part and the head are there already, the
- * settings m->config are written to the head.  z: training components (n x k).  Keeps the weights of the best
- * validation (cm_fit_score of unit codes); without validation cells the last ones.  CM_ENUMERIC
- * names the step where something is not finite; CM_EINPUT: no schedule. */
+ * settings m->config are written to the head.  z: training components (n x k).  Keeps the weights
+ * of the best validation (cm_fit_score of unit codes); without validation cells the last ones.
+ * CM_ENUMERIC names the step where something is not finite; CM_EINPUT: no schedule. */
 int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
                 const struct cm_clue_voice *voice);
 

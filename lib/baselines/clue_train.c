@@ -214,15 +214,17 @@ static void report(const struct clue_fit *f, const struct progress *g, size_t at
     const struct cm_picks *p = &f->d->picks;
     if (!f->voice || !f->voice->report)
         return;
-    struct cm_clue_report r = {.step = p->step[at],
-                               .epoch = p->epoch[at],
-                               .epochs = p->epoch[p->n - 1],
-                               .cells = g->cells,
-                               .cells_total = p->begin[p->n] - p->begin[0],
-                               .terms = g->last,
-                               .score = score,
-                               .best = g->best >= 0 ? g->best : NAN};
-    f->voice->report(f->voice->arg, &r);
+    struct cm_fit_report r = {.step = p->step[at],
+                              .steps = p->step[p->n - 1] + 1,
+                              .epoch = p->epoch[at],
+                              .epochs = p->epoch[p->n - 1],
+                              .cells = g->cells,
+                              .cells_total = p->begin[p->n] - p->begin[0],
+                              .loss = g->last.loss,
+                              .lr = f->m->config.loop.lr,
+                              .score = score,
+                              .best = g->best >= 0 ? g->best : NAN};
+    f->voice->report(f->voice->arg, &r, &g->last);
 }
 
 /* After the last mini-batch of an epoch that is due; NaN otherwise. */

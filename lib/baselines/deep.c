@@ -113,16 +113,6 @@ static size_t widest(const struct deep *m)
 
 static size_t deep_scratch(const struct cm_encoder *e, size_t B) { return 3 * B * widest(e->self); }
 
-static struct cm_dropout at_site(const struct cm_dropout *drop, double rate, size_t site)
-{
-    struct cm_dropout d = {0};
-    if (drop)
-        d = *drop;
-    d.rate = drop ? rate : 0;
-    d.site = (uint32_t)site;
-    return d;
-}
-
 /* a (in) of one cell: its components by their sd, or standardised over themselves (ddof 1). */
 static void scaled(const struct deep *m, const float *z, cm_real *a)
 {
@@ -145,7 +135,7 @@ static void deep_forward(const struct cm_encoder *e, cm_real *out, cm_real *cach
     (void)scratch;
     const struct deep *m = e->self;
     cm_real *in = cache, *next = cache + B * m->in;
-    struct cm_dropout d = at_site(drop, m->drop_in, SITE_IN);
+    struct cm_dropout d = cm_dropout_at(drop, m->drop_in, SITE_IN);
     for (size_t i = 0; i < B; i++)
         scaled(m, cell[i].z, in + i * m->in);
     cm_dropout_forward(in, in, B, m->in, &d);
@@ -154,7 +144,7 @@ static void deep_forward(const struct cm_encoder *e, cm_real *out, cm_real *cach
         cm_real *pre = next, *act = pre + B * n;
         cm_linear_forward(pre, in, params + m->w[l], params + m->b[l], B, inputs_of(m, l), n);
         cm_act_forward(act, pre, B * n, m->act, 0);
-        d = at_site(drop, m->drop[l], SITE_IN + 1 + l);
+        d = cm_dropout_at(drop, m->drop[l], SITE_IN + 1 + l);
         cm_dropout_forward(act, act, B, n, &d);
         in = act;
         next = act + B * n;
@@ -186,7 +176,7 @@ static void deep_backward(const struct cm_encoder *e, cm_real *dparams, const cm
                            params + m->w[l], B, inputs_of(m, l), outputs_of(m, l));
         if (!l)
             break;
-        struct cm_dropout mask = at_site(drop, m->drop[l - 1], SITE_IN + l);
+        struct cm_dropout mask = cm_dropout_at(drop, m->drop[l - 1], SITE_IN + l);
         memset(dmask, 0, n * sizeof *dmask);
         cm_dropout_backward(dmask, dact, B, m->hidden[l - 1], &mask);
         memset(dpre, 0, n * sizeof *dpre);

@@ -1,4 +1,5 @@
-/* linear/projections.h - the linear baselines beside CCA: regression and Procrustes on the same LSI.
+/* linear/projections.h - the linear baselines beside CCA: regression and Procrustes on the same
+ * LSI.
  *
  * Problem: a matcher is judged against the plain methods of the field, and the comparison is fair
  * only when preparation, cells, decision rule and scores are the same.  Choice: they share the

@@ -68,8 +68,8 @@ struct cm_cis_data {
 };
 
 /* With groups the correlations are taken inside them (u and w centred a group), so that a shift
- * between batches is no correlation.  Returns 1 and a term, 0 when there is none (no coordinates, no
- * pair in the window or above the threshold: cm_error_message says which), < 0 on failure. */
+ * between batches is no correlation.  Returns 1 and a term, 0 when there is none (no coordinates,
+ * no pair in the window or above the threshold: cm_error_message says which), < 0 on failure. */
 int cm_cis_fit(struct cm_cis *cis, const struct cm_cis_config *c, const struct cm_cis_data *d);
 
 /* Sets mu so that the standard deviation of mu L over pairs of these (training) cells is `sd`, and

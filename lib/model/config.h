@@ -1,6 +1,7 @@
 /* model/config.h - the settings of a model, and the table of their fields.
  *
- * Each idea owns its settings (linear/config.h, links/, network/, train/, baselines/), composed here.
+ * Each idea owns its settings (linear/config.h, links/, network/, train/, baselines/), composed
+ * here.
  *  One table says of every field where it lies, its key in a model's head, its range or
  * words, and how it is offered on a command line: a new setting is a member of its struct, a row of
  * the table, and its use.  Keys and the text of their values are the format of a model file.

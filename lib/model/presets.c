@@ -66,12 +66,12 @@
     {.heads = 4, .ff = 1, .norm = CM_NORM_PRE, .unit_act = CM_UNIT_GELU, .dropout = .1,            \
      .alpha = .8, .mined = 10, .margin = .2, .loss = CM_CROSS_TRIPLET,                             \
      .negatives = CM_NEG_HARDEST, .top = 50, .gradient = CM_CROSS_TOKENS}
-#define CROSS_PAPER(distance, which)                                                                \
+#define CROSS_PAPER(distance, which)                                                               \
     {.on = true, .heads = 4, .ff = 4, .alpha = .8, .mined = 10, .margin = distance,                \
      .loss = CM_CROSS_TRIPLET, .negatives = which, .top = 50, .gradient = CM_CROSS_ALL}
 
 /* The loss is that of S; margin and negatives of a loss of S0 are there for those who add one. */
-#define NO_LOSS(distance, which)                                                                    \
+#define NO_LOSS(distance, which)                                                                   \
     {.kind = CM_LOSS_NONE, .negatives = which, .margin = distance, .scale = 20, .scale_max = 200}
 
 #define SIDE(components, widths, rates) {.in = components, .hidden = widths, .dropout = rates}

@@ -7,7 +7,8 @@
  * queries, keys, values, and its attention to itself) is made once a cell and shared by its
  * candidates; training mines candidates by S0 and runs backward on few pairs.
  *
- *   Y = [X_0; X_1] of the token matrices before self-attention (network/transformer.h), side 0 over side 1
+ *   Y = [X_0; X_1] of the token matrices before self-attention (network/transformer.h), side 0 over
+ * side 1
  *   U = one Transformer unit over Y;  e1, t1 = unit(mean of U over each part);  S1 = e1.t1
  *   S = S0 + alpha S1                                                       (MODEL 1.4 and 1.5)
  *
@@ -29,8 +30,8 @@ extern "C" {
 struct cm_cross {
     struct cm_cross_config o;
     size_t L[2], P;
-    /* The module's part of the arena.  Offsets in `unit` are local to it, so that a gradient arena of
-     * `size` numbers is enough for a shard. */
+    /* The module's part of the arena.  Offsets in `unit` are local to it, so that a gradient arena
+     * of `size` numbers is enough for a shard. */
     size_t begin, size;
     struct cm_unit unit;
 };

@@ -1,4 +1,5 @@
-/* network/encoder.h - the trained part of one modality: from a cell to a vector of the shared space.
+/* network/encoder.h - the trained part of one modality: from a cell to a vector of the shared
+ * space.
  *
  * Problem: the presets share the training loop (batches, loss, optimiser, validation, checkpoints)
  * and differ in what maps a cell to its vector: a small MLP on its LSI components, tokens under
@@ -34,10 +35,10 @@ struct cm_encoder;
 
 struct cm_encoder_class {
     const char *name; /* "mlp", "tokens" */
-    /* Lays the encoder of side `side` out for its settings, which are checked: windows from the slot's
-     * column table; allocates `self`, declares its tensors as "prefix.*".  linear: the linear start,
-     * k = 0: none.  0 or CM_E....  The same settings and tables give the same layout, so this also
-     * opens a trained model. */
+    /* Lays the encoder of side `side` out for its settings, which are checked: windows from the
+     * slot's column table; allocates `self`, declares its tensors as "prefix.*".  linear: the
+     * linear start, k = 0: none.  0 or CM_E....  The same settings and tables give the same layout,
+     * so this also opens a trained model. */
     int (*make)(struct cm_encoder *e, const struct cm_net_config *c, const struct cm_slot *slot,
                 const struct cm_linear *linear, size_t side, struct cm_params *t,
                 const char *prefix);

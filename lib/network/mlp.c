@@ -79,14 +79,6 @@ static size_t mlp_scratch(const struct cm_encoder *e, size_t B)
     return 3 * B * m->hidden;
 }
 
-static struct cm_dropout at_site(const struct cm_dropout *drop, double rate, uint32_t site)
-{
-    struct cm_dropout d = *drop;
-    d.rate = rate;
-    d.site = site;
-    return d;
-}
-
 static void mlp_forward(const struct cm_encoder *e, cm_real *out, cm_real *cache,
                         const struct cm_cell *cell, size_t B, const cm_real *params,
                         const struct cm_dropout *drop, cm_real *scratch)
@@ -99,13 +91,13 @@ static void mlp_forward(const struct cm_encoder *e, cm_real *out, cm_real *cache
         for (size_t c = 0; c < k; c++)
             a[i * k + c] = (cm_real)cell[i].z[c] * m->scale[c];
     if (drop) {
-        struct cm_dropout d = at_site(drop, m->o.dropout_in, SITE_IN);
+        struct cm_dropout d = cm_dropout_at(drop, m->o.dropout_in, SITE_IN);
         cm_dropout_forward(a, a, B, k, &d);
     }
     cm_linear_forward(pre, a, params + m->w1, params + m->b1, B, k, hidden);
     cm_act_forward(act, pre, B * hidden, CM_ACT_GELU, 0);
     if (drop) {
-        struct cm_dropout d = at_site(drop, m->o.dropout, SITE_HIDDEN);
+        struct cm_dropout d = cm_dropout_at(drop, m->o.dropout, SITE_HIDDEN);
         cm_dropout_forward(act, act, B, hidden, &d);
     }
     cm_linear_forward(out, act, params + m->w2, params + m->b2, B, hidden, m->q);
@@ -124,7 +116,7 @@ static void mlp_backward(const struct cm_encoder *e, cm_real *dparams, const cm_
     cm_linear_backward(dact, dparams + m->w2, dparams + m->b2, dout, act, params + m->w2, B,
                        m->hidden, m->q);
     if (drop) {
-        struct cm_dropout d = at_site(drop, m->o.dropout, SITE_HIDDEN);
+        struct cm_dropout d = cm_dropout_at(drop, m->o.dropout, SITE_HIDDEN);
         cm_dropout_backward(dgelu, dact, B, m->hidden, &d);
         dact = dgelu;
     }

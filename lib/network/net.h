@@ -40,8 +40,8 @@ struct cm_net {
     struct cm_cross cross;
 };
 
-/* Lays the net out for a model with these settings, the slots of `head` and that linear part (k = 0:
- * it has none); w is all zero.  0, or CM_EINPUT. */
+/* Lays the net out for a model with these settings, the slots of `head` and that linear part (k =
+ * 0: it has none); w is all zero.  0, or CM_EINPUT. */
 int cm_net_make(struct cm_net *n, const struct cm_net_config *c, const struct cm_head *head,
                 const struct cm_linear *linear);
 /* First values: P as the linear part has it, b = 0, l = log(scale), the encoders from the seed. */

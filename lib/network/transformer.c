@@ -445,14 +445,9 @@ static size_t tokens_scratch(const struct cm_encoder *e, size_t B)
 static struct cm_dropout drop_at(const struct tokens *k, const struct cm_dropout *drop, double rate,
                                  uint32_t site, size_t b)
 {
-    struct cm_dropout d = {0};
-    if (drop && rate > 0) {
-        d = *drop;
-        d.rate = rate;
-        d.site = k->site + site;
-        d.row += (uint32_t)b;
-    }
-    return d; /* rate 0: nothing dropped */
+    struct cm_dropout d = cm_dropout_at(drop, rate, k->site + site);
+    d.row += (uint32_t)b;
+    return d;
 }
 
 /* A cell's values under feature dropout; `room` holds them when any is dropped. */
@@ -747,16 +742,6 @@ static void look_down(const struct step *s, size_t chroms, size_t *from, size_t 
         *to = high;
 }
 
-static bool number_at(const struct cm_vec *v, size_t j, double *out)
-{
-    if (!v || (v->type != CM_T_I64 && v->type != CM_T_F64))
-        return false;
-    if (v->type == CM_T_I64 && v->i[j] == CM_I64_MISSING)
-        return false;
-    *out = v->type == CM_T_I64 ? (double)v->i[j] : v->f[j];
-    return isfinite(*out);
-}
-
 void cm_tokens_region(const struct cm_encoder *e, const struct cm_cols *cols, size_t t,
                       struct cm_buf *text)
 {
@@ -779,11 +764,11 @@ void cm_tokens_region(const struct cm_encoder *e, const struct cm_cols *cols, si
             first = j, at_first = x;
         if (x >= at_final)
             final = j, at_final = x;
-        if (number_at(start, j, &v)) {
+        if (isfinite(v = cm_vec_number(start, j))) {
             low = v < low ? v : low;
             high = v > high ? v : high;
         }
-        if (number_at(stop, j, &v))
+        if (isfinite(v = cm_vec_number(stop, j)))
             high = v > high ? v : high;
     }
     const char *name = chrom && chrom->type == CM_T_STR ? cm_strs_get(&chrom->s, first) : "";

@@ -1,10 +1,11 @@
-/* network/transformer.h - encoder class `tokens`: windows of the genome as tokens, under self-attention.
+/* network/transformer.h - encoder class `tokens`: windows of the genome as tokens, under
+ * self-attention.
  *
  * Problem: three networks are asked for, the paper's as published, its authors' code, and the same
  * idea made to work, and they differ in windows, filters, norms and read-out, not in kind.
- * Choice: one encoder whose every such choice is a setting (network/config.h).  The token matrices before self-attention are handed out: the cross-attention
- * module (network/cross.h) stacks those of two cells.  Rejected: one class a preset (three backward
- * passes to keep right).
+ * Choice: one encoder whose every such choice is a setting (network/config.h).  The token matrices
+ * before self-attention are handed out: the cross-attention module (network/cross.h) stacks those
+ * of two cells.  Rejected: one class a preset (three backward passes to keep right).
  *
  * A cell goes through, with steps whose key is 0 or none left out:
  *   feature dropout -> sparse convolution over windows -> act -> max-pool     (L1 tokens, then L1')

@@ -198,6 +198,9 @@ struct cm_dropout {
     uint32_t site; /* which dropout of the network, < 2^24 */
 };
 
+/* d at one of the network's sites, with its rate; d NULL (not training): nothing is dropped. */
+struct cm_dropout cm_dropout_at(const struct cm_dropout *d, double rate, uint32_t site);
+
 /* out (B x n) from in, cell b with row d->row + b; out may equal in.  d NULL: no dropout. */
 void cm_dropout_forward(cm_real *out, const cm_real *in, size_t B, size_t n,
                         const struct cm_dropout *d);

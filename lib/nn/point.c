@@ -182,6 +182,17 @@ void cm_dropout_range(cm_real *out, const cm_real *in, size_t from, size_t n,
     }
 }
 
+struct cm_dropout cm_dropout_at(const struct cm_dropout *d, double rate, uint32_t site)
+{
+    struct cm_dropout at = {0};
+    if (d && rate > 0) {
+        at = *d;
+        at.rate = rate;
+        at.site = site;
+    }
+    return at;
+}
+
 void cm_dropout_forward(cm_real *out, const cm_real *in, size_t B, size_t n,
                         const struct cm_dropout *d)
 {

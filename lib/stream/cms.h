@@ -90,6 +90,8 @@ void cm_vec_reset(struct cm_vec *v, const char *name, enum cm_type type, size_t 
 void cm_vec_copy(struct cm_vec *to, const struct cm_vec *from);
 void cm_vec_take(struct cm_vec *to, const struct cm_vec *from, const uint64_t *at, size_t n);
 void cm_vec_append(struct cm_vec *to, const struct cm_vec *from); /* types equal */
+/* The number at i, also where a file has it as text; NaN: none, or v is NULL. */
+double cm_vec_number(const struct cm_vec *v, size_t i);
 
 /* The column table of a slot: names and typed columns (chrom, start, end, tss, fit.idf, ...). */
 struct cm_cols {

@@ -162,6 +162,16 @@ void cm_vec_append(struct cm_vec *to, const struct cm_vec *from)
         vec_push(to, from, k);
 }
 
+double cm_vec_number(const struct cm_vec *v, size_t i)
+{
+    double x;
+    if (v && v->type == CM_T_STR && cm_parse_f64(cm_strs_get(&v->s, i), &x))
+        return x;
+    if (v && v->type == CM_T_I64 && v->i[i] != CM_I64_MISSING)
+        return (double)v->i[i];
+    return v && v->type == CM_T_F64 ? v->f[i] : NAN;
+}
+
 void cm_vec_copy(struct cm_vec *to, const struct cm_vec *from)
 {
     if (to == from)

@@ -78,10 +78,10 @@ struct cm_fit_data {
 
 /* Trains m->net (laid out and filled: first values, or weights to begin from).  s: zeroed for a
  * new training, or as a checkpoint had it; what it holds afterwards is the state, freed by the
- * caller.  m->config has the loss, the loop and the seed.  What has learning rate 0 stays as it is, to the bit.  At the end
- * m->net.w (and the linear part's P) are the best averaged weights; *stopped tells whether `stop`
- * ended it.  CM_ENUMERIC names step and tensor when something is not finite; CM_EINPUT: a schedule
- * that does not fit the state. */
+ * caller.  m->config has the loss, the loop and the seed.  What has learning rate 0 stays as it is,
+ * to the bit.  At the end m->net.w (and the linear part's P) are the best averaged weights;
+ * *stopped tells whether `stop` ended it.  CM_ENUMERIC names step and tensor when something is not
+ * finite; CM_EINPUT: a schedule that does not fit the state. */
 int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state *s,
            const struct cm_fit_voice *voice, bool *stopped);
 

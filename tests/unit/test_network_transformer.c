@@ -1,9 +1,9 @@
 /* The whole encoder `tokens` against central differences, in double, for each preset; its windows,
  * regions and first values.
  *
- * The room nn and transformer.c are compiled here once more with CM_REAL_DOUBLE.  The objective is the
- * inner product of outputs AND tokens with fixed random numbers, so that both ways into the encoder
- * are differentiated; gradients start from random numbers, so that "adds to" is tested too.
+ * The room nn and transformer.c are compiled here once more with CM_REAL_DOUBLE.  The objective is
+ * the inner product of outputs AND tokens with fixed random numbers, so that both ways into the
+ * encoder are differentiated; gradients start from random numbers, so that "adds to" is tested too.
  */
 #define CM_REAL_DOUBLE 1
 #include <setjmp.h>
@@ -344,6 +344,20 @@ static void regions(void **state)
         assert_string_equal((char *)text.p, want[t]);
         cm_buf_free(&text);
     }
+    /* the same where the file has them as text */
+    struct cm_buf region = {0};
+    struct cm_vec *start = cm_cols_vec(&slot.cols, "start", CM_T_STR);
+    cm_strs_clear(&start->s);
+    for (int j = 0; j < FEATURES; j++) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", 1000 + 100 * j);
+        cm_strs_add(&start->s, number);
+    }
+    cm_tokens_region(&net.e, &slot.cols, 1, &region);
+    cm_buf_u8(&region, 0);
+    assert_string_equal((char *)region.p, want[1]);
+    cm_buf_free(&region);
+    make_slot("GEX");
     close_net();
     /* through pools and a second convolution: chr1 has 20 features, 17 windows of 4 at stride 1, 8
      * pools of 3 at stride 2, 6 windows of 3 at stride 1, 3 pools of 2: 12 features, 4 apart */

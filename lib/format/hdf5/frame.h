@@ -1,4 +1,5 @@
-/* format/hdf5/frame.h - obs and var: the names and typed columns of an axis, of every anndata version.
+/* format/hdf5/frame.h - obs and var: the names and typed columns of an axis, of every anndata
+ * version.
  *
  * Problem: anndata has stored tables in four ways: one compound dataset (before 0.7), a group
  * whose categoricals point at their categories by object reference (0.7), a group of encoded

@@ -1,4 +1,5 @@
-/* format/hdf5/source.h - one matrix of an HDF5 file with all that belongs to it, as chunks of a stream.
+/* format/hdf5/source.h - one matrix of an HDF5 file with all that belongs to it, as chunks of a
+ * stream.
  *
  * Problem: h5ad, h5mu, loom and two generations of 10x files say the same things (cells, features,
  * their tables, a matrix) in different places, and several feature types may share one matrix.

@@ -1,10 +1,10 @@
 /* mtx-read - a matrix in MTX text, with its names, as a matrix stream.
  *
  * In: a directory of Cell Ranger, STARsolo, kallisto, alevin, Seurat, GEO ..., or a matrix file
- * (format/mtx/find.h has the names), plain or gzipped, entries in any order, cells either way round.
- * Out: kind matrix, one slot, cells in the order of the barcodes, features in the order of theirs;
- * state counts if all values are whole and none is negative, else unknown, or what --state says.
- * Several feature types leave in one pass (--to).  Values arrive exactly.
+ * (format/mtx/find.h has the names), plain or gzipped, entries in any order, cells either way
+ * round. Out: kind matrix, one slot, cells in the order of the barcodes, features in the order of
+ * theirs; state counts if all values are whole and none is negative, else unknown, or what --state
+ * says. Several feature types leave in one pass (--to).  Values arrive exactly.
  */
 #include <inttypes.h>
 #include <string.h>

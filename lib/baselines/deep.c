@@ -218,6 +218,9 @@ int cm_deep_side_parse(struct cm_deep_side *side, const char *text)
     if (text)
         return cm_fail(CM_EUSAGE, "expected SLOT=IN:WIDTHS:RATES");
     *side = c.net.deep.side[0];
+    if (side->hidden.n != side->dropout.n)
+        return cm_fail(CM_EUSAGE, "%zu hidden layers, %zu rates of dropout", side->hidden.n,
+                       side->dropout.n);
     return 0;
 }
 

@@ -6,8 +6,8 @@
  * the LQ of a wide column-major one, A = U S V' becomes A' = V S U' with the two outputs swapped,
  * and symmetric matrices are what they are.  One BLAS thread is made sure of at every call (one
  * read of a global), and that there is room for the buffers of OpenBLAS.  Non-finite input is
- * refused before LAPACK sees it: some of its iterations do not end on NaN.  Rejected: LAPACKE, which
- * copies to transpose, and is another library.
+ * refused before LAPACK sees it: some of its iterations do not end on NaN.  Rejected: LAPACKE,
+ * which copies to transpose, and is another library.
  */
 #include "matrix/blas.h"
 

@@ -1,4 +1,9 @@
-/* model/fields.c - the table of all settings: places, keys, ranges, words, options. */
+/* model/fields.c - the table of all settings: places, keys, ranges, words, options.
+ *
+ * A new setting is a member of its struct, a row here, and its use.  A row that is not NEVER must
+ * be in the head of every model that has its section: give NEVER to a setting that older models
+ * lack; its value is then that of cm_config_read's base, or 0.
+ */
 #include "model/config.h"
 
 /* ===== the table ============================================================================ */

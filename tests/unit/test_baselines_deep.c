@@ -189,9 +189,9 @@ static void sides_as_text(void **state)
     assert_true(side.in == 12 && side.hidden.n == 2 && side.dropout.n == 2);
     assert_true(side.hidden.v[1] == 64 && side.dropout.v[1] == .25);
     static const char *const bad[] = {
-        "",       "12",       "12:7",           "12:7:.1:3",         "a:7:.1",
-        "0:7:.1", "12:0:.1",  "12:7:1",         "12:7.5:.1",         "12::.1",
-        "12:7:x", "4,4:7:.1", "2:1,1,1,1,1:.1", "2:7:.1,.1,.1,.1,.1"};
+        "",       "12",     "12:7",     "12:7:.1:3",      "12:7,5:.1",
+        "a:7:.1", "0:7:.1", "12:0:.1",  "12:7:1",         "12:7.5:.1",
+        "12::.1", "12:7:x", "4,4:7:.1", "2:1,1,1,1,1:.1", "2:7:.1,.1,.1,.1,.1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (cm_deep_side_parse(&side, bad[i]) != CM_EUSAGE)
             fail_msg("%s was accepted", bad[i]);

@@ -82,6 +82,7 @@ static int read_names(struct cm_h5into *x, const char *copy)
         code = cm_frame_open(&obs, &h, path, uns);
     if (!code)
         code = cm_frame_names(&obs, 0, obs.rows, &x->names);
+    code = code ? code : cm_h5_trouble(&h);
     if (!code)
         code = copy_bytes(x->base, copy, x->put.name);
     if (!code)
@@ -104,7 +105,8 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
 {
     struct cm_h5into *x = *out = CM_ZNEW(struct cm_h5into, 1);
     size_t room;
-    x->put = (struct cm_h5put){.file = -1, .name = cm_strdup(name), .pack = CM_PACK_NONE};
+    x->put =
+        (struct cm_h5put){.file = -1, .name = cm_strdup(name), .pack = CM_PACK_NONE, .copy = true};
     x->key = cm_strdup(key);
     char *modality;
     cm_h5_split_path(base, &x->base, &modality);
@@ -140,8 +142,9 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_file_locking(fapl, false, true);
     x->put.file = H5Fopen(path, H5F_ACC_RDWR, fapl);
+    code = x->put.file < 0 ? cm_put_broken(&x->put, "the file") : 0;
     H5Pclose(fapl);
-    return x->put.file < 0 ? cm_put_broken(&x->put, "the file") : 0;
+    return code;
 }
 
 static void take_match(struct cm_h5into *x, size_t cell, const char *name, const double *v,
@@ -186,11 +189,31 @@ int cm_h5into_chunk(struct cm_h5into *x, struct cm_chunk *c, const struct cm_hea
 }
 
 /* Takes an element of that name away, if there is one. */
-static void drop(const struct cm_h5into *x, hid_t at, const char *name)
+static int drop(const struct cm_h5into *x, hid_t at, const char *name)
 {
-    (void)x;
-    if (H5Lexists(at, name, H5P_DEFAULT) > 0)
-        H5Ldelete(at, name, H5P_DEFAULT);
+    htri_t there = H5Lexists(at, name, H5P_DEFAULT);
+    if (there < 0 || (there > 0 && H5Ldelete(at, name, H5P_DEFAULT) < 0))
+        return cm_put_broken(&x->put, name);
+    return 0;
+}
+
+/* obsm, made where it is missing; a code below 0 with a message otherwise. */
+static hid_t open_obsm(const struct cm_h5into *x)
+{
+    char *path = cm_h5_join(x->root, "obsm");
+    htri_t there = H5Lexists(x->put.file, path, H5P_DEFAULT);
+    hid_t g = -1;
+    if (there < 0 || (there > 0 && (g = H5Gopen2(x->put.file, path, H5P_DEFAULT)) < 0))
+        g = cm_put_broken(&x->put, path);
+    else if (there == 0)
+        g = cm_put_group(&x->put, x->put.file, path);
+    int code = there == 0 && g >= 0 ? cm_put_encoding(&x->put, g, "dict", "0.1.0") : 0;
+    if (code) {
+        H5Gclose(g);
+        g = code;
+    }
+    cm_free(path);
+    return g;
 }
 
 static int write_embedding(struct cm_h5into *x)
@@ -199,41 +222,29 @@ static int write_embedding(struct cm_h5into *x)
         if (!x->seen[i])
             return cm_fail(CM_EINPUT, "the stream has no row for cell %s of %s",
                            cm_strs_get(&x->names, i), x->base);
-    char *path = cm_h5_join(x->root, "obsm");
-    hid_t g;
-    int code = 0;
-    if (H5Lexists(x->put.file, path, H5P_DEFAULT) > 0) {
-        g = H5Gopen2(x->put.file, path, H5P_DEFAULT);
-        code = g < 0 ? cm_put_broken(&x->put, path) : 0;
-    } else {
-        g = cm_put_group(&x->put, x->put.file, path);
-        code = g < 0 ? CM_ESYSTEM : cm_put_encoding(&x->put, g, "dict", "0.1.0");
-    }
-    cm_free(path);
+    hid_t g = open_obsm(x), d = -1;
+    if (g < 0)
+        return (int)g;
+    int code = drop(x, g, x->key);
     if (!code) {
-        drop(x, g, x->key);
-        hid_t d =
-            cm_put_dataset(&x->put, g, x->key, H5T_IEEE_F32LE, 2, x->names.n, x->width, false);
+        d = cm_put_dataset(&x->put, g, x->key, H5T_IEEE_F32LE, 2, x->names.n, x->width, false);
         if (d < 0)
-            code = CM_ESYSTEM;
+            code = (int)d;
         else if (x->names.n && x->width &&
                  H5Dwrite(d, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, x->v) < 0)
             code = cm_put_broken(&x->put, x->key);
         else
             code = cm_put_encoding(&x->put, d, "array", "0.2.0");
-        if (d >= 0)
-            H5Dclose(d);
     }
-    if (g >= 0)
-        H5Gclose(g);
-    return code;
+    code = cm_put_close(&x->put, d, x->key, code);
+    return cm_put_close(&x->put, g, "obsm", code);
 }
 
 /* One new column of obs, and its name at the end of column-order. */
 static int add_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, struct cm_vec *v)
 {
-    drop(x, obs, v->name);
-    int code = cm_put_column(&x->put, obs, v, NULL);
+    int code = drop(x, obs, v->name);
+    code = code ? code : cm_put_column(&x->put, obs, v, NULL);
     bool listed = false;
     for (size_t k = 0; k < order->n; k++)
         listed = listed || !strcmp(cm_strs_get(order, k), v->name);
@@ -276,15 +287,14 @@ static int write_match(struct cm_h5into *x)
         cm_free(name);
     }
     if (!code) {
-        if (H5Aexists(obs, "column-order") > 0)
-            H5Adelete(obs, "column-order");
-        code = cm_put_order(&x->put, obs, &order);
+        htri_t there = H5Aexists(obs, "column-order");
+        if (there < 0 || (there > 0 && H5Adelete(obs, "column-order") < 0))
+            code = cm_put_broken(&x->put, "column-order");
     }
-    if (obs >= 0)
-        H5Gclose(obs);
+    code = code ? code : cm_put_order(&x->put, obs, &order);
     cm_free(path);
     cm_strs_free(&order);
-    return code;
+    return cm_put_close(&x->put, obs, "obs", code);
 }
 
 int cm_h5into_finish(struct cm_h5into *x)

@@ -17,8 +17,16 @@
 
 int cm_put_broken(const struct cm_h5put *o, const char *what)
 {
-    const char *why = cm_h5_reason();
-    return cm_fail(CM_ESYSTEM, "%s: cannot write %s%s%s", o->name, what, *why ? ": " : "", why);
+    return cm_h5_failed(o->copy ? CM_EINPUT : CM_ESYSTEM, "%s: cannot write %s", o->name, what);
+}
+
+/* A dataset that is closed writes its last chunk, and forgets it when that fails. */
+int cm_put_close(const struct cm_h5put *o, hid_t id, const char *what, int code)
+{
+    if (id < 0)
+        return code;
+    herr_t got = H5Iget_type(id) == H5I_ATTR ? H5Aclose(id) : H5Oclose(id);
+    return got < 0 && !code ? cm_put_broken(o, what) : code;
 }
 
 /* ===== types and attributes =============================================================== */
@@ -45,9 +53,7 @@ static int put_attr(const struct cm_h5put *o, hid_t at, const char *name, hid_t 
 {
     hid_t a = H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     int code = a < 0 || (v && H5Awrite(a, mem, v) < 0) ? cm_put_broken(o, name) : 0;
-    if (a >= 0)
-        H5Aclose(a);
-    return code;
+    return cm_put_close(o, a, name, code);
 }
 
 int cm_put_attr_text(const struct cm_h5put *o, hid_t at, const char *name, const char *v)
@@ -110,10 +116,9 @@ hid_t cm_put_group(const struct cm_h5put *o, hid_t at, const char *name)
     H5Pset_obj_track_times(plist, false);
     H5Pset_create_intermediate_group(links, 1);
     hid_t g = H5Gcreate2(at, name, links, plist, H5P_DEFAULT);
+    g = g < 0 ? cm_put_broken(o, name) : g;
     H5Pclose(plist);
     H5Pclose(links);
-    if (g < 0)
-        cm_put_broken(o, name);
     return g;
 }
 
@@ -156,11 +161,10 @@ hid_t cm_put_dataset(const struct cm_h5put *o, hid_t at, const char *name, hid_t
     }
     hid_t space = rank ? H5Screate_simple((int)rank, dims, most) : H5Screate(H5S_SCALAR);
     hid_t d = H5Dcreate2(at, name, type, space, links, dcpl, H5P_DEFAULT);
+    d = d < 0 ? cm_put_broken(o, name) : d; /* before other calls clear the error stack */
     H5Sclose(space);
     H5Pclose(dcpl);
     H5Pclose(links);
-    if (d < 0)
-        cm_put_broken(o, name);
     return d;
 }
 
@@ -170,13 +174,12 @@ int cm_put_array(const struct cm_h5put *o, hid_t at, const char *name, hid_t typ
 {
     hid_t d = cm_put_dataset(o, at, name, type, 1, n, 0, false);
     if (d < 0)
-        return CM_ESYSTEM;
+        return (int)d;
     int code =
         n && H5Dwrite(d, mem, H5S_ALL, H5S_ALL, H5P_DEFAULT, v) < 0 ? cm_put_broken(o, name) : 0;
     if (!code && encoding)
         code = cm_put_encoding(o, d, encoding, version);
-    H5Dclose(d);
-    return code;
+    return cm_put_close(o, d, name, code);
 }
 
 int cm_put_strs(const struct cm_h5put *o, hid_t at, const char *name, const struct cm_strs *s)
@@ -194,14 +197,12 @@ int cm_put_strs(const struct cm_h5put *o, hid_t at, const char *name, const stru
 int cm_put_text(const struct cm_h5put *o, hid_t at, const char *name, const char *v)
 {
     hid_t t = cm_put_text_type(), d = cm_put_dataset(o, at, name, t, 0, 1, 0, false);
-    int code = d < 0 ? CM_ESYSTEM
+    int code = d < 0 ? (int)d
                : H5Dwrite(d, t, H5S_ALL, H5S_ALL, H5P_DEFAULT, &v) < 0
                    ? cm_put_broken(o, name)
                    : cm_put_encoding(o, d, "string", "0.2.0");
-    if (d >= 0)
-        H5Dclose(d);
     H5Tclose(t);
-    return code;
+    return cm_put_close(o, d, name, code);
 }
 
 static int put_bools(const struct cm_h5put *o, hid_t at, const char *name, const int8_t *v,
@@ -220,7 +221,7 @@ static int put_categorical(const struct cm_h5put *o, hid_t at, const struct cm_v
 {
     hid_t g = cm_put_group(o, at, v->name);
     if (g < 0)
-        return CM_ESYSTEM;
+        return (int)g;
     size_t n = d->names.n;
     hid_t type = n <= INT8_MAX ? H5T_STD_I8LE : n <= INT16_MAX ? H5T_STD_I16LE : H5T_STD_I32LE;
     int32_t *codes = CM_NEW(int32_t, v->n + 1);
@@ -234,8 +235,7 @@ static int put_categorical(const struct cm_h5put *o, hid_t at, const struct cm_v
     if (!code)
         code = cm_put_strs(o, g, "categories", &d->names);
     cm_free(codes);
-    H5Gclose(g);
-    return code;
+    return cm_put_close(o, g, v->name, code);
 }
 
 /* Values and mask; the places under the mask hold zero. */
@@ -244,7 +244,7 @@ static int put_nullable(const struct cm_h5put *o, hid_t at, const struct cm_vec 
     bool whole = v->type == CM_T_I64;
     hid_t g = cm_put_group(o, at, v->name);
     if (g < 0)
-        return CM_ESYSTEM;
+        return (int)g;
     int8_t *mask = CM_NEW(int8_t, v->n + 1), *truth = CM_NEW(int8_t, v->n + 1);
     int64_t *number = CM_NEW(int64_t, v->n + 1);
     for (size_t i = 0; i < v->n; i++) {
@@ -262,8 +262,7 @@ static int put_nullable(const struct cm_h5put *o, hid_t at, const struct cm_vec 
     cm_free(mask);
     cm_free(truth);
     cm_free(number);
-    H5Gclose(g);
-    return code;
+    return cm_put_close(o, g, v->name, code);
 }
 
 static bool has_missing(const struct cm_vec *v)

@@ -41,7 +41,8 @@ static void read_some(struct cm_source *s)
 static void one_source(struct cm_h5 *h, const char *modality, const char *genome, const char *layer)
 {
     struct cm_source s;
-    struct cm_source_want w = {modality, layer, genome, 1 << 20};
+    struct cm_source_want w = {
+        .modality = modality, .layer = layer, .genome = genome, .max_memory = 1 << 20};
     if (cm_source_open(&s, h, &w))
         return;
     read_some(&s);

@@ -256,10 +256,10 @@ static void find_matrix(const struct cm_source *s, const char *layer, char **x, 
     cm_free(raw);
 }
 
-static int no_such_layer(const struct cm_source *s, const char *layer)
+int cm_source_no_layer(const struct cm_source *s, const char *layer)
 {
     struct cm_strs found = {0};
-    int code = cm_h5_layers(s->file, s->root, &found);
+    int code = cm_h5_layers(s->file, s->root ? s->root : "", &found);
     code = code ? code : cm_source_list_fail(s->file, "has no layer ", layer, &found);
     cm_strs_free(&found);
     return code;
@@ -278,7 +278,7 @@ static int open_values(struct cm_source *s, const struct cm_source_want *w, cons
     int code = s->has_matrix && cm_h5_what(h, x) == CM_H5_DATASET ? is_none(h, x, &none) : 0;
     s->has_matrix = s->has_matrix && !none;
     if (!code && !s->has_matrix && !s->plain)
-        code = no_such_layer(s, layer);
+        code = cm_source_no_layer(s, layer);
     if (!code)
         code = read_var(s, h, var, uns);
     if (!code && s->has_matrix)

@@ -124,7 +124,10 @@ int cm_source_open_loom(struct cm_source *s, const struct cm_source_want *w)
     if (!code)
         code = cm_frame_cols(&var, h, &s->cols);
     cm_frame_close(&var);
-    if (!code && cm_h5_what(h, x) != CM_H5_DATASET)
+    enum cm_h5_object what = cm_h5_what(h, x);
+    if (!code && what == CM_H5_ABSENT && !plain)
+        code = cm_source_no_layer(s, w->layer);
+    else if (!code && what != CM_H5_DATASET)
         code = cm_h5_unexpected(h, x, "a dataset");
     if (!code)
         code =

@@ -7,6 +7,8 @@
 /* CM_EINPUT "FILE: TEXT ASKED (found: a, b)". */
 int cm_source_list_fail(const struct cm_h5 *h, const char *text, const char *asked,
                         const struct cm_strs *found);
+/* CM_EINPUT: no such layer, and those that there are. */
+int cm_source_no_layer(const struct cm_source *s, const char *layer);
 bool cm_source_there(const struct cm_h5 *h, const char *group, const char *name);
 /* All columns as one part without a type. */
 void cm_source_uncut(struct cm_source *s);

@@ -378,7 +378,7 @@ static void refusals(void **state)
         {{"two.h5mu", .modality = "prot", .type = "GEX"}, "holds ADT, not GEX"},
         {{"new.h5ad", .modality = "rna"}, "holds no modalities"},
         {{"new.h5ad", .layer = "absent"}, "has no layer absent (found: log, whole, raw)"},
-        {{"loom.loom", .layer = "absent"}, "has no layer absent (found: log, whole, raw)"},
+        {{"loom.loom", .layer = "absent"}, "has no layer absent (found: half)"},
         {{"new.h5ad", .type = "ATAC"}, "has no features of type ATAC (found: GEX)"},
     };
     (void)state;

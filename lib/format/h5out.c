@@ -350,9 +350,8 @@ int cm_h5out_create(struct cm_h5out **out, const char *path, const char *name,
         return wrong;
     cm_h5_setup(false);
     hid_t fcpl = H5Pcreate(H5P_FILE_CREATE), fapl = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_obj_track_times(fcpl, false);
-    H5Pset_file_locking(fapl, false, true);
-    o->put.file = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
+    if (H5Pset_obj_track_times(fcpl, false) >= 0 && H5Pset_file_locking(fapl, false, true) >= 0)
+        o->put.file = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
     int code = o->put.file < 0 ? cm_put_broken(&o->put, "the file")
                                : cm_put_encoding(&o->put, o->put.file, "anndata", "0.1.0");
     H5Pclose(fcpl);

@@ -113,29 +113,47 @@ int cm_put_order(const struct cm_h5put *o, hid_t at, const struct cm_strs *names
 hid_t cm_put_group(const struct cm_h5put *o, hid_t at, const char *name)
 {
     hid_t plist = H5Pcreate(H5P_GROUP_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
-    H5Pset_obj_track_times(plist, false);
-    H5Pset_create_intermediate_group(links, 1);
-    hid_t g = H5Gcreate2(at, name, links, plist, H5P_DEFAULT);
+    hid_t g = -1;
+    if (H5Pset_obj_track_times(plist, false) >= 0 &&
+        H5Pset_create_intermediate_group(links, 1) >= 0)
+        g = H5Gcreate2(at, name, links, plist, H5P_DEFAULT);
     g = g < 0 ? cm_put_broken(o, name) : g;
     H5Pclose(plist);
     H5Pclose(links);
     return g;
 }
 
-static void set_filters(const struct cm_h5put *o, hid_t dcpl, hid_t type, hsize_t chunk_items)
+static bool set_filters(const struct cm_h5put *o, hid_t dcpl, hid_t type, hsize_t chunk_items)
 {
     size_t size = H5Tget_size(type);
     unsigned lzf[3] = {4, 0x0105, (unsigned)(chunk_items * size)}, level[1] = {3};
     if (o->pack == CM_PACK_NONE)
-        return;
-    if (size > 1)
-        H5Pset_shuffle(dcpl);
+        return true;
+    if (size > 1 && H5Pset_shuffle(dcpl) < 0)
+        return false;
     if (o->pack == CM_PACK_GZIP)
-        H5Pset_deflate(dcpl, 4);
-    else if (o->pack == CM_PACK_LZF)
-        H5Pset_filter(dcpl, CM_H5_LZF, H5Z_FLAG_OPTIONAL, 3, lzf);
-    else
-        H5Pset_filter(dcpl, CM_H5_ZSTD, H5Z_FLAG_MANDATORY, 1, level);
+        return H5Pset_deflate(dcpl, 4) >= 0;
+    if (o->pack == CM_PACK_LZF)
+        return H5Pset_filter(dcpl, CM_H5_LZF, H5Z_FLAG_OPTIONAL, 3, lzf) >= 0;
+    return H5Pset_filter(dcpl, CM_H5_ZSTD, H5Z_FLAG_MANDATORY, 1, level) >= 0;
+}
+
+/* Chunks and filters of a new dataset, where it has any. */
+static bool set_chunks(const struct cm_h5put *o, hid_t dcpl, hid_t type, unsigned rank,
+                       uint64_t rows, uint64_t cols, bool grows)
+{
+    bool text = H5Tget_class(type) == H5T_STRING;
+    if (!grows && (!rank || !rows || text || o->pack == CM_PACK_NONE))
+        return true;
+    hsize_t chunk[2] = {PIECE, cols ? cols : 1};
+    if (rank == 2)
+        chunk[0] = PIECE / chunk[1] ? PIECE / chunk[1] : 1;
+    if (rank == 2 && chunk[1] > 16 * PIECE)
+        chunk[1] = 16 * PIECE;
+    if (!grows && rows < chunk[0])
+        chunk[0] = rows;
+    return H5Pset_chunk(dcpl, (int)rank, chunk) >= 0 &&
+           set_filters(o, dcpl, type, rank == 2 ? chunk[0] * chunk[1] : chunk[0]);
 }
 
 /* rank 1 or 2 (cols > 0 then).  grows: extendible along rows.  text: never filtered, since the
@@ -145,22 +163,11 @@ hid_t cm_put_dataset(const struct cm_h5put *o, hid_t at, const char *name, hid_t
 {
     hsize_t dims[2] = {rows, cols}, most[2] = {grows ? H5S_UNLIMITED : rows, cols};
     hid_t dcpl = H5Pcreate(H5P_DATASET_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
-    bool text = H5Tget_class(type) == H5T_STRING;
-    H5Pset_obj_track_times(dcpl, false);
-    H5Pset_create_intermediate_group(links, 1);
-    if (grows || (rank && rows && !text && o->pack != CM_PACK_NONE)) {
-        hsize_t chunk[2] = {PIECE, cols ? cols : 1};
-        if (rank == 2)
-            chunk[0] = PIECE / chunk[1] ? PIECE / chunk[1] : 1;
-        if (rank == 2 && chunk[1] > 16 * PIECE)
-            chunk[1] = 16 * PIECE;
-        if (!grows && rows < chunk[0])
-            chunk[0] = rows;
-        H5Pset_chunk(dcpl, (int)rank, chunk);
-        set_filters(o, dcpl, type, rank == 2 ? chunk[0] * chunk[1] : chunk[0]);
-    }
-    hid_t space = rank ? H5Screate_simple((int)rank, dims, most) : H5Screate(H5S_SCALAR);
-    hid_t d = H5Dcreate2(at, name, type, space, links, dcpl, H5P_DEFAULT);
+    hid_t space = rank ? H5Screate_simple((int)rank, dims, most) : H5Screate(H5S_SCALAR), d = -1;
+    if (space >= 0 && H5Pset_obj_track_times(dcpl, false) >= 0 &&
+        H5Pset_create_intermediate_group(links, 1) >= 0 &&
+        set_chunks(o, dcpl, type, rank, rows, cols, grows))
+        d = H5Dcreate2(at, name, type, space, links, dcpl, H5P_DEFAULT);
     d = d < 0 ? cm_put_broken(o, name) : d; /* before other calls clear the error stack */
     H5Sclose(space);
     H5Pclose(dcpl);

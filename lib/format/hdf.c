@@ -69,7 +69,8 @@ void cm_h5_setup(bool plugins)
     static bool done;
     if (!done) {
         H5dont_atexit(); /* its tidying up at exit walks what a damaged file has left behind */
-        H5open();
+        if (H5open() < 0)
+            cm_panic(4, "libhdf5 cannot be started: out of memory?");
         H5Lunregister(H5L_TYPE_EXTERNAL); /* a link into another file leads nowhere */
         H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
         H5PLset_loading_state(plugins ? H5PL_ALL_PLUGIN : 0);

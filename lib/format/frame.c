@@ -275,7 +275,7 @@ int cm_frame_open(struct cm_frame *f, struct cm_h5 *h, const char *path, const c
     int code = what == CM_H5_GROUP     ? open_group(f, h)
                : what == CM_H5_DATASET ? open_compound(f, h, uns)
                                        : cm_h5_unexpected(h, path, "a table");
-    code = code ? code : cm_h5_trouble(h);
+    code = cm_h5_trouble(h) ? cm_h5_trouble(h) : code;
     if (code)
         cm_frame_close(f);
     return code;

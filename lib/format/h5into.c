@@ -82,7 +82,8 @@ static int read_names(struct cm_h5into *x, const char *copy)
         code = cm_frame_open(&obs, &h, path, uns);
     if (!code)
         code = cm_frame_names(&obs, 0, obs.rows, &x->names);
-    code = code ? code : cm_h5_trouble(&h);
+    if (cm_h5_trouble(&h))
+        code = cm_h5_trouble(&h); /* whatever was made of it */
     if (!code)
         code = copy_bytes(x->base, copy, x->put.name);
     if (!code)

@@ -117,7 +117,7 @@ int cm_h5_format_of(const struct cm_h5 *h, enum cm_h5_format *format)
                        "(/matrix/features, or GENOME/barcodes) nor loom (/matrix, /row_attrs)",
                        h->name);
     cm_strs_free(&genomes);
-    return code ? code : cm_h5_trouble(h);
+    return cm_h5_trouble(h) ? cm_h5_trouble(h) : code;
 }
 
 const char *cm_h5_format_name(enum cm_h5_format f)
@@ -490,8 +490,8 @@ int cm_source_open(struct cm_source *s, struct cm_h5 *h, const struct cm_source_
             code = cm_source_open_loom(s, want);
             break;
         }
-    if (!code)
-        code = cm_h5_trouble(h);
+    if (cm_h5_trouble(h))
+        code = cm_h5_trouble(h); /* whatever was made of it */
     if (!code)
         code = cm_source_labels(s, "all");
     if (code)

@@ -253,9 +253,16 @@ check_output() { # OUTPUT INPUT...: before any work; sets $target, with links fo
     target=${target%/}
     check_directory "$target"
 }
-put() { stage output cp -- "$1" "$part"; }
-pass() { stage output cat -- "$1"; }
-pass_to() { stage output cat -- "$1" >"$2"; }
+told() { # COMMAND...: what cp or cat says, in our words
+    local status=0
+    "$@" 2>"$tmp/why" || status=$?
+    [ $status = 1 ] || return $status
+    printf '%s: error: cannot write %s: %s\n' "$me" "'${target//$'\n'/ }'" "$(sed -n '1s/.*: //p' "$tmp/why")" >&2
+    return 4
+}
+put() { stage output told cp -- "$1" "$part"; }
+pass() { stage output told cat -- "$1"; }
+pass_to() { stage output told cat -- "$1" >"$2"; }
 deliver() { # FILE: to $target, whole or not at all
     if [ "$target" = - ]; then run pass "$1" && return; fi
     if [ -e "$target" ] && [ ! -f "$target" ]; then run pass_to "$1" "$target" && return; fi

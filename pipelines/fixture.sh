@@ -15,7 +15,7 @@ operands='random|constant|semi-solution|solution ROWS.cms COLUMNS.cms'
 parse "$@" && expect 3
 one_of kind "${operand[0]}" random constant semi-solution solution
 check_output - "${operand[@]:1}"
-for f in "${operand[@]:1}"; do [ -r "$f" ] || die 4 "cannot open '$f'" && head_of "$f"; done
+for f in "${operand[@]:1}"; do [ -r "$f" ] || die 4 "cannot open '$f'"; done
 tables() { table_of "${operand[1]}" "$tmp/1" && table_of "${operand[2]}" "$tmp/2"; }
 run tables
 names() { awk -F '\t' 'NR > 1 { print $1 }' "$1"; }

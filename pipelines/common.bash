@@ -232,10 +232,10 @@ refuse_input() { # OUTPUT INPUT...: one file, through whatever links
         done
     done
 }
-check_directory() { # FILE: can one be made beside it?
+check_directory() { # NAME FILE: can one be made beside it?
     local dir
-    dir=$(dirname -- "$1")
-    [ -d "$dir" ] || die 4 "cannot create '$1': there is no directory '$dir'"
+    dir=$(dirname -- "$2")
+    [ -d "$dir" ] || die 4 "cannot create '$1': there is no directory '$(dirname -- "$1")'"
     part=$(mktemp -- "$dir/.cellmatch.tmp.XXXXXX" 2>/dev/null) || die 4 "cannot create '$1': directory '$dir' cannot be written"
     rm -f -- "$part" && part=
 }
@@ -249,9 +249,9 @@ check_output() { # OUTPUT INPUT...: before any work; sets $target, with links fo
         [ -w "$1" ] || die 4 "cannot create '$1': it is there and cannot be written"
         [ -f "$1" ] || return 0
     fi
-    target=$(readlink -fn -- "$1" && echo /) || die 4 "cannot create '$1': no such directory"
+    target=$(readlink -mn -- "$1" && echo /)
     target=${target%/}
-    check_directory "$target"
+    check_directory "$1" "$target"
 }
 told() { # COMMAND...: what cp or cat says, in our words
     local status=0

@@ -19,7 +19,7 @@ if [ -e "$dir" ] || [ -L "$dir" ]; then
 else
     mkdir -p -- "$dir" 2>/dev/null || die 4 "cannot create the directory '$dir'"
 fi
-check_directory "$dir/.demo"
+check_directory "$dir" "$dir/.demo"
 : >"$dir/.demo"
 say() { [ "${opt[quiet]:-}" ] || printf '%3ds  %-9s %s\n' $SECONDS "$1" "$2"; }
 

@@ -93,7 +93,7 @@ values() { # STREAM LABEL FILE: the sorted values of the rows, one a row; an emp
         { print at ? $at : "" }' "$tmp/labels" | LC_ALL=C sort >"$3"
 }
 # Both sides have LABEL for every cell, and the rows no value that the columns lack; else says why.
-can_join() { # LABEL ROWS COLUMNS
+can_join() { # LABEL ROWS COLUMNS [WHAT-FOLLOWS]
     local side none
     has_label "$2" "$1" && has_label "$3" "$1" || return 1
     values "$2" "$1" "$tmp/rows"
@@ -101,7 +101,7 @@ can_join() { # LABEL ROWS COLUMNS
     for side in rows columns; do
         none=$(grep -cx '' "$tmp/$side" || :)
         [ "$none" = 0 ] && continue
-        warn "label '$1': $none of $(wc -l <"$tmp/$side") cells of the $side have no value, so it restricts nothing"
+        warn "label '$1': $none of $(wc -l <"$tmp/$side") cells of the $side have no value${4-, so it restricts nothing}"
         return 1
     done
     [ -s "$tmp/rows" ] && [ -z "$(LC_ALL=C comm -23 <(uniq "$tmp/rows") <(uniq "$tmp/columns"))" ]

@@ -58,7 +58,7 @@ sides=("$tmp/e.cms" "$tmp/t.cms") join=() where='all of them candidates'
 case $within in
 none) ;;
 auto) ! can_join batch "${sides[@]}" || join=(--within batch) ;;
-*) can_join "$within" "${sides[@]}" || : && join=(--within "$within") ;;
+*) can_join "$within" "${sides[@]}" ' and no candidate' || : && join=(--within "$within") ;;
 esac
 [ ${#join[@]} = 0 ] || where="candidates within the label ${join[1]} ($(uniq "$tmp/rows" | grep -c .) values)"
 find_pairs() { stage KNN_MATCH $KNN_MATCH "${join[@]}" "${sides[@]}" >"$tmp/found.cms"; }

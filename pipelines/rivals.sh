@@ -34,7 +34,7 @@ for name in "${ours[@]}" "${theirs[@]}"; do
 done
 check_output - "${operand[@]:1}"
 mkdir -p -- "$dir" 2>/dev/null || die 4 "cannot create the directory '$dir'"
-check_directory "$dir/x"
+check_directory "$dir" "$dir/x"
 
 read_inputs "${operand[@]:1}"
 require_label split "${operand[1]}" "$gex" && require_label split "${operand[2]}" "$atac"

@@ -10,6 +10,10 @@
 me=workflow.mk second=$SECOND
 
 claim() { # TARGET: may it be written?
+    local f
+    for f in "$OUT"/{gex,atac}{,.train,.test,.e}.cms "$OUT"/{model,match}.cms "$OUT/score.tsv"; do
+        refuse_input "$f" "$GEX" "$ATAC" # of all of them: `make clean` removes them
+    done
     [ -e "$OUT/.workflow" ] || [ ! -e "$1" ] || die 2 "'$1' was not made by $me and would be lost"
     mkdir -p -- "$OUT" 2>/dev/null || die 4 "cannot create the directory '$OUT'"
     check_output "$1" "$GEX" "$ATAC"

@@ -9,7 +9,9 @@ me=$(basename -- "$0")
 pipelines=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 command -v xattn-train >/dev/null || export PATH=$pipelines/../bin:$PATH
 export OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
-exec 6<&0 8>&2 # for jobs, whose own standard input and standard error are /dev/null
+# For jobs, whose own standard input and standard error are /dev/null.
+[ -e /proc/self/fd/0 ] || exec </dev/null
+exec 6<&0 8>&2
 
 die() { # STATUS MESSAGE
     printf '%s: error: %s\n' "$me" "${2//$'\n'/ }" >&8

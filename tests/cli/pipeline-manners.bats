@@ -74,7 +74,7 @@ all='train.sh match.sh rivals.sh neurips2021.sh demo.sh fixture.sh'
     cms-diff --tolerance 0 model.cms "./$odd/-m.cms"
     match.sh -q -- model.cms "$odd/-g.h5ad" "$odd/-a.h5ad" "$odd/k.cms"
     cms-diff --tolerance 0 "./$odd/-k.cms" "./$odd/k.cms"
-    [ "$(ls -A -- "$odd" | wc -l)" = 6 ]
+    [ "$(ls -A -- "$odd" | wc -l)" = 7 ]
     clean
 }
 
@@ -82,6 +82,7 @@ all='train.sh match.sh rivals.sh neurips2021.sh demo.sh fixture.sh'
     train.sh -q -p linear <(cat gex.cms) - m.cms <atac.cms
     cms-diff --tolerance 0 model.cms m.cms
     fails 2 train.sh -p linear - - m.cms <gex.cms
+    train.sh -q -p linear gex.cms atac.cms m.cms <&-
 }
 
 @test "what validated, its score and the time are said; how many cells, features, and within what" {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "cli/cells.h"
 #include "cli/cli.h"
 #include "model/model.h"
 
@@ -54,14 +55,8 @@ int main(int argc, char **argv)
 
     int side = cm_model_side(&m, o.type ? o.type : h->slot[0].name);
     cm_try(cm_fail_in(side, cm_reader_path(r)));
-    uint32_t *map;
-    size_t dropped;
     cm_try(cm_model_accepts(&m, (size_t)side, &h->slot[0], cm_reader_path(r), o.model));
-    cm_try(cm_model_columns(&m, (size_t)side, &h->slot[0].cols, o.by_name, cm_reader_path(r), &map,
-                            &dropped));
-    if (dropped)
-        cm_warn("%s: %zu columns are not in the model and are left out", cm_reader_path(r),
-                dropped);
+    uint32_t *map = cm_cells_columns(&m, (size_t)side, r, o.by_name);
 
     struct cm_head out = {0};
     cm_model_embed_head(&m, (size_t)side, h, o.parts == 0, &out);

@@ -29,7 +29,9 @@ _cellmatch() {
 }
 complete -o default -o bashdefault -F _cellmatch cellmatch
 for _cellmatch_tool in tfidf lognorm svd holdout feature-sort cms-gen cms-info cms-text cms-cat cms-diff \
-    h5-read h5-write mtx-read mtx-write feature-select xattn-train embed knn-match assign score; do
+    h5-read h5-write mtx-read mtx-write feature-select xattn-train embed knn-match assign score \
+    clr batch cca-train mlp-train clue-train xattn-score xattn-map \
+    train.sh match.sh rivals.sh neurips2021.sh demo.sh fixture.sh; do
     complete -o default -o bashdefault -F _cellmatch "$_cellmatch_tool"
 done
 unset _cellmatch_tool

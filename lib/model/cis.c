@@ -19,7 +19,6 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
-#include "base/text.h"
 #include "matrix/blas.h"
 
 #define TILE        64 /* cells whose gene residuals are dense at one time */
@@ -33,21 +32,6 @@ struct site {
     double at;
     uint32_t feature;
 };
-
-/* Coordinates may have come as text: some .h5ad files keep them as categories. */
-static double number_at(const struct cm_vec *v, size_t i)
-{
-    double x;
-    if (!v)
-        return NAN;
-    if (v->type == CM_T_STR)
-        return cm_parse_f64(cm_strs_get(&v->s, i), &x) ? x : NAN;
-    if (v->type == CM_T_I64)
-        return v->i[i] == CM_I64_MISSING ? NAN : (double)v->i[i];
-    if (v->type == CM_T_F64)
-        return v->f[i];
-    return NAN;
-}
 
 /* UCSC and Ensembl differ in the prefix alone: chr1 and 1 are one place. */
 static const char *chrom_at(const struct cm_vec *v, size_t i)
@@ -67,7 +51,7 @@ static struct site *find_sites(const struct cm_cols *table, bool genes, size_t *
         return NULL;
     struct site *s = CM_NEW(struct site, table->names.n);
     for (size_t i = 0; i < table->names.n; i++) {
-        double at = number_at(start, i), other = number_at(genes ? tss : end, i);
+        double at = cm_vec_number(start, i), other = cm_vec_number(genes ? tss : end, i);
         if (isfinite(other))
             at = genes ? other : (at + other) / 2;
         const char *c = chrom_at(chrom, i);

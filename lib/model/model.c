@@ -367,11 +367,11 @@ int cm_model_accepts(const struct cm_model *m, size_t side, const struct cm_slot
 }
 
 int cm_model_columns(const struct cm_model *m, size_t side, const struct cm_cols *in, bool by_name,
-                     const char *path, uint32_t **map, size_t *dropped)
+                     const char *path, uint32_t **map, struct cm_column_gaps *gaps)
 {
     const struct cm_strs *want = &m->head.slot[side].cols.names, *have = &in->names;
     *map = NULL;
-    *dropped = 0;
+    *gaps = (struct cm_column_gaps){0};
     if (cm_cols_hash(in) == cm_cols_hash(&m->head.slot[side].cols) && have->n == want->n)
         return 0;
     if (!by_name) {
@@ -397,16 +397,24 @@ int cm_model_columns(const struct cm_model *m, size_t side, const struct cm_cols
                        cm_strs_get(have, at.duplicate));
     *map = CM_NEW(uint32_t, have->n);
     memset(*map, 0xFF, have->n * sizeof **map);
+    size_t found = 0, first = 0; /* the first that is missing */
     for (size_t j = 0; code == 0 && j < want->n; j++) {
         size_t i = cm_index_find(&at, cm_strs_get(want, j));
-        if (i == CM_ABSENT)
-            code = cm_fail(CM_EINPUT, "%s: the model's column '%s' is missing", path,
-                           cm_strs_get(want, j));
-        else
-            (*map)[i] = (uint32_t)j;
+        if (i != CM_ABSENT)
+            (*map)[i] = (uint32_t)j, found++;
+        else if (found == j)
+            first = j;
     }
+    if (code == 0 && found == 0 && want->n)
+        code = cm_fail(CM_EINPUT,
+                       "%s: the model has %zu %s features; 0 of them are in it (model: '%s', file: "
+                       "'%s')",
+                       path, want->n, m->head.slot[side].name, cm_strs_get(want, 0),
+                       have->n ? cm_strs_get(have, 0) : "");
     cm_index_free(&at);
-    *dropped = have->n - want->n;
+    gaps->extra = have->n - found;
+    gaps->missing = want->n - found;
+    gaps->example = gaps->missing ? cm_strs_get(want, first) : NULL;
     if (code < 0) {
         cm_free(*map);
         *map = NULL;

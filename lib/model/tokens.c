@@ -954,16 +954,6 @@ static void look_down(const struct step *s, size_t chroms, size_t *from, size_t 
         *to = high;
 }
 
-static bool number_at(const struct cm_vec *v, size_t j, double *out)
-{
-    if (!v || (v->type != CM_T_I64 && v->type != CM_T_F64))
-        return false;
-    if (v->type == CM_T_I64 && v->i[j] == CM_I64_MISSING)
-        return false;
-    *out = v->type == CM_T_I64 ? (double)v->i[j] : v->f[j];
-    return isfinite(*out);
-}
-
 void cm_tokens_region(const struct cm_encoder *e, const struct cm_cols *cols, size_t t,
                       struct cm_buf *text)
 {
@@ -986,11 +976,13 @@ void cm_tokens_region(const struct cm_encoder *e, const struct cm_cols *cols, si
             first = j, at_first = x;
         if (x >= at_final)
             final = j, at_final = x;
-        if (number_at(start, j, &v)) {
+        v = cm_vec_number(start, j);
+        if (isfinite(v)) {
             low = v < low ? v : low;
             high = v > high ? v : high;
         }
-        if (number_at(stop, j, &v))
+        v = cm_vec_number(stop, j);
+        if (isfinite(v))
             high = v > high ? v : high;
     }
     const char *name = chrom && chrom->type == CM_T_STR ? cm_strs_get(&chrom->s, first) : "";

@@ -396,13 +396,13 @@ static int check_start(const struct cm_train_data *d, const struct cm_train_opti
     for (size_t s = 0; s < 2; s++) {
         const struct cm_slot *in = &d->head.slot[s];
         uint32_t *map;
-        size_t dropped;
+        struct cm_column_gaps gaps;
         if (strcmp(in->name, o->start->head.slot[s].name) != 0)
             return cm_fail(CM_EINPUT, "%s: slot %zu is %s, in %s it is %s", data, s, in->name, path,
                            o->start->head.slot[s].name);
         int code = cm_model_accepts(o->start, s, in, data, path);
         if (!code)
-            code = cm_model_columns(o->start, s, &in->cols, false, data, &map, &dropped);
+            code = cm_model_columns(o->start, s, &in->cols, false, data, &map, &gaps);
         if (code)
             return code;
     }

@@ -89,6 +89,9 @@ void cm_vec_free(struct cm_vec *v);
 void cm_vec_reset(struct cm_vec *v, const char *name, enum cm_type type, size_t n); /* n missing */
 void cm_vec_copy(struct cm_vec *to, const struct cm_vec *from);
 void cm_vec_take(struct cm_vec *to, const struct cm_vec *from, const uint64_t *at, size_t n);
+/* Value i as a number, also one that came as text (some .h5ad files keep coordinates so); NaN where
+ * there is none, or no vector (NULL). */
+double cm_vec_number(const struct cm_vec *v, size_t i);
 void cm_vec_append(struct cm_vec *to, const struct cm_vec *from); /* types equal */
 
 /* The column table of a slot: names and typed columns (chrom, start, end, tss, fit.idf, ...). */

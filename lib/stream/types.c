@@ -154,6 +154,18 @@ void cm_vec_take(struct cm_vec *to, const struct cm_vec *from, const uint64_t *a
     *to = v;
 }
 
+double cm_vec_number(const struct cm_vec *v, size_t i)
+{
+    double x;
+    if (!v)
+        return NAN;
+    if (v->type == CM_T_STR)
+        return cm_parse_f64(cm_strs_get(&v->s, i), &x) ? x : NAN;
+    if (v->type == CM_T_I64)
+        return v->i[i] == CM_I64_MISSING ? NAN : (double)v->i[i];
+    return v->type == CM_T_F64 ? v->f[i] : NAN;
+}
+
 void cm_vec_append(struct cm_vec *to, const struct cm_vec *from)
 {
     CM_ASSERT(to->type == from->type);

@@ -49,9 +49,9 @@ stage() { # NAME: a program from standard input
         # a multiple of the epochs: 20 of them, 15
         n=$(awk -F '\t' '$1 == "train.steps" { print $2 }' info)
         [ $((n % ($([ $preset = paper ] && echo 20 || echo 15)))) = 0 ]
-        match.sh m.cms gex.few.cms atac.few.cms match.cms
-        [ "$(cms-text --triplets match.cms | awk -F '\t' '{ n[$1]++ } END { for (c in n) if (n[c] > 50) exit 1; print length(n) }')" = 150 ]
-        rm match.cms
+        match.sh m.cms gex.few.cms atac.few.cms few.cms
+        [ "$(cms-text --triplets few.cms | awk -F '\t' '{ n[$1]++ } END { for (c in n) if (n[c] > 50) exit 1; print length(n) }')" = 150 ]
+        rm few.cms
     done
 }
 

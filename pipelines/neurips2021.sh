@@ -48,6 +48,6 @@ if [ "$mod2" = GEX ]; then
     train=("${train[1]}" "${train[0]}") test=("${test[1]}" "${test[0]}") reverse=(--reverse)
 fi
 "$pipelines/train.sh" --preset "$preset" "${annotation[@]}" "${train[@]}" "$tmp/model.cms"
-"$pipelines/match.sh" "${reverse[@]}" "$tmp/model.cms" "${test[@]}" "$tmp/match.cms"
+ASSIGN=${ASSIGN:-assign --sharp} "$pipelines/match.sh" "${reverse[@]}" "$tmp/model.cms" "${test[@]}" "$tmp/match.cms"
 dataset=$(key "$tmp/test1.cms" h5.dataset_id)
 h5-write ${dataset:+--dataset-id "$dataset"} --method-id "cellmatch_$preset" -o "$6" "$tmp/match.cms"

@@ -30,7 +30,7 @@ rival() { # NAME RNA ATAC BATCH EPOCHS TRAINER [PUBLISHED-RULE]
     embed --by-name --model "$m.model.cms" -o "$m.t.cms" "$tmp/now.atac"
     knn-match "${within[@]}" --similarities "$m.e.cms" "$m.t.cms" |
         xattn-score --by-name --model "$m.model.cms" --gex "$tmp/now.gex" --atac "$tmp/now.atac" -o "$tmp/similar"
-    assign "${within[@]}" --model "$m.model.cms" -o "$m.match.cms" "$tmp/similar"
+    assign "${within[@]}" --sharp --model "$m.model.cms" -o "$m.match.cms" "$tmp/similar"
     ref=$(awk '/of processor time/ { s = $2; for (k = 1; k <= NF; k++) if ($k == "MiB") mib = $(k - 1) } END { printf "%.1f\t%.0f", s, mib }' "$tmp/said")
     line "$name" "$m.match.cms" "${ref%$'\t'*}" "${ref#*$'\t'}" --embeddings "$m.e.cms" "$m.t.cms"
     [ -n "${7:-}" ] || return 0

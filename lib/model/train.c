@@ -570,7 +570,9 @@ static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm
     int code = fit_start(&m, fold, job->o, k, q, z, NULL);
     if (!code && m.has_cis && job->o->links)
         code = learn_links(&m, fold, job->o, z, job->v);
-    if (!code && s_held)
+    if (!code && job->o->middle)
+        code = job->o->middle(job->o->middle_arg, &m, fold, z);
+    if (!code)
         cm_model_similarities(&m, held, s_held);
     if (!code && valid[0]->rows)
         cm_model_similarities(&m, valid, s_valid);
@@ -583,8 +585,7 @@ static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm
 /* Can training cells tell about calibration too?  The folds are fits of the presets' start. */
 static bool crossfits(const struct cm_train_options *o)
 {
-    return has_linear(o) && !o->middle && (!o->start || o->state) &&
-           !(o->hp && cm_cross_present(o->hp));
+    return has_linear(o) && (!o->middle || o->closed) && !(o->hp && cm_cross_present(o->hp));
 }
 
 static void put_calibrated(struct cm_kv *kv, double temperature, size_t cells, const char *on)

@@ -39,7 +39,7 @@ static const struct cm_opt options[] = {
     {"json", 0, CM_O_FLAG, &o.json, NULL, 0, 0, NULL, "print one JSON object"},
     {"min", 0, CM_O_LIST, &o.min, NULL, 0, 0, "NAME=VALUE",
      "exit 1 if this metric is lower (repeatable)"},
-    {"reliability", 0, CM_O_STR, &o.reliability, NULL, 0, 0, "FILE.tsv",
+    {"reliability", 0, CM_O_OUTPUT, &o.reliability, NULL, 0, 0, "FILE.tsv",
      "what the first choices claim and how often they are right, in ten bins"},
     {"chunk", 0, CM_O_INT, &o.chunk, "100", 1, 1e9, "N",
      "cells in a chunk of the network authors' protocol"},

@@ -511,7 +511,7 @@ void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const 
     cm_free(e[1]);
 }
 
-/* At most `most` validation cells, those after the first `from` of the order that the seed draws. */
+/* At most `most` validation cells, those after the first `from` in the order of the seed. */
 static struct sample valid_sample(const struct cm_train_data *d, uint64_t seed, size_t from,
                                   size_t most)
 {

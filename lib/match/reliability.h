@@ -31,8 +31,8 @@ struct cm_reliability {
     size_t cells;                                       /* in the bins */
     struct cm_reliability_bin bin[CM_RELIABILITY_BINS]; /* the least certain first */
     /* Expected calibration error: sum over bins of cells / n |claimed - right|; and what claims
-     * that are true would come to by chance, sum over bins of sqrt(2 / pi sum c (1 - c)) / n over the
-     * claims c of the bin.  NaN without a row. */
+     * that are true would come to by chance, sum over bins of sqrt(2 / pi sum c (1 - c)) / n over
+     * the claims c of the bin.  NaN without a row. */
     double ece, ece_error, ece_by_chance;
     /* Over all paired rows, p the row's shares: mean of sum_j (p_j - y_j)^2 with y = 1 at the
      * partner, else 0 (Brier 1950: 0 .. 2), and of -log p of the partner, at least 1e-9.  A row

@@ -159,8 +159,8 @@ struct cm_label *cm_head_add_label(struct cm_head *h, const char *name, enum cm_
 /* Position, or -1.  Slot names: GEX also answers to "Gene Expression", "rna"; see cm_slot_alias. */
 int cm_head_find_slot(const struct cm_head *h, const char *name);
 /* What the numbers of a match are called: probability, similarity, value as the state says; in
- * state probability decision or weight where the key rule.values says so (rows sum to 1 then as well, but
- * nobody has worked out how sure they are). */
+ * state probability decision or weight where the key rule.values says so (rows sum to 1 then as
+ * well, but nobody has worked out how sure they are). */
 const char *cm_match_numbers(const struct cm_head *h);
 int cm_head_find_label(const struct cm_head *h, const char *name);
 /* GEX, ATAC or ADT for the names that 10x, mudata and muon use; otherwise `name` itself. */

@@ -3,9 +3,9 @@
  * The temperature that makes probabilities mean what they say is that of the highest likelihood on
  * cells that the model does not know (match/rules.h).  On n cells its logarithm has a standard
  * error of about 1.1 / sqrt n: below CM_CALIBRATION_ENOUGH cells that is too much.  Then training
- * cells are used as well: CM_CALIBRATION_FOLDS models, of the closed form alone, are each fitted without
- * one fold of the training cells and tried on it.  They know less, so their temperature on unknown
- * cells is another; how much another is seen on the validation cells, which meet both:
+ * cells are used as well: CM_CALIBRATION_FOLDS models, of the closed form alone, are each fitted
+ * without one fold of the training cells and tried on it.  They know less, so their temperature on
+ * unknown cells is another; how much another is seen on the validation cells, which meet both:
  *
  *   T = T(folds, fold models) T(validation cells, model) / T(validation cells, fold models)
  *

@@ -70,7 +70,8 @@ int main(int argc, char **argv)
                                    .cis = o.cis,
                                    .cis_options = cm_trainer_cis(&o.cis_options),
                                    .seed = cm_seed(),
-                                   .middle = project};
+                                   .middle = project,
+                                   .closed = true};
     if (how.q > how.k && !cm_given("q")) /* a default, so nothing to warn of */
         how.q = how.k;
     struct cm_train_voice voice = cm_trainer_voice(&t, NULL);

@@ -133,7 +133,7 @@ int main(int argc, char **argv)
     require_same_model(e, t);
     struct cm_rule rule;
     struct cm_rule_more extra;
-    bool ruled = cm_rule_choose(&o.rule, &rule, &extra) || rule.hard;
+    bool ruled = cm_rule_choose(&o.rule, 1, &rule, &extra) || rule.hard;
     if (ruled && o.similarities)
         cm_usage_error("--similarities contradicts --method, --temperature, --model and --hard");
     if (ruled && (rule.method == CM_RULE_SINKHORN || rule.method == CM_RULE_EXACT))

@@ -33,7 +33,7 @@ match_one() { # NAME
     step embed --by-name --model "$m.model.cms" -o "$m.t.cms" "$tmp/now.atac"
     step knn-match "${join[@]}" --similarities "$m.e.cms" "$m.t.cms" |
         step xattn-score --by-name --model "$m.model.cms" --gex "$tmp/now.gex" --atac "$tmp/now.atac" -o "$tmp/similar"
-    step assign "${join[@]}" --model "$m.model.cms" -o "$m.match.cms" "$tmp/similar"
+    step assign "${join[@]}" --sharp --model "$m.model.cms" -o "$m.match.cms" "$tmp/similar"
 }
 published() { step assign "${join[@]}" $1 -o "$tmp/published" "$tmp/similar"; }
 rival() { # NAME RNA ATAC BATCH EPOCHS TRAINER [PUBLISHED-RULE]

@@ -34,7 +34,8 @@ struct cm_h5into {
     struct cm_strs column;
     struct cm_index column_at;
     uint32_t *partner; /* column, UINT32_MAX = none */
-    double *probability;
+    double *value;
+    const char *numbers; /* what the values are called */
     int64_t *rank;
 };
 
@@ -114,6 +115,7 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
     x->root = modality ? cm_h5_join("/mod", modality) : cm_strdup("");
     cm_free(modality);
     x->match = h->kind == CM_MATCH;
+    x->numbers = x->match ? cm_match_numbers(h) : "";
     x->from = from;
     x->width = width;
     if (!*key || strchr(key, '/'))
@@ -129,11 +131,11 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
         cm_strs_copy(&x->column, &h->slot[0].cols.names);
         cm_index_make(&x->column_at, &x->column);
         x->partner = CM_NEW(uint32_t, n + 1);
-        x->probability = CM_NEW(double, n + 1);
+        x->value = CM_NEW(double, n + 1);
         x->rank = CM_NEW(int64_t, n + 1);
         for (size_t i = 0; i < n; i++) {
             x->partner[i] = UINT32_MAX;
-            x->probability[i] = NAN;
+            x->value[i] = NAN;
             x->rank[i] = CM_I64_MISSING;
         }
     } else {
@@ -158,7 +160,7 @@ static void take_match(struct cm_h5into *x, size_t cell, const char *name, const
     }
     if (n) {
         x->partner[cell] = idx[best];
-        x->probability[cell] = v[best];
+        x->value[cell] = v[best];
     }
     if (mine == n)
         return;
@@ -254,39 +256,69 @@ static int add_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, str
     return code;
 }
 
+/* A column that another kind of match left under this key would be taken for ours. */
+static void drop_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, const char *suffix)
+{
+    struct cm_strs kept = {0};
+    char *name = CM_NEW(char, strlen(x->key) + 16);
+    sprintf(name, "%s_%s", x->key, suffix);
+    drop(x, obs, name);
+    for (size_t k = 0; k < order->n; k++)
+        if (strcmp(cm_strs_get(order, k), name))
+            cm_strs_add(&kept, cm_strs_get(order, k));
+    cm_strs_free(order);
+    *order = kept;
+    cm_free(name);
+}
+
+/* The obs column KEY_suffix; probabilities that nobody worked out are missing. */
+static int put_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, const char *suffix,
+                      enum cm_type type)
+{
+    struct cm_vec v = {0};
+    size_t n = x->names.n;
+    bool partner = type == CM_T_STR, plain = !strcmp(x->numbers, "value"),
+         honest = !strcmp(suffix, plain ? "probability" : x->numbers);
+    char *name = CM_NEW(char, strlen(x->key) + 16);
+    sprintf(name, "%s_%s", x->key, suffix);
+    cm_vec_reset(&v, name, type, partner ? 0 : n);
+    v.n = n;
+    for (size_t i = 0; i < n; i++)
+        if (partner)
+            cm_strs_add(&v.s,
+                        x->partner[i] == UINT32_MAX ? "" : cm_strs_get(&x->column, x->partner[i]));
+        else if (type == CM_T_F64)
+            v.f[i] = honest ? x->value[i] : NAN;
+        else
+            v.i[i] = x->rank[i];
+    int code = add_column(x, obs, order, &v);
+    cm_vec_free(&v);
+    cm_free(name);
+    return code;
+}
+
 static int write_match(struct cm_h5into *x)
 {
-    static const char *const suffix[] = {"partner", "probability", "rank"};
-    static const enum cm_type type[] = {CM_T_STR, CM_T_F64, CM_T_I64};
     struct cm_h5 h = {.id = x->put.file, .name = x->put.name};
     struct cm_strs order = {0};
     char *path = cm_h5_join(x->root, "obs");
     hid_t obs = H5Gopen2(x->put.file, path, H5P_DEFAULT);
-    size_t n = x->names.n;
     int code = obs < 0 ? cm_put_broken(&x->put, path) : 0;
     if (!code) {
         int got = cm_h5_attr_strs(&h, path, "column-order", &order);
         code = got < 0 ? got : 0;
     }
-    for (size_t k = 0; k < 3 && !code; k++) {
-        struct cm_vec v = {0};
-        char *name = CM_NEW(char, strlen(x->key) + 16);
-        sprintf(name, "%s_%s", x->key, suffix[k]);
-        cm_vec_reset(&v, name, type[k], k ? n : 0);
-        v.n = n;
-        for (size_t i = 0; i < n; i++)
-            if (k == 0)
-                cm_strs_add(&v.s, x->partner[i] == UINT32_MAX
-                                      ? ""
-                                      : cm_strs_get(&x->column, x->partner[i]));
-            else if (k == 1)
-                v.f[i] = x->probability[i];
-            else
-                v.i[i] = x->rank[i];
-        code = add_column(x, obs, &order, &v);
-        cm_vec_free(&v);
-        cm_free(name);
+    if (!code) {
+        drop_column(x, obs, &order, "similarity");
+        drop_column(x, obs, &order, "weight");
+        code = put_column(x, obs, &order, "partner", CM_T_STR);
     }
+    if (!code)
+        code = put_column(x, obs, &order, "probability", CM_T_F64);
+    if (!code && (!strcmp(x->numbers, "similarity") || !strcmp(x->numbers, "weight")))
+        code = put_column(x, obs, &order, x->numbers, CM_T_F64);
+    if (!code)
+        code = put_column(x, obs, &order, "rank", CM_T_I64);
     if (!code) {
         htri_t there = H5Aexists(obs, "column-order");
         if (there < 0 || (there > 0 && H5Adelete(obs, "column-order") < 0))
@@ -322,7 +354,7 @@ void cm_h5into_free(struct cm_h5into *x)
     cm_free(x->seen);
     cm_free(x->v);
     cm_free(x->partner);
-    cm_free(x->probability);
+    cm_free(x->value);
     cm_free(x->rank);
     cm_free(x->key);
     cm_free(x->base);

@@ -15,6 +15,7 @@
 #include "base/rng.h"
 #include "match/rules.h"
 #include "matrix/blas.h"
+#include "model/crossfit.h"
 #include "model/scorer.h"
 #include "model/tokens.h"
 
@@ -37,6 +38,14 @@ static void say_warn(const struct cm_train_voice *v, const char *format, ...)
 }
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+static bool has_linear(const struct cm_train_options *o) { return !o->hp || cm_hp_linear(o->hp); }
+
+static bool has_cis(const struct cm_train_options *o)
+{
+    const char *residual = o->hp ? cm_kv_get(o->hp, "hp.residual") : NULL;
+    return o->cis && (!residual || strcmp(residual, "0") != 0);
+}
 
 /* The cells on which the rule is tuned and trained weights are judged. */
 struct sample {
@@ -76,6 +85,38 @@ static int fit_cis(struct cm_model *m, const struct cm_train_data *d,
         say_warn(voice, "no peak-gene term: %s", cm_error_message());
     m->has_cis = code > 0;
     return code < 0 ? code : 0;
+}
+
+/* A model without anything, for these slots. */
+static void start_head(struct cm_model *m, const struct cm_train_data *d)
+{
+    memset(m, 0, sizeof *m);
+    m->head.kind = CM_MODEL;
+    for (size_t s = 0; s < 2; s++) {
+        struct cm_slot *slot = cm_head_add_slot(&m->head, d->head.slot[s].name);
+        cm_slot_copy(slot, &d->head.slot[s]);
+        slot->rows = 0;
+    }
+}
+
+/* LSI, CCA and the peak-gene term; z: the training cells' components (n x k). */
+static int fit_start(struct cm_model *m, const struct cm_train_data *d,
+                     const struct cm_train_options *o, size_t k, size_t q, float *const z[2],
+                     const struct cm_train_voice *voice)
+{
+    const struct cm_csr *const x[2] = {&d->part[0].x[0], &d->part[0].x[1]};
+    int code =
+        cm_linear_fit(&m->linear, x, k, q, &(struct cm_linear_how){o->scale, o->ridge, o->seed}, z);
+    for (size_t s = 0; code == 0 && s < 2; s++)
+        if (m->linear.side[s].iterations > CM_SVD_ITERATIONS)
+            say_warn(voice, "slot %s: the singular vectors had not settled after %d iterations",
+                     m->head.slot[s].name, CM_SVD_ITERATIONS);
+    say_step(voice, "lsi and cca");
+    if (code == 0 && has_cis(o)) {
+        code = fit_cis(m, d, o, z, voice);
+        say_step(voice, "cis");
+    }
+    return code;
 }
 
 /* What came of it is in links.*; a term that could not be bettered stays as it was. */
@@ -227,14 +268,6 @@ bool cm_hp_linear(const struct cm_kv *hp)
             return true;
     }
     return false;
-}
-
-static bool has_linear(const struct cm_train_options *o) { return !o->hp || cm_hp_linear(o->hp); }
-
-static bool has_cis(const struct cm_train_options *o)
-{
-    const char *residual = o->hp ? cm_kv_get(o->hp, "hp.residual") : NULL;
-    return o->cis && (!residual || strcmp(residual, "0") != 0);
 }
 
 int cm_train_options_read(struct cm_train_options *o, const struct cm_kv *kv)
@@ -478,24 +511,26 @@ void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const 
     cm_free(e[1]);
 }
 
-static struct sample valid_sample(const struct cm_train_data *d, uint64_t seed, size_t most)
+/* At most `most` validation cells, those after the first `from` in the order of the seed. */
+static struct sample valid_sample(const struct cm_train_data *d, uint64_t seed, size_t from,
+                                  size_t most)
 {
     const struct cm_train_part *v = &d->part[1];
     size_t all = v->names.n;
-    struct sample s = {.n = least(all, most)};
-    uint64_t *at = CM_NEW(uint64_t, all);
+    struct sample s = {.n = from < all ? least(all - from, most) : 0};
+    uint64_t *order = CM_NEW(uint64_t, all + 1), *at = order + least(from, all);
     for (size_t i = 0; i < all; i++)
-        at[i] = i;
+        order[i] = i;
     if (s.n < all) {
         struct cm_rng rng = cm_rng_make(seed, CM_RNG_SAMPLE, 1, 0);
-        cm_rng_shuffle(&rng, at, all);
+        cm_rng_shuffle(&rng, order, all);
     }
     for (size_t side = 0; side < 2; side++)
         s.x[side] = cm_csr_rows(&v->x[side], at, s.n);
     s.group = v->group ? CM_NEW(uint32_t, s.n) : NULL;
     for (size_t i = 0; s.group && i < s.n; i++)
         s.group[i] = v->group[at[i]];
-    cm_free(at);
+    cm_free(order);
     return s;
 }
 
@@ -506,7 +541,117 @@ static void sample_free(struct sample *s)
     cm_free(s->group);
 }
 
-static int tune(struct cm_model *m, const struct sample *v, const struct cm_train_voice *voice)
+/* s (n x n) = similarities of a sample as a match would have them. */
+static int sample_similarities(const struct cm_model *m, const struct sample *v, float *s)
+{
+    const struct cm_csr *const both[2] = {&v->x[0], &v->x[1]};
+    cm_model_similarities(m, both, s);
+    return m->has_net && m->net.has_cross
+               ? cm_scorer_all(&m->net, m->net.w, both, v->group, m->net.cross.o.top, s)
+               : 0;
+}
+
+/* The presets' start fitted to one fold; the sizes are what its cells allow. */
+struct fold_job {
+    const struct cm_model *m;
+    const struct cm_train_options *o;
+    const struct sample *v;
+};
+
+static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm_csr *const held[2],
+                    float *s_held, const struct cm_csr *const valid[2], float *s_valid)
+{
+    const struct fold_job *job = arg;
+    struct cm_model m = {0};
+    size_t k, q, n = fold->part[0].x[0].rows;
+    start_head(&m, fold);
+    sizes(fold, job->o, &k, &q);
+    float *z[2] = {CM_NEW(float, n *k + 1), CM_NEW(float, n *k + 1)};
+    int code = fit_start(&m, fold, job->o, k, q, z, NULL);
+    if (!code && m.has_cis && job->o->links)
+        code = learn_links(&m, fold, job->o, z, job->v);
+    if (!code && job->o->middle)
+        code = job->o->middle(job->o->middle_arg, &m, fold, z);
+    if (!code)
+        cm_model_similarities(&m, held, s_held);
+    if (!code && valid[0]->rows)
+        cm_model_similarities(&m, valid, s_valid);
+    cm_free(z[0]);
+    cm_free(z[1]);
+    cm_model_free(&m);
+    return code;
+}
+
+/* Can training cells tell about calibration too?  The folds are fits of the presets' start. */
+static bool crossfits(const struct cm_train_options *o)
+{
+    return has_linear(o) && (!o->middle || o->closed) && !(o->hp && cm_cross_present(o->hp));
+}
+
+static void put_calibrated(struct cm_kv *kv, double temperature, size_t cells, const char *on)
+{
+    if (!(temperature > 0))
+        return;
+    cm_kv_setf(kv, "rule.calibrated", temperature);
+    cm_kv_seti(kv, "rule.calibrated.cells", (int64_t)cells);
+    cm_kv_set(kv, "rule.calibrated.on", on);
+}
+
+/* The calibrated temperature, from the similarities of the sample v: on validation cells that have
+ * chosen nothing where there are enough of them; on v where that is large; else on folds too. */
+static int calibrate(struct cm_model *m, const struct cm_train_data *d,
+                     const struct cm_train_options *o, enum cm_rule_method method,
+                     const struct sample *v, const float *s)
+{
+    struct cm_kv *kv = &m->head.kv;
+    struct sample fresh = valid_sample(d, o->seed, v->n, v->n);
+    int code = 0;
+    double t = 0;
+    if (v->n && fresh.n >= CM_CALIBRATION_ENOUGH) {
+        float *other = CM_NEW(float, fresh.n *fresh.n);
+        struct cm_rule_block b = {other, fresh.n, fresh.n, fresh.group};
+        if (!(code = sample_similarities(m, &fresh, other)))
+            put_calibrated(kv, cm_rule_calibrate(&b, 1, method, NULL), fresh.n, "other");
+        cm_free(other);
+        sample_free(&fresh);
+        return code;
+    }
+    sample_free(&fresh);
+    if (v->n)
+        t = cm_rule_calibrate(&(struct cm_rule_block){s, v->n, v->n, v->group}, 1, method, NULL);
+    if (v->n >= CM_CALIBRATION_ENOUGH || !crossfits(o)) {
+        put_calibrated(kv, t, v->n, "validation");
+        return 0;
+    }
+    struct fold_job job = {m, o, v};
+    struct cm_crossfit x = {d, method, o->seed, {&v->x[0], &v->x[1]}, v->group, t, fit_fold, &job};
+    size_t cells;
+    code = cm_crossfit(&x, &t, &cells);
+    if (!code)
+        put_calibrated(kv, t, cells, cells > v->n ? "folds" : "validation");
+    return code;
+}
+
+static void record_valid(struct cm_kv *kv, const struct cm_rule_tuning *t, const float *s,
+                         const struct sample *v)
+{
+    double soft = 0, dual = 0, top5, chance;
+    for (size_t k = 0; k < CM_RULE_GRID; k++) {
+        if (t->soft_at[CM_RULE_SOFTMAX][k] > soft)
+            soft = t->soft_at[CM_RULE_SOFTMAX][k];
+        if (cm_rule_grid[k] == t->rule.temperature)
+            dual = t->dual_at[k];
+    }
+    cm_fit_ranks(s, v->n, v->group, &top5, &chance);
+    cm_kv_setf(kv, "valid.chance", chance);
+    cm_kv_setf(kv, "valid.soft", soft);
+    cm_kv_setf(kv, "valid.dual", dual);
+    cm_kv_setf(kv, "valid.argmax", t->argmax);
+    cm_kv_setf(kv, "valid.top5", top5);
+}
+
+static int tune(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
+                const struct sample *v, const struct cm_train_voice *voice)
 {
     struct cm_kv *kv = &m->head.kv;
     size_t n = v->n;
@@ -517,38 +662,19 @@ static int tune(struct cm_model *m, const struct sample *v, const struct cm_trai
         say_warn(voice,
                  "no validation cells: the decision rule is the default, %s at temperature %g",
                  cm_rule_name(rule.method), rule.temperature);
-        return 0;
+        return calibrate(m, d, o, rule.method, v, NULL);
     }
     float *s = CM_NEW(float, n *n);
-    const struct cm_csr *const both[2] = {&v->x[0], &v->x[1]};
-    cm_model_similarities(m, both, s);
-    int code = m->has_net && m->net.has_cross
-                   ? cm_scorer_all(&m->net, m->net.w, both, v->group, m->net.cross.o.top, s)
-                   : 0;
-    if (code) {
-        cm_free(s);
-        return code;
+    int code = sample_similarities(m, v, s);
+    if (!code) {
+        struct cm_rule_tuning t;
+        cm_rule_tune(s, n, n, v->group, &t);
+        cm_rule_write(kv, &t.rule);
+        record_valid(kv, &t, s, v);
+        code = calibrate(m, d, o, t.rule.method, v, s);
     }
-
-    struct cm_rule_tuning t;
-    cm_rule_tune(s, n, n, v->group, &t);
-    cm_rule_write(kv, &t.rule);
-    cm_kv_setf(kv, "rule.calibrated", t.calibrated);
-    double soft = 0, dual = 0, top5, chance;
-    for (size_t k = 0; k < CM_RULE_GRID; k++) {
-        if (t.soft_at[CM_RULE_SOFTMAX][k] > soft)
-            soft = t.soft_at[CM_RULE_SOFTMAX][k];
-        if (cm_rule_grid[k] == t.rule.temperature)
-            dual = t.dual_at[k];
-    }
-    cm_fit_ranks(s, n, v->group, &top5, &chance);
-    cm_kv_setf(kv, "valid.chance", chance);
-    cm_kv_setf(kv, "valid.soft", soft);
-    cm_kv_setf(kv, "valid.dual", dual);
-    cm_kv_setf(kv, "valid.argmax", t.argmax);
-    cm_kv_setf(kv, "valid.top5", top5);
     cm_free(s);
-    return 0;
+    return code;
 }
 
 /* ===== the middle ========================================================================= */
@@ -615,13 +741,7 @@ static int train_net(struct cm_model *m, const struct cm_train_data *d,
 int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
              const struct cm_train_voice *voice)
 {
-    memset(m, 0, sizeof *m);
-    m->head.kind = CM_MODEL;
-    for (size_t s = 0; s < 2; s++) {
-        struct cm_slot *slot = cm_head_add_slot(&m->head, d->head.slot[s].name);
-        cm_slot_copy(slot, &d->head.slot[s]);
-        slot->rows = 0;
-    }
+    start_head(m, d);
     const struct cm_csr *const x[2] = {&d->part[0].x[0], &d->part[0].x[1]};
     size_t k, q, n = x[0]->rows;
     bool linear = has_linear(o);
@@ -649,21 +769,12 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
     float *z[2] = {CM_NEW(float, n *k), CM_NEW(float, n *k)};
     if (o->start)
         code = take_start(m, d, o, &cells, z);
-    else if (linear)
-        code = cm_linear_fit(&m->linear, x, k, q,
-                             &(struct cm_linear_how){o->scale, o->ridge, o->seed}, z);
-    for (size_t s = 0; code == 0 && linear && !o->start && s < 2; s++)
-        if (m->linear.side[s].iterations > CM_SVD_ITERATIONS)
-            say_warn(voice, "slot %s: the singular vectors had not settled after %d iterations",
-                     m->head.slot[s].name, CM_SVD_ITERATIONS);
-    if (linear)
+    if (o->start && linear)
         say_step(voice, "lsi and cca");
-    if (code == 0 && has_cis(o) && !o->start) {
-        code = fit_cis(m, d, o, z, voice);
-        say_step(voice, "cis");
-    }
+    if (!o->start && linear)
+        code = fit_start(m, d, o, k, q, z, voice);
     bool cross = o->hp && cm_cross_present(o->hp);
-    struct sample v = valid_sample(d, o->seed, cross ? CM_VALID_CROSS : CM_VALID_CELLS);
+    struct sample v = valid_sample(d, o->seed, 0, cross ? CM_VALID_CROSS : CM_VALID_CELLS);
     if (code == 0 && m->has_cis && o->links && !o->start) {
         code = learn_links(m, d, o, z, &v);
         say_step(voice, "links");
@@ -677,7 +788,7 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
     cm_free(z[0]);
     cm_free(z[1]);
     if (code == 0) {
-        code = tune(m, &v, voice);
+        code = tune(m, d, o, &v, voice);
         say_step(voice, "rule");
     }
     sample_free(&v);
@@ -690,7 +801,7 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
     uint64_t n = x[0].rows, k = o->k, most = x[0].cols > x[1].cols ? x[0].cols : x[1].cols,
              v = least(d->part[1].names.n, CM_VALID_CELLS);
     if (!has_linear(o))
-        return 8 * v * v;
+        return 16 * v * v;
     uint64_t components = 4 * k * (2 * n + x[0].cols + x[1].cols);
     uint64_t basis = 4 * k + 512; /* matrix/svd.h */
     uint64_t sketch =
@@ -704,5 +815,7 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
              links = with_cis && o->links
                          ? cm_link_bytes(&o->link_options, n, entries, x[0].cols, x[1].cols)
                          : 0;
-    return components + (sketch > cis ? sketch : cis) + links + 8 * v * (v + genes);
+    uint64_t folds =
+        crossfits(o) && v < CM_CALIBRATION_ENOUGH ? components + cm_crossfit_bytes(d) : 0;
+    return components + (sketch > cis ? sketch : cis) + links + 8 * v * (2 * v + genes) + folds;
 }

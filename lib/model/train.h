@@ -68,6 +68,7 @@ struct cm_train_options {
      * change projections and lay out and train a net.  The rule is tuned on what it leaves. */
     int (*middle)(void *arg, struct cm_model *m, const struct cm_train_data *d, float *const z[2]);
     void *middle_arg;
+    bool closed; /* that step is a closed form, which folds can afford (model/crossfit.h) */
 };
 
 /* The linear part of the options (k, q, lsi.scale, ridge, cis.*), if the model has it, and the

@@ -165,6 +165,10 @@ struct cm_label *cm_head_add_label(struct cm_head *h, const char *name, enum cm_
                                    int slot);
 /* Position, or -1.  Slot names: GEX also answers to "Gene Expression", "rna"; see cm_slot_alias. */
 int cm_head_find_slot(const struct cm_head *h, const char *name);
+/* What the numbers of a match are called: probability, similarity, value as the state says; in
+ * state probability decision or weight where the key rule.values says so (rows sum to 1 then as
+ * well, but nobody has worked out how sure they are). */
+const char *cm_match_numbers(const struct cm_head *h);
 int cm_head_find_label(const struct cm_head *h, const char *name);
 /* The label of h that l is: of the same name and slot (pairs have one of each side), else of the
  * same name.  hint: where it probably stands. */

@@ -37,6 +37,15 @@ static const char *const state_name[] = {"unknown", "counts",    "binary",     "
 
 const char *cm_state_name(enum cm_state s) { return state_name[s]; }
 
+const char *cm_match_numbers(const struct cm_head *h)
+{
+    enum cm_state s = h->slot[0].state;
+    const char *values = s == CM_S_PROBABILITY ? cm_kv_get(&h->kv, "rule.values") : NULL;
+    if (values && (strcmp(values, "decision") == 0 || strcmp(values, "weight") == 0))
+        return values;
+    return s == CM_S_PROBABILITY || s == CM_S_SIMILARITY ? cm_state_name(s) : "value";
+}
+
 bool cm_state_parse(const char *name, enum cm_state *s)
 {
     for (size_t i = 0; i < sizeof state_name / sizeof *state_name; i++)

@@ -3,7 +3,7 @@
 # (pkg-config is asked only there), also with -j.
 #
 #   make deps demo          install what is missing, build, run the pipeline on generated cells
-#   make deps check         the same for the tests
+#   make deps check         the same and what the tests need; builds run on all processors
 #   make MODE=asan check    release (default) asan ubsan tsan cov
 # `make help` lists the targets.
 
@@ -18,10 +18,11 @@ VERSION := 0.1.0
 BUILD := build/$(MODE)
 
 DEPS := gcc make pkg-config libc6-dev libhdf5-dev libopenblas-pthread-dev libzstd-dev zstd \
-	libxxhash-dev librandom123-dev liblzf-dev zlib1g-dev libdeflate-dev libisal-dev \
-	libcmocka-dev bats mandoc clang-format
+	libxxhash-dev librandom123-dev liblzf-dev zlib1g-dev libdeflate-dev libisal-dev
+DEPS_CHECK := libcmocka-dev bats mandoc
+DEPS_LINT := clang-format clang-tidy cppcheck shellcheck
 DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-h5py python3-torch \
-	python3-faiss python3-pot clang libclang-rt-14-dev valgrind cppcheck shellcheck
+	python3-faiss python3-pot clang libclang-rt-14-dev valgrind
 
 TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
 LIB_SRC := $(wildcard lib/*/*.c)
@@ -57,27 +58,36 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DCM_VERSION='"$(VERSION)"' -Ilib $(WARN) $(
 ALL_LDFLAGS = $(MODE_$(MODE)) -pthread -Wl,--as-needed $(LDFLAGS)
 LIBS = $(PKG_LIBS) -lm
 
-.PHONY: all build unit build-now unit-now deps deps-dev demo check check-long bench fuzz fuzz-now \
-	install uninstall dist format format-check new help clean lint FORCE
+.PHONY: all build unit build-now unit-now deps deps-check deps-lint deps-dev demo check check-long bench fuzz fuzz-now \
+	install uninstall dist format format-check new help clean lint tests-can-run FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
 # Goals of one invocation run one after the other, also with -j: nothing of the build starts before
 # deps is done, and no two makes build the same file.  What each starts runs in parallel.
-CHAIN := clean deps deps-dev all build unit demo check check-long bench install
+CHAIN := clean deps deps-check deps-lint deps-dev all build unit demo check check-long bench install
 before :=
 $(foreach g,$(filter $(MAKECMDGOALS),$(CHAIN)),$(eval $(g): | $(before))$(eval before += $(g)))
 
-all build: ; @$(MAKE) --no-print-directory build-now
-unit: ; @$(MAKE) --no-print-directory unit-now
+# A build runs on all processors, unless the user says otherwise with -j.
+PARALLEL = --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+all build: ; @$(MAKE) $(PARALLEL) build-now
+unit: ; @$(MAKE) $(PARALLEL) unit-now
 build-now: $(TOOLS:%=$(BINDIR)/%)
 BREAKERS := $(patsubst %,$(BUILD)/tests/faults/%,cmsbreak h5mutate h5edit)
-unit-now: build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BREAKERS) $(BUILD)/tests/faults/iofault.so \
+unit-now: tests-can-run build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BREAKERS) $(BUILD)/tests/faults/iofault.so \
 	fuzz-now
 fuzz-now: $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
+tests-can-run:
+	@pkg-config --exists cmocka && command -v bats >/dev/null && command -v mandoc >/dev/null || { echo \
+		"make: the tests need cmocka, bats and mandoc; 'make deps-check' installs them" >&2; exit 1; }
 
-deps: ; @sh tests/deps.sh $(DEPS)
-deps-dev: ; @sh tests/deps.sh $(DEPS) $(DEPS_DEV)
+# `deps` is what building and running need; beside a goal that tests, also what the tests need.
+TESTING := $(filter unit check check-long,$(MAKECMDGOALS))
+deps: ; @sh tests/deps.sh $(DEPS) $(if $(TESTING),$(DEPS_CHECK))
+deps-check: ; @sh tests/deps.sh $(DEPS) $(DEPS_CHECK)
+deps-lint: ; @sh tests/deps.sh $(DEPS) $(DEPS_CHECK) $(DEPS_LINT)
+deps-dev: ; @sh tests/deps.sh $(DEPS) $(DEPS_CHECK) $(DEPS_LINT) $(DEPS_DEV)
 
 # V=1 shows whole commands.
 Q := $(if $(V),,@)
@@ -137,18 +147,18 @@ $(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: \
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- what people ask for -------------------------------------------------------------------
-demo: ; @$(MAKE) --no-print-directory build-now && \
+demo: ; @$(MAKE) $(PARALLEL) build-now && \
 	PATH="$(CURDIR)/$(BINDIR):$$PATH" pipelines/demo.sh
 
-check: ; @$(MAKE) --no-print-directory unit-now && MODE=$(MODE) tests/run
-check-long: ; @$(MAKE) --no-print-directory unit-now && MODE=$(MODE) tests/run --long
-bench: ; @$(MAKE) --no-print-directory build-now $(BENCH:%=$(BUILD)/tests/bench/%) && \
+check: ; @$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run
+check-long: ; @$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run --long
+bench: ; @$(MAKE) $(PARALLEL) build-now $(BENCH:%=$(BUILD)/tests/bench/%) && \
 	MODE=$(MODE) tests/bench/run
 
 # FUZZ=NAME... TIME=SECONDS (of each)
 FUZZ ?= $(FUZZERS)
 TIME ?= 60
-fuzz: ; @$(MAKE) --no-print-directory MODE=fuzz fuzz-now && \
+fuzz: ; @$(MAKE) $(PARALLEL) MODE=fuzz fuzz-now && \
 	for t in $(FUZZ); do tests/fuzz/run fuzz $$t $(TIME) || exit 1; done
 
 format: ; @clang-format -i $(SOURCES)
@@ -183,9 +193,11 @@ clean: ; rm -rf build $(TOOLS:%=bin/%)
 
 help:
 	@printf '%s\n' \
-	'make deps        install the packages for build and check (Debian, Ubuntu)' \
-	'make deps-dev    the same and the oracles of the fixtures, fuzzers, linters' \
-	'make all         build every tool into bin/' \
+	'make deps        install the packages for the build (Debian, Ubuntu); beside check or unit, as in' \
+	'                 `make deps check`, also those of the tests' \
+	'make deps-check  the packages of build and tests; deps-lint: and the linters' \
+	'make deps-dev    all of these, the oracles of the fixtures and clang for the fuzzers' \
+	'make all         build every tool into bin/, on all processors unless -j says otherwise' \
 	'make check       all tests, under 5 minutes; ends with "N passed, N failed"' \
 	'make check-long  the same with the real data and the slow laws' \
 	'make bench       benchmarks: ratios against rivals and limits of the same run' \

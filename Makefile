@@ -35,8 +35,10 @@ MAKEFLAGS += --no-builtin-rules
 # A sanitizer build keeps its tools under build/, so that bin/ always holds the release.
 ifeq ($(MODE),release)
 BINDIR := bin
+TOP := ..
 else
 BINDIR := $(BUILD)/bin
+TOP := ../../..
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
@@ -73,10 +75,10 @@ $(foreach g,$(filter $(MAKECMDGOALS),$(CHAIN)),$(eval $(g): | $(before))$(eval b
 PARALLEL = --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 all build: ; @$(MAKE) $(PARALLEL) build-now
 unit: ; @$(MAKE) $(PARALLEL) unit-now
-build-now: $(TOOLS:%=$(BINDIR)/%)
+build-now: $(TOOLS:%=$(BINDIR)/%) $(BINDIR)/cellmatch
 BREAKERS := $(patsubst %,$(BUILD)/tests/faults/%,cmsbreak h5mutate h5edit)
-unit-now: tests-can-run build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BREAKERS) $(BUILD)/tests/faults/iofault.so \
-	fuzz-now
+unit-now: tests-can-run build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BREAKERS) \
+	$(BUILD)/tests/faults/iofault.so fuzz-now
 fuzz-now: $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
 tests-can-run:
 	@pkg-config --exists cmocka && command -v bats >/dev/null && command -v mandoc >/dev/null || { echo \
@@ -121,6 +123,14 @@ $(TOOLS:%=$(BINDIR)/%): $(BINDIR)/%: $(BUILD)/bin/%.o $(LIB)
 $(UNIT:%=$(BUILD)/tests/unit/%): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,ld $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+# The dispatcher of the source tree finds its tools, pipelines and pages from where it stands.
+$(BINDIR)/cellmatch: pipelines/cellmatch.in $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,sed $@)
+	$(Q)sed -e 's|@libexecdir@/cellmatch|$$here|' -e 's|@datadir@/cellmatch|$$here/$(TOP)|' \
+		-e 's|@mandir@|$$here/$(TOP)/man|' -e 's|@version@|$(VERSION)|' $< >$@
+	@chmod 755 $@
 
 # They break streams and HDF5 files for the fault tests, and know nothing of lib/.
 $(BREAKERS): %: %.o
@@ -168,7 +178,8 @@ lint: ; tests/lint
 new: ; @tests/template/new $(TOOL)
 
 # The tools stand in libexec, because the package `at` owns `batch`; `cellmatch` finds them.
-SUBST = sed 's|@libexecdir@|$(libexecdir)|g;s|@datadir@|$(datadir)|g;s|@version@|$(VERSION)|g'
+SUBST = sed -e 's|@libexecdir@|$(libexecdir)|g' -e 's|@datadir@|$(datadir)|g' \
+	-e 's|@mandir@|$(mandir)|g' -e 's|@version@|$(VERSION)|g'
 D = $(DESTDIR)
 install: all
 	install -d $(D)$(bindir) $(D)$(libexecdir)/cellmatch $(D)$(datadir)/cellmatch/pipelines \
@@ -189,7 +200,7 @@ uninstall:
 dist:
 	git archive --prefix=cellmatch-$(VERSION)/ -o cellmatch-$(VERSION).tar.gz HEAD
 
-clean: ; rm -rf build $(TOOLS:%=bin/%)
+clean: ; rm -rf build $(TOOLS:%=bin/%) bin/cellmatch
 
 help:
 	@printf '%s\n' \

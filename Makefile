@@ -19,7 +19,7 @@ BUILD := build/$(MODE)
 
 DEPS := gcc make pkg-config libc6-dev libhdf5-dev libopenblas-pthread-dev libzstd-dev zstd \
 	libxxhash-dev librandom123-dev liblzf-dev zlib1g-dev libdeflate-dev libisal-dev
-DEPS_CHECK := libcmocka-dev bats mandoc
+DEPS_CHECK := libcmocka-dev bats mandoc g++ time
 DEPS_LINT := clang-format clang-tidy cppcheck shellcheck
 DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-h5py python3-torch \
 	python3-faiss python3-pot clang libclang-rt-14-dev valgrind
@@ -61,7 +61,7 @@ ALL_LDFLAGS = $(MODE_$(MODE)) -pthread -Wl,--as-needed $(LDFLAGS)
 LIBS = $(PKG_LIBS) -lm
 
 .PHONY: all build unit build-now unit-now deps deps-check deps-lint deps-dev demo check check-long bench fuzz fuzz-now \
-	install uninstall dist format format-check new help clean lint tests-can-run FORCE
+	install uninstall dist format format-check new help clean lint analyze tests-can-run FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -174,6 +174,8 @@ fuzz: ; @$(MAKE) $(PARALLEL) MODE=fuzz fuzz-now && \
 format: ; @clang-format -i $(SOURCES)
 format-check: ; @clang-format --dry-run --Werror $(SOURCES)
 lint: ; tests/lint
+# gcc -fanalyzer and clang-tidy; minutes, therefore not in `lint` but in `check-long`
+analyze: ; tests/analyze
 
 new: ; @tests/template/new $(TOOL)
 
@@ -216,6 +218,6 @@ help:
 	'make demo        the whole pipeline on generated cells' \
 	'make install     prefix=/usr/local DESTDIR=    make uninstall takes it away' \
 	'make dist        a source archive' \
-	'make format-check, lint' \
+	'make format-check, lint, analyze (gcc -fanalyzer, clang-tidy; part of check-long)' \
 	'make new TOOL=x  a new tool, its man page and its tests from the template' \
 	'MODE=release|asan|ubsan|tsan|cov  CFLAGS=...  V=1 (whole commands)'

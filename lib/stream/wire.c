@@ -40,13 +40,21 @@ void cm_escape(struct cm_buf *b, const char *text)
             cm_buf_put(b, s, 1);
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
 void cm_unescape(char *text)
 {
     char *out = text;
     for (const char *s = text; *s; s++) {
-        unsigned v;
-        if (*s == '%' && s[1] && s[2] && sscanf((char[]){s[1], s[2], 0}, "%2x", &v) == 1 && v) {
-            *out++ = (char)v;
+        int high = hex_digit(s[0] == '%' ? s[1] : 0), low = high < 0 ? -1 : hex_digit(s[2]);
+        if (low >= 0 && high + low > 0) {
+            *out++ = (char)(high << 4 | low);
             s += 2;
         } else {
             *out++ = *s;

@@ -60,8 +60,9 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DCM_VERSION='"$(VERSION)"' -Ilib $(WARN) $(
 ALL_LDFLAGS = $(MODE_$(MODE)) -pthread -Wl,--as-needed $(LDFLAGS)
 LIBS = $(PKG_LIBS) -lm
 
-.PHONY: all build unit build-now unit-now deps deps-check deps-lint deps-dev demo check check-long bench fuzz fuzz-now \
-	install uninstall dist format format-check new help clean lint analyze tests-can-run FORCE
+.PHONY: all build unit build-now unit-now deps deps-check deps-lint deps-dev demo check \
+	check-long bench fuzz fuzz-now install uninstall dist format format-check new help \
+	clean lint analyze tests-can-run FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -81,8 +82,8 @@ unit-now: tests-can-run build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BREAKERS) \
 	$(BUILD)/tests/faults/iofault.so fuzz-now
 fuzz-now: $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
 tests-can-run:
-	@pkg-config --exists cmocka && command -v bats >/dev/null && command -v mandoc >/dev/null || { echo \
-		"make: the tests need cmocka, bats and mandoc; 'make deps-check' installs them" >&2; exit 1; }
+	@pkg-config --exists cmocka && command -v bats >/dev/null && command -v mandoc >/dev/null || \
+		{ echo "make: the tests need cmocka, bats, mandoc; 'make deps-check' installs them" >&2; exit 1; }
 
 # `deps` is what building and running need; beside a goal that tests, also what the tests need.
 TESTING := $(filter unit check check-long,$(MAKECMDGOALS))
@@ -206,8 +207,8 @@ clean: ; rm -rf build $(TOOLS:%=bin/%) bin/cellmatch
 
 help:
 	@printf '%s\n' \
-	'make deps        install the packages for the build (Debian, Ubuntu); beside check or unit, as in' \
-	'                 `make deps check`, also those of the tests' \
+	'make deps        install the packages for the build (Debian, Ubuntu); beside check or unit,' \
+	'                 as in `make deps check`, also those of the tests' \
 	'make deps-check  the packages of build and tests; deps-lint: and the linters' \
 	'make deps-dev    all of these, the oracles of the fixtures and clang for the fuzzers' \
 	'make all         build every tool into bin/, on all processors unless -j says otherwise' \

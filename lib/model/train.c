@@ -716,7 +716,7 @@ static int train_net(struct cm_model *m, const struct cm_train_data *d,
                                .keep = o->keep};
     struct cm_fit_state fresh = {0}, *state = o->state ? o->state : &fresh;
     struct cm_fit_voice quiet = {0};
-    bool stopped;
+    bool stopped = false;
     if (voice && voice->memory)
         code = voice->memory(voice->arg, cm_fit_bytes(m, &data));
     if (!code)

@@ -45,9 +45,7 @@ bool cm_rule_choose(const struct cm_rule_options *o, struct cm_rule *rule,
         cm_require_kind(m, CM_MODEL);
         cm_try(cm_fail_in(cm_rule_read(&cm_reader_head(m)->kv, rule), o->model));
         if (o->calibrated)
-            cm_try(
-                cm_fail_in(cm_kv_f64(&cm_reader_head(m)->kv, "rule.calibrated", &rule->temperature),
-                           o->model));
+            cm_try(cm_fail_in(cm_rule_calibrated(&cm_reader_head(m)->kv, rule), o->model));
         cm_try(cm_reader_drain(m));
         if (cm_given("temperature"))
             rule->temperature = o->temperature;

@@ -33,7 +33,7 @@ static void col_close(struct cm_h5col *c)
 {
     cm_h5set_close(&c->values);
     cm_h5set_close(&c->mask);
-    cm_strs_free(&c->dict.names);
+    cm_dict_free(&c->dict);
     cm_vec_free(&c->all);
     cm_free(c->code);
     cm_free(c->name);

@@ -59,6 +59,19 @@ void cm_rule_more_write(struct cm_kv *kv, const struct cm_rule *rule,
         cm_kv_setf(kv, "rule.quantile", more->quantile);
 }
 
+static int read_temperature(const struct cm_kv *kv, const char *key, double *t)
+{
+    int code = cm_kv_f64(kv, key, t);
+    if (!code && !(*t > 0 && isfinite(*t)))
+        code = cm_fail(CM_EINPUT, "%s: expected a positive number, found %g", key, *t);
+    return code;
+}
+
+int cm_rule_calibrated(const struct cm_kv *kv, struct cm_rule *rule)
+{
+    return read_temperature(kv, "rule.calibrated", &rule->temperature);
+}
+
 int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule)
 {
     const char *name = cm_kv_get(kv, "rule.method");
@@ -72,11 +85,9 @@ int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule)
     double t = CM_RULE_TEMPERATURE;
     int code = 0;
     if (cm_rule_tempered((enum cm_rule_method)m))
-        code = cm_kv_f64(kv, "rule.temperature", &t);
+        code = read_temperature(kv, "rule.temperature", &t);
     if (code < 0)
         return code;
-    if (!(t > 0) || !isfinite(t))
-        return cm_fail(CM_EINPUT, "rule.temperature: expected a positive number, found %g", t);
     rule->method = (enum cm_rule_method)m;
     rule->temperature = t;
     return 0;

@@ -73,6 +73,8 @@ struct cm_rule_more {
  * CM_EINPUT when a key is absent, unknown, or no positive number; `hard` is left alone. */
 void cm_rule_write(struct cm_kv *kv, const struct cm_rule *rule);
 int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule);
+/* The temperature of key rule.calibrated; the method stays. */
+int cm_rule_calibrated(const struct cm_kv *kv, struct cm_rule *rule);
 
 /* What applies to the rule, beside the keys of cm_rule_write. */
 void cm_rule_more_write(struct cm_kv *kv, const struct cm_rule *rule,

@@ -534,10 +534,11 @@ static int read_size(const struct cm_kv *hp, const char *key, int64_t most, size
 static int class_make(struct cm_encoder *e, const struct cm_kv *hp, const struct cm_slot *slot,
                       const struct cm_linear_side *linear, struct cm_params *t, const char *prefix)
 {
-    (void)slot, (void)linear;
+    (void)slot;
     struct cm_clue_options o = {0};
     size_t in;
-    int code = read_size(hp, "hp.k", 1000000, &in);
+    int code = linear ? read_size(hp, "hp.k", 1000000, &in)
+                      : cm_fail(CM_EINPUT, "an encoder clue needs the linear part");
     if (!code)
         code = read_size(hp, "hp.clue.latent", 100000, &o.latent[0]);
     if (!code)

@@ -179,6 +179,8 @@ static int take_cis(struct cm_model *m, const struct cm_tensors *ts, size_t gene
         code = take(ts, "cis", "mu", CM_V_F64, &one, NULL, &mu);
     if (!code)
         code = cm_kv_f64(&m->head.kv, "hp.cis.clip", &c->clip);
+    if (!code && !(c->clip >= 0 && isfinite(c->clip)))
+        code = cm_fail(CM_EINPUT, "hp.cis.clip: expected a number from 0, found %g", c->clip);
     int64_t candidates = 0;
     if (!code && cm_kv_get(&m->head.kv, "cis.candidates"))
         code = cm_kv_i64(&m->head.kv, "cis.candidates", &candidates);
@@ -220,10 +222,8 @@ static int take_model(struct cm_model *m, const struct cm_tensors *ts)
     if (linear)
         cm_linear_finish(&m->linear);
     if (cm_kv_get(&m->head.kv, "hp.encoder")) {
-        code = cm_net_make(&m->net, &m->head, &m->linear);
+        code = cm_net_open(&m->net, &m->head, &m->linear, ts);
         m->has_net = code == 0;
-        if (!code)
-            code = cm_net_take(&m->net, "", m->net.w, ts);
         if (code)
             return code;
     }

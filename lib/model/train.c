@@ -570,6 +570,11 @@ static int train_net(struct cm_model *m, const struct cm_train_data *d,
     if (code)
         return code;
     m->has_net = true;
+    if (o->state && !cm_net_same(&m->net, &o->start->net))
+        return cm_fail(CM_EINPUT,
+                       "%s: the network of these cells has other tensors than that of %s (other "
+                       "coordinates?)",
+                       named(o->data_path, "the pairs"), named(o->start_path, "the checkpoint"));
     double scale;
     if ((code = cm_kv_f64(&m->head.kv, "hp.scale", &scale)))
         return code;

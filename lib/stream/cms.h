@@ -70,7 +70,9 @@ enum cm_type { CM_T_CAT, CM_T_BOOL, CM_T_I64, CM_T_F64, CM_T_STR };
 struct cm_dict {
     struct cm_strs names;
     bool ordered;
+    struct cm_index index; /* kept by cm_dict_code */
 };
+void cm_dict_free(struct cm_dict *d);
 
 /* A named, typed vector: a row label's values in one chunk, or one column of a column table.
  * Only the array of its type is used.  Owns its memory (cm_vec_free). */
@@ -116,9 +118,11 @@ uint64_t cm_cols_hash(const struct cm_cols *c);
 /* Ordered keys and values (HEAD's free part: hp.*, fit.*, batch.*, part.*). */
 struct cm_kv {
     struct cm_strs key, value;
+    struct cm_index index; /* of the keys */
 };
 const char *cm_kv_get(const struct cm_kv *kv, const char *key);       /* NULL if absent */
 void cm_kv_set(struct cm_kv *kv, const char *key, const char *value); /* adds or replaces */
+void cm_kv_add(struct cm_kv *kv, const char *key, const char *value); /* a key not in the list */
 void cm_kv_setf(struct cm_kv *kv, const char *key, double value);
 void cm_kv_seti(struct cm_kv *kv, const char *key, int64_t value);
 /* Numbers: 0 and *out, or CM_EINPUT naming the key when it is absent or no number. */

@@ -249,6 +249,14 @@ static void append_block(struct cm_block *all, const struct cm_block *b)
     all->nnz = nnz;
 }
 
+/* Our code of name v of an origin: mostly v itself, and then no look-up is needed. */
+static uint32_t code_of(struct cm_dict *ours, const struct cm_strs *names, size_t v)
+{
+    const char *name = cm_strs_get(names, v);
+    bool same = v < ours->names.n && !strcmp(cm_strs_get(&ours->names, v), name);
+    return same ? (uint32_t)v : cm_dict_code(ours, name);
+}
+
 void cm_join_append(struct cm_chunk *all, const struct cm_chunk *c, const struct cm_head *in,
                     struct cm_head *out)
 {
@@ -267,7 +275,7 @@ void cm_join_append(struct cm_chunk *all, const struct cm_chunk *c, const struct
         const struct cm_strs *names = &in->label[at].dict.names;
         uint32_t *map = CM_NEW(uint32_t, names->n + 1), *code = all->label[k].cat;
         for (size_t v = 0; v < names->n; v++)
-            map[v] = cm_dict_code(&out->label[k].dict, cm_strs_get(names, v));
+            map[v] = code_of(&out->label[k].dict, names, v);
         for (size_t i = from; i < from + c->rows; i++)
             code[i] = code[i] == CM_CAT_MISSING ? code[i] : map[code[i]];
         cm_free(map);

@@ -2,8 +2,8 @@
  *
  * Problem: every stage copies, selects and extends the same small structures, and a forgotten field
  * is a lost label.  Choice: each structure has one deep copy and one free here, and selections
- * carry every vector along, so that a tool cannot drop one by accident.  Lookups are linear: a head
- * has a handful of slots, labels and keys.  Rejected: a tree of generic values (it would move the
+ * carry every vector along, so that a tool cannot drop one by accident.  Keys and categories have an
+ * index: a file may hold any number of them.  Slots and labels are few.  Rejected: a tree of generic values (it would move the
  * checks into the tools).
  */
 #include "stream/cms.h"
@@ -270,10 +270,7 @@ uint64_t cm_cols_hash(const struct cm_cols *c)
 
 static size_t kv_find(const struct cm_kv *kv, const char *key)
 {
-    for (size_t k = 0; k < kv->key.n; k++)
-        if (!strcmp(cm_strs_get(&kv->key, k), key))
-            return k;
-    return CM_ABSENT;
+    return kv->key.n ? cm_index_find_in(&kv->index, &kv->key, key) : CM_ABSENT;
 }
 
 const char *cm_kv_get(const struct cm_kv *kv, const char *key)
@@ -282,12 +279,18 @@ const char *cm_kv_get(const struct cm_kv *kv, const char *key)
     return k == CM_ABSENT ? NULL : cm_strs_get(&kv->value, k);
 }
 
+void cm_kv_add(struct cm_kv *kv, const char *key, const char *value)
+{
+    cm_strs_add(&kv->key, key);
+    cm_strs_add(&kv->value, value);
+    cm_index_extend(&kv->index, &kv->key);
+}
+
 void cm_kv_set(struct cm_kv *kv, const char *key, const char *value)
 {
     size_t at = kv_find(kv, key);
     if (at == CM_ABSENT) {
-        cm_strs_add(&kv->key, key);
-        cm_strs_add(&kv->value, value);
+        cm_kv_add(kv, key, value);
         return;
     }
     struct cm_strs values = {0}; /* packed lists cannot change one string in place */
@@ -334,10 +337,8 @@ void cm_kv_drop(struct cm_kv *kv, const char *prefix)
 {
     struct cm_kv left = {0};
     for (size_t k = 0; k < kv->key.n; k++)
-        if (strncmp(cm_strs_get(&kv->key, k), prefix, strlen(prefix))) {
-            cm_strs_add(&left.key, cm_strs_get(&kv->key, k));
-            cm_strs_add(&left.value, cm_strs_get(&kv->value, k));
-        }
+        if (strncmp(cm_strs_get(&kv->key, k), prefix, strlen(prefix)))
+            cm_kv_add(&left, cm_strs_get(&kv->key, k), cm_strs_get(&kv->value, k));
     cm_kv_free(kv);
     *kv = left;
 }
@@ -346,12 +347,14 @@ void cm_kv_free(struct cm_kv *kv)
 {
     cm_strs_free(&kv->key);
     cm_strs_free(&kv->value);
+    cm_index_free(&kv->index);
 }
 
 static void kv_copy(struct cm_kv *to, const struct cm_kv *from)
 {
     cm_strs_copy(&to->key, &from->key);
     cm_strs_copy(&to->value, &from->value);
+    cm_index_extend(&to->index, &to->key);
 }
 
 /* ===== heads ============================================================================== */
@@ -370,7 +373,7 @@ void cm_head_free(struct cm_head *h)
         slot_free(&h->slot[k]);
     for (size_t k = 0; k < h->nlabels; k++) {
         cm_free(h->label[k].name);
-        cm_strs_free(&h->label[k].dict.names);
+        cm_dict_free(&h->label[k].dict);
     }
     cm_free(h->label);
     cm_kv_free(&h->kv);
@@ -461,9 +464,16 @@ int cm_head_find_label(const struct cm_head *h, const char *name)
 
 uint32_t cm_dict_code(struct cm_dict *d, const char *name)
 {
-    for (size_t k = 0; k < d->names.n; k++)
-        if (!strcmp(cm_strs_get(&d->names, k), name))
-            return (uint32_t)k;
+    cm_index_extend(&d->index, &d->names);
+    size_t at = cm_index_find(&d->index, name);
+    if (at != CM_ABSENT)
+        return (uint32_t)at;
     cm_strs_add(&d->names, name);
     return (uint32_t)d->names.n - 1;
+}
+
+void cm_dict_free(struct cm_dict *d)
+{
+    cm_strs_free(&d->names);
+    cm_index_free(&d->index);
 }

@@ -5,7 +5,6 @@
  */
 #include "model/net.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,28 +57,6 @@ static int make_side(struct cm_net *n, size_t side, const struct cm_encoder_clas
     return 0;
 }
 
-/* hp.* says how large the linear part is, and so do its tensors: encoders take sizes from the one
- * and numbers from the other. */
-static int check_linear(const struct cm_kv *hp, const struct cm_linear *linear)
-{
-    const struct {
-        const char *key;
-        size_t size;
-    } part[] = {{"hp.k", linear->k}, {"hp.q", linear->q}};
-    for (size_t i = 0; linear->k && i < 2; i++) {
-        int64_t v;
-        if (!cm_kv_get(hp, part[i].key))
-            continue;
-        int code = cm_kv_i64(hp, part[i].key, &v);
-        if (code)
-            return code;
-        if (v < 0 || (uint64_t)v != part[i].size)
-            return cm_fail(CM_EINPUT, "%s is %" PRId64 ", the tensors of the linear part have %zu",
-                           part[i].key, v, part[i].size);
-    }
-    return 0;
-}
-
 static int lay_out(struct cm_net *n, const struct cm_head *head, const struct cm_linear *linear)
 {
     memset(n, 0, sizeof *n);
@@ -90,8 +67,6 @@ static int lay_out(struct cm_net *n, const struct cm_head *head, const struct cm
                        name ? name : "");
     int64_t residual = 0;
     int code = cm_kv_i64(&head->kv, "hp.residual", &residual);
-    if (!code)
-        code = check_linear(&head->kv, linear);
     n->residual = residual != 0;
     if (!code && n->residual && linear->k == 0)
         code = cm_fail(CM_EINPUT, "hp.residual 1 needs a linear part");

@@ -58,14 +58,15 @@ static void put_name(struct cm_buf *to, const char *name)
     cm_escape(to, name);
 }
 
-/* Every line of `text` (n bytes) with `front` before it. */
+/* Every line of `text` (n bytes) with `front` before it; the last may lack its newline. */
 static void put_lines(struct cm_buf *to, const char *front, const char *text, size_t n)
 {
-    for (const char *end = text + n, *line = text; line < end;) {
-        const char *stop = memchr(line, '\n', (size_t)(end - line));
+    for (size_t at = 0, size; at < n; at += size + 1) {
+        const char *stop = memchr(text + at, '\n', n - at);
+        size = stop ? (size_t)(stop - text) - at : n - at;
         cm_buf_puts(to, front);
-        cm_buf_put(to, line, (size_t)(stop - line) + 1);
-        line = stop + 1;
+        cm_buf_put(to, text + at, size);
+        cm_buf_puts(to, "\n");
     }
 }
 
@@ -408,6 +409,8 @@ void cm_tsv_info(const struct cm_reader *r, struct cm_buf *to)
     const struct cm_history *past = cm_reader_history_list(r, &n);
     for (size_t k = 0, stage = 0; k < n; k++) {
         bool prov = !strcmp(past[k].tag, "prov");
+        if (!prov && strcmp(past[k].tag, "note"))
+            continue; /* of a later version; need not be text */
         char front[64];
         snprintf(front, sizeof front, prov ? "provenance.%zu." : "note.", stage);
         put_lines(to, front, (const char *)past[k].payload.p, past[k].payload.n);

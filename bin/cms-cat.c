@@ -61,6 +61,7 @@ static struct input {
     struct cm_head shown;    /* the same with the columns that are kept */
     uint32_t *map[CM_MAX_SLOTS];
     struct cm_where *where, *except;
+    struct cm_join_codes codes;
 } * input;
 static size_t inputs;
 static struct {
@@ -294,6 +295,7 @@ static void copy_tensor(struct cm_writer *w, struct cm_chunk *c, const struct cm
 
 static void free_input(struct input *in)
 {
+    cm_join_codes_free(&in->codes);
     for (size_t k = 0; k < CM_MAX_SLOTS; k++)
         cm_free(in->map[k]);
     for (size_t k = 0; k < o.where.n; k++)
@@ -366,7 +368,7 @@ int main(int argc, char **argv)
                 cm_block_materialize(&c.block[s], &input[k].shown.slot[s]);
             cm_join_labels(&c, input[k].h, &out);
             if (o.shuffle)
-                cm_join_append(&all, &c, input[k].h, &out);
+                cm_join_append(&all, &c, input[k].h, &out, &input[k].codes);
             else
                 cm_try(cm_writer_chunk(w, &c, input[k].h));
             cm_progress(row, out.slot[0].rows, "rows");

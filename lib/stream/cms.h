@@ -166,6 +166,9 @@ struct cm_label *cm_head_add_label(struct cm_head *h, const char *name, enum cm_
 /* Position, or -1.  Slot names: GEX also answers to "Gene Expression", "rna"; see cm_slot_alias. */
 int cm_head_find_slot(const struct cm_head *h, const char *name);
 int cm_head_find_label(const struct cm_head *h, const char *name);
+/* The label of h that l is: of the same name and slot (pairs have one of each side), else of the
+ * same name.  hint: where it probably stands. */
+int cm_head_match_label(const struct cm_head *h, const struct cm_label *l, size_t hint);
 /* GEX, ATAC or ADT for the names that 10x, mudata and muon use; otherwise `name` itself. */
 const char *cm_slot_alias(const char *name);
 /* Code of a category, added to the dict when new. */

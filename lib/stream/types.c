@@ -462,6 +462,21 @@ int cm_head_find_label(const struct cm_head *h, const char *name)
     return -1;
 }
 
+static bool same_label(const struct cm_label *a, const struct cm_label *b)
+{
+    return a->slot == b->slot && !strcmp(a->name, b->name);
+}
+
+int cm_head_match_label(const struct cm_head *h, const struct cm_label *l, size_t hint)
+{
+    if (hint < h->nlabels && same_label(&h->label[hint], l))
+        return (int)hint;
+    for (size_t k = 0; k < h->nlabels; k++)
+        if (same_label(&h->label[k], l))
+            return (int)k;
+    return cm_head_find_label(h, l->name);
+}
+
 uint32_t cm_dict_code(struct cm_dict *d, const char *name)
 {
     cm_index_extend(&d->index, &d->names);

@@ -170,6 +170,27 @@ static int get_slot(const struct cm_kv *kv, size_t k, struct cm_slot *s, uint64_
     return 0;
 }
 
+/* Pairs have labels of one name on both sides; within a side a name is one label. */
+static int check_labels(const struct cm_head *h)
+{
+    struct cm_strs names = {0};
+    struct cm_index x;
+    struct cm_buf b = {0};
+    for (size_t k = 0; k < h->nlabels; k++) {
+        b.n = 0;
+        cm_buf_printf(&b, "%d.%s", h->label[k].slot, h->label[k].name);
+        cm_strs_addn(&names, (const char *)b.p, b.n);
+    }
+    cm_index_make(&x, &names);
+    int rc = x.duplicate == CM_ABSENT ? 0
+                                      : cm_fail(CM_EINPUT, "HEAD: the label %.60s occurs twice",
+                                                h->label[x.duplicate].name);
+    cm_index_free(&x);
+    cm_strs_free(&names);
+    cm_buf_free(&b);
+    return rc;
+}
+
 static int get_labels(const struct cm_kv *kv, struct cm_head *h)
 {
     uint64_t n = 0;
@@ -183,7 +204,7 @@ static int get_labels(const struct cm_kv *kv, struct cm_head *h)
             return cm_fail(CM_EINPUT, "HEAD: label %zu: name, type or slot is missing or wrong", k);
         cm_head_add_label(h, name, (enum cm_type)t, slot ? (int)of : -1);
     }
-    return rc;
+    return rc ? rc : check_labels(h);
 }
 
 /* The lines of HEAD.  What is said twice would be two things to two readers. */

@@ -314,7 +314,7 @@ static void recode(struct cm_writer *w, size_t k, const struct cm_head *origin)
 {
     struct recode *x = &w->recode[k];
     struct cm_dict *ours = &w->head.label[k].dict;
-    int at = cm_head_find_label(origin, w->head.label[k].name);
+    int at = cm_head_match_label(origin, &w->head.label[k], k);
     static const struct cm_dict none; /* an origin without this label: all values are missing */
     const struct cm_dict *theirs = at >= 0 ? &origin->label[at].dict : &none;
     if (x->origin != origin || theirs->names.n < x->known)

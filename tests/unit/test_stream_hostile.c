@@ -212,7 +212,7 @@ static void test_labels_are_counted_before_memory(void **state)
             size_t from = lie.n;
             cm_buf_put(&lie, b.p + at, FUZZ_RECORD + n);
             for (int k = 0; k < 9999; k++)
-                cm_buf_printf(&lie, "label.%d.name\tl\nlabel.%d.type\tf64\n", k, k);
+                cm_buf_printf(&lie, "label.%d.name\tl%d\nlabel.%d.type\tf64\n", k, k, k);
             fuzz_put64(lie.p + from + 8, lie.n - from - FUZZ_RECORD);
             cm_buf_pad8(&lie, from);
         } else if (!memcmp(b.p + at, "ROWS", 5)) {

@@ -427,6 +427,26 @@ void cm_chunk_take(struct cm_chunk *c, const uint64_t *at, size_t n)
     c->batch.rows = (uint32_t)n;
 }
 
+void cm_chunk_slice(struct cm_chunk *to, const struct cm_chunk *from, size_t first, size_t n)
+{
+    uint64_t *at = CM_NEW(uint64_t, n);
+    cm_chunk_free(to);
+    for (size_t i = 0; i < n; i++) {
+        at[i] = first + i;
+        cm_strs_add(&to->names, cm_strs_get(&from->names, first + i));
+    }
+    to->rows = n;
+    to->first = from->first + first;
+    to->nlabels = from->nlabels;
+    to->label = CM_ZNEW(struct cm_vec, from->nlabels);
+    for (size_t k = 0; k < from->nlabels; k++)
+        cm_vec_take(&to->label[k], &from->label[k], at, n);
+    for (size_t k = 0; k < CM_MAX_SLOTS; k++)
+        if (from->block[k].rows == from->rows && (from->block[k].ptr || from->block[k].dense))
+            cm_block_take(&to->block[k], &from->block[k], at, n);
+    cm_free(at);
+}
+
 void cm_chunk_labels(struct cm_chunk *c, const struct cm_head *h)
 {
     for (size_t k = h->nlabels; k < c->nlabels; k++)

@@ -243,6 +243,10 @@ struct cm_chunk {
 void cm_chunk_free(struct cm_chunk *c);
 /* Keeps the rows at[0..n-1] of every part (names, labels, blocks). */
 void cm_chunk_take(struct cm_chunk *c, const uint64_t *at, size_t n);
+/* Rows first..first + n - 1 of a chunk as a chunk of its own.  For tools whose rows grow on the way
+ * out: a block may have any number of rows, CM_SLICE_ROWS at a time keep their memory bounded. */
+#define CM_SLICE_ROWS 16384
+void cm_chunk_slice(struct cm_chunk *to, const struct cm_chunk *from, size_t first, size_t n);
 /* Makes the chunk's labels fit the head: h->nlabels vectors of c->rows missing values. */
 void cm_chunk_labels(struct cm_chunk *c, const struct cm_head *h);
 

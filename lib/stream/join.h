@@ -26,7 +26,8 @@ int cm_join_heads(struct cm_head *out, const struct cm_head *const *in, const ch
  * still refer to the dict of that name in `in`.  Labels that `in` lacks are missing. */
 void cm_join_labels(struct cm_chunk *c, const struct cm_head *in, const struct cm_head *out);
 
-/* What the categories of an input are among those of the whole; one for each input, {0} at first. */
+/* What the categories of an input are among those of the whole; one for each input, {0} at first.
+ */
 struct cm_join_codes {
     struct cm_code_map {
         uint32_t *to;

@@ -2,9 +2,9 @@
  *
  * Problem: every stage copies, selects and extends the same small structures, and a forgotten field
  * is a lost label.  Choice: each structure has one deep copy and one free here, and selections
- * carry every vector along, so that a tool cannot drop one by accident.  Keys and categories have an
- * index: a file may hold any number of them.  Slots and labels are few.  Rejected: a tree of generic values (it would move the
- * checks into the tools).
+ * carry every vector along, so that a tool cannot drop one by accident.  Keys and categories have
+ * an index: a file may hold any number of them.  Slots and labels are few.  Rejected: a tree of
+ * generic values (it would move the checks into the tools).
  */
 #include "stream/cms.h"
 

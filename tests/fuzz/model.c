@@ -1,5 +1,5 @@
-/* model.c - fuzz target: the inner bytes of a model or a checkpoint, through what embed, xattn-score
- * and --resume do with one before they look at cells, and with a few cells.
+/* model.c - fuzz target: the inner bytes of a model or a checkpoint, through what embed,
+ * xattn-score and --resume do with one before they look at cells, and with a few cells.
  *
  * Promise: a model that is accepted maps any cells without a crash; its numbers may overflow.
  */

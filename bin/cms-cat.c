@@ -66,6 +66,7 @@ static struct input {
 static size_t inputs;
 static struct {
     struct cm_strs names;
+    struct cm_index index;
     uint64_t *hash;
     size_t room;
 } tensors;                             /* written so far */
@@ -280,13 +281,14 @@ static void copy_tensor(struct cm_writer *w, struct cm_chunk *c, const struct cm
 {
     const struct cm_tensor *t = c->tensor;
     uint64_t hash = cm_hash64(t->data, (size_t)t->n * cm_value_size(t->type), t->n);
-    for (size_t k = 0; k < tensors.names.n; k++)
-        if (!strcmp(cm_strs_get(&tensors.names, k), t->name)) {
-            if (tensors.hash[k] != hash)
-                cm_die(3, "%s: tensor %s differs from that of an input before", cm_reader_path(r),
-                       t->name);
-            return;
-        }
+    cm_index_extend(&tensors.index, &tensors.names);
+    size_t k = cm_index_find(&tensors.index, t->name);
+    if (k != CM_ABSENT) {
+        if (tensors.hash[k] != hash)
+            cm_die(3, "%s: tensor %s differs from that of an input before", cm_reader_path(r),
+                   t->name);
+        return;
+    }
     CM_GROW(tensors.hash, tensors.room, tensors.names.n + 1);
     tensors.hash[tensors.names.n] = hash;
     cm_strs_add(&tensors.names, t->name);
@@ -392,6 +394,7 @@ int main(int argc, char **argv)
     cm_strs_free(&renamed.new_names);
     free_list(&columns);
     cm_strs_free(&tensors.names);
+    cm_index_free(&tensors.index);
     cm_free(tensors.hash);
     return cm_finish();
 }

@@ -16,7 +16,7 @@ about='match cells of two files by a trained model' operands='MODEL.cms GEX ATAC
 options='reverse||rows are the cells of ATAC, columns those of GEX
 within,w|LABEL|candidates only where this label is equal; auto (default), none [env WITHIN]
 sharp||the temperature of the highest match probability
-calibrated||the temperature whose probabilities can be believed'
+calibrated||the temperature whose probabilities can be believed (the default)'
 parse "$@" && expect 4
 within=${opt[within]-${WITHIN:-auto}}
 [ -z "${opt[sharp]:-}" ] || [ -z "${opt[calibrated]:-}" ] || misused '--sharp and --calibrated exclude each other'
@@ -27,7 +27,7 @@ require_kind model "${operand[0]}"
 model=${operand[0]}
 LOGNORM=${LOGNORM:-lognorm ${noise[*]}} TFIDF=${TFIDF:-tfidf ${noise[*]}} EMBED=${EMBED:-embed --by-name ${noise[*]}}
 KNN_MATCH=${KNN_MATCH:-knn-match ${noise[*]}} XATTN_SCORE=${XATTN_SCORE:-xattn-score --by-name ${noise[*]}}
-ASSIGN=${ASSIGN:-assign ${opt[calibrated]:+--calibrated} ${noise[*]}}
+ASSIGN=${ASSIGN:-assign ${opt[calibrated]:+--calibrated} ${opt[sharp]:+--sharp} ${noise[*]}}
 
 read_inputs "${operand[@]:1:2}"
 require_features() { # TYPE FILE: names both sides where they do not fit

@@ -3,7 +3,7 @@
 # (pkg-config is asked only there), also with -j.
 #
 #   make deps demo          install what is missing, build, run the pipeline on generated cells
-#   make deps check         the same for the tests
+#   make deps check         the same and what the tests need; builds run on all processors
 #   make MODE=asan check    release (default) asan ubsan tsan cov
 # `make help` lists the targets.
 
@@ -18,10 +18,11 @@ VERSION := 0.1.0
 BUILD := build/$(MODE)
 
 DEPS := gcc make pkg-config libc6-dev libhdf5-dev libopenblas-pthread-dev libzstd-dev zstd \
-	libxxhash-dev librandom123-dev liblzf-dev zlib1g-dev libdeflate-dev libisal-dev \
-	libcmocka-dev bats mandoc clang-format
+	libxxhash-dev librandom123-dev liblzf-dev zlib1g-dev libdeflate-dev libisal-dev
+DEPS_CHECK := libcmocka-dev bats mandoc g++ time
+DEPS_LINT := clang-format clang-tidy cppcheck shellcheck
 DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-h5py python3-torch \
-	python3-faiss python3-pot clang libclang-rt-14-dev valgrind cppcheck shellcheck
+	python3-faiss python3-pot clang libclang-rt-14-dev valgrind
 
 TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
@@ -34,8 +35,10 @@ MAKEFLAGS += --no-builtin-rules
 # A sanitizer build keeps its tools under build/, so that bin/ always holds the release.
 ifeq ($(MODE),release)
 BINDIR := bin
+TOP := ..
 else
 BINDIR := $(BUILD)/bin
+TOP := ../../..
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
@@ -57,26 +60,37 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DCM_VERSION='"$(VERSION)"' -Ilib $(WARN) $(
 ALL_LDFLAGS = $(MODE_$(MODE)) -pthread -Wl,--as-needed $(LDFLAGS)
 LIBS = $(PKG_LIBS) -lm
 
-.PHONY: all build unit build-now unit-now deps deps-dev demo check check-long bench fuzz fuzz-now \
-	install uninstall dist format format-check new help clean lint FORCE
+.PHONY: all build unit build-now unit-now deps deps-check deps-lint deps-dev demo check \
+	check-long bench fuzz fuzz-now install uninstall dist format format-check new help \
+	clean lint analyze tests-can-run FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
 # Goals of one invocation run one after the other, also with -j: nothing of the build starts before
 # deps is done, and no two makes build the same file.  What each starts runs in parallel.
-CHAIN := clean deps deps-dev all build unit demo check check-long bench install
+CHAIN := clean deps deps-check deps-lint deps-dev all build unit demo check check-long bench install
 before :=
 $(foreach g,$(filter $(MAKECMDGOALS),$(CHAIN)),$(eval $(g): | $(before))$(eval before += $(g)))
 
-all build: ; @$(MAKE) --no-print-directory build-now
-unit: ; @$(MAKE) --no-print-directory unit-now
-build-now: $(TOOLS:%=$(BINDIR)/%)
-BREAKERS := $(BUILD)/tests/faults/cmsbreak $(BUILD)/tests/faults/h5mutate
-unit-now: build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BREAKERS) fuzz-now
+# A build runs on all processors, unless the user says otherwise with -j.
+PARALLEL = --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+all build: ; @$(MAKE) $(PARALLEL) build-now
+unit: ; @$(MAKE) $(PARALLEL) unit-now
+build-now: $(TOOLS:%=$(BINDIR)/%) $(BINDIR)/cellmatch
+BREAKERS := $(patsubst %,$(BUILD)/tests/faults/%,cmsbreak h5mutate h5edit)
+unit-now: tests-can-run build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BREAKERS) \
+	$(BUILD)/tests/faults/iofault.so fuzz-now
 fuzz-now: $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
+tests-can-run:
+	@pkg-config --exists cmocka && command -v bats >/dev/null && command -v mandoc >/dev/null || \
+		{ echo "make: the tests need cmocka, bats, mandoc; 'make deps-check' installs them" >&2; exit 1; }
 
-deps: ; @sh tests/deps.sh $(DEPS)
-deps-dev: ; @sh tests/deps.sh $(DEPS) $(DEPS_DEV)
+# `deps` is what building and running need; beside a goal that tests, also what the tests need.
+TESTING := $(filter unit check check-long,$(MAKECMDGOALS))
+deps: ; @sh tests/deps.sh $(DEPS) $(if $(TESTING),$(DEPS_CHECK))
+deps-check: ; @sh tests/deps.sh $(DEPS) $(DEPS_CHECK)
+deps-lint: ; @sh tests/deps.sh $(DEPS) $(DEPS_CHECK) $(DEPS_LINT)
+deps-dev: ; @sh tests/deps.sh $(DEPS) $(DEPS_CHECK) $(DEPS_LINT) $(DEPS_DEV)
 
 # V=1 shows whole commands.
 Q := $(if $(V),,@)
@@ -111,10 +125,24 @@ $(UNIT:%=$(BUILD)/tests/unit/%): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o 
 	$(call say,ld $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
+# The dispatcher of the source tree finds its tools, pipelines and pages from where it stands.
+$(BINDIR)/cellmatch: pipelines/cellmatch.in $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,sed $@)
+	$(Q)sed -e 's|@libexecdir@/cellmatch|$$here|' -e 's|@datadir@/cellmatch|$$here/$(TOP)|' \
+		-e 's|@mandir@|$$here/$(TOP)/man|' -e 's|@version@|$(VERSION)|' $< >$@
+	@chmod 755 $@
+
 # They break streams and HDF5 files for the fault tests, and know nothing of lib/.
 $(BREAKERS): %: %.o
 	$(call say,ld $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+# Preloaded into tools, which a sanitizer does not allow: the tests skip it there.
+$(BUILD)/tests/faults/iofault.so: tests/faults/iofault.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,cc $<)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O1 -fPIC -shared $(WARN) -o $@ $<
 
 $(BENCH:%=$(BUILD)/tests/bench/%): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(call say,ld $@)
@@ -130,28 +158,31 @@ $(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: \
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- what people ask for -------------------------------------------------------------------
-demo: ; @$(MAKE) --no-print-directory build-now && \
+demo: ; @$(MAKE) $(PARALLEL) build-now && \
 	PATH="$(CURDIR)/$(BINDIR):$$PATH" pipelines/demo.sh
 
-check: ; @$(MAKE) --no-print-directory unit-now && MODE=$(MODE) tests/run
-check-long: ; @$(MAKE) --no-print-directory unit-now && MODE=$(MODE) tests/run --long
-bench: ; @$(MAKE) --no-print-directory build-now $(BENCH:%=$(BUILD)/tests/bench/%) && \
+check: ; @$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run
+check-long: ; @$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run --long
+bench: ; @$(MAKE) $(PARALLEL) build-now $(BENCH:%=$(BUILD)/tests/bench/%) && \
 	MODE=$(MODE) tests/bench/run
 
 # FUZZ=NAME... TIME=SECONDS (of each)
 FUZZ ?= $(FUZZERS)
 TIME ?= 60
-fuzz: ; @$(MAKE) --no-print-directory MODE=fuzz fuzz-now && \
+fuzz: ; @$(MAKE) $(PARALLEL) MODE=fuzz fuzz-now && \
 	for t in $(FUZZ); do tests/fuzz/run fuzz $$t $(TIME) || exit 1; done
 
 format: ; @clang-format -i $(SOURCES)
 format-check: ; @clang-format --dry-run --Werror $(SOURCES)
 lint: ; tests/lint
+# gcc -fanalyzer and clang-tidy; minutes, therefore not in `lint` but in `check-long`
+analyze: ; tests/analyze
 
 new: ; @tests/template/new $(TOOL)
 
 # The tools stand in libexec, because the package `at` owns `batch`; `cellmatch` finds them.
-SUBST = sed 's|@libexecdir@|$(libexecdir)|g;s|@datadir@|$(datadir)|g;s|@version@|$(VERSION)|g'
+SUBST = sed -e 's|@libexecdir@|$(libexecdir)|g' -e 's|@datadir@|$(datadir)|g' \
+	-e 's|@mandir@|$(mandir)|g' -e 's|@version@|$(VERSION)|g'
 D = $(DESTDIR)
 install: all
 	install -d $(D)$(bindir) $(D)$(libexecdir)/cellmatch $(D)$(datadir)/cellmatch/pipelines \
@@ -172,13 +203,15 @@ uninstall:
 dist:
 	git archive --prefix=cellmatch-$(VERSION)/ -o cellmatch-$(VERSION).tar.gz HEAD
 
-clean: ; rm -rf build $(TOOLS:%=bin/%)
+clean: ; rm -rf build $(TOOLS:%=bin/%) bin/cellmatch
 
 help:
 	@printf '%s\n' \
-	'make deps        install the packages for build and check (Debian, Ubuntu)' \
-	'make deps-dev    the same and the oracles of the fixtures, fuzzers, linters' \
-	'make all         build every tool into bin/' \
+	'make deps        install the packages for the build (Debian, Ubuntu); beside check or unit,' \
+	'                 as in `make deps check`, also those of the tests' \
+	'make deps-check  the packages of build and tests; deps-lint: and the linters' \
+	'make deps-dev    all of these, the oracles of the fixtures and clang for the fuzzers' \
+	'make all         build every tool into bin/, on all processors unless -j says otherwise' \
 	'make check       all tests, under 5 minutes; ends with "N passed, N failed"' \
 	'make check-long  the same with the real data and the slow laws' \
 	'make bench       benchmarks: ratios against rivals and limits of the same run' \
@@ -186,6 +219,6 @@ help:
 	'make demo        the whole pipeline on generated cells' \
 	'make install     prefix=/usr/local DESTDIR=    make uninstall takes it away' \
 	'make dist        a source archive' \
-	'make format-check, lint' \
+	'make format-check, lint, analyze (gcc -fanalyzer, clang-tidy; part of check-long)' \
 	'make new TOOL=x  a new tool, its man page and its tests from the template' \
 	'MODE=release|asan|ubsan|tsan|cov  CFLAGS=...  V=1 (whole commands)'

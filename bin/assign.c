@@ -51,8 +51,6 @@ static void open_inputs(char **in, bool ruled)
 {
     static const int similar[] = {CM_S_SIMILARITY, CM_S_UNKNOWN, -1};
     static const int either[] = {CM_S_SIMILARITY, CM_S_UNKNOWN, CM_S_PROBABILITY, -1};
-    while (in[ninputs])
-        ninputs++;
     if (ninputs > 1 && !o.sum)
         cm_usage_error("%zu inputs: --sum adds them", ninputs);
     bool harden = o.rule.hard && !ruled && !o.rule.tune && ninputs == 1;
@@ -119,7 +117,7 @@ static int tune(const struct cm_rule_more *more)
     struct cm_csr m = cm_csr_make(cols->n);
     struct cm_strs names = {0};
     struct cm_pairs truth;
-    struct cm_choice choice[CM_CHOICES];
+    struct cm_choice choice[CM_CHOICES], calibrated;
     struct cm_rows rows;
     uint32_t *code = NULL;
     size_t cap = 0, best;
@@ -136,7 +134,10 @@ static int tune(const struct cm_rule_more *more)
                                cm_given("method") ? o.rule.method : -1,
                                cm_given("temperature") ? o.rule.temperature : 0, more,
                                (size_t)o.top, o.rule.hard, choice, &best);
-    cm_print_choices(cm_out_text(), choice, n, best);
+    bool found = !cm_given("temperature") &&
+                 cm_matcher_calibrate(&m, &truth, within.col ? code : NULL, within.col, more,
+                                      (size_t)o.top, choice, n, &calibrated);
+    cm_print_choices(cm_out_text(), choice, n, best, found ? &calibrated : NULL);
     close_inputs();
     cm_pairs_free(&truth);
     cm_strs_free(&names);
@@ -150,7 +151,9 @@ int main(int argc, char **argv)
     char **in = cm_start(&tool, argc, argv);
     struct cm_rule rule;
     struct cm_rule_more more;
-    open_inputs(in, cm_rule_choose(&o.rule, &rule, &more));
+    while (in[ninputs])
+        ninputs++;
+    open_inputs(in, cm_rule_choose(&o.rule, ninputs, &rule, &more));
     const struct cm_head *h = cm_reader_head(feed[0].r);
     size_t cols = h->slot[0].cols.names.n;
     bool harden = h->slot[0].state == CM_S_PROBABILITY; /* --hard alone */
@@ -168,6 +171,8 @@ int main(int argc, char **argv)
     if (!harden) {
         cm_rule_write(&head.kv, &rule);
         cm_rule_more_write(&head.kv, &rule, &matcher.more);
+    } else {
+        cm_kv_set(&head.kv, "rule.values", cm_rule_values_name(CM_RULE_DECISION));
     }
     struct cm_writer *w = cm_out_open(&head);
     cm_writer_max_row(w, (uint64_t)o.top);

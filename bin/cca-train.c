@@ -62,10 +62,11 @@ int main(int argc, char **argv)
         c->linear.q = c->linear.k; /* what the method keeps; or a default, nothing to warn of */
     if (t.show)
         return cm_trainer_show(c);
-    struct cm_train_options how = {.config = c, .middle = project, .data_path = cm_reader_path(r)};
+    struct cm_train_options how = {
+        .config = c, .middle = project, .closed = true, .data_path = cm_reader_path(r)};
     struct cm_train_voice voice = cm_trainer_voice(&t, NULL);
     cm_trainer_read(&t, r, false);
-    uint64_t all = cm_trainer_plan(&t, c, "");
+    uint64_t all = cm_trainer_plan(&t, &how, "");
     if (t.memory && all > t.memory)
         cm_die(4, "training would take %.1f MiB, --max-memory allows %.1f", (double)all / 1048576,
                (double)t.memory / 1048576);

@@ -61,10 +61,12 @@ static struct input {
     struct cm_head shown;    /* the same with the columns that are kept */
     uint32_t *map[CM_MAX_SLOTS];
     struct cm_where *where, *except;
+    struct cm_join_codes codes;
 } * input;
 static size_t inputs;
 static struct {
     struct cm_strs names;
+    struct cm_index index;
     uint64_t *hash;
     size_t room;
 } tensors;                             /* written so far */
@@ -279,13 +281,14 @@ static void copy_tensor(struct cm_writer *w, struct cm_chunk *c, const struct cm
 {
     const struct cm_tensor *t = c->tensor;
     uint64_t hash = cm_hash64(t->data, (size_t)t->n * cm_value_size(t->type), t->n);
-    for (size_t k = 0; k < tensors.names.n; k++)
-        if (!strcmp(cm_strs_get(&tensors.names, k), t->name)) {
-            if (tensors.hash[k] != hash)
-                cm_die(3, "%s: tensor %s differs from that of an input before", cm_reader_path(r),
-                       t->name);
-            return;
-        }
+    cm_index_extend(&tensors.index, &tensors.names);
+    size_t k = cm_index_find(&tensors.index, t->name);
+    if (k != CM_ABSENT) {
+        if (tensors.hash[k] != hash)
+            cm_die(3, "%s: tensor %s differs from that of an input before", cm_reader_path(r),
+                   t->name);
+        return;
+    }
     CM_GROW(tensors.hash, tensors.room, tensors.names.n + 1);
     tensors.hash[tensors.names.n] = hash;
     cm_strs_add(&tensors.names, t->name);
@@ -294,6 +297,7 @@ static void copy_tensor(struct cm_writer *w, struct cm_chunk *c, const struct cm
 
 static void free_input(struct input *in)
 {
+    cm_join_codes_free(&in->codes);
     for (size_t k = 0; k < CM_MAX_SLOTS; k++)
         cm_free(in->map[k]);
     for (size_t k = 0; k < o.where.n; k++)
@@ -366,7 +370,7 @@ int main(int argc, char **argv)
                 cm_block_materialize(&c.block[s], &input[k].shown.slot[s]);
             cm_join_labels(&c, input[k].h, &out);
             if (o.shuffle)
-                cm_join_append(&all, &c, input[k].h, &out);
+                cm_join_append(&all, &c, input[k].h, &out, &input[k].codes);
             else
                 cm_try(cm_writer_chunk(w, &c, input[k].h));
             cm_progress(row, out.slot[0].rows, "rows");
@@ -390,6 +394,7 @@ int main(int argc, char **argv)
     cm_strs_free(&renamed.new_names);
     free_list(&columns);
     cm_strs_free(&tensors.names);
+    cm_index_free(&tensors.index);
     cm_free(tensors.hash);
     return cm_finish();
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "cli/cells.h"
 #include "cli/cli.h"
 #include "model/model.h"
 
@@ -39,12 +40,26 @@ static void read_model(struct cm_model *m, char digest[20])
     snprintf(digest, 20, "%016" PRIx64, cm_reader_digest(r));
 }
 
+static struct cm_model m;
+static size_t side;
+static uint32_t *map; /* columns by name, or NULL */
+static uint64_t done, empty;
+
+/* The cells of a chunk, which becomes their embedding. */
+static void put_cells(struct cm_writer *w, struct cm_chunk *c, const struct cm_head *h)
+{
+    for (size_t i = 0; !c->block[0].dense && i < c->rows; i++)
+        empty += c->block[0].ptr[i] == c->block[0].ptr[i + 1];
+    cm_model_embed_block(&m, side, &c->block[0], &h->slot[0], map, o.parts == 0);
+    cm_try(cm_writer_chunk(w, c, h));
+    cm_progress(done += c->rows, h->slot[0].rows, "cells");
+}
+
 int main(int argc, char **argv)
 {
     char **in = cm_start(&tool, argc, argv), digest[20];
     if (!o.model)
         cm_usage_error("--model is required");
-    struct cm_model m;
     read_model(&m, digest);
     struct cm_reader *r = cm_in_open(in[0]);
     cm_require_kind(r, CM_MATRIX);
@@ -52,29 +67,25 @@ int main(int argc, char **argv)
     if (h->nslots != 1)
         cm_die(3, "%s: expected one slot, found %zu", cm_reader_path(r), h->nslots);
 
-    int side = cm_model_side(&m, o.type ? o.type : h->slot[0].name);
-    cm_try(cm_fail_in(side, cm_reader_path(r)));
-    uint32_t *map;
-    size_t dropped;
-    cm_try(cm_model_accepts(&m, (size_t)side, &h->slot[0], cm_reader_path(r), o.model));
-    cm_try(cm_model_columns(&m, (size_t)side, &h->slot[0].cols, o.by_name, cm_reader_path(r), &map,
-                            &dropped));
-    if (dropped)
-        cm_warn("%s: %zu columns are not in the model and are left out", cm_reader_path(r),
-                dropped);
+    int found = cm_model_side(&m, o.type ? o.type : h->slot[0].name);
+    cm_try(cm_fail_in(found, cm_reader_path(r)));
+    side = (size_t)found;
+    cm_try(cm_model_accepts(&m, side, &h->slot[0], cm_reader_path(r), o.model));
+    map = cm_cells_columns(&m, side, r, o.by_name);
 
     struct cm_head out = {0};
-    cm_model_embed_head(&m, (size_t)side, h, o.parts == 0, &out);
+    cm_model_embed_head(&m, side, h, o.parts == 0, &out);
     cm_kv_set(&out.kv, "embed.model", digest);
     struct cm_writer *w = cm_out_open(&out);
-    struct cm_chunk c = {0};
-    uint64_t done = 0, empty = 0;
+    struct cm_chunk c = {0}, part = {0};
     while (cm_next(r, &c)) {
-        for (size_t i = 0; !c.block[0].dense && i < c.rows; i++)
-            empty += c.block[0].ptr[i] == c.block[0].ptr[i + 1];
-        cm_model_embed_block(&m, (size_t)side, &c.block[0], &h->slot[0], map, o.parts == 0);
-        cm_try(cm_writer_chunk(w, &c, h));
-        cm_progress(done += c.rows, h->slot[0].rows, "cells");
+        if (c.rows <= CM_SLICE_ROWS)
+            put_cells(w, &c, h);
+        for (size_t at = 0; c.rows > CM_SLICE_ROWS && at < c.rows; at += CM_SLICE_ROWS) {
+            size_t left = c.rows - at;
+            cm_chunk_slice(&part, &c, at, left < CM_SLICE_ROWS ? left : CM_SLICE_ROWS);
+            put_cells(w, &part, h);
+        }
     }
     if (empty)
         cm_warn("%" PRIu64 " of %" PRIu64 " cells have no entries: their embedding is that of an "
@@ -82,6 +93,7 @@ int main(int argc, char **argv)
                 empty, done);
     cm_free(map);
     cm_chunk_free(&c);
+    cm_chunk_free(&part);
     cm_head_free(&out);
     cm_model_free(&m);
     return cm_finish();

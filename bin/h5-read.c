@@ -16,19 +16,26 @@
 #include "format/hdf5/source.h"
 
 static struct {
-    const char *layer, *type, *genome, *labels;
+    const char *layer, *obsm, *type, *genome, *labels, *cell_names, *feature_names;
     struct cm_list where, to;
     bool list, match, pairs, plugins;
-    int state;
+    int state, encoding;
     uint64_t max_memory;
 } o;
 
 static const struct cm_opt options[] = {
     {"layer", 0, CM_O_STR, &o.layer, "X", 0, 0, "NAME", "the matrix: X, raw or a layer's name"},
+    {"obsm", 0, CM_O_STR, &o.obsm, NULL, 0, 0, "NAME", "the matrix obsm/NAME in place of X"},
     {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE", "features of this type alone"},
     {"to", 0, CM_O_OUTPUTS, &o.to, NULL, 0, 0, "TYPE=OUT", "write this type to OUT (repeatable)"},
     {"genome", 0, CM_O_STR, &o.genome, NULL, 0, 0, "NAME", "10x: features of this genome alone"},
     {"labels", 0, CM_O_STR, &o.labels, "all", 0, 0, "LIST", "labels to take: A,B, all or none"},
+    {"cell-names", 0, CM_O_STR, &o.cell_names, NULL, 0, 0, "NAME",
+     "loom: the attribute that names the cells"},
+    {"feature-names", 0, CM_O_STR, &o.feature_names, NULL, 0, 0, "NAME",
+     "loom: the attribute that names the features; --obsm: a list in uns"},
+    {"encoding", 0, CM_O_CHOICE, &o.encoding, "utf8", 0, 0, "utf8|latin1",
+     "of text that is not UTF-8: refuse it, or convert it from Latin-1"},
     {"where", 0, CM_O_LIST, &o.where, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
      "cells with one of these values alone (repeatable)"},
     {"state", 0, CM_O_CHOICE, &o.state, NULL, 0, 0,
@@ -68,6 +75,9 @@ static struct job *make_jobs(size_t *n)
         cm_usage_error("--to names types and files; --type and -o do not go with it");
     if (o.to.n && (o.match || o.list || o.pairs))
         cm_usage_error("--to writes matrices; --match, --list and --pairs do not go with it");
+    if (o.obsm && (cm_given("layer") || o.match || o.list || o.pairs))
+        cm_usage_error("--obsm names the matrix; --layer, --match, --list and --pairs do not go "
+                       "with it");
     if (o.match + o.list + o.pairs > 1)
         cm_usage_error("--match, --list and --pairs exclude one another");
     *n = o.to.n ? o.to.n : 1;
@@ -165,7 +175,13 @@ static void pass(struct cm_source *s, struct job **job, size_t n)
 static void serve(struct cm_h5 *h, const char *modality, struct job *job, size_t n, bool must)
 {
     struct cm_source s;
-    struct cm_source_want want = {modality, o.layer, o.genome, o.max_memory};
+    struct cm_source_want want = {.modality = modality,
+                                  .layer = o.layer,
+                                  .genome = o.genome,
+                                  .max_memory = o.max_memory,
+                                  .obsm = o.obsm,
+                                  .cell_names = o.cell_names,
+                                  .feature_names = o.feature_names};
     cm_try(cm_source_open(&s, h, &want));
     struct job **mine = CM_ZNEW(struct job *, n);
     size_t m = 0;
@@ -224,7 +240,7 @@ static void print_list(struct cm_h5 *h, const char *modality)
 static void print_pairs(struct cm_h5 *h)
 {
     struct cm_source s;
-    struct cm_source_want want = {NULL, o.layer, NULL, o.max_memory};
+    struct cm_source_want want = {.layer = o.layer, .max_memory = o.max_memory};
     uint64_t *row2, n;
     cm_try(cm_source_open(&s, h, &want));
     cm_try(cm_source_pairs(&s, &row2, &n));
@@ -249,6 +265,7 @@ static void open_file(struct cm_h5 *h, const char *file)
     cm_guard_file(regular ? file : "stdin", regular ? allowed((uint64_t)s.st_size) : 0);
     cm_h5_watch(10);
     cm_try(cm_h5_open(h, file, o.plugins));
+    h->latin1 = o.encoding == 1;
     if (!regular)
         cm_guard_file(h->name, allowed(2 * h->image));
 }
@@ -269,6 +286,7 @@ int main(int argc, char **argv)
     else
         read_matrices(&h, modality, job, n);
     say_warnings(&h);
+    cm_try(cm_h5_trouble(&h));
     cm_try(cm_h5_unchanged(&h));
     cm_h5_close(&h);
     cm_guard_done();

@@ -92,13 +92,27 @@ static void make_head(struct cm_head *out, const struct cm_head *e, const struct
     }
 }
 
+/* Vectors may be finite and their product not. */
+static void check_portion(const struct cm_feed *e, const struct cm_search *search,
+                          const struct cm_within *within, const float *shift,
+                          const struct cm_strs *cols)
+{
+    size_t row;
+    uint32_t col;
+    if (!cm_search_finite(search, e->val, e->cols, e->rows, within->row, shift, &row, &col))
+        cm_die(6, "the similarity of cell %s to cell %s is not finite%s",
+               cm_strs_get(&e->names, row), cm_strs_get(cols, col),
+               shift ? " beside what the rule takes from it" : "");
+}
+
 /* What the rule must know of all columns, from a first pass. */
 static void column_pass(struct cm_feed *e, struct cm_search *search, struct cm_within *within,
-                        size_t portion, struct cm_matcher *x)
+                        size_t portion, struct cm_matcher *x, const struct cm_strs *cols)
 {
     int more;
     while ((more = cm_feed_next(e, portion)) > 0) {
         cm_within_rows(within, e->label);
+        check_portion(e, search, within, NULL, cols);
         if (x->rule.method == CM_RULE_DUAL)
             cm_search_normalise(search, e->val, e->cols, e->rows, within->row, &x->sums);
         else
@@ -119,7 +133,7 @@ int main(int argc, char **argv)
     require_same_model(e, t);
     struct cm_rule rule;
     struct cm_rule_more extra;
-    bool ruled = cm_rule_choose(&o.rule, &rule, &extra) || rule.hard;
+    bool ruled = cm_rule_choose(&o.rule, 1, &rule, &extra) || rule.hard;
     if (ruled && o.similarities)
         cm_usage_error("--similarities contradicts --method, --temperature, --model and --hard");
     if (ruled && (rule.method == CM_RULE_SINKHORN || rule.method == CM_RULE_EXACT))
@@ -143,7 +157,7 @@ int main(int argc, char **argv)
     float *shift = NULL;
     if (ruled && cm_matcher_two_passes(&matcher)) {
         cm_try(cm_reader_keep(e));
-        column_pass(&feed, search, &within, portion, &matcher);
+        column_pass(&feed, search, &within, portion, &matcher, &cells.names);
     }
     if (matcher.offset) {
         shift = CM_NEW(float, m);
@@ -163,6 +177,7 @@ int main(int argc, char **argv)
         struct cm_rows rows = found;
         rows.n = feed.rows;
         cm_within_rows(&within, feed.label);
+        check_portion(&feed, search, &within, shift, &cells.names);
         cm_search_rows(search, feed.val, feed.cols, feed.rows, within.row, searched, shift,
                        rows.idx, rows.val, count);
         cm_rows_pack(&rows, searched, count);

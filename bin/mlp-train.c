@@ -125,7 +125,7 @@ int main(int argc, char **argv)
     how.middle_arg = &how;
     struct cm_train_voice voice = cm_trainer_voice(&t, NULL);
     cm_trainer_read(&t, r, false);
-    cm_trainer_plan(&t, c, "the components");
+    cm_trainer_plan(&t, &how, "the components");
     /* Fewer cells or columns than a preset's components are no mistake. */
     const struct cm_csr *x = t.data.part[0].x;
     const int64_t most[] = {(int64_t)x[0].rows, (int64_t)x[0].cols, (int64_t)x[1].cols};

@@ -19,9 +19,11 @@
 #include "match/labels.h"
 #include "match/metrics.h"
 #include "match/pairs.h"
+#include "match/reliability.h"
+#include "match/rules.h"
 
 static struct {
-    const char *pairs, *embedding, *labels;
+    const char *pairs, *embedding, *labels, *reliability;
     bool json;
     struct cm_list min;
     int64_t chunk;
@@ -37,6 +39,8 @@ static const struct cm_opt options[] = {
     {"json", 0, CM_O_FLAG, &o.json, NULL, 0, 0, NULL, "print one JSON object"},
     {"min", 0, CM_O_LIST, &o.min, NULL, 0, 0, "NAME=VALUE",
      "exit 1 if this metric is lower (repeatable)"},
+    {"reliability", 0, CM_O_OUTPUT, &o.reliability, NULL, 0, 0, "FILE.tsv",
+     "what the first choices claim and how often they are right, in ten bins"},
     {"chunk", 0, CM_O_INT, &o.chunk, "100", 1, 1e9, "N",
      "cells in a chunk of the network authors' protocol"},
     {0}};
@@ -66,6 +70,10 @@ static const char *const all_metrics[] = {"cells",
                                           "top10_reverse",
                                           "median_rank",
                                           "median_rank_reverse",
+                                          "ece",
+                                          "ece_by_chance",
+                                          "brier",
+                                          "log_loss",
                                           "aupr",
                                           "auroc",
                                           "celltype_match",
@@ -211,9 +219,66 @@ static void load_truth(struct cm_reader *m)
                 match.names.n - truth.n, match.names.n);
 }
 
+/* ===== probabilities ====================================================================== */
+
+static void write_reliability(const struct cm_reliability *r)
+{
+    FILE *f = fopen(cm_out_path(o.reliability), "w");
+    char a[CM_NUMBER_MAX], b[CM_NUMBER_MAX], c[CM_NUMBER_MAX];
+    if (!f)
+        cm_die_code(cm_fail_errno(CM_ESYSTEM, "cannot create '%s'", o.reliability));
+    fputs("bin\tcells\tclaimed\tright\tstderr\n", f);
+    for (size_t k = 0; k < CM_RELIABILITY_BINS; k++)
+        fprintf(f, "%zu\t%zu\t%s\t%s\t%s\n", k + 1, r->bin[k].cells,
+                cm_format_f64(r->bin[k].claimed, a), cm_format_f64(r->bin[k].right, b),
+                cm_format_f64(r->bin[k].error, c));
+    bool bad = ferror(f);
+    if (fclose(f) || bad)
+        cm_try(cm_fail_errno(CM_ESYSTEM, "%s: cannot write", o.reliability));
+}
+
+/* Are the match's numbers probabilities?  Says what they are otherwise. */
+static bool probable(void)
+{
+    enum cm_rule_values values = cm_rule_values(&match.head.kv);
+    if (match.head.slot[0].state == CM_S_SIMILARITY) {
+        cm_warn("these are similarities, not probabilities: match_probability takes them for some, "
+                "as the competition's code would.  The way that works: knn-match --model MODEL E T "
+                "| score, or knn-match E T | assign --model MODEL | score");
+        return false;
+    }
+    if (!cm_rule_values_probable(values))
+        cm_warn("the match's numbers are %s, not probabilities: ece, brier and log_loss are nan",
+                values == CM_RULE_DECISION ? "decisions (one partner a row)"
+                                           : "the weights of snn");
+    return cm_rule_values_probable(values);
+}
+
+static void score_reliability(void)
+{
+    struct cm_reliability r = {.ece = NAN,
+                               .ece_error = NAN,
+                               .ece_by_chance = NAN,
+                               .brier = NAN,
+                               .brier_error = NAN,
+                               .log_loss = NAN,
+                               .log_loss_error = NAN};
+    bool can = probable();
+    if (can)
+        cm_match_reliability(&match.csr, &truth, &r);
+    if (o.reliability && !can)
+        cm_die(3, "--reliability: the match does not hold probabilities");
+    add("ece", r.ece, r.ece_error);
+    add("ece_by_chance", r.ece_by_chance, NAN);
+    add("brier", r.brier, r.brier_error);
+    add("log_loss", r.log_loss, r.log_loss_error);
+    if (o.reliability)
+        write_reliability(&r);
+}
+
 /* ===== scoring ============================================================================ */
 
-static void score_match(enum cm_state state)
+static void score_match(void)
 {
     size_t n = truth.n;
     const struct cm_labels *extra = o.labels ? &labels : NULL;
@@ -225,9 +290,6 @@ static void score_match(enum cm_state state)
 
     struct cm_probability p;
     cm_match_probability(&match.csr, &truth, &p);
-    if (state == CM_S_SIMILARITY)
-        cm_warn("state similarity: match_probability takes the similarities for probabilities, as "
-                "the competition's code would; `assign` makes probabilities");
     if (p.empty)
         cm_warn("%zu rows have no probability at all: match_probability is NaN, as the "
                 "competition's code computes it; match_probability_filled counts them as 0",
@@ -247,6 +309,8 @@ static void score_match(enum cm_state state)
     add_share("top10_reverse", reverse.top[2], n);
     add("median_rank", forward.median, NAN);
     add("median_rank_reverse", reverse.median, NAN);
+
+    score_reliability();
 
     double aupr, auroc;
     cm_match_curves(&match.csr, &truth, &aupr, &auroc);
@@ -305,7 +369,7 @@ int main(int argc, char **argv)
     if (o.labels)
         load_labels(o.labels);
 
-    score_match(match.head.slot[0].state);
+    score_match();
     if (e)
         score_embeddings(e, t);
     FILE *out = cm_out_text();

@@ -82,18 +82,24 @@ int main(int argc, char **argv)
     cm_projection_slot(&p, &h->slot[0], &out.slot[0]);
     struct cm_writer *w = cm_out_open(&out);
     cm_try(cm_projection_save(&p, &h->slot[0].cols.names, w));
-    struct cm_chunk c = {0};
+    struct cm_chunk c = {0}, part = {0};
     while (cm_next(r, &c)) {
-        if (c.is_tensor)
-            continue;
-        cm_try(cm_fail_in(cm_projection_apply(&p, &h->slot[0], &c), cm_reader_path(r)));
-        cm_try(cm_writer_chunk(w, &c, h));
-        cm_progress(p.rows, h->slot[0].rows, "cells");
+        for (size_t at = 0; at < c.rows; at += CM_SLICE_ROWS) {
+            size_t left = c.rows - at;
+            bool whole = c.rows <= CM_SLICE_ROWS;
+            if (!whole)
+                cm_chunk_slice(&part, &c, at, left < CM_SLICE_ROWS ? left : CM_SLICE_ROWS);
+            struct cm_chunk *some = whole ? &c : &part;
+            cm_try(cm_fail_in(cm_projection_apply(&p, &h->slot[0], some), cm_reader_path(r)));
+            cm_try(cm_writer_chunk(w, some, h));
+            cm_progress(p.rows, h->slot[0].rows, "cells");
+        }
     }
     if (p.empty)
         cm_warn("%llu of %llu cells have no entries; their rows are zero",
                 (unsigned long long)p.empty, (unsigned long long)p.rows);
     cm_chunk_free(&c);
+    cm_chunk_free(&part);
     cm_head_free(&out);
     cm_projection_free(&p);
     cm_where_free(&rows);

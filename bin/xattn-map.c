@@ -22,6 +22,7 @@ enum { SELF_GEX, SELF_ATAC, CROSS };
 static struct {
     const char *model, *gex, *atac, *by;
     int module;
+    bool by_name;
 } o;
 
 static const struct cm_opt options[] = {
@@ -31,6 +32,8 @@ static const struct cm_opt options[] = {
     {"by", 0, CM_O_STR, &o.by, NULL, 0, 0, "LABEL", "one map for each value of this label"},
     {"module", 0, CM_O_CHOICE, &o.module, "self-gex", 0, 0, "self-gex|self-atac|cross",
      "whose attention"},
+    {"by-name", 0, CM_O_FLAG, &o.by_name, NULL, 0, 0, NULL,
+     "take the model's columns by name, in any order, among others"},
     {0}};
 
 static const struct cm_tool tool = {
@@ -186,7 +189,7 @@ int main(int argc, char **argv)
     memset(cells, 0, sizeof cells);
     for (size_t s = 0; s < 2; s++)
         if (needs[s])
-            cm_cells_load(&cells[s], &m, o.model, s, s == genes ? o.gex : o.atac, false);
+            cm_cells_load(&cells[s], &m, o.model, s, s == genes ? o.gex : o.atac, o.by_name);
     struct chosen c = choose(cells, from, module == CM_MAP_CROSS);
     if (o.by)
         group_cells(&c, &cells[from], from, from == genes ? o.gex : o.atac);

@@ -176,7 +176,7 @@ int main(int argc, char **argv)
     if (trains)
         t.columns = "step\tepoch\tloss\tlr\tscale\tvalidation\tcross\tsd";
     cm_trainer_read(&t, r, false);
-    cm_trainer_plan(&t, &t.config, "the linear part");
+    cm_trainer_plan(&t, &how, "the linear part");
     if (trains)
         cm_signals_polite();
     struct cm_train_voice voice = cm_trainer_voice(&t, report);

@@ -1,102 +1,276 @@
-# What the pipelines share; sourced, never run.
+# What the pipelines share; sourced, never run: options, messages, stages, the output.
 #
-# Every stage ends in a file of $tmp or in a pipe under pipefail, and every background job is waited
-# for by number: no failure can hide (in a process substitution it would).  The result is put in
-# place only when all is well.
+# A script sets $about, $operands and $options, then `parse "$@"`.  Work is done in jobs (`start`, `finish`): functions that
+# call programs through `stage`, in the background and each in a process group of its own, so that a signal to the script
+# is heard at once and ends every process of every stage.  What fails first is told in one line, with its status.
 set -euo pipefail
-me=$(basename "$0")
-pipelines=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+unset CDPATH
+me=$(basename -- "$0")
+pipelines=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 command -v xattn-train >/dev/null || export PATH=$pipelines/../bin:$PATH
 export OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+# For jobs, whose own standard input and standard error are /dev/null.
+[ -e /proc/self/fd/0 ] || exec </dev/null
+exec 6<&0 8>&2
 
 die() { # STATUS MESSAGE
-    printf '%s: error: %s\n' "$me" "$2" >&2
+    printf '%s: error: %s\n' "$me" "${2//$'\n'/ }" >&8
     exit "$1"
 }
-usage() { die 2 "usage: $me $1"; }
+misused() { die 2 "$1 (see '$me --help')"; }
+warn() { [ "${opt[quiet]:-}" ] || printf '%s: warning: %s\n' "$me" "${1//$'\n'/ }" >&8; }
+tell() { [ "${opt[quiet]:-}" ] || printf '%s: %s\n' "$me" "${1//$'\n'/ }" >&8; }
 
 command -v xattn-train >/dev/null || die 2 'the tools are not on PATH (eval "$(cellmatch env)")'
 
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/cellmatch.XXXXXX") part=
+# ---- options --------------------------------------------------------------------------------
+# Lines LONG[,LETTER]|METAVAR|HELP; no METAVAR: a flag.
+common='threads,t|N|threads of every stage, 0 for all processors [env CM_THREADS]
+seed|N|seed of the random numbers
+quiet,q||no warnings, no report
+verbose,v||every stage says more
+help,h||show this and exit
+version||show the version and exit'
+stages=(LOGNORM TFIDF TRAIN EMBED KNN_MATCH XATTN_SCORE ASSIGN)
+declare -A opt=() takes=() letter=()
+operand=()
+
+help() {
+    local line name meta text head=Options:
+    printf 'usage: %s\n%s\n' "$me [options]${operands:+ $operands}" "$about"
+    while IFS='|' read -r name meta text; do
+        [ "$name" ] || continue
+        if [ "$name" = end ]; then head='Common options:' && continue; fi
+        [ -z "$head" ] || printf '\n%s\n' "$head"
+        head=
+        case $name in *,*) line="  -${name#*,}, --${name%,*}" ;; *) line="      --$name" ;; esac
+        printf '%-27s %s\n' "$line${meta:+ $meta}" "$text"
+    done <<<"$options"$'\nend\n'"$common"
+    printf '\nMore: %s\n' "$me(1), cellmatch(7)"
+}
+option() { # NAME WORD: sets $meta, or refuses
+    [[ $1 =~ ^[a-z][a-z0-9-]*$ && ${takes[$1]+known} ]] || misused "unknown option '$2'"
+    meta=${takes[$1]}
+}
+parse() { # WORDS: fills opt[NAME] and operand[]
+    local name meta text word
+    while IFS='|' read -r name meta text; do
+        [[ $name != *,* ]] || letter[${name#*,}]=${name%,*}
+        [ -z "$name" ] || takes[${name%,*}]=$meta
+    done <<<"$options"$'\n'"$common"
+    while [ $# -gt 0 ]; do
+        word=$1 && shift
+        case $word in
+        --) operand+=("$@") && break ;;
+        --complete) printf -- '--%s\n' "${!takes[@]}" && exit ;;
+        --*) name=${word#--} name=${name%%=*} && option "$name" "${word%%=*}" ;;
+        -[a-zA-Z0-9]*) name=${letter[${word:1:1}]:-} && option "$name" "${word:0:2}" ;;
+        -?*) misused "unknown option '$word'" ;;
+        *) operand+=("$word") && continue ;;
+        esac
+        case ${meta:+value}$word in
+        --*=*) misused "option '--$name' takes no value" ;;
+        --*) opt[$name]=1 ;;
+        -?) opt[$name]=1 ;;
+        -*) opt[$name]=1 && set -- "-${word:2}" "$@" ;;
+        value--*=*) opt[$name]=${word#*=} ;;
+        value-[!-]?*) opt[$name]=${word:2} ;;
+        *) [ $# -gt 0 ] || misused "option '$word' needs a value: $meta" && opt[$name]=$1 && shift ;;
+        esac
+    done
+    [ -z "${opt[help]:-}" ] || { help && exit; }
+    [ -z "${opt[version]:-}" ] || { xattn-train --version | sed "1s/^xattn-train/$me/" && exit; }
+    number threads 1024 && number seed 999999999999999999
+    [ -z "${opt[threads]:-}" ] || export CM_THREADS=${opt[threads]}
+    runnable
+    noise=(${opt[quiet]:+-q} ${opt[verbose]:+-v}) seed=(${opt[seed]:+--seed "${opt[seed]}"})
+}
+runnable() { # before any work: is each stage of the environment a program?
+    local v words
+    for v in "${stages[@]}"; do
+        read -ra words <<<"${!v:-}"
+        [ ${#words[@]} = 0 ] || command -v -- "${words[0]}" >/dev/null || die 2 "$v ('${!v}'): there is no program '${words[0]}'"
+    done
+}
+number() { # OPTION MOST: a whole number, if it is given
+    [ -n "${opt[$1]+given}" ] || return 0
+    [[ ${opt[$1]} =~ ^[0-9]{1,18}$ ]] && ((10#${opt[$1]} <= $2)) ||
+        misused "option '--$1': expected a whole number from 0 to $2, found '${opt[$1]}'"
+}
+expect() { # N: so many operands; one that begins with a dash is no option to any stage
+    local k
+    [ ${#operand[@]} = "$1" ] || misused "expected $1 operands: $operands; found ${#operand[@]}"
+    for k in "${!operand[@]}"; do
+        [ "${operand[k]}" ] || misused "an operand is empty: $operands"
+        [[ ${operand[k]} != -?* ]] || operand[k]=./${operand[k]}
+    done
+}
+one_of() { # WHAT VALUE CHOICE...
+    local what=$1 value=$2 text
+    shift 2
+    printf -v text '%s, ' "$@"
+    [[ " $* " = *" $value "* && $value != *' '* ]] || misused "unknown $what '$value'; ${what}s: ${text%, }"
+}
+
+# ---- the end --------------------------------------------------------------------------------
+# Histories name temporary files by their last part where they lie in TMPDIR: the same bytes wherever that is.  A pipeline
+# within a pipeline keeps the outer one's.
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/cellmatch.XXXXXX") || die 4 "cannot make a directory in '${TMPDIR:-/tmp}'"
+[[ ${TMPDIR:-} = */cellmatch.?????? ]] || export TMPDIR=$tmp
+jobs=() part='' patience=40
+
+stop() { # ends every process of every job
+    local j n
+    for j in "${jobs[@]}"; do kill -TERM -- "-$j" 2>/dev/null || :; done
+    for j in "${jobs[@]}"; do
+        for ((n = 0; n < patience; n++)); do kill -0 -- "-$j" 2>/dev/null && sleep 0.05 || break; done
+        kill -KILL -- "-$j" 2>/dev/null || :
+    done
+    jobs=()
+}
 clean() {
     local status=$?
     trap - EXIT
-    # shellcheck disable=SC2046 # several numbers
-    kill $(jobs -p) 2>/dev/null || true
-    rm -rf "$tmp" ${part:+"$part"}
+    trap '' HUP INT TERM USR1
+    stop
+    rm -rf -- "$tmp" ${part:+"$part"}
     exit $status
 }
 trap clean EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
+trap failed USR1
 
-# both A B: two functions side by side; fails if either fails, with the status of the first to be named.
-both() {
-    local a b status=0
-    "$1" & a=$!
-    "$2" & b=$!
-    wait $a || status=$?
-    wait $b || status=$((status ? status : $?))
+# ---- stages ---------------------------------------------------------------------------------
+named() { # VARIABLE-OR-NAME: LOGNORM ('./mine'), or the name alone
+    if [[ $1 = [A-Z]* && -v $1 ]]; then printf "%s ('%s')" "$1" "${!1}"; else printf %s "$1"; fi
+}
+# A program in a job.  What it says is passed on but for errors, which wait until it is known whose came first.
+stage() { # VARIABLE-OR-NAME COMMAND...
+    local said=$tmp/said.$BASHPID status=0
+    if [ "$1" = TRAIN ] && [ -t 8 ]; then # progress is drawn by the trainer itself
+        "${@:2}" 2>&8 || status=$? said=
+    else
+        { "${@:2}" 2>&1 >&7 7>&- 8>&- | sed -u -e '/^[^ ]*: error: /{w /dev/fd/9' -e 'd}' >&8; } 7>&1 9>"$said" || status=$?
+    fi
+    [ $status != 0 ] || return 0
+    printf '%s\t%s\t%s\n' $status "$1" "$said" >>"$tmp/failures"
+    case $status in 5 | 141) ;; *) kill -USR1 $$ ;; esac # those two are of another stage's making
     return $status
 }
+step() { stage "$1" "$@"; }
+failed() { # tells the first cause, and ends
+    local status=70 name=a said=
+    stop
+    [ -e "$tmp/failures" ] || die 70 'a job ended without a word'
+    IFS=$'\t' read -r status name said < <(awk -F '\t' '
+        { rank = $1 == 141 ? 2 : $1 == 5 }
+        NR == 1 || rank < best { best = rank; line = $0 }
+        END { print line }' "$tmp/failures")
+    if [ -z "$said" ]; then exit "$status"
+    elif [ -s "$said" ]; then head -n 1 "$said" >&8 && exit "$status"
+    elif [ "$status$name" = 141output ]; then exit 141
+    elif [ "$status" = 141 ]; then die 3 "the stage that reads from $(named "$name") stopped before the end"
+    elif [ "$status" -gt 128 ]; then die "$status" "$(named "$name") was killed by signal $((status - 128))"
+    else die "$status" "$(named "$name") failed with status $status"; fi
+}
+start() { # FUNCTION WORD...: as a job
+    set -m
+    "$@" </dev/null 2>/dev/null &
+    set +m
+    jobs+=($!)
+}
+finish() { # [VARIABLE FILE KIND]...: waits for every job; what those stages wrote is of that kind
+    local j status=0
+    for j in "${jobs[@]}"; do wait "$j" 2>/dev/null || status=$?; done
+    if [ $status != 0 ] && grep -qvE '^(5|141)' "$tmp/failures" 2>/dev/null; then failed; fi
+    while [ $# -gt 0 ]; do
+        [ -s "$2" ] || [ $status = 5 ] || die 3 "$(named "$1") wrote nothing"
+        [ $status != 0 ] || wrote "$1" "$2" "$3"
+        shift 3
+    done
+    [ $status = 0 ] || failed
+    jobs=()
+}
+wrote() { # VARIABLE FILE KIND
+    local kind
+    cms-info --check -- "$2" >"$tmp/info" 2>"$tmp/said" ||
+        die 3 "$(named "$1") wrote no whole stream: $(sed "s|^cms-info: error: ||;s|^$2: ||" "$tmp/said")"
+    kind=$(awk -F '\t' '$1 == "kind" { print $2 }' "$tmp/info")
+    [ "$kind" = "$3" ] || die 3 "$(named "$1") wrote a stream of kind $kind, expected $3"
+}
+run() { start "$@" && finish; }
 
-# What reads FILE: nothing (a stream), mtx-read or h5-read; its content decides where it can be read twice.
-reader_of() { # FILE
-    if [ -d "$1" ] || [[ $1 = *.mtx || $1 = *.mtx.gz ]]; then echo mtx-read
-    elif [[ $1 = *.cms ]] || { [ -f "$1" ] && [ "$(head -c 4 "$1" | od -An -tx1 | tr -d ' ')" = 28b52ffd ]; }; then echo
-    else echo h5-read; fi
+head_of() { # STREAM: its HEAD as TSV, in $tmp/head
+    cms-text --head "$1" >"$tmp/head" 2>"$tmp/said" || { local s=$?; head -n 1 "$tmp/said" >&8 && exit $s; }
 }
-slot_of() { cms-text --head "$1" | awk -F '\t' '$1 == "slot.0.name" { print $2 }'; }
-# A file of one type tells what it is (and is refused elsewhere if that is the other one); TYPE chooses
-# among several, and names what does not say.
-read_one() { # TYPE FILE: sets $input to a stream of it
-    local reader status=0
-    reader=$(reader_of "$2")
-    input=$2
-    [ "$reader" ] || return 0
-    input=$tmp/$1.read.cms
-    if [[ $2 = *.h5mu ]]; then status=2; else "$reader" -o "$input" "$2" 2>"$tmp/said" || status=$?; fi
-    if [ $status = 2 ] || { [ $status = 0 ] && [ "$(slot_of "$input")" = X ]; }; then
-        status=0
-        "$reader" --type "$1" -o "$input" "$2" 2>"$tmp/said" || status=$?
-    fi
-    cat "$tmp/said" >&2
-    [ $status = 0 ] || exit $status
-}
-read_inputs() { # GEX ATAC: sets $gex and $atac; a file of both is read once; SECOND as in match.sh
-    local reader second=${SECOND:-ATAC}
-    reader=$(reader_of "$1")
-    if [ "$1" = "$2" ] && [ "$reader" ]; then
-        gex=$tmp/GEX.read.cms atac=$tmp/$second.read.cms
-        "$reader" --to GEX="$gex" --to "$second=$atac" "$1"
-    else
-        read_one GEX "$1"
-        gex=$input
-        read_one "$second" "$2"
-        atac=$input
-    fi
+key() { awk -F '\t' -v k="$1" '$1 == k { print $2 }' "$tmp/head"; }
+short() { key "$1" | awk '{ printf "%.4g", $1 }'; }
+slot_of() { head_of "$1" && key slot.0.name; }
+require_kind() { # KIND FILE: of what the user gave
+    head_of "$2"
+    [ "$(key kind)" = "$1" ] || die 3 "'$2' is a stream of kind $(key kind), expected a $1"
 }
 
-has_label() { # STREAM LABEL
-    cms-text --head "$1" | awk -F '\t' -v l="$2" '$1 ~ /^label[.][0-9]+[.]name$/ && $2 == l { n++ } END { exit !n }'
+# ---- outputs --------------------------------------------------------------------------------
+refuse_input() { # OUTPUT INPUT...: one file, through whatever links
+    local f stage output=$1 beside
+    [ "$1" != - ] || output=/dev/stdout
+    [ -e "$output" ] && [ ! -c "$output" ] && [ ! -p "$output" ] || return 0
+    for f in "${@:2}"; do
+        [ "$f" != - ] || f=/dev/stdin
+        [[ -e $f || $f != *.h5mu/* ]] || f=${f%.h5mu/*}.h5mu
+        beside=("$f")
+        [ ! -d "$f" ] || beside=("$f"/*)
+        [[ $f != *.mtx && $f != *.mtx.gz ]] || beside+=("$(dirname -- "$f")"/*.{mtx,tsv,txt,csv,gz})
+        for f in "${beside[@]}"; do
+            ! [ "$f" -ef "$output" ] || misused "output '$1' is also an input ('$f'), which would be lost"
+        done
+    done
+    for stage in "${stages[@]}"; do
+        for f in ${!stage:-}; do
+            ! [ "$f" -ef "$output" ] || misused "output '$1' is part of $stage ('${!stage}'), which would be lost"
+        done
+    done
 }
-values() { # STREAM LABEL: the values that rows have, sorted
-    cms-text --labels "$1" | awk -F '\t' -v l="$2" '
-        NR == 1 { for (k = 2; k <= NF; k++) if ($k == l) at = k; next }
-        at && $at != "" { print $at }' | LC_ALL=C sort -u
+check_directory() { # NAME FILE: can one be made beside it?
+    local dir
+    dir=$(dirname -- "$2")
+    [ -d "$dir" ] || die 4 "cannot create '$1': there is no directory '$(dirname -- "$1")'"
+    part=$(mktemp -- "$dir/.cellmatch.tmp.XXXXXX" 2>/dev/null) || die 4 "cannot create '$1': directory '$dir' cannot be written"
+    rm -f -- "$part" && part=
 }
-
-# deliver FILE TARGET: whole or not at all.
-deliver() {
-    cms-info --check "$1" >/dev/null
-    if [ "$2" = - ]; then
-        cat "$1"
-    elif [ -e "$2" ] && [ ! -f "$2" ]; then
-        cat "$1" >"$2"
-    else
-        part=$(dirname "$2")/.$(basename "$2").tmp.$$
-        cp "$1" "$part" && mv -f "$part" "$2"
-        part=
+check_output() { # OUTPUT INPUT...: before any work; sets $target, with links followed
+    target=$1
+    [ "$1" != - ] || [ ! -t 1 ] || misused 'standard output is a terminal and the output is binary'
+    refuse_input "$@"
+    [ "$1" != - ] || return 0
+    [ ! -d "$1" ] || die 4 "cannot create '$1': it is a directory"
+    if [ -e "$1" ]; then
+        [ -w "$1" ] || die 4 "cannot create '$1': it is there and cannot be written"
+        [ -f "$1" ] || return 0
     fi
+    target=$(readlink -mn -- "$1" && echo /)
+    target=${target%/}
+    check_directory "$1" "$target"
+}
+told() { # COMMAND...: what cp or cat says, in our words
+    local status=0
+    "$@" 2>"$tmp/why" || status=$?
+    [ $status = 1 ] || return $status
+    printf '%s: error: cannot write %s: %s\n' "$me" "'${target//$'\n'/ }'" "$(sed -n '1s/.*: //p' "$tmp/why")" >&2
+    return 4
+}
+put() { stage output told cp -- "$1" "$part"; }
+pass() { stage output told cat -- "$1"; }
+pass_to() { stage output told cat -- "$1" >"$2"; }
+deliver() { # FILE: to $target, whole or not at all
+    if [ "$target" = - ]; then run pass "$1" && return; fi
+    if [ -e "$target" ] && [ ! -f "$target" ]; then run pass_to "$1" "$target" && return; fi
+    part=$(mktemp -- "$(dirname -- "$target")/.cellmatch.tmp.XXXXXX") || die 4 "cannot create '$target'"
+    if [ -e "$target" ]; then chmod --reference="$target" -- "$part"; else chmod "$(printf %o $((0666 & ~8#$(umask))))" -- "$part"; fi
+    run put "$1"
+    mv -fT -- "$part" "$target" || die 4 "cannot create '$target'"
+    part=
 }

@@ -1,5 +1,6 @@
 # Bash completion for cellmatch and, after `eval "$(cellmatch env)"`, for the bare names.
-# Each program knows its own options (--complete prints them), so this file never goes stale.
+# Each program knows its own options (--complete prints them) and cellmatch its tools, so this file
+# never goes stale.
 
 _cellmatch_words() { # WORD-LIST
     local w
@@ -28,8 +29,7 @@ _cellmatch() {
     esac
 }
 complete -o default -o bashdefault -F _cellmatch cellmatch
-for _cellmatch_tool in tfidf lognorm svd holdout feature-sort cms-gen cms-info cms-text cms-cat cms-diff \
-    h5-read h5-write mtx-read mtx-write feature-select xattn-train embed knn-match assign score; do
+for _cellmatch_tool in $(cellmatch --complete tools 2>/dev/null); do
     complete -o default -o bashdefault -F _cellmatch "$_cellmatch_tool"
 done
 unset _cellmatch_tool

@@ -1,31 +1,44 @@
 #!/usr/bin/env bash
 # demo.sh - the whole way on made-up cells, beside the best possible matcher and chance
 #
-#   demo.sh [DIR]
 # Generates paired cells, trains, matches the cells of a batch that training has not seen, scores.
-# DIR keeps the files.
+# DIR keeps the files; files of that name which no demonstration made are not replaced.  See demo.sh(1).
 # shellcheck source=pipelines/common.bash
-. "$(dirname "${BASH_SOURCE[0]}")/common.bash"
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.bash"
 
-case $#${1:-} in
-1-h | 1--help) echo "usage: $me [DIR]" && exit ;;
-1-* | [2-9]*) usage '[DIR]' ;;
-esac
-dir=${1:-$tmp/demo}
-mkdir -p "$dir"
-say() { printf '%3ds  %-9s %s\n' $SECONDS "$1" "$2"; }
+about='generate cells, train, match, and score beside the best possible matcher' operands='[DIR]' options=
+parse "$@" && [ ${#operand[@]} = 0 ] && operand=("$tmp/demo") kept= || kept=1
+expect 1
+dir=${operand[0]} patience=200
+if [ -e "$dir" ] || [ -L "$dir" ]; then
+    [ -d "$dir" ] || die 4 "'$dir' is no directory"
+    for f in "$dir"/{gex,atac,oracle,model,gex.test,atac.test,match}.cms "$dir"/{score,oracle}.tsv; do
+        [ ! -L "$f" ] || misused "'$f' is a link; what it leads to would be lost"
+        [ -e "$dir/.demo" ] || [ ! -e "$f" ] || misused "'$f' was not made by $me and would be lost"
+    done
+else
+    mkdir -p -- "$dir" 2>/dev/null || die 4 "cannot create the directory '$dir'"
+fi
+check_directory "$dir" "$dir/.demo"
+: >"$dir/.demo"
+say() { [ "${opt[quiet]:-}" ] || printf '%3ds  %-9s %s\n' $SECONDS "$1" "$2"; }
 
 say generate '2,000 paired cells, 8 types, 4 batches; 2,500 genes, 5,000 peaks'
-cms-gen --gex "$dir/gex.cms" --atac "$dir/atac.cms" --oracle "$dir/oracle.cms" >/dev/null
+generate() { step cms-gen "${seed[@]}" "${noise[@]}" --gex "$dir/gex.cms" --atac "$dir/atac.cms" --oracle "$dir/oracle.cms" >/dev/null; }
+run generate
 say train 'preset linear on two batches, a third one tunes the temperature'
-"$pipelines/train.sh" --preset linear "$dir/gex.cms" "$dir/atac.cms" "$dir/model.cms"
+learn() { stage train.sh "$pipelines/train.sh" "${noise[@]:--q}" "${seed[@]}" --preset linear "$dir/gex.cms" "$dir/atac.cms" "$dir/model.cms"; }
+run learn
 say match 'the cells of the fourth batch, RNA against ATAC'
-cms-cat --where split=test -o "$dir/gex.test.cms" "$dir/gex.cms"
-cms-cat --where split=test -o "$dir/atac.test.cms" "$dir/atac.cms"
-"$pipelines/match.sh" "$dir/model.cms" "$dir/gex.test.cms" "$dir/atac.test.cms" "$dir/match.cms"
-score "$dir/match.cms" >"$dir/score.tsv"
-score "$dir/oracle.cms" >"$dir/oracle.tsv"
-[ $# = 0 ] || say files "$dir"
+match() {
+    step cms-cat --where split=test -o "$dir/gex.test.cms" "$dir/gex.cms"
+    step cms-cat --where split=test -o "$dir/atac.test.cms" "$dir/atac.cms"
+    stage match.sh "$pipelines/match.sh" "${noise[@]:--q}" "$dir/model.cms" "$dir/gex.test.cms" "$dir/atac.test.cms" "$dir/match.cms"
+    step score -o "$dir/score.tsv" "$dir/match.cms"
+    step score -o "$dir/oracle.tsv" "$dir/oracle.cms"
+}
+run match
+[ -z "$kept" ] || say files "$dir"
 
 awk -F '\t' '
     FNR == 1 { side++; next }

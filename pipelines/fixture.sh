@@ -1,19 +1,27 @@
 #!/usr/bin/env bash
 # fixture.sh - matches whose scores are known beforehand, to test `score` and to frame a table
 #
-#   fixture.sh random|constant|semi-solution|solution ROWS.cms COLUMNS.cms >MATCH.cms
 # ROWS, COLUMNS: any streams with the cells of the two sides, true partners of equal name.  random: up to
 # 1000 random columns a row, random weights; constant: the first 1000 columns, equal weights.  The other
 # two READ THE TRUTH, as nothing else but score may: solution: the partner, 1; semi-solution: the partner
-# and 10 random columns, all with random weights.  SEED (42) in the environment.
+# and 10 random columns, all with random weights.  See fixture.sh(1).
 # shellcheck source=pipelines/common.bash
-. "$(dirname "${BASH_SOURCE[0]}")/common.bash"
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.bash"
+# shellcheck source=pipelines/inputs.bash
+. "$pipelines/inputs.bash"
 
-[[ $# = 3 && $1 =~ ^(random|constant|solution|semi-solution)$ ]] || usage 'random|constant|semi-solution|solution ROWS.cms COLUMNS.cms'
-names() { cms-text --labels "$1" | awk -F '\t' 'NR > 1 { print $1 }'; }
-names "$2" >"$tmp/rows"
-names "$3" >"$tmp/columns"
-awk -v kind="$1" -v seed="${SEED:-42}" '
+about='make a match whose score is known beforehand' options=
+operands='random|constant|semi-solution|solution ROWS.cms COLUMNS.cms'
+parse "$@" && expect 3
+one_of kind "${operand[0]}" random constant semi-solution solution
+check_output - "${operand[@]:1}"
+for f in "${operand[@]:1}"; do [ -r "$f" ] || die 4 "cannot open '$f'"; done
+tables() { table_of "${operand[1]}" "$tmp/1" && table_of "${operand[2]}" "$tmp/2"; }
+run tables
+names() { awk -F '\t' 'NR > 1 { print $1 }' "$1"; }
+names "$tmp/1" >"$tmp/rows"
+names "$tmp/2" >"$tmp/columns"
+make() { awk -v kind="${operand[0]}" -v seed="${opt[seed]-${SEED:-42}}" '
     function weigh(j) { if (!(j in w)) { at[++k] = j; w[j] = 0 } w[j] += 1 - rand(); }
     BEGIN { srand(seed); OFS = "\t" }
     FILENAME == ARGV[1] { rows[++n] = $0; next }
@@ -40,4 +48,5 @@ awk -v kind="$1" -v seed="${SEED:-42}" '
             print ""
         }
         print "#end"
-    }' "$tmp/rows" "$tmp/columns" | cms-text --from
+    }' "$tmp/rows" "$tmp/columns" | stage output cms-text --from; }
+run make

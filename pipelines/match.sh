@@ -1,51 +1,73 @@
 #!/usr/bin/env bash
 # match.sh - which ATAC cell belongs to which RNA cell, by a trained model
 #
-#   match.sh [--reverse] MODEL.cms GEX ATAC MATCH.cms
 # Rows are the cells of GEX (with --reverse of ATAC), values match probabilities; inputs as in
-# train.sh.  WITHIN=auto: candidates only within the label `batch`, if both sides have it and every
+# train.sh.  WITHIN=auto: candidates only within the label `batch`, if all cells have one and every
 # value of the rows is among those of the columns; WITHIN=none; WITHIN=LABEL.  LOGNORM, TFIDF (called
 # `$LOGNORM --like MODEL <in >out`), EMBED, KNN_MATCH (`$KNN_MATCH [--within LABEL] E T >out`),
 # XATTN_SCORE and ASSIGN in the environment replace a stage; SECOND names another slot than ATAC.
+# See match.sh(1).
 # shellcheck source=pipelines/common.bash
-. "$(dirname "${BASH_SOURCE[0]}")/common.bash"
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.bash"
+# shellcheck source=pipelines/inputs.bash
+. "$pipelines/inputs.bash"
 
-synopsis='[--reverse] MODEL.cms GEX ATAC MATCH.cms'
-reverse=
-while [ $# -gt 0 ]; do
-    case $1 in
-    --reverse) reverse=1 && shift ;;
-    -h | --help) echo "usage: $me $synopsis" && exit ;;
-    --) shift && break ;;
-    -*) usage "$synopsis" ;;
-    *) break ;;
-    esac
-done
-[ $# = 4 ] || usage "$synopsis"
-model=$1
-LOGNORM=${LOGNORM:-lognorm} TFIDF=${TFIDF:-tfidf} EMBED=${EMBED:-embed --by-name}
-KNN_MATCH=${KNN_MATCH:-knn-match} ASSIGN=${ASSIGN:-assign}
+about='match cells of two files by a trained model' operands='MODEL.cms GEX ATAC MATCH.cms'
+options='reverse||rows are the cells of ATAC, columns those of GEX
+within,w|LABEL|candidates only where this label is equal; auto (default), none [env WITHIN]
+sharp||the temperature of the highest match probability
+calibrated||the temperature whose probabilities can be believed (the default)'
+parse "$@" && expect 4
+within=${opt[within]-${WITHIN:-auto}}
+[ -z "${opt[sharp]:-}" ] || [ -z "${opt[calibrated]:-}" ] || misused '--sharp and --calibrated exclude each other'
+[ -z "${opt[sharp]:-}${opt[calibrated]:-}" ] || [ -z "${ASSIGN:-}" ] || misused "--sharp and --calibrated are for assign; ASSIGN is '$ASSIGN'"
+check_output "${operand[3]}" "${operand[@]:0:3}"
+[ -e "${operand[0]}" ] || die 4 "cannot open '${operand[0]}': there is no such file"
+require_kind model "${operand[0]}"
+model=${operand[0]}
+LOGNORM=${LOGNORM:-lognorm ${noise[*]}} TFIDF=${TFIDF:-tfidf ${noise[*]}} EMBED=${EMBED:-embed --by-name ${noise[*]}}
+KNN_MATCH=${KNN_MATCH:-knn-match ${noise[*]}} XATTN_SCORE=${XATTN_SCORE:-xattn-score --by-name ${noise[*]}}
+ASSIGN=${ASSIGN:-assign ${opt[calibrated]:+--calibrated} ${opt[sharp]:+--sharp} ${noise[*]}}
 
-read_inputs "$2" "$3"
-embed_gex() { $LOGNORM --like "$model" <"$gex" | tee "$tmp/gex.cms" | $EMBED --model "$model" --type GEX >"$tmp/e.cms"; }
-embed_atac() { $TFIDF --like "$model" <"$atac" | tee "$tmp/atac.cms" | $EMBED --model "$model" --type "${SECOND:-ATAC}" >"$tmp/t.cms"; }
-both embed_gex embed_atac
-
-sides=("$tmp/e.cms" "$tmp/t.cms") within=()
-[ -z "$reverse" ] || sides=("$tmp/t.cms" "$tmp/e.cms")
-shared() { # LABEL
-    has_label "$tmp/e.cms" "$1" && has_label "$tmp/t.cms" "$1" || return 1
-    values "${sides[0]}" "$1" >"$tmp/rows" && values "${sides[1]}" "$1" >"$tmp/columns"
-    [ -s "$tmp/rows" ] && [ -z "$(LC_ALL=C comm -23 "$tmp/rows" "$tmp/columns")" ]
+read_inputs "${operand[@]:1:2}"
+require_features() { # TYPE FILE: names both sides where they do not fit
+    names_of "$model" "$1" | LC_ALL=C sort -u >"$tmp/model.names"
+    LC_ALL=C sort -u "$tmp/$1.names" | LC_ALL=C comm -23 "$tmp/model.names" - >"$tmp/missing"
+    local all missing text
+    all=$(wc -l <"$tmp/model.names") missing=$(wc -l <"$tmp/missing")
+    text="'$2' has $((all - missing)) of the $all $1 features of the model"
+    [ "$all" != "$missing" ] || [ "$all" = 0 ] || die 3 "$text (model: '$(head -n 1 "$tmp/missing")', file: '$(head -n 1 "$tmp/$1.names")')"
+    [ "$missing" = 0 ] || warn "$text (missing: '$(head -n 1 "$tmp/missing")')"
+    [ "$missing" != 0 ] || tell "'$2' has all $all $1 features of the model"
 }
-case ${WITHIN:-auto} in
+require_features GEX "${operand[1]}"
+require_features "$second" "${operand[2]}"
+case $within in auto | none) ;; *) require_label "$within" "${operand[1]}" "$gex" && require_label "$within" "${operand[2]}" "$atac" ;; esac
+
+prepare_gex() { stage LOGNORM $LOGNORM --like "$model" <"$gex" >"$tmp/gex.cms"; }
+prepare_atac() { stage TFIDF $TFIDF --like "$model" <"$atac" >"$tmp/atac.cms"; }
+start prepare_gex && start prepare_atac
+finish LOGNORM "$tmp/gex.cms" matrix TFIDF "$tmp/atac.cms" matrix
+embed_gex() { stage EMBED $EMBED --model "$model" --type GEX <"$tmp/gex.cms" >"$tmp/e.cms"; }
+embed_atac() { stage EMBED $EMBED --model "$model" --type "$second" <"$tmp/atac.cms" >"$tmp/t.cms"; }
+start embed_gex && start embed_atac
+finish EMBED "$tmp/e.cms" embedding EMBED "$tmp/t.cms" embedding
+
+sides=("$tmp/e.cms" "$tmp/t.cms") join=() where='all of them candidates'
+[ -z "${opt[reverse]:-}" ] || sides=("$tmp/t.cms" "$tmp/e.cms")
+case $within in
 none) ;;
-auto) if shared batch; then within=(--within batch); fi ;;
-*) within=(--within "$WITHIN") ;;
+auto) ! can_join batch "${sides[@]}" || join=(--within batch) ;;
+*) can_join "$within" "${sides[@]}" ' and no candidate' || : && join=(--within "$within") ;;
 esac
-rerank() { cat; }
-if [ -n "${XATTN_SCORE:-}" ] || command -v xattn-score >/dev/null; then
-    rerank() { ${XATTN_SCORE:-xattn-score --by-name} --model "$model" --gex "$tmp/gex.cms" --atac "$tmp/atac.cms"; }
-fi
-$KNN_MATCH "${within[@]}" "${sides[@]}" | rerank | $ASSIGN --model "$model" "${within[@]}" >"$tmp/match.cms"
-deliver "$tmp/match.cms" "$4"
+[ ${#join[@]} = 0 ] || where="candidates within the label ${join[1]} ($(uniq "$tmp/rows" | grep -c .) values)"
+find_pairs() { stage KNN_MATCH $KNN_MATCH "${join[@]}" "${sides[@]}" >"$tmp/found.cms"; }
+score_pairs() { stage XATTN_SCORE $XATTN_SCORE --model "$model" --gex "$tmp/gex.cms" --atac "$tmp/atac.cms" <"$tmp/found.cms" >"$tmp/scored.cms"; }
+choose_pairs() { stage ASSIGN $ASSIGN --model "$model" "${join[@]}" <"$tmp/scored.cms" >"$tmp/match.cms"; }
+start find_pairs && finish KNN_MATCH "$tmp/found.cms" match
+start score_pairs && finish XATTN_SCORE "$tmp/scored.cms" match
+start choose_pairs && finish ASSIGN "$tmp/match.cms" match
+rows=$(awk -F '\t' '$1 == "rows" { print $2 }' "$tmp/info")
+deliver "$tmp/match.cms"
+head_of "$tmp/match.cms"
+tell "$rows cells of $(key match.rows) against $(key slot.0.cols) of $(key match.cols), $where; $SECONDS seconds"

@@ -1,57 +1,79 @@
 #!/usr/bin/env bash
 # rivals.sh - every rival and ours on one split: one table
 #
-#   rivals.sh DIR GEX ATAC
 # GEX, ATAC as in train.sh, with the label split: training cells are those not marked `valid` or `test`
 # (without `valid` a tenth is held out), `test` cells are matched and scored.  Preparation is fitted on
 # training cells; rules and early stopping see validation cells.  DIR keeps NAME.model.cms, NAME.e.cms,
-# NAME.t.cms, NAME.match.cms.  RIVALS='NAME ...' picks some, SEED (42), THREADS (all), WITHIN=LABEL (or
-# auto, none: as in match.sh); EPOCHS_NAME replaces a schedule's length.  Columns: mean probability of
-# the partner, hard choice, top 5, FOSCTTM, area under precision-recall, seconds and MiB of the training.
+# NAME.t.cms, NAME.match.cms.  EPOCHS_NAME in the environment replaces a schedule's length.  Columns: mean
+# probability of the partner, hard choice, top 5, FOSCTTM, area under precision-recall, seconds and MiB of
+# the training.  See rivals.sh(1).
 # shellcheck source=pipelines/common.bash
-. "$(dirname "${BASH_SOURCE[0]}")/common.bash"
-
-[ $# = 3 ] || usage 'DIR GEX ATAC'
-dir=$1 seed=${SEED:-42} threads=${THREADS:+-t $THREADS}
-mkdir -p "$dir"
-read_inputs "$2" "$3"
-has_label "$gex" split && has_label "$atac" split || die 3 'both sides need the label split'
-hold=(cms-cat)
-values "$gex" split | grep -x valid >/dev/null || hold=(holdout --fraction 0.1 --name valid --seed "$seed")
-split_one() { # NAME STREAM
-    cms-cat --where split=test -o "$tmp/$1.test.cms" "$2"
-    cms-cat --except split=test "$2" | "${hold[@]}" | feature-sort >"$tmp/$1.train.cms"
-}
-split_gex() { split_one gex "$gex"; }
-split_atac() { split_one atac "$atac"; }
-both split_gex split_atac
-within=()
-case ${WITHIN:-auto} in
-none) ;;
-auto) if has_label "$gex" batch && has_label "$atac" batch; then within=(--within batch); fi ;;
-*) within=(--within "$WITHIN") ;;
-esac
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.bash"
+# shellcheck source=pipelines/inputs.bash
+. "$pipelines/inputs.bash"
 # shellcheck source=pipelines/rivals.bash
 . "$pipelines/rivals.bash"
 
+about='compare every rival and ours on one split, as a table' operands='DIR GEX ATAC'
+options='rivals|NAMES|these alone, separated by blanks or commas [env RIVALS]
+within,w|LABEL|candidates only where this label is equal; auto (default), none [env WITHIN]'
+[ -z "${SEED:-}" ] || opt[seed]=$SEED
+[ -z "${THREADS:-}" ] || opt[threads]=$THREADS
+parse "$@" && expect 3
+dir=${operand[0]} within=${opt[within]-${WITHIN:-auto}} RIVALS=${opt[rivals]-${RIVALS:-}} fixed=(--seed "${opt[seed]-42}")
+RIVALS=${RIVALS//,/ }
+ours=(linear closed best attn paper authors) theirs=(cca cca-scaled ridge procrustes small novel matchclot clue)
+fixtures=(random constant semi-solution solution)
+for name in $RIVALS; do one_of rival "$name" "${ours[@]}" "${theirs[@]}" "${fixtures[@]}"; done
+for name in "${ours[@]}" "${theirs[@]}"; do
+    epochs=EPOCHS_${name//-/_}
+    [[ ${!epochs-0} =~ ^[0-9]+$ ]] || misused "$epochs: expected a whole number, found '${!epochs}'"
+    for kind in model e t match; do
+        wanted "$name" && refuse_input "$dir/$name.$kind.cms" "${operand[@]:1}"
+    done
+done
+check_output - "${operand[@]:1}"
+mkdir -p -- "$dir" 2>/dev/null || die 4 "cannot create the directory '$dir'"
+check_directory "$dir" "$dir/x"
+
+read_inputs "${operand[@]:1}"
+require_label split "${operand[1]}" "$gex" && require_label split "${operand[2]}" "$atac"
+case $within in auto | none) ;; *) require_label "$within" "${operand[1]}" "$gex" && require_label "$within" "${operand[2]}" "$atac" ;; esac
+values "$gex" split "$tmp/split"
+grep -qx test "$tmp/split" || die 3 "'${operand[1]}': no cell has the label split=test"
+hold=(cms-cat)
+grep -qx valid "$tmp/split" || hold=(holdout --fraction 0.1 --name valid "${fixed[@]}")
+split_one() { # NAME STREAM
+    step cms-cat --where split=test -o "$tmp/$1.test.cms" "$2"
+    step cms-cat --except split=test "$2" | step "${hold[@]}" | step feature-sort >"$tmp/$1.train.cms"
+}
+start split_one gex "$gex" && start split_one atac "$atac" && finish
+join=()
+case $within in
+none) ;;
+auto) ! can_join batch "$gex" "$atac" || join=(--within batch) ;;
+*) join=(--within "$within") ;;
+esac
+
 printf 'method\tsoft\thard\ttop5\tfoscttm\taupr\tseconds\tmib\n'
-plain=('--method sqrt' '--method logtfidf') ours=('--method sqrt' '--method logtfidf --scale 300') glue=('--method seurat' '--method glue')
+plain=('--method sqrt' '--method logtfidf') scaled=('--method sqrt' '--method logtfidf --scale 300') glue=('--method seurat' '--method glue')
 rival linear "${plain[@]}" 0 0 'xattn-train --preset linear'
-rival closed "${ours[@]}" 0 0 'xattn-train --preset linear --lsi-scale 0.6 --links yes'
-rival best "${ours[@]}" "${BATCH:-0}" 60 'xattn-train --preset best'
-rival attn "${ours[@]}" "${BATCH:-0}" 60 'xattn-train --preset attn'
+rival closed "${scaled[@]}" 0 0 'xattn-train --preset linear --lsi-scale 0.6 --links yes'
+rival best "${scaled[@]}" "${BATCH:-0}" 60 'xattn-train --preset best'
+rival attn "${scaled[@]}" "${BATCH:-0}" 60 'xattn-train --preset attn'
 rival paper '--method seurat' '--method signac1 --binarize' 128 20 'xattn-train --preset paper'
 rival authors '--method seurat' '--method signac1 --binarize' 100 15 'xattn-train --preset authors'
 rival cca "${plain[@]}" 0 0 cca-train
-rival cca-scaled "${ours[@]}" 0 0 'cca-train --lsi-scale 0.6' # the preparation of best, and none of its locality
+rival cca-scaled "${scaled[@]}" 0 0 'cca-train --lsi-scale 0.6' # the preparation of best, and none of its locality
 rival ridge "${plain[@]}" 0 0 'cca-train --method ridge'
 rival procrustes "${plain[@]}" 0 0 'cca-train --method procrustes'
 rival small "${plain[@]}" "${BATCH:-0}" 60 'mlp-train --preset small'
 rival novel "${glue[@]}" 16384 1000 'mlp-train --preset novel' '--quantile 0.99 --method exact'
 rival matchclot "${glue[@]}" 16384 1000 'mlp-train --preset matchclot' '--epsilon 0.01 --method sinkhorn'
 rival clue "${glue[@]}" 128 120 clue-train '--method snn'
-for kind in random constant semi-solution solution; do
-    wanted $kind || continue
-    "$pipelines/fixture.sh" $kind "$tmp/gex.test.cms" "$tmp/atac.test.cms" >"$tmp/fixture"
+fixture() { stage fixture.sh "$pipelines/fixture.sh" --seed "${opt[seed]-42}" "$1" "$tmp/gex.test.cms" "$tmp/atac.test.cms" >"$tmp/fixture"; }
+for kind in "${fixtures[@]}"; do
+    wanted "$kind" || continue
+    run fixture "$kind"
     line "$kind" "$tmp/fixture" - -
 done

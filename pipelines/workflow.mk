@@ -3,56 +3,68 @@
 #   make -f pipelines/workflow.mk GEX=gex.h5ad ATAC=atac.h5ad OUT=results -j2
 #
 # Each stage is redone only when what it reads has changed; the stages of the two modalities run side
-# by side.  Both inputs carry the label `split`: train and valid make the model, TEST (default valid)
-# names the cells that are matched and scored.  Variables, also from the environment: LOGNORM, TFIDF,
-# TRAIN, ASSIGN, FEATURE_SORT, WITHIN ("--within batch", or empty).
-SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+# by side.  Inputs as in train.sh; without the label `split` a tenth of the cells, drawn by name,
+# validates.  train and valid make the model, TEST (default valid) names the cells that are matched and
+# scored.  Variables, also from the environment: the stages of train.sh and match.sh, LOGNORM_FIT and
+# TFIDF_FIT (their words in training), BATCH, FEATURE_SORT, WITHIN ("--within batch", or empty), SECOND.
+# What a recipe does stands in workflow.bash.  See workflow.mk(7).
+SHELL := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))/workflow.bash
+.SHELLFLAGS := -c
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all score clean
 
-GEX ?= $(error give GEX=gex.h5ad)
-ATAC ?= $(error give ATAC=atac.h5ad)
 OUT ?= cellmatch-out
 TEST ?= valid
-LOGNORM ?= lognorm --method sqrt --fit split=train
-TFIDF ?= tfidf --method logtfidf --scale 300 --fit split=train
+SECOND ?= ATAC
+LOGNORM ?= lognorm
+TFIDF ?= tfidf
+LOGNORM_FIT ?= $(if $(filter-out lognorm,$(LOGNORM)),,--method sqrt --fit split=train)
+TFIDF_FIT ?= $(if $(filter-out tfidf,$(TFIDF)),,--method logtfidf --scale 300 --fit split=train)
 # As train.sh does it for the default preset, up to a few thousand cells.
 BATCH ?= batch --epochs 60 --size 0
 TRAIN ?= xattn-train
+EMBED ?= embed --by-name
+KNN_MATCH ?= knn-match
+XATTN_SCORE ?= xattn-score --by-name
 ASSIGN ?= assign
 FEATURE_SORT ?= feature-sort
 WITHIN ?=
+export GEX ATAC OUT SECOND LOGNORM TFIDF LOGNORM_FIT TFIDF_FIT BATCH TRAIN EMBED KNN_MATCH XATTN_SCORE ASSIGN FEATURE_SORT WITHIN
+
+$(if $(filter 1,$(words $(OUT))),,$(error OUT: expected a directory without blanks in its name, found '$(OUT)'))
+ifeq ($(filter clean,$(MAKECMDGOALS)),)
+$(foreach v,GEX ATAC,$(if $($v),,$(error give $v=FILE)))
+endif
+empty :=
+name = $(subst $(empty) ,\ ,$1)
 
 all: score
 score: $(OUT)/score.tsv
-	@cat $<
+	cat $<
 
-$(OUT):
-	mkdir -p $@
-
-# An input is linked where it is a stream, else read.
-$(OUT)/gex.cms: $(GEX) | $(OUT)
-	$(if $(filter %.cms,$<),ln -sf $(abspath $<) $@,h5-read $(if $(filter %.h5,$<),--type GEX) -o $@ $<)
-$(OUT)/atac.cms: $(ATAC) | $(OUT)
-	$(if $(filter %.cms,$<),ln -sf $(abspath $<) $@,h5-read $(if $(filter %.h5,$<),--type ATAC) -o $@ $<)
-
+$(OUT)/gex.cms: $(call name,$(GEX))
+	read_side GEX "$$GEX" $@
+$(OUT)/atac.cms: $(call name,$(ATAC))
+	read_side "$$SECOND" "$$ATAC" $@
 $(OUT)/gex.train.cms: $(OUT)/gex.cms
-	cms-cat --except split=test $< | $(FEATURE_SORT) | $(LOGNORM) >$@
+	train_side LOGNORM $< $@
 $(OUT)/atac.train.cms: $(OUT)/atac.cms
-	cms-cat --except split=test $< | $(FEATURE_SORT) | $(TFIDF) >$@
+	train_side TFIDF $< $@
 $(OUT)/model.cms: $(OUT)/gex.train.cms $(OUT)/atac.train.cms
-	$(BATCH) $^ | $(TRAIN) >$@
-
-$(OUT)/gex.e.cms: $(OUT)/gex.cms $(OUT)/model.cms
-	cms-cat --where split=$(TEST) $< | lognorm --like $(OUT)/model.cms | embed --by-name --model $(OUT)/model.cms -o $@
-$(OUT)/atac.e.cms: $(OUT)/atac.cms $(OUT)/model.cms
-	cms-cat --where split=$(TEST) $< | tfidf --like $(OUT)/model.cms | embed --by-name --model $(OUT)/model.cms -o $@
-$(OUT)/match.cms: $(OUT)/gex.e.cms $(OUT)/atac.e.cms $(OUT)/model.cms
-	knn-match $(WITHIN) $(OUT)/gex.e.cms $(OUT)/atac.e.cms | $(ASSIGN) --model $(OUT)/model.cms $(WITHIN) >$@
+	train $^ $@
+$(OUT)/gex.test.cms: $(OUT)/gex.cms $(OUT)/model.cms
+	test_side LOGNORM $(TEST) $^ $@
+$(OUT)/atac.test.cms: $(OUT)/atac.cms $(OUT)/model.cms
+	test_side TFIDF $(TEST) $^ $@
+$(OUT)/gex.e.cms: $(OUT)/gex.test.cms $(OUT)/model.cms
+	embed_side GEX $^ $@
+$(OUT)/atac.e.cms: $(OUT)/atac.test.cms $(OUT)/model.cms
+	embed_side "$$SECOND" $^ $@
+$(OUT)/match.cms: $(OUT)/model.cms $(OUT)/gex.test.cms $(OUT)/atac.test.cms $(OUT)/gex.e.cms $(OUT)/atac.e.cms
+	match $^ $@
 $(OUT)/score.tsv: $(OUT)/match.cms
-	score $< >$@
+	into $@ score.tsv score $<
 
 clean:
-	rm -f $(OUT)/{gex,atac}{,.train,.e}.cms $(OUT)/{model,match}.cms $(OUT)/score.tsv
+	clean_up gex.cms atac.cms gex.train.cms atac.train.cms gex.test.cms atac.test.cms gex.e.cms atac.e.cms model.cms match.cms score.tsv

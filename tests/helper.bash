@@ -17,6 +17,11 @@ export PATH=$BINDIR:$ROOT/pipelines:$PATH
 export OPENBLAS_NUM_THREADS=1 LC_ALL=C
 unset CM_THREADS CM_LEVEL CM_PROVENANCE
 
+# tests/watchdog tells a test that hangs; what it was waiting for is dead then.
+if [ -n "${BATS_TEST_FILENAME:-}" ]; then
+    trap 'echo "this test hangs: nothing of it ran, or it ran too long (tests/watchdog)"; exit 1' USR2
+fi
+
 # A .bats file that defines its own setup() calls this first.
 scratch() { cd "$BATS_TEST_TMPDIR" || exit 1; }
 setup() { scratch; }

@@ -3,7 +3,7 @@
  * Problem: a stage in a pipe must end with one clear line and an exit status that a script can act
  * on, but library code must neither print nor exit.  Choice: every fallible function returns 0 (or
  * a count) on success and a negative CM_E... code on failure, leaving ONE message for the thread;
- * the code is minus the exit status of ARCHITECTURE (2 usage, 3 input, 4 system, ...), so that the
+ * the code is minus the exit status of cellmatch(7) (2 usage, 3 input, 4 system, ...), so that the
  * status and the message are decided at the same place.  Rejected: errno (carries no text), and
  * returning allocated error objects (every caller would have to free them).
  */
@@ -38,6 +38,9 @@ enum cm_error {
 /* Leaves the message for this thread and returns `code`, so that `return cm_fail(CM_EINPUT, ...)`
  * is the whole of a failure.  The text has no program name, no newline. */
 int cm_fail(int code, const char *format, ...) CM_PRINTF(2, 3);
+#ifdef CM_ANALYZE /* static analysis sees one file at a time: it is told what cm_fail returns */
+#define cm_fail(code, ...) (cm_fail(code, __VA_ARGS__), (code))
+#endif
 
 /* The same with ": strerror(errno)" appended. */
 int cm_fail_errno(int code, const char *format, ...) CM_PRINTF(2, 3);

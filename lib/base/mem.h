@@ -15,12 +15,14 @@
 extern "C" {
 #endif
 
+#define CM_NOT_NULL __attribute__((returns_nonnull))
+
 /* Memory for n items of `size` bytes (at least one byte), 64-byte aligned when n * size >= 4096.
  * Never NULL.  The caller frees it with cm_free. */
-void *cm_alloc(size_t n, size_t size);
-void *cm_zalloc(size_t n, size_t size); /* the same, all bytes zero */
-void *cm_realloc(void *p, size_t n, size_t size);
-char *cm_strdup(const char *s);
+CM_NOT_NULL void *cm_alloc(size_t n, size_t size);
+CM_NOT_NULL void *cm_zalloc(size_t n, size_t size); /* the same, all bytes zero */
+CM_NOT_NULL void *cm_realloc(void *p, size_t n, size_t size);
+CM_NOT_NULL char *cm_strdup(const char *s);
 void cm_free(void *p);
 
 #define CM_NEW(type, n)  ((type *)cm_alloc((n), sizeof(type)))
@@ -29,7 +31,11 @@ void cm_free(void *p);
 /* Grows an array to hold at least `need` items, by half again at a time.  *cap counts items. */
 #define CM_GROW(p, cap, need)                                                                      \
     ((need) > (cap) ? (void)((p) = cm_grow((p), &(cap), (need), sizeof *(p))) : (void)0)
-void *cm_grow(void *p, size_t *cap, size_t need, size_t size);
+#ifdef CM_ANALYZE /* static analysis is told that the array is there afterwards */
+#undef CM_GROW
+#define CM_GROW(p, cap, need) ((void)((p) = cm_grow((p), &(cap), (need), sizeof *(p))))
+#endif
+CM_NOT_NULL void *cm_grow(void *p, size_t *cap, size_t need, size_t size);
 
 /* From now on freed blocks of 256 KiB and more go back to the system at once (glibc keeps them, and
  * ever larger ones, otherwise): for filters whose memory is a promise.  Costs page faults where

@@ -6,6 +6,7 @@
  */
 #include "base/strs.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -21,8 +22,16 @@ void cm_strs_free(struct cm_strs *s)
 
 void cm_strs_clear(struct cm_strs *s) { s->n = s->used = 0; }
 
+static uint64_t next_era(void)
+{
+    static atomic_uint_fast64_t last;
+    return atomic_fetch_add(&last, 1) + 1;
+}
+
 void cm_strs_addn(struct cm_strs *s, const char *text, size_t n)
 {
+    if (!s->n)
+        s->era = next_era();
     CM_GROW(s->off, s->cap, s->n + 1);
     CM_GROW(s->bytes, s->room, s->used + n + 1);
     s->off[s->n++] = s->used;
@@ -47,6 +56,7 @@ void cm_strs_copy(struct cm_strs *to, const struct cm_strs *from)
         memcpy(to->bytes, from->bytes, from->used);
     to->n = from->n;
     to->used = from->used;
+    to->era = next_era();
 }
 
 bool cm_strs_equal(const struct cm_strs *a, const struct cm_strs *b)
@@ -60,29 +70,45 @@ bool cm_strs_equal(const struct cm_strs *a, const struct cm_strs *b)
 }
 
 /* The place of `name`, or the free place where it would go. */
-static size_t probe(const struct cm_index *x, const char *name)
+static size_t probe(const struct cm_index *x, const struct cm_strs *s, const char *name)
 {
     size_t at = (size_t)cm_hash64(name, strlen(name), 0) & x->mask;
-    while (x->slot[at] && strcmp(cm_strs_get(x->strs, x->slot[at] - 1), name))
+    while (x->slot[at] && strcmp(cm_strs_get(s, x->slot[at] - 1), name))
         at = (at + 1) & x->mask;
     return at;
 }
 
-void cm_index_make(struct cm_index *x, const struct cm_strs *s)
+static void take_in(struct cm_index *x, size_t i)
+{
+    size_t at = probe(x, x->strs, cm_strs_get(x->strs, i));
+    if (!x->slot[at])
+        x->slot[at] = (uint32_t)i + 1;
+    else if (x->duplicate == CM_ABSENT)
+        x->duplicate = i;
+}
+
+void cm_index_extend(struct cm_index *x, const struct cm_strs *s)
 {
     CM_ASSERT(s->n < UINT32_MAX - 1);
-    size_t places = 16;
-    while (places < 2 * s->n)
-        places *= 2;
-    *x = (struct cm_index){.strs = s, .mask = places - 1, .duplicate = CM_ABSENT};
-    x->slot = CM_ZNEW(uint32_t, places);
-    for (size_t i = 0; i < s->n; i++) {
-        size_t at = probe(x, cm_strs_get(s, i));
-        if (!x->slot[at])
-            x->slot[at] = (uint32_t)i + 1;
-        else if (x->duplicate == CM_ABSENT)
-            x->duplicate = i;
+    bool anew = !x->slot || x->era != s->era || x->n > s->n;
+    if (anew || s->n > (x->mask + 1) / 2) {
+        size_t places = 16;
+        while (places < 2 * s->n)
+            places *= 2;
+        cm_free(x->slot);
+        *x = (struct cm_index){.mask = places - 1, .duplicate = CM_ABSENT};
+        x->slot = CM_ZNEW(uint32_t, places);
     }
+    x->strs = s;
+    x->era = s->era;
+    for (; x->n < s->n; x->n++)
+        take_in(x, x->n);
+}
+
+void cm_index_make(struct cm_index *x, const struct cm_strs *s)
+{
+    *x = (struct cm_index){0};
+    cm_index_extend(x, s);
 }
 
 void cm_index_free(struct cm_index *x)
@@ -91,8 +117,15 @@ void cm_index_free(struct cm_index *x)
     *x = (struct cm_index){0};
 }
 
+size_t cm_index_find_in(const struct cm_index *x, const struct cm_strs *s, const char *name)
+{
+    CM_ASSERT(x->era == s->era && x->n == s->n);
+    size_t at = probe(x, s, name);
+    return x->slot[at] ? x->slot[at] - 1 : CM_ABSENT;
+}
+
 size_t cm_index_find(const struct cm_index *x, const char *name)
 {
-    size_t at = probe(x, name);
+    size_t at = probe(x, x->strs, name);
     return x->slot[at] ? x->slot[at] - 1 : CM_ABSENT;
 }

@@ -22,6 +22,7 @@ struct cm_strs {
     uint64_t *off;
     char *bytes;
     size_t used, room;
+    uint64_t era; /* of this filling: no two lists, and no list emptied and refilled, share one */
 };
 
 void cm_strs_free(struct cm_strs *s);
@@ -38,17 +39,24 @@ static inline const char *cm_strs_get(const struct cm_strs *s, size_t i)
 
 #define CM_ABSENT SIZE_MAX
 
-/* name -> position.  Borrows the list: it must outlive the index and not change. */
+/* name -> position.  Borrows the list, which must outlive the index and may only grow. */
 struct cm_index {
     const struct cm_strs *strs;
     uint32_t *slot; /* position + 1, 0 = free */
     size_t mask;
     size_t duplicate; /* a position whose name occurred before, or CM_ABSENT */
+    size_t n;         /* names of the list that are in the index */
+    uint64_t era;     /* of the list */
 };
 
 void cm_index_make(struct cm_index *x, const struct cm_strs *s); /* s->n < 2^32 - 1 */
 void cm_index_free(struct cm_index *x);
+/* Takes in the names added since; a list that was emptied or replaced is indexed anew.  x may be
+ * {0}.  Constant time a name, so that a list which grows by look-ups is filled in linear time. */
+void cm_index_extend(struct cm_index *x, const struct cm_strs *s);
 size_t cm_index_find(const struct cm_index *x, const char *name); /* first position, or CM_ABSENT */
+/* The same in s, whose names the index holds: the list has moved since, or is a part of a copy. */
+size_t cm_index_find_in(const struct cm_index *x, const struct cm_strs *s, const char *name);
 
 #ifdef __cplusplus
 }

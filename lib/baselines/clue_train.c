@@ -297,7 +297,7 @@ int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const 
         return code;
     m->has_net = true;
     make(&f, d->part[0].names.n);
-    f.valid = cm_train_sample(d, seed, CM_VALID_CELLS);
+    f.valid = cm_train_sample(d, seed, 0, CM_VALID_CELLS);
     struct progress g = {.best = -1, .kept = CM_NEW(cm_real, m->net.table.size)};
     code = run(&f, &g);
     show(&f);

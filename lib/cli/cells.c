@@ -73,6 +73,20 @@ static void renumber(struct cm_csr *x, const uint32_t *map, size_t cols)
     *x = out;
 }
 
+uint32_t *cm_cells_columns(const struct cm_model *m, size_t side, struct cm_reader *r, bool by_name)
+{
+    uint32_t *map;
+    struct cm_column_gaps gaps;
+    const char *path = cm_reader_path(r), *slot = m->head.slot[side].name;
+    cm_try(cm_model_columns(m, side, &cm_reader_head(r)->slot[0].cols, by_name, path, &map, &gaps));
+    if (gaps.missing)
+        cm_warn("%s: %zu of the model's %zu %s features are missing ('%s' is one); they count as 0",
+                path, gaps.missing, m->head.slot[side].cols.names.n, slot, gaps.example);
+    if (gaps.extra)
+        cm_warn("%s: %zu columns are not in the model and are left out", path, gaps.extra);
+    return map;
+}
+
 void cm_cells_load(struct cm_cells *c, const struct cm_model *m, const char *model_path,
                    size_t side, const char *path, bool by_name)
 {
@@ -81,10 +95,8 @@ void cm_cells_load(struct cm_cells *c, const struct cm_model *m, const char *mod
     const struct cm_head *h = cm_reader_head(r);
     if (h->nslots != 1)
         cm_die(3, "%s: expected one slot, found %zu", cm_reader_path(r), h->nslots);
-    uint32_t *map;
-    size_t dropped;
     cm_try(cm_model_accepts(m, side, &h->slot[0], cm_reader_path(r), model_path));
-    cm_try(cm_model_columns(m, side, &h->slot[0].cols, by_name, cm_reader_path(r), &map, &dropped));
+    uint32_t *map = cm_cells_columns(m, side, r, by_name);
     cm_try(cm_table_load(r, &c->table));
     if (c->table.dense) {
         c->x = from_dense(&c->table.full);
@@ -95,8 +107,6 @@ void cm_cells_load(struct cm_cells *c, const struct cm_model *m, const char *mod
     if (map)
         renumber(&c->x, map, m->head.slot[side].cols.names.n);
     cm_free(map);
-    if (dropped)
-        cm_warn("%s: %zu columns that the model lacks are left out", cm_reader_path(r), dropped);
     cm_index_make(&c->at, &c->table.names);
     if (c->at.duplicate != CM_ABSENT)
         cm_die(3, "%s: the cell name '%s' occurs twice", cm_reader_path(r),

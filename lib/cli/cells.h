@@ -22,6 +22,10 @@ struct cm_cells {
 
 /* The model of a file; the digest of what it holds as 16 hex digits. */
 void cm_model_open(struct cm_model *m, const char *path, char digest[20]);
+/* The columns of the open input by which side `side` of the model is applied, as cm_model_columns;
+ * warns of those that only one of them has. */
+uint32_t *cm_cells_columns(const struct cm_model *m, size_t side, struct cm_reader *r,
+                           bool by_name);
 /* Reads `path`, one matrix slot, as side `side` of the model.  Another kind, state, fit or column,
  * a name twice: status 3.  by_name: columns are taken by their names, wherever they stand. */
 void cm_cells_load(struct cm_cells *c, const struct cm_model *m, const char *model_path,

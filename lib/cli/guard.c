@@ -85,6 +85,12 @@ static _Noreturn void supervise(const char *tool)
     /* A job that is cancelled whole loses its pipes too: the child may notice that first. */
     if (told_to_die)
         die_by(told_to_die);
+    static struct cm_tool named;
+    named.name = tool;
+    cm_tool = &named;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 255) /* no status of ours: libhdf5's exit(-1) */
+        cm_die(shared->memory ? 3 : 4, "%s%slibhdf5 ended the program: out of memory?",
+               shared->file, *shared->file ? ": " : "");
     if (WIFEXITED(status))
         cm_leave(WEXITSTATUS(status));
     int number = WTERMSIG(status);
@@ -92,9 +98,6 @@ static _Noreturn void supervise(const char *tool)
                  number == SIGABRT || number == SIGTRAP || number == SIGPROF;
     if (!crash || !shared->reading)
         die_by(number);
-    static struct cm_tool named;
-    named.name = tool;
-    cm_tool = &named;
     crashed(number);
 }
 

@@ -1,6 +1,8 @@
 /* cli/match.c - choosing a decision rule, and the label that restricts candidates.  See match.h. */
 #include "cli/match.h"
 
+#include <math.h>
+
 #include "base/mem.h"
 
 /* An option given on the command line that the rule has no use for. */
@@ -26,46 +28,91 @@ static void check_options(const struct cm_rule_options *o, enum cm_rule_method m
         cm_usage_error("--epsilon and --temperature contradict each other");
 }
 
-bool cm_rule_choose(const struct cm_rule_options *o, struct cm_rule *rule,
+static void check_temperatures(const struct cm_rule_options *o)
+{
+    const char *name = o->sharp ? "sharp" : "calibrated";
+    if (o->calibrated && o->sharp)
+        cm_usage_error("--calibrated and --sharp contradict each other");
+    if (!o->calibrated && !o->sharp)
+        return;
+    if (!o->model)
+        cm_usage_error("--%s needs --model", name);
+    if (cm_given("temperature"))
+        cm_usage_error("--%s and --temperature contradict each other", name);
+}
+
+/* Rule and temperature from the model; see cm_rule_values of the meaning of its numbers. */
+static void take_model(const struct cm_rule_options *o, size_t inputs, struct cm_rule *rule,
+                       struct cm_rule_more *more)
+{
+    struct cm_reader *m = cm_in_open(o->model);
+    cm_require_kind(m, CM_MODEL);
+    const struct cm_kv *kv = &cm_reader_head(m)->kv;
+    cm_try(cm_fail_in(cm_rule_read(kv, rule), o->model));
+    bool sharp = o->sharp || (o->hard && !o->calibrated); /* a decision needs no honesty */
+    more->values = CM_RULE_SHARP;
+    if (cm_given("temperature")) {
+        rule->temperature = o->temperature;
+        more->values = CM_RULE_GIVEN;
+    } else if (o->calibrated || (!sharp && cm_kv_get(kv, "rule.calibrated"))) {
+        double t = 0;
+        cm_try(cm_fail_in(cm_kv_f64(kv, "rule.calibrated", &t), o->model));
+        if (!(t > 0) || !isfinite(t))
+            cm_die(3, "%s: rule.calibrated: expected a positive number, found %g", o->model, t);
+        rule->temperature = t / (double)(inputs ? inputs : 1);
+        more->values = CM_RULE_CALIBRATED;
+    } else if (!sharp) {
+        cm_warn("%s has no calibrated temperature: probabilities at temperature %g, that of the "
+                "highest match probability, claim more than they know (--sharp: no warning)",
+                o->model, rule->temperature);
+    }
+    cm_try(cm_reader_drain(m));
+}
+
+bool cm_rule_choose(const struct cm_rule_options *o, size_t inputs, struct cm_rule *rule,
                     struct cm_rule_more *more)
 {
     *rule = (struct cm_rule){(enum cm_rule_method)o->method, o->temperature, o->hard};
-    *more = (struct cm_rule_more){(size_t)o->neighbours, (size_t)o->iterations, o->epsilon,
-                                  o->quantile};
+    *more = (struct cm_rule_more){.neighbours = (size_t)o->neighbours,
+                                  .iterations = (size_t)o->iterations,
+                                  .epsilon = o->epsilon,
+                                  .quantile = o->quantile};
     if (o->model && o->tune)
         cm_usage_error("--model and --tune contradict each other");
-    if (o->calibrated && !o->model)
-        cm_usage_error("--calibrated needs --model");
-    if (o->calibrated && cm_given("temperature"))
-        cm_usage_error("--calibrated and --temperature contradict each other");
-    if (o->model) {
-        if (cm_given("method"))
-            cm_usage_error("--model and --method contradict each other");
-        struct cm_reader *m = cm_in_open(o->model);
-        cm_require_kind(m, CM_MODEL);
-        cm_try(cm_fail_in(cm_rule_read(&cm_reader_head(m)->kv, rule), o->model));
-        if (o->calibrated)
-            cm_try(
-                cm_fail_in(cm_kv_f64(&cm_reader_head(m)->kv, "rule.calibrated", &rule->temperature),
-                           o->model));
-        cm_try(cm_reader_drain(m));
-        if (cm_given("temperature"))
-            rule->temperature = o->temperature;
-    }
+    check_temperatures(o);
+    if (o->model && cm_given("method"))
+        cm_usage_error("--model and --method contradict each other");
+    if (o->model)
+        take_model(o, inputs, rule, more);
+    if (o->hard || rule->method == CM_RULE_EXACT)
+        more->values = CM_RULE_DECISION;
+    else if (rule->method == CM_RULE_SNN)
+        more->values = CM_RULE_WEIGHT;
     check_options(o, rule->method);
     return o->model || o->quantile > 0 || cm_given("method") || cm_given("temperature");
 }
 
-void cm_print_choices(FILE *to, const struct cm_choice *c, size_t n, size_t best)
+static void print_choice(FILE *to, const char *front, const struct cm_choice *x)
 {
-    fprintf(to, "method\ttemperature\tsoft\thard\n");
-    for (size_t k = 0; k <= n; k++) {
-        const struct cm_choice *x = &c[k < n ? k : best];
-        fprintf(to, "%s%s\t", k < n ? "" : "choice\t", cm_rule_name(x->rule.method));
-        if (cm_rule_tempered(x->rule.method))
-            fprintf(to, "%g", x->rule.temperature);
-        fprintf(to, "\t%.6f\t%.6f\n", x->soft, x->hard);
-    }
+    fprintf(to, "%s%s\t", front, cm_rule_name(x->rule.method));
+    if (cm_rule_tempered(x->rule.method))
+        fprintf(to, "%g", x->rule.temperature);
+    fprintf(to, "\t%.6f\t%.6f", x->soft, x->hard);
+    if (cm_rule_tempered(x->rule.method))
+        fprintf(to, "\t%.6f\n", x->loss);
+    else
+        fputs("\t\n", to);
+}
+
+void cm_print_choices(FILE *to, const struct cm_choice *c, size_t n, size_t best,
+                      const struct cm_choice *calibrated)
+{
+    fprintf(to, "method\ttemperature\tsoft\thard\tlog_loss\n");
+    for (size_t k = 0; k < n; k++)
+        print_choice(to, "", &c[k]);
+    if (calibrated)
+        print_choice(to, "calibrated\t", calibrated);
+    print_choice(to, "choice\t", &c[best]);
 }
 
 static _Noreturn void no_label(const struct cm_reader *r, const char *side, const char *name)

@@ -20,7 +20,7 @@ struct cm_rule_options {
     double temperature, epsilon, quantile;
     int64_t neighbours, iterations;
     const char *model, *within, *tune;
-    bool hard, calibrated;
+    bool hard, calibrated, sharp;
 };
 
 /* Rows of an option table; `preset` is the default of --method. */
@@ -33,7 +33,9 @@ struct cm_rule_options {
     {"model", 0, CM_O_INPUT, &(o).model, NULL, 0, 0, "MODEL.cms",                                  \
      "take the rule and temperature tuned in training"},                                           \
     {"calibrated", 0, CM_O_FLAG, &(o).calibrated, NULL, 0, 0, NULL,                                \
-     "with --model: the temperature whose probabilities are to be believed"},                      \
+     "with --model: the calibrated temperature (the default)"},                                    \
+    {"sharp", 0, CM_O_FLAG, &(o).sharp, NULL, 0, 0, NULL,                                          \
+     "with --model: the temperature of the highest match probability"},                            \
     {"hard", 0, CM_O_FLAG, &(o).hard, NULL, 0, 0, NULL,                                            \
      "all of a row's probability to its most probable column"},                                    \
     {"within", 0, CM_O_STR, &(o).within, NULL, 0, 0, "LABEL",                                      \
@@ -53,14 +55,16 @@ struct cm_rule_options {
 
 /* True if a rule was asked for (--method, --temperature, --model, --quantile); *rule and *more are
  * filled anyway, `hard` included.  --model with --method is status 2, and so is an option that the
- * rule does not have; --temperature wins over the model's.  Opens the model, which so becomes a
- * parent of later outputs. */
-bool cm_rule_choose(const struct cm_rule_options *o, struct cm_rule *rule,
+ * rule does not have; --temperature wins over the model's.  `inputs` is the number of matches that
+ * are summed: a calibrated temperature, which is of one model, is divided by it.  Opens the model,
+ * which so becomes a parent of later outputs. */
+bool cm_rule_choose(const struct cm_rule_options *o, size_t inputs, struct cm_rule *rule,
                     struct cm_rule_more *more);
 
-/* The table of assign --tune: method, temperature (empty where there is none), soft, hard; the last
- * line has `choice` in front. */
-void cm_print_choices(FILE *to, const struct cm_choice *c, size_t n, size_t best);
+/* The table of assign --tune: method, temperature (empty where there is none), soft, hard, loss; a
+ * line with `calibrated` in front, unless it is NULL, and the last line with `choice`. */
+void cm_print_choices(FILE *to, const struct cm_choice *c, size_t n, size_t best,
+                      const struct cm_choice *calibrated);
 
 /* --within, for both tools: the codes of the columns and of each portion of rows.  Zero-initialise;
  * without the option nothing happens and col, row stay NULL. */

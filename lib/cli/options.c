@@ -349,8 +349,22 @@ static bool changes_results(const struct cm_opt *o)
            o != &opt_verbose && o != &opt_progress && o != &opt_provenance;
 }
 
-/* Appends a word to the kept command line, quoted so that a shell reads it back. */
-static void keep(const char *word)
+/* Where a file of a pipeline's own begins in a word, PATH or KEY=PATH; otherwise NULL. A pipeline
+ * works in a directory TMPDIR=.../cellmatch.XXXXXX, whose name differs every time. */
+static const char *temporary_in(const char *word)
+{
+    const char *dir = getenv("TMPDIR"), *last = dir ? strrchr(dir, '/') : NULL;
+    if (!last || strncmp(last, "/cellmatch.", 11) != 0)
+        return NULL;
+    size_t n = strlen(dir);
+    const char *value = strchr(word, '=');
+    if (!strncmp(word, dir, n) && word[n] == '/')
+        return word;
+    return value && !strncmp(value + 1, dir, n) && value[1 + n] == '/' ? value + 1 : NULL;
+}
+
+/* Quoted so that a shell reads it back. */
+static void keep_word(const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                 "0123456789_@%+=:,./-";
@@ -368,6 +382,23 @@ static void keep(const char *word)
             cm_buf_put(&args, word, 1);
     }
     cm_buf_puts(&args, "'");
+}
+
+/* Appends a word to the kept command line. A pipeline's own file stands there by the last part of
+ * its name, so that the same work leaves the same history. */
+static void keep(const char *word)
+{
+    const char *path = temporary_in(word);
+    if (!path) {
+        keep_word(word);
+        return;
+    }
+    struct cm_buf text = {0};
+    cm_buf_put(&text, word, (size_t)(path - word));
+    cm_buf_puts(&text, strrchr(path, '/') + 1);
+    cm_buf_put(&text, "", 1);
+    keep_word((const char *)text.p);
+    cm_buf_free(&text);
 }
 
 static void keep_option(const struct cm_opt *o, const char *value)

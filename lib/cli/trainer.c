@@ -66,9 +66,10 @@ void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts)
     t->cells = cm_train_data_bytes(&t->data);
 }
 
-uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_config *c, const char *what)
+uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_options *how,
+                         const char *what)
 {
-    uint64_t fit = cm_train_bytes(&t->data, c);
+    uint64_t fit = cm_train_bytes(&t->data, how);
     cm_info("memory: %.1f MiB of cells, and at most %.1f MiB to fit%s%s", (double)t->cells / MIB,
             (double)fit / MIB, *what ? " " : "", what);
     return t->cells + fit;

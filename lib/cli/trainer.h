@@ -92,7 +92,8 @@ void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint);
 /* Opens --log and reads t->data from the pairs to their END; `counts`: with the counts below. */
 void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts);
 /* Says what the cells and the fit of the linear part will take; returns it, in bytes. */
-uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_config *c, const char *what);
+uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_options *how,
+                         const char *what);
 /* Bytes of activations to keep: a quarter of --max-memory at most. */
 uint64_t cm_trainer_keep(const struct cm_trainer *t);
 

@@ -19,7 +19,6 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
-#include "base/text.h"
 #include "matrix/blas.h"
 
 #define TILE        64 /* cells whose gene residuals are dense at one time */

@@ -6,9 +6,7 @@
 
 void cm_best_head(const struct cm_head *h, struct cm_buf *to)
 {
-    enum cm_state s = h->slot[0].state;
-    bool named = s == CM_S_PROBABILITY || s == CM_S_SIMILARITY;
-    cm_buf_printf(to, "cell\tpartner\t%s\tmargin\n", named ? cm_state_name(s) : "value");
+    cm_buf_printf(to, "cell\tpartner\t%s\tmargin\n", cm_match_numbers(h));
 }
 
 static void put_row(struct cm_buf *to, const struct cm_slot *slot, size_t n, const uint32_t *idx,

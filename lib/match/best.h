@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-/* "cell partner probability margin", or similarity, or value, as the head's state says. */
+/* "cell partner probability margin", or what else cm_match_numbers calls the numbers. */
 void cm_best_head(const struct cm_head *h, struct cm_buf *to);
 /* A line for each row of a chunk of kind match, names %-escaped.  A row without entries has empty
  * fields, a similarity without a second an empty margin. */

@@ -34,11 +34,11 @@ static int half_rows(void *arg, size_t shard)
     size_t to = cm_shard_begin(m->rows, SHARDS, shard + 1);
     for (size_t i = from; i < to; i++) {
         size_t n = (size_t)(m->ptr[i + 1] - m->ptr[i]);
+        if (n == 0) /* a graph without entries has no arrays */
+            continue;
         const uint32_t *idx = m->idx + m->ptr[i];
         const float *s = m->val + m->ptr[i];
         double max = -INFINITY;
-        if (n == 0)
-            continue;
         CM_GROW(d, d_cap, n);
         CM_GROW(f, f_cap, n);
         for (size_t k = 0; k < n; k++) {

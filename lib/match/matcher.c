@@ -216,7 +216,7 @@ static void judge(const struct cm_csr *m, const struct cm_pairs *truth, const ui
     struct cm_matcher x;
     struct cm_rows part = {0};
     size_t ptr_cap = 0, idx_cap = 0, val_cap = 0;
-    double soft = 0, hard = 0;
+    double soft = 0, hard = 0, loss = 0;
     cm_matcher_make(&x, &c->rule, more, m->cols, most);
     for (int pass = cm_matcher_two_passes(&x) ? 0 : 1; pass < 2; pass++) {
         for (size_t first = 0; first < m->rows; first += PORTION) {
@@ -241,12 +241,15 @@ static void judge(const struct cm_csr *m, const struct cm_pairs *truth, const ui
             for (size_t i = 0; i < n; i++) {
                 uint32_t partner = truth->col_of_row[first + i];
                 uint64_t best = p.ptr[i];
+                double own = 0;
                 for (uint64_t k = p.ptr[i]; partner != CM_UNPAIRED && k < p.ptr[i + 1]; k++) {
                     if (p.idx[k] == partner)
-                        soft += (double)p.val[k];
+                        own = (double)p.val[k];
                     if (p.val[k] > p.val[best])
                         best = k;
                 }
+                soft += own;
+                loss -= partner != CM_UNPAIRED ? log(fmax(own, CM_RULE_PROBABLE)) : 0;
                 hard += partner != CM_UNPAIRED && best < p.ptr[i + 1] && p.idx[best] == partner;
             }
         }
@@ -256,6 +259,7 @@ static void judge(const struct cm_csr *m, const struct cm_pairs *truth, const ui
     c->rule.temperature = x.rule.temperature;
     c->soft = soft / (double)truth->n;
     c->hard = hard / (double)truth->n;
+    c->loss = loss / (double)truth->n;
     cm_matcher_free(&x);
     cm_free(part.ptr);
     cm_free(part.idx);
@@ -293,4 +297,42 @@ size_t cm_matcher_tune(const struct cm_csr *m, const struct cm_pairs *truth,
             break;
         }
     return n;
+}
+
+struct search {
+    const struct cm_csr *m;
+    const struct cm_pairs *truth;
+    const uint32_t *row_code, *col_code;
+    const struct cm_rule_more *more;
+    size_t most;
+    struct cm_choice *choice;
+};
+
+static double search_loss(void *arg, double temperature)
+{
+    struct search *x = arg;
+    x->choice->rule.temperature = temperature;
+    judge(x->m, x->truth, x->row_code, x->col_code, x->more, x->most, x->choice);
+    return x->choice->loss;
+}
+
+bool cm_matcher_calibrate(const struct cm_csr *m, const struct cm_pairs *truth,
+                          const uint32_t *row_code, const uint32_t *col_code,
+                          const struct cm_rule_more *more, size_t most,
+                          const struct cm_choice *choice, size_t n, struct cm_choice *calibrated)
+{
+    struct search x = {m, truth, row_code, col_code, more, most, calibrated};
+    bool found = false;
+    for (size_t k = 0; k < n; k++) {
+        enum cm_rule_method method = choice[k].rule.method;
+        if (!cm_rule_tempered(method) || (method == CM_RULE_SINKHORN && more->epsilon > 0))
+            continue;
+        if (!found || choice[k].loss < calibrated->loss)
+            *calibrated = choice[k];
+        found = true;
+    }
+    double least;
+    if (found) /* the last evaluation is that of the temperature found */
+        calibrated->rule.temperature = cm_least_loss(search_loss, &x, &least);
+    return found;
 }

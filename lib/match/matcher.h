@@ -62,6 +62,7 @@ void cm_matcher_apply(struct cm_matcher *x, uint64_t first, struct cm_rows *rows
 struct cm_choice {
     struct cm_rule rule;
     double soft, hard; /* mean probability of the true partner, of rows as they are and one-hot */
+    double loss;       /* mean -log of it, at least 1e-9 */
 };
 /* Applies the rules of method (or all of them: -1) at `temperature` (or those of cm_rule_grid: 0)
  * to the candidates m: choice gets CM_CHOICES places, the number of tries is returned.  Only rows
@@ -72,6 +73,14 @@ size_t cm_matcher_tune(const struct cm_csr *m, const struct cm_pairs *truth,
                        const uint32_t *row_code, const uint32_t *col_code, int method,
                        double temperature, const struct cm_rule_more *more, size_t most, bool hard,
                        struct cm_choice *choice, size_t *best);
+
+/* Of the rules tried (n choices of cm_matcher_tune at the grid's temperatures) the one with the
+ * least loss, at the temperature where that is least (cm_least_loss).  False if none of them has a
+ * temperature that may be chosen. */
+bool cm_matcher_calibrate(const struct cm_csr *m, const struct cm_pairs *truth,
+                          const uint32_t *row_code, const uint32_t *col_code,
+                          const struct cm_rule_more *more, size_t most,
+                          const struct cm_choice *choice, size_t n, struct cm_choice *calibrated);
 
 #ifdef __cplusplus
 }

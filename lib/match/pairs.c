@@ -83,6 +83,11 @@ static int read_lines(struct reading *r, FILE *f)
     int code = 0;
     while (code == 0 && (n = getline(&line, &room, f)) >= 0) {
         r->line++;
+        if (memchr(line, 0, (size_t)n)) {
+            code =
+                cm_fail(CM_EINPUT, "%s: line %zu: not text: it holds a NUL byte", r->path, r->line);
+            break;
+        }
         while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
             line[--n] = 0;
         char *rest = line;

@@ -21,6 +21,8 @@
 const double cm_rule_grid[CM_RULE_GRID] = {5, 10, 20, 40, 80, 120, 160, 240};
 
 #define NEGLIGIBLE (-50.0)
+#define LOWEST     (-4.0) /* of log T, where the search for the least loss ends */
+#define HIGHEST    9.0
 
 static const char *const method_name[CM_RULE_COUNT] = {"softmax",  "dual", "csls",
                                                        "sinkhorn", "snn",  "exact"};
@@ -57,6 +59,39 @@ void cm_rule_more_write(struct cm_kv *kv, const struct cm_rule *rule,
     }
     if (more->quantile > 0)
         cm_kv_setf(kv, "rule.quantile", more->quantile);
+    if (more->values != CM_RULE_GIVEN)
+        cm_kv_set(kv, "rule.values", cm_rule_values_name(more->values));
+}
+
+static const char *const values_name[] = {"", "calibrated", "sharp", "decision", "weight"};
+
+const char *cm_rule_values_name(enum cm_rule_values v) { return values_name[v]; }
+
+enum cm_rule_values cm_rule_values(const struct cm_kv *kv)
+{
+    const char *word = cm_kv_get(kv, "rule.values");
+    for (int v = CM_RULE_CALIBRATED; word && v <= CM_RULE_WEIGHT; v++)
+        if (strcmp(word, values_name[v]) == 0)
+            return (enum cm_rule_values)v;
+    return CM_RULE_GIVEN;
+}
+
+bool cm_rule_values_probable(enum cm_rule_values v)
+{
+    return v != CM_RULE_DECISION && v != CM_RULE_WEIGHT;
+}
+
+static int read_temperature(const struct cm_kv *kv, const char *key, double *t)
+{
+    int code = cm_kv_f64(kv, key, t);
+    if (!code && !(*t > 0 && isfinite(*t)))
+        code = cm_fail(CM_EINPUT, "%s: expected a positive number, found %g", key, *t);
+    return code;
+}
+
+int cm_rule_calibrated(const struct cm_kv *kv, struct cm_rule *rule)
+{
+    return read_temperature(kv, "rule.calibrated", &rule->temperature);
 }
 
 int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule)
@@ -72,11 +107,9 @@ int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule)
     double t = CM_RULE_TEMPERATURE;
     int code = 0;
     if (cm_rule_tempered((enum cm_rule_method)m))
-        code = cm_kv_f64(kv, "rule.temperature", &t);
+        code = read_temperature(kv, "rule.temperature", &t);
     if (code < 0)
         return code;
-    if (!(t > 0) || !isfinite(t))
-        return cm_fail(CM_EINPUT, "rule.temperature: expected a positive number, found %g", t);
     rule->method = (enum cm_rule_method)m;
     rule->temperature = t;
     return 0;
@@ -93,11 +126,9 @@ struct side {
     double *log_sum;        /* out: log sum_j exp(T s_ij) */
     const double *opposite; /* the other direction's log_sum; NULL in the first pass */
     double *soft;           /* out: probability of the true partner */
-    double *loss;           /* out: -log of it, at most -log PROBABLE */
+    double *loss;           /* out: -log of it, at most -log of CM_RULE_PROBABLE */
     unsigned char *hit;     /* out: is the argmax the true partner? */
 };
-
-#define PROBABLE 1e-9 /* a partner that is no candidate has probability 0 at any temperature */
 
 enum { SHARDS = 64 };
 
@@ -136,7 +167,7 @@ static int side_rows(void *arg, size_t shard)
         if (x->log_sum)
             x->log_sum[i] = max + log(sum);
         x->soft[i] = exp(logit(x, row, i) - max) / sum;
-        x->loss[i] = -log(fmax(x->soft[i], PROBABLE));
+        x->loss[i] = -log(fmax(x->soft[i], CM_RULE_PROBABLE));
         x->hit[i] = best == i;
     }
     return 0;
@@ -157,29 +188,87 @@ static void side_run(struct side *x, double *soft, double *hard, double *loss)
     *loss += c / (double)x->n / 2;
 }
 
+/* A block and its transpose, with the scratch of both directions. */
+struct pair_of_sides {
+    const struct cm_rule_block *b;
+    float *turned;
+    double *row_log, *col_log, *soft, *loss;
+    unsigned char *hit;
+};
+
+static void sides_make(struct pair_of_sides *x, const struct cm_rule_block *b)
+{
+    size_t n = b->n;
+    CM_ASSERT(n > 0 && b->ld >= n);
+    *x = (struct pair_of_sides){b,
+                                CM_NEW(float, n *n),
+                                CM_NEW(double, n),
+                                CM_NEW(double, n),
+                                CM_NEW(double, n),
+                                CM_NEW(double, n),
+                                CM_NEW(unsigned char, n)};
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            x->turned[j * n + i] = b->s[i * b->ld + j];
+}
+
+static void sides_free(struct pair_of_sides *x)
+{
+    cm_free(x->turned);
+    cm_free(x->row_log);
+    cm_free(x->col_log);
+    cm_free(x->soft);
+    cm_free(x->loss);
+    cm_free(x->hit);
+}
+
+/* Means of both directions at a temperature: [softmax, dual]. */
+struct means {
+    double soft[2], hard[2], loss[2];
+};
+
+static struct means sides_at(const struct pair_of_sides *x, double temperature, bool dual)
+{
+    const struct cm_rule_block *b = x->b;
+    struct means to = {0};
+    struct side row = {.s = b->s,
+                       .ld = b->ld,
+                       .n = b->n,
+                       .group = b->group,
+                       .temperature = temperature,
+                       .log_sum = x->row_log,
+                       .soft = x->soft,
+                       .loss = x->loss,
+                       .hit = x->hit},
+                col = row;
+    col.s = x->turned;
+    col.ld = b->n;
+    col.log_sum = x->col_log;
+    side_run(&row, &to.soft[0], &to.hard[0], &to.loss[0]);
+    side_run(&col, &to.soft[0], &to.hard[0], &to.loss[0]);
+    if (!dual)
+        return to;
+    row.opposite = x->col_log;
+    col.opposite = x->row_log;
+    row.log_sum = col.log_sum = NULL; /* the first pass' sums are still needed */
+    side_run(&row, &to.soft[1], &to.hard[1], &to.loss[1]);
+    side_run(&col, &to.soft[1], &to.hard[1], &to.loss[1]);
+    return to;
+}
+
 void cm_rule_tune(const float *s, size_t ld, size_t n, const uint32_t *group,
                   struct cm_rule_tuning *out)
 {
-    CM_ASSERT(n > 0 && ld >= n);
-    float *turned = CM_NEW(float, n *n);
-    double *row_log = CM_NEW(double, n), *col_log = CM_NEW(double, n), *soft = CM_NEW(double, n);
-    double *loss = CM_NEW(double, n), loss_at[2][CM_RULE_GRID] = {{0}};
-    unsigned char *hit = CM_NEW(unsigned char, n);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < n; j++)
-            turned[j * n + i] = s[i * ld + j];
+    struct cm_rule_block block = {s, ld, n, group};
+    struct pair_of_sides x;
+    sides_make(&x, &block);
     *out = (struct cm_rule_tuning){0};
     for (size_t k = 0; k < CM_RULE_GRID; k++) {
-        struct side row = {s, ld, n, group, cm_rule_grid[k], row_log, NULL, soft, loss, hit};
-        struct side col = {turned, n, n, group, cm_rule_grid[k], col_log, NULL, soft, loss, hit};
-        out->argmax = 0; /* the same at every temperature */
-        side_run(&row, &out->soft_at[CM_RULE_SOFTMAX][k], &out->argmax, &loss_at[0][k]);
-        side_run(&col, &out->soft_at[CM_RULE_SOFTMAX][k], &out->argmax, &loss_at[0][k]);
-        row.opposite = col_log;
-        col.opposite = row_log;
-        row.log_sum = col.log_sum = NULL; /* the first pass' sums are still needed */
-        side_run(&row, &out->soft_at[CM_RULE_DUAL][k], &out->dual_at[k], &loss_at[1][k]);
-        side_run(&col, &out->soft_at[CM_RULE_DUAL][k], &out->dual_at[k], &loss_at[1][k]);
+        struct means at = sides_at(&x, cm_rule_grid[k], true);
+        out->argmax = at.hard[CM_RULE_SOFTMAX]; /* the same at every temperature */
+        out->soft_at[CM_RULE_SOFTMAX][k] = at.soft[CM_RULE_SOFTMAX];
+        out->soft_at[CM_RULE_DUAL][k] = at.soft[CM_RULE_DUAL];
+        out->dual_at[k] = at.hard[CM_RULE_DUAL];
     }
     enum cm_rule_method m = out->argmax < CM_RULE_ENOUGH ? CM_RULE_SOFTMAX : CM_RULE_DUAL;
     double most = 0;
@@ -192,18 +281,72 @@ void cm_rule_tune(const float *s, size_t ld, size_t n, const uint32_t *group,
     out->rule = (struct cm_rule){m, cm_rule_grid[best], false};
     out->soft = out->soft_at[m][best];
     out->hard = m == CM_RULE_DUAL ? out->dual_at[best] : out->argmax;
-    size_t honest = 0;
-    for (size_t k = 1; k < CM_RULE_GRID; k++)
-        if (loss_at[m][k] < loss_at[m][honest])
-            honest = k;
-    out->calibrated = cm_rule_grid[honest];
-    out->loss = loss_at[m][honest];
-    cm_free(turned);
-    cm_free(row_log);
-    cm_free(col_log);
-    cm_free(soft);
-    cm_free(loss);
-    cm_free(hit);
+    sides_free(&x);
+}
+
+/* ===== calibration ======================================================================== */
+
+double cm_least_loss(double (*loss)(void *arg, double temperature), void *arg, double *at_best)
+{
+    double x = log(16), fx = loss(arg, exp(x)), width = log(2);
+    double left = loss(arg, exp(x - width)), right = loss(arg, exp(x + width));
+    while (left < fx && x > LOWEST) {
+        right = fx, fx = left, x -= width;
+        left = loss(arg, exp(x - width));
+    }
+    while (right < fx && x < HIGHEST) {
+        left = fx, fx = right, x += width;
+        right = loss(arg, exp(x + width));
+    }
+    const double golden = .6180339887498949;
+    double a = x - width, b = x + width, c = b - golden * (b - a), d = a + golden * (b - a);
+    double fc = loss(arg, exp(c)), fd = loss(arg, exp(d));
+    for (int step = 0; step < 14; step++)
+        if (fc < fd) {
+            b = d, d = c, fd = fc;
+            fc = loss(arg, exp(c = b - golden * (b - a)));
+        } else {
+            a = c, c = d, fc = fd;
+            fd = loss(arg, exp(d = a + golden * (b - a)));
+        }
+    double best = exp((a + b) / 2);
+    *at_best = loss(arg, best);
+    return best;
+}
+
+struct blocks {
+    struct pair_of_sides *x;
+    size_t n, cells;
+    enum cm_rule_method method;
+};
+
+static double blocks_loss(void *arg, double temperature)
+{
+    const struct blocks *all = arg;
+    double sum = 0;
+    for (size_t k = 0; k < all->n; k++)
+        sum += (double)all->x[k].b->n *
+               sides_at(&all->x[k], temperature, all->method == CM_RULE_DUAL).loss[all->method];
+    return sum / (double)all->cells;
+}
+
+double cm_rule_calibrate(const struct cm_rule_block *b, size_t n, enum cm_rule_method method,
+                         double *loss)
+{
+    CM_ASSERT(n > 0 && (method == CM_RULE_SOFTMAX || method == CM_RULE_DUAL));
+    struct blocks all = {CM_NEW(struct pair_of_sides, n), n, 0, method};
+    double least;
+    for (size_t k = 0; k < n; k++) {
+        sides_make(&all.x[k], &b[k]);
+        all.cells += b[k].n;
+    }
+    double best = cm_least_loss(blocks_loss, &all, &least);
+    if (loss)
+        *loss = least;
+    for (size_t k = 0; k < n; k++)
+        sides_free(&all.x[k]);
+    cm_free(all.x);
+    return best;
 }
 
 /* ===== column normalisers ================================================================= */

@@ -49,6 +49,7 @@ enum cm_rule_method {
 /* In the order of the enum: metavar of --method. */
 #define CM_RULE_METHODS     "softmax|dual|csls|sinkhorn|snn|exact"
 #define CM_RULE_TEMPERATURE 40.0 /* where nothing was tuned */
+#define CM_RULE_PROBABLE    1e-9 /* what a partner that is no candidate counts as in a loss */
 
 struct cm_rule {
     enum cm_rule_method method;
@@ -61,18 +62,40 @@ bool cm_rule_tempered(enum cm_rule_method m); /* has a temperature: not snn, not
 /* s_ij is multiplied by it before the offset o_j is taken off: 2T for dual and csls, else T. */
 double cm_rule_factor(const struct cm_rule *rule);
 
+/* What the numbers of a match are, in its head as rule.values: probabilities at a temperature that
+ * somebody gave (no key), at the calibrated one of a model or at that of its highest match
+ * probability (which claim more than they know); or no probabilities at all: 1 at the partner that
+ * was decided for, or the weights of snn. */
+enum cm_rule_values {
+    CM_RULE_GIVEN,
+    CM_RULE_CALIBRATED,
+    CM_RULE_SHARP,
+    CM_RULE_DECISION,
+    CM_RULE_WEIGHT
+};
+
 /* What single rules need besides. */
 struct cm_rule_more {
     size_t neighbours; /* csls: K, snn: N; 0 = 10 and 1 */
     size_t iterations; /* sinkhorn */
     double epsilon;    /* sinkhorn: > 0: T = 1 / (epsilon max (1 - s)), the maximum of the group */
     double quantile;   /* > 0: candidates below it in their row and in their column are dropped */
+    enum cm_rule_values values;
 };
 
 /* The rule in a head: keys rule.method and rule.temperature (rules that have one).  Reading: 0, or
  * CM_EINPUT when a key is absent, unknown, or no positive number; `hard` is left alone. */
 void cm_rule_write(struct cm_kv *kv, const struct cm_rule *rule);
 int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule);
+/* The temperature of key rule.calibrated; the method stays. */
+int cm_rule_calibrated(const struct cm_kv *kv, struct cm_rule *rule);
+
+/* What rule.values says; CM_RULE_GIVEN where it says nothing that this version knows. */
+enum cm_rule_values cm_rule_values(const struct cm_kv *kv);
+/* Its word, "" for CM_RULE_GIVEN. */
+const char *cm_rule_values_name(enum cm_rule_values v);
+/* May the numbers be read as probabilities? */
+bool cm_rule_values_probable(enum cm_rule_values v);
 
 /* What applies to the rule, beside the keys of cm_rule_write. */
 void cm_rule_more_write(struct cm_kv *kv, const struct cm_rule *rule,
@@ -91,8 +114,6 @@ struct cm_rule_tuning {
     struct cm_rule rule;             /* chosen; hard = false */
     double soft;                     /* of the chosen rule */
     double hard;                     /* of the chosen rule's argmax */
-    double calibrated;               /* temperature of the grid with the least loss, see below */
-    double loss;                     /* mean -log of the partner's probability there */
     double argmax;                   /* hard, of the similarities themselves */
     double soft_at[2][CM_RULE_GRID]; /* [softmax, dual][temperature] */
     double dual_at[CM_RULE_GRID];    /* hard, after dual */
@@ -102,11 +123,32 @@ struct cm_rule_tuning {
  * same cell.  group: n codes, candidates are the cells of equal code; NULL = all.  Chooses dual, or
  * softmax where `argmax` is below CM_RULE_ENOUGH, at the lowest temperature of the grid whose soft
  * score is at least CM_RULE_NEAR of the best: rows as soft as the score allows, for AUPR and for
- * people.  That score is linear in a probability and so rewards a bold guess; the logarithm is not,
- * and its best temperature gives probabilities that can be believed (Guo et al. 2017).  A partner
- * that is no candidate counts as 1e-9.  n >= 1.  Runs on the pool; takes 4 n^2 bytes. */
+ * people.  n >= 1.  Runs on the pool; takes 4 n^2 bytes. */
 void cm_rule_tune(const float *s, size_t ld, size_t n, const uint32_t *group,
                   struct cm_rule_tuning *out);
+
+/* ===== calibration ======================================================================== */
+
+/* That score is linear in a probability and so rewards a bold guess; the logarithm is not, and the
+ * temperature of its highest mean gives probabilities that mean what they say (Guo et al. 2017). */
+
+/* Cells that are matched among themselves: s, ld, n, group as in cm_rule_tune. */
+struct cm_rule_block {
+    const float *s;
+    size_t ld, n;
+    const uint32_t *group;
+};
+
+/* The temperature of softmax or dual with the least mean of -log p of the true partner, over the
+ * cells of all blocks and both directions, to 1 in 1,000; *loss (or NULL) = that mean.  A partner
+ * that is no candidate counts as 1e-9.  Between exp(-4) and exp(9).  Runs on the pool; takes 4 n^2
+ * bytes a block. */
+double cm_rule_calibrate(const struct cm_rule_block *b, size_t n, enum cm_rule_method method,
+                         double *loss);
+
+/* The search itself, for a loss with one valley: doubles or halves the temperature from 16 until
+ * it is between two higher ones, then golden section of its logarithm. */
+double cm_least_loss(double (*loss)(void *arg, double temperature), void *arg, double *at_best);
 
 /* ===== applying a rule ==================================================================== */
 

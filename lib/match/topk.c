@@ -15,6 +15,7 @@
  */
 #include "match/topk.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -97,7 +98,20 @@ struct cm_search {
     size_t *begin;        /* groups + 1: the places of group g are begin[g]..begin[g+1]-1 */
     float *sample;        /* SAMPLE x d of each group that is large enough, one after the other */
     size_t *sample_group; /* where: SAMPLE * d * sample_group[g]; SIZE_MAX = none */
+    double norm;          /* of the longest column */
 };
+
+static double longest(const float *v, size_t ld, size_t n, size_t d)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (size_t c = 0; c < d; c++)
+            sum += (double)v[i * ld + c] * (double)v[i * ld + c];
+        most = sum > most ? sum : most;
+    }
+    return sqrt(most);
+}
 
 /* The place in its group of sampled column number `at`. */
 static size_t sample_place(size_t size, size_t at)
@@ -161,6 +175,7 @@ struct cm_search *cm_search_make(const struct cm_dense *t, const uint32_t *group
         x->groups = 1;
         x->begin = CM_ZNEW(size_t, 2);
         x->begin[1] = x->m;
+        x->norm = longest(x->t, x->ld, x->m, x->d);
         take_samples(x);
         return x;
     }
@@ -172,6 +187,7 @@ struct cm_search *cm_search_make(const struct cm_dense *t, const uint32_t *group
     x->own = gather(t->v, t->ld, x->d, x->order, x->begin[x->groups]);
     x->t = x->own;
     x->ld = x->d;
+    x->norm = longest(x->t, x->ld, x->begin[x->groups], x->d);
     take_samples(x);
     return x;
 }
@@ -224,6 +240,28 @@ static void portion_free(struct portion *p)
     cm_free(p->own);
     cm_free(p->order);
     cm_free(p->begin);
+}
+
+bool cm_search_finite(const struct cm_search *x, const float *e, size_t lde, size_t rows,
+                      const uint32_t *group, const float *shift, size_t *row, uint32_t *col)
+{
+    double shifted = 0;
+    for (size_t j = 0; shift && j < x->m; j++)
+        shifted = fmax(shifted, isfinite(shift[j]) ? fabs((double)shift[j]) : (double)INFINITY);
+    if (longest(e, lde, rows, x->d) * x->norm + shifted < (double)FLT_MAX)
+        return true;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t g = 0; g < x->groups; g++)
+            for (size_t at = x->begin[g]; at < x->begin[g + 1] && (!group || group[i] == g); at++) {
+                double sum = shift ? fabs((double)shift[column_at(x, at)]) : 0;
+                for (size_t c = 0; c < x->d; c++)
+                    sum += fabs((double)e[i * lde + c] * (double)x->t[at * x->ld + c]);
+                *row = i;
+                *col = column_at(x, at);
+                if (!(sum < (double)FLT_MAX))
+                    return false;
+            }
+    return true;
 }
 
 /* Work units: pieces of at most `size` places of each group's range, in order. */

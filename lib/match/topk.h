@@ -13,6 +13,7 @@
 #ifndef CM_MATCH_TOPK_H
 #define CM_MATCH_TOPK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -48,7 +49,15 @@ struct cm_search;
 struct cm_search *cm_search_make(const struct cm_dense *t, const uint32_t *group);
 void cm_search_free(struct cm_search *x);
 
-/* Adds rows of e (rows x d, ld lde) to the normalisers of the columns: c->cols == m.  group: codes
+/* Could a similarity of these rows (or, with `shift`, its difference to the column's) leave the
+ * range of a float, in whatever order it is summed?  Then false, and the first such row of the
+ * portion and column.  Nearly always decided by norms alone. */
+bool cm_search_finite(const struct cm_search *x, const float *e, size_t lde, size_t rows,
+                      const uint32_t *group, const float *shift, size_t *row, uint32_t *col);
+
+/* The searches below expect that it said true.
+ *
+ * Adds rows of e (rows x d, ld lde) to the normalisers of the columns: c->cols == m.  group: codes
  * of the rows (NULL exactly when the search has none).  For the same bits, call with the same rows
  * in the same portions. */
 void cm_search_normalise(struct cm_search *x, const float *e, size_t lde, size_t rows,

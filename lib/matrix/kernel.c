@@ -11,15 +11,10 @@
  */
 #include "matrix/kernel.h"
 
+#include "base/clones.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
-
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
-#define CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define CLONES
-#endif
 
 enum { CACHE = 256 << 10 }; /* bytes of the dense side that a core keeps near */
 

@@ -19,8 +19,8 @@
         c += (W)*N;                                                                                \
     }
 
-CLONES void TIMES(const struct cm_csr *x, const struct cm_tiles *tiles, size_t r0, size_t r1,
-                  const T *v, size_t k, T *y, size_t ldy)
+CM_CLONES void TIMES(const struct cm_csr *x, const struct cm_tiles *tiles, size_t r0, size_t r1,
+                     const T *v, size_t k, T *y, size_t ldy)
 {
     enum { N = sizeof(VEC) / sizeof(T), AHEAD = 4 };
     for (size_t t = 0; t < tiles->n; t++) {
@@ -62,8 +62,8 @@ CLONES void TIMES(const struct cm_csr *x, const struct cm_tiles *tiles, size_t r
         c += (W)*N;                                                                                \
     }
 
-CLONES void TRANSPOSED(const struct cm_csr *x, const struct cm_tiles *tiles, size_t t, const T *b,
-                       size_t k, size_t ldb, T *y)
+CM_CLONES void TRANSPOSED(const struct cm_csr *x, const struct cm_tiles *tiles, size_t t,
+                          const T *b, size_t k, size_t ldb, T *y)
 {
     enum { N = sizeof(VEC) / sizeof(T), AHEAD = 4 };
     const uint32_t *from = tiles->from + t * x->rows, *to = from + x->rows;

@@ -397,7 +397,6 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
             ended = z->m >= z->k;
             if (same && done_now)
                 break;
-            done_now = false;
             if (z->most < z->n && z->m + BLOCK > z->most)
                 restart(z);
             code = draw(z);

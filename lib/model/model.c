@@ -214,6 +214,28 @@ static int take_cis(struct cm_model *m, const struct cm_tensors *ts, size_t gene
     return code;
 }
 
+/* hp.* says how large the linear part is, and so do its tensors: encoders take sizes from the one
+ * and numbers from the other. */
+static int check_linear(const struct cm_kv *hp, const struct cm_linear *linear)
+{
+    const struct {
+        const char *key;
+        size_t size;
+    } part[] = {{"hp.k", linear->k}, {"hp.q", linear->q}};
+    for (size_t i = 0; linear->k && i < 2; i++) {
+        int64_t v;
+        if (!cm_kv_get(hp, part[i].key))
+            continue;
+        int code = cm_kv_i64(hp, part[i].key, &v);
+        if (code)
+            return code;
+        if (v < 0 || (uint64_t)v != part[i].size)
+            return cm_fail(CM_EINPUT, "%s is %" PRId64 ", the tensors of the linear part have %zu",
+                           part[i].key, v, part[i].size);
+    }
+    return 0;
+}
+
 static int take_model(struct cm_model *m, const struct cm_tensors *ts)
 {
     if (m->head.kind != CM_MODEL || m->head.nslots != 2)
@@ -226,15 +248,15 @@ static int take_model(struct cm_model *m, const struct cm_tensors *ts)
         code = cm_fail(CM_EINPUT, "a model without a linear part and without encoders");
     if (!code && linear)
         code = take_linear(m, ts);
+    if (!code)
+        code = check_linear(&m->head.kv, &m->linear);
     if (code)
         return code;
     if (linear)
         cm_linear_finish(&m->linear);
     if (trained) {
-        code = cm_net_make(&m->net, &c->net, &m->head, &m->linear);
+        code = cm_net_open(&m->net, &c->net, &m->head, &m->linear, ts);
         m->has_net = code == 0;
-        if (!code)
-            code = cm_net_take(&m->net, "", m->net.w, ts);
         if (code)
             return code;
     }
@@ -378,11 +400,11 @@ int cm_model_accepts(const struct cm_model *m, size_t side, const struct cm_slot
 }
 
 int cm_model_columns(const struct cm_model *m, size_t side, const struct cm_cols *in, bool by_name,
-                     const char *path, uint32_t **map, size_t *dropped)
+                     const char *path, uint32_t **map, struct cm_column_gaps *gaps)
 {
     const struct cm_strs *want = &m->head.slot[side].cols.names, *have = &in->names;
     *map = NULL;
-    *dropped = 0;
+    *gaps = (struct cm_column_gaps){0};
     if (cm_cols_hash(in) == cm_cols_hash(&m->head.slot[side].cols) && have->n == want->n)
         return 0;
     if (!by_name) {
@@ -408,16 +430,24 @@ int cm_model_columns(const struct cm_model *m, size_t side, const struct cm_cols
                        cm_strs_get(have, at.duplicate));
     *map = CM_NEW(uint32_t, have->n);
     memset(*map, 0xFF, have->n * sizeof **map);
+    size_t found = 0, first = 0; /* the first that is missing */
     for (size_t j = 0; code == 0 && j < want->n; j++) {
         size_t i = cm_index_find(&at, cm_strs_get(want, j));
-        if (i == CM_ABSENT)
-            code = cm_fail(CM_EINPUT, "%s: the model's column '%s' is missing", path,
-                           cm_strs_get(want, j));
-        else
-            (*map)[i] = (uint32_t)j;
+        if (i != CM_ABSENT)
+            (*map)[i] = (uint32_t)j, found++;
+        else if (found == j)
+            first = j;
     }
+    if (code == 0 && found == 0 && want->n)
+        code = cm_fail(CM_EINPUT,
+                       "%s: the model has %zu %s features; 0 of them are in it (model: '%s', file: "
+                       "'%s')",
+                       path, want->n, m->head.slot[side].name, cm_strs_get(want, 0),
+                       have->n ? cm_strs_get(have, 0) : "");
     cm_index_free(&at);
-    *dropped = have->n - want->n;
+    gaps->extra = have->n - found;
+    gaps->missing = want->n - found;
+    gaps->example = gaps->missing ? cm_strs_get(want, first) : NULL;
     if (code < 0) {
         cm_free(*map);
         *map = NULL;

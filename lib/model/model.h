@@ -68,12 +68,19 @@ int cm_model_side(const struct cm_model *m, const char *name);
 int cm_model_accepts(const struct cm_model *m, size_t side, const struct cm_slot *in,
                      const char *path, const char *model_path);
 
+/* Columns that only one of a model and its input has. */
+struct cm_column_gaps {
+    size_t extra;        /* columns of the input that the model lacks */
+    size_t missing;      /* columns of the model that the input lacks */
+    const char *example; /* the first of those, borrowed from the model; NULL if there is none */
+};
+
 /* Compares the columns of `in` with the model's.  Equal: *map = NULL.  Otherwise CM_EINPUT names
  * the first difference; with by_name, *map (in->names.n places, cm_free) gets the model's column of
- * each input column or UINT32_MAX, *dropped the number of those, and only a missing column is an
- * error. */
+ * each input column or UINT32_MAX, *gaps (never NULL) counts what only one side has, and it is
+ * CM_EINPUT if none is common to both. */
 int cm_model_columns(const struct cm_model *m, size_t side, const struct cm_cols *in, bool by_name,
-                     const char *path, uint32_t **map, size_t *dropped);
+                     const char *path, uint32_t **map, struct cm_column_gaps *gaps);
 
 /* out (rows x width, ld = width) of prepared cells.  A row depends on its cell alone: same bits for
  * any cut of the stream into blocks. */

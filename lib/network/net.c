@@ -55,8 +55,8 @@ static int make_side(struct cm_net *n, size_t side, const struct cm_net_config *
     return 0;
 }
 
-int cm_net_make(struct cm_net *n, const struct cm_net_config *c, const struct cm_head *head,
-                const struct cm_linear *linear)
+static int lay_out(struct cm_net *n, const struct cm_net_config *c, const struct cm_head *head,
+                   const struct cm_linear *linear)
 {
     memset(n, 0, sizeof *n);
     CM_ASSERT(c->encoder != CM_ENCODER_NONE);
@@ -90,8 +90,54 @@ int cm_net_make(struct cm_net *n, const struct cm_net_config *c, const struct cm
         n->has_cross = true;
     }
     CM_ASSERT(n->table.n <= n->table.room);
-    n->w = CM_ZNEW(cm_real, n->table.size);
     return 0;
+}
+
+int cm_net_make(struct cm_net *n, const struct cm_net_config *c, const struct cm_head *head,
+                const struct cm_linear *linear)
+{
+    int code = lay_out(n, c, head, linear);
+    if (!code)
+        n->w = CM_ZNEW(cm_real, n->table.size);
+    return code;
+}
+
+static const struct cm_tensor *find(const struct cm_tensors *ts, const char *front,
+                                    const struct cm_param *p)
+{
+    uint64_t shape[3] = {p->shape[0], p->shape[1], p->shape[2]};
+    char name[2 * CM_PARAM_NAME];
+    snprintf(name, sizeof name, "%s%s", front, p->name);
+    const struct cm_tensor *found = cm_tensors_get(ts, name, CM_V_F32, (unsigned)p->dims, shape);
+    if (found && found->n != p->n) /* a size of 0 is no size that fits */
+        cm_fail(CM_EINPUT, "tensor %s has another shape than expected", name);
+    return found && found->n == p->n ? found : NULL;
+}
+
+int cm_net_open(struct cm_net *n, const struct cm_net_config *c, const struct cm_head *head,
+                const struct cm_linear *linear, const struct cm_tensors *ts)
+{
+    int code = lay_out(n, c, head, linear);
+    for (size_t t = 0; !code && t < n->table.n; t++)
+        code = find(ts, "", &n->table.p[t]) ? 0 : CM_EINPUT;
+    if (!code) {
+        n->w = CM_ZNEW(cm_real, n->table.size);
+        code = cm_net_take(n, "", n->w, ts);
+    }
+    if (code)
+        cm_net_free(n);
+    return code;
+}
+
+bool cm_net_same(const struct cm_net *a, const struct cm_net *b)
+{
+    bool same = a->table.n == b->table.n && a->table.size == b->table.size;
+    for (size_t t = 0; same && t < a->table.n; t++) {
+        const struct cm_param *p = &a->table.p[t], *q = &b->table.p[t];
+        same = strcmp(p->name, q->name) == 0 && p->offset == q->offset && p->n == q->n &&
+               memcmp(p->shape, q->shape, sizeof p->shape) == 0;
+    }
+    return same;
 }
 
 void cm_net_init(struct cm_net *n, const struct cm_linear *linear, double scale, uint64_t seed)
@@ -230,15 +276,11 @@ int cm_net_take(const struct cm_net *n, const char *front, cm_real *w, const str
 {
     for (size_t t = 0; t < n->table.n; t++) {
         const struct cm_param *p = &n->table.p[t];
-        uint64_t shape[3] = {p->shape[0], p->shape[1], p->shape[2]};
-        char name[2 * CM_PARAM_NAME];
-        snprintf(name, sizeof name, "%s%s", front, p->name);
-        const struct cm_tensor *found =
-            cm_tensors_get(ts, name, CM_V_F32, (unsigned)p->dims, shape);
+        const struct cm_tensor *found = find(ts, front, p);
         if (!found)
             return CM_EINPUT;
         if (!cm_all_finite(found->data, p->n))
-            return cm_fail(CM_EINPUT, "tensor %s: not finite", name);
+            return cm_fail(CM_EINPUT, "tensor %s: not finite", found->name);
         memcpy(w + p->offset, found->data, p->n * sizeof *w);
     }
     return 0;

@@ -44,6 +44,12 @@ struct cm_net {
  * 0: it has none); w is all zero.  0, or CM_EINPUT. */
 int cm_net_make(struct cm_net *n, const struct cm_net_config *c, const struct cm_head *head,
                 const struct cm_linear *linear);
+/* The same with w from the tensors of a file.  They are compared with the layout before memory for
+ * the weights is taken: a head may declare any size. */
+int cm_net_open(struct cm_net *n, const struct cm_net_config *c, const struct cm_head *head,
+                const struct cm_linear *linear, const struct cm_tensors *ts);
+/* Have both the same tensors, in name, shape and place? */
+bool cm_net_same(const struct cm_net *a, const struct cm_net *b);
 /* First values: P as the linear part has it, b = 0, l = log(scale), the encoders from the seed. */
 void cm_net_init(struct cm_net *n, const struct cm_linear *linear, double scale, uint64_t seed);
 void cm_net_free(struct cm_net *n);

@@ -20,7 +20,10 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define TOKENS_MAX 4096 /* L: the probabilities of a cell are H x L x L */
+#define TOKENS_MAX  4096              /* L: the probabilities of a cell are H x L x L */
+#define WINDOWS_MAX ((size_t)1 << 22) /* before pooling */
+#define OVERLAP_MAX 256               /* windows that one feature may lie in, on the mean */
+#define SCORES_MAX  ((size_t)1 << 26) /* H x L x L */
 
 /* ===== the plan ============================================================================ */
 
@@ -115,13 +118,13 @@ static size_t *lay_chromosomes(const struct cm_cols *cols, size_t *chroms, uint3
             (*position)[j] = (uint32_t)next[code[j]]++;
         cm_free(next);
     }
-    cm_strs_free(&dict.names);
+    cm_dict_free(&dict);
     cm_free(code);
     *chroms = n;
     return from;
 }
 
-static void lay_windows(struct tokens *k, const struct cm_cols *cols)
+static int lay_windows(struct tokens *k, const struct cm_cols *cols)
 {
     struct cm_transformer_config *o = &k->o;
     size_t d = cols->names.n, *chrom = lay_chromosomes(cols, &k->chroms, &k->position);
@@ -133,6 +136,19 @@ static void lay_windows(struct tokens *k, const struct cm_cols *cols)
                                       (size_t)o->padding < kernel ? (size_t)o->padding : kernel - 1,
                                   .partial = o->partial,
                                   .untied = o->filters != CM_FILTERS_TIED};
+    size_t L = 0, taps = 0; /* counted before they are laid: a kernel may be 2^24, padded */
+    for (size_t c = 0; c < k->chroms && L <= WINDOWS_MAX; c++) {
+        size_t n = chrom[c + 1] - chrom[c], here = cm_windows_of(n, &rule);
+        L += here;
+        taps += here * (n < kernel ? n : kernel);
+    }
+    if (L > WINDOWS_MAX || (rule.untied && taps / OVERLAP_MAX > d)) {
+        cm_free(chrom);
+        return cm_fail(CM_EINPUT,
+                       "%zu features on %zu chromosomes are too few for windows of %zu every %zu "
+                       "(hp.tokens)",
+                       d, k->chroms, kernel, rule.stride);
+    }
     k->conv1.from = CM_NEW(size_t, k->chroms + 1);
     cm_windows_lay(&k->windows, NULL, NULL, NULL, &rule, chrom, k->chroms, d, k->position);
     k->window = CM_NEW(struct cm_window, k->windows.L);
@@ -141,6 +157,7 @@ static void lay_windows(struct tokens *k, const struct cm_cols *cols)
                    k->position);
     k->L1 = k->windows.L;
     cm_free(chrom);
+    return 0;
 }
 
 /* Kernel K (0 = absent) at stride S (0 = K) over the chromosomes' tokens; returns all tokens. */
@@ -247,7 +264,8 @@ static int plan(struct tokens *k, const struct cm_slot *slot, const struct cm_li
         return cm_fail(CM_EINPUT, "tokens: readout linear needs out");
     k->F1 = (size_t)o->width;
     k->widest = d;
-    lay_windows(k, &slot->cols);
+    if ((code = lay_windows(k, &slot->cols)))
+        return code;
     k->L1p = lay_step(&k->pool, &k->conv1, k->chroms, o->pool, o->pool_stride, 0);
     k->L2 = lay_step(&k->conv2, &k->pool.out, k->chroms, o->kernel2, o->stride2, o->padding2);
     k->L = lay_step(&k->pool2, &k->conv2.out, k->chroms, o->pool2, o->pool2_stride, 0);
@@ -263,6 +281,9 @@ static int plan(struct tokens *k, const struct cm_slot *slot, const struct cm_li
     if (k->P % (size_t)o->heads)
         return cm_fail(CM_EINPUT, "tokens: %" PRId64 " heads do not divide a width of %zu",
                        o->heads, k->P);
+    if ((size_t)o->heads > SCORES_MAX / (k->L * k->L))
+        return cm_fail(CM_EINPUT, "tokens: %" PRId64 " heads are too many for %zu tokens", o->heads,
+                       k->L);
     k->readout = o->readout == CM_READOUT_LINEAR ? k->L * k->P : k->P;
     k->q = o->out ? (size_t)o->out : k->readout;
     /* the two sides drop different numbers of one step and row */
@@ -764,11 +785,13 @@ void cm_tokens_region(const struct cm_encoder *e, const struct cm_cols *cols, si
             first = j, at_first = x;
         if (x >= at_final)
             final = j, at_final = x;
-        if (isfinite(v = cm_vec_number(start, j))) {
+        v = cm_vec_number(start, j);
+        if (isfinite(v)) {
             low = v < low ? v : low;
             high = v > high ? v : high;
         }
-        if (isfinite(v = cm_vec_number(stop, j)))
+        v = cm_vec_number(stop, j);
+        if (isfinite(v))
             high = v > high ? v : high;
     }
     const char *name = chrom && chrom->type == CM_T_STR ? cm_strs_get(&chrom->s, first) : "";

@@ -258,7 +258,7 @@ void cm_train_data_free(struct cm_train_data *d)
     cm_free(d->picks.step);
     cm_free(d->picks.epoch);
     cm_free(d->picks.row);
-    cm_strs_free(&d->group_names.names);
+    cm_dict_free(&d->group_names);
     cm_head_free(&d->head);
     memset(d, 0, sizeof *d);
 }

@@ -25,7 +25,8 @@ struct gene {
 
 struct cm_annotation {
     char *path;
-    struct cm_strs chrom, text;
+    struct cm_dict chrom; /* in order of first use */
+    struct cm_strs text;
     struct gene *gene;
     size_t n, cap;
     struct cm_strs id, bare, name; /* of each gene: id, id without version, symbol */
@@ -57,17 +58,24 @@ static int kind_of(const char *path, enum kind *kind)
     return 0;
 }
 
-/* A whole line without its end, of any length; false at the end of the file or on an error. */
-static bool read_line(gzFile f, char **line, size_t *cap)
+/* A whole line without its end, of any length; false at the end of the file or on an error.
+ * *text: whether it held no NUL byte. */
+static bool read_line(gzFile f, char **line, size_t *cap, bool *text)
 {
     size_t n = 0;
     bool any = false;
+    *text = true;
     for (;;) {
         CM_GROW(*line, *cap, n + 65536);
+        z_off_t at = gztell(f);
         if (!gzgets(f, *line + n, (int)65536))
             break;
         any = true;
-        n += strlen(*line + n);
+        size_t got = strlen(*line + n);
+        *text = (size_t)(gztell(f) - at) == got;
+        n += got;
+        if (!*text)
+            break;
         if (n && (*line)[n - 1] == '\n')
             break;
     }
@@ -107,15 +115,6 @@ static size_t first_attribute(const char *text, enum kind kind, const char *cons
     for (; *keys && n == 0; keys++)
         n = attribute(text, kind, *keys, value);
     return n;
-}
-
-static uint32_t chrom_of(struct cm_annotation *a, const char *name)
-{
-    for (size_t k = a->chrom.n; k-- > 0;)
-        if (!strcmp(cm_strs_get(&a->chrom, k), name))
-            return (uint32_t)k;
-    cm_strs_add(&a->chrom, name);
-    return (uint32_t)a->chrom.n - 1;
 }
 
 static size_t keep(struct cm_annotation *a, const char *s, size_t n)
@@ -187,7 +186,7 @@ static int take_line(struct cm_annotation *a, enum kind kind, char *line, size_t
             g.start < 0 || g.end < g.start)
             return bad_line(a, number, "chrom, start, end, name (tab-separated)");
         g.strand = fields > 5 ? field[5][0] : '.';
-        g.chrom = chrom_of(a, field[0]);
+        g.chrom = cm_dict_code(&a->chrom, field[0]);
         g.id = g.name = keep(a, field[3], strlen(field[3]));
     } else {
         static const char *const id_keys[] = {"gene_id", "ID", NULL}, *const name_keys[] = {
@@ -215,7 +214,7 @@ static int take_line(struct cm_annotation *a, enum kind kind, char *line, size_t
         size_t m = first_attribute(field[8], kind, name_keys, &name);
         g.start--; /* 1-based, closed -> 0-based, half-open */
         g.strand = field[6][0];
-        g.chrom = chrom_of(a, field[0]);
+        g.chrom = cm_dict_code(&a->chrom, field[0]);
         size_t texts = a->text.n, used = a->text.used;
         g.id = keep_value(a, kind, id, n);
         g.name = keep_value(a, kind, name, m);
@@ -257,7 +256,7 @@ static void reorder(struct cm_annotation *a, int (*compare)(const void *, const 
     struct gene *sorted = CM_NEW(struct gene, a->n);
     for (size_t k = 0; k < a->n; k++)
         s[k] = (struct sortable){cm_strs_get(&a->text, a->gene[k].id),
-                                 cm_strs_get(&a->chrom, a->gene[k].chrom), k};
+                                 cm_strs_get(&a->chrom.names, a->gene[k].chrom), k};
     qsort(s, a->n, sizeof *s, compare);
     for (size_t k = 0; k < a->n; k++)
         sorted[k] = a->gene[s[k].at];
@@ -314,9 +313,12 @@ int cm_annotation_read(struct cm_annotation **out, const char *path)
     a->path = cm_strdup(path);
     char *line = NULL;
     size_t cap = 0, number = 0;
-    bool whole_genes = kind != GTF;
-    while (!code && read_line(f, &line, &cap))
-        code = take_line(a, kind, line, ++number, &whole_genes);
+    bool whole_genes = kind != GTF, text;
+    while (!code && read_line(f, &line, &cap, &text)) {
+        number++;
+        code = text ? take_line(a, kind, line, number, &whole_genes)
+                    : bad_line(a, number, "text, found a NUL byte");
+    }
     int failed = Z_OK;
     const char *why = gzerror(f, &failed);
     if (!code && failed != Z_OK && failed != Z_STREAM_END)
@@ -371,7 +373,7 @@ int cm_genome_from_annotation(struct cm_genome *g, const struct cm_cols *c,
         if (at == CM_ABSENT)
             continue;
         const struct gene *e = &a->gene[at];
-        const char *chrom = cm_strs_get(&a->chrom, e->chrom);
+        const char *chrom = cm_strs_get(&a->chrom.names, e->chrom);
         cm_genome_place(g, i,
                         (struct cm_place){cm_genome_chrom(g, chrom, strlen(chrom)), e->start,
                                           e->end, e->strand == '-' ? e->end - 1 : e->start});
@@ -391,7 +393,7 @@ void cm_annotation_free(struct cm_annotation *a)
     cm_index_free(&a->by_id);
     cm_index_free(&a->by_bare);
     cm_index_free(&a->by_name);
-    cm_strs_free(&a->chrom);
+    cm_dict_free(&a->chrom);
     cm_strs_free(&a->text);
     cm_strs_free(&a->id);
     cm_strs_free(&a->bare);

@@ -30,20 +30,26 @@ void cm_genome_init(struct cm_genome *g, size_t n)
 void cm_genome_free(struct cm_genome *g)
 {
     cm_strs_free(&g->chrom);
+    cm_index_free(&g->by_chrom);
     cm_free(g->at);
     *g = (struct cm_genome){0};
 }
 
 uint32_t cm_genome_chrom(struct cm_genome *g, const char *name, size_t length)
 {
-    /* Features come sorted or nearly so: the chromosome asked for is mostly the last one used. */
-    for (size_t k = g->chrom.n; k-- > 0;) {
-        const char *have = cm_strs_get(&g->chrom, k);
+    size_t last = g->chrom.n - 1; /* features mostly come sorted */
+    if (g->chrom.n) {
+        const char *have = cm_strs_get(&g->chrom, last);
         if (!strncmp(have, name, length) && !have[length])
-            return (uint32_t)k;
+            return (uint32_t)last;
     }
+    cm_index_extend(&g->by_chrom, &g->chrom);
     cm_strs_addn(&g->chrom, name, length);
-    return (uint32_t)g->chrom.n - 1;
+    size_t k = cm_index_find(&g->by_chrom, cm_strs_get(&g->chrom, last + 1));
+    if (k == CM_ABSENT)
+        return (uint32_t)(last + 1);
+    g->chrom.used = g->chrom.off[--g->chrom.n];
+    return (uint32_t)k;
 }
 
 void cm_genome_place(struct cm_genome *g, size_t i, struct cm_place p)

@@ -32,6 +32,7 @@ struct cm_place {
 /* Zero-initialise ({0}); cm_genome_free.  at[i] belongs to column i of the table. */
 struct cm_genome {
     struct cm_strs chrom; /* in order of first use */
+    struct cm_index by_chrom;
     struct cm_place *at;
     size_t n;
     size_t placed; /* features with a place */

@@ -9,6 +9,7 @@
  */
 #include "stream/cms.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "stream/wire.h"
 
 void cm_block_free(struct cm_block *b)
 {
@@ -178,6 +180,61 @@ const double *cm_block_f64(struct cm_block *b, const struct cm_slot *s)
     CM_GROW(b->f64, b->f64_cap, (size_t)b->nnz + 1);
     evaluate(b, s, NULL, b->f64);
     return b->f64;
+}
+
+static int largest_factor(const struct cm_slot *s, const char *name, double *most, bool *negative)
+{
+    const struct cm_vec *v = cm_cols_find(&s->cols, name);
+    *most = 1;
+    if (!v)
+        return 0;
+    if (v->type != CM_T_F64)
+        return cm_fail(CM_EINPUT, "slot %s: column table: %s is not of type f64", s->name, name);
+    *most = 0;
+    for (size_t j = 0; j < s->cols.names.n; j++) {
+        if (!isfinite(v->f[j]))
+            return cm_fail(CM_EINPUT, "slot %s, column %s: %s: expected a finite factor, found %g",
+                           s->name, cm_strs_get(&s->cols.names, j), name, v->f[j]);
+        *most = fmax(*most, fabs(v->f[j]));
+        *negative |= v->f[j] < 0;
+    }
+    return 0;
+}
+
+int cm_lazy_bound(const struct cm_slot *s, struct cm_lazy_bound *out)
+{
+    bool any = false;
+    *out = (struct cm_lazy_bound){0};
+    if (s->lazy == CM_LAZY_NO)
+        return 0;
+    int rc = largest_factor(s, "fit.col", &out->col, &out->negative);
+    return rc ? rc : largest_factor(s, "fit.post", &out->post, &any);
+}
+
+uint64_t cm_lazy_overflow(struct cm_block *b, const struct cm_slot *s,
+                          const struct cm_lazy_bound *bound)
+{
+    static const double most[] = {1, UINT8_MAX, UINT16_MAX, UINT32_MAX};
+    double x = b->type < CM_V_F32 ? most[b->type] : 0, row = b->rowf ? 0 : 1;
+    bool negative = bound->negative;
+    for (uint64_t e = 0; b->type >= CM_V_F32 && e < b->nnz; e++) {
+        double v = cm_block_x(b, e);
+        negative |= v < 0;
+        x = fmax(x, fabs(v));
+    }
+    for (size_t i = 0; b->rowf && i < b->rows; i++) {
+        negative |= b->rowf[i] < 0;
+        row = fmax(row, fabs((double)b->rowf[i]));
+    }
+    /* log1p(t) <= t and sqrt(t) <= max(1, t); only they mind a sign. */
+    bool sign = negative && s->lazy != CM_LAZY_IDENTITY;
+    if (s->lazy == CM_LAZY_NO || (!sign && fmax(1, row * bound->col * x) * bound->post <= FLT_MAX))
+        return b->nnz;
+    const float *v = cm_block_f32(b, s);
+    uint64_t e = 0;
+    while (e < b->nnz && isfinite(v[e]))
+        e++;
+    return e;
 }
 
 /* Replaces the stored values by n = b->nnz items of another type. */
@@ -368,6 +425,26 @@ void cm_chunk_take(struct cm_chunk *c, const uint64_t *at, size_t n)
             cm_block_take(&c->block[k], &c->block[k], at, n);
     c->rows = n;
     c->batch.rows = (uint32_t)n;
+}
+
+void cm_chunk_slice(struct cm_chunk *to, const struct cm_chunk *from, size_t first, size_t n)
+{
+    uint64_t *at = CM_NEW(uint64_t, n);
+    cm_chunk_free(to);
+    for (size_t i = 0; i < n; i++) {
+        at[i] = first + i;
+        cm_strs_add(&to->names, cm_strs_get(&from->names, first + i));
+    }
+    to->rows = n;
+    to->first = from->first + first;
+    to->nlabels = from->nlabels;
+    to->label = CM_ZNEW(struct cm_vec, from->nlabels);
+    for (size_t k = 0; k < from->nlabels; k++)
+        cm_vec_take(&to->label[k], &from->label[k], at, n);
+    for (size_t k = 0; k < CM_MAX_SLOTS; k++)
+        if (from->block[k].rows == from->rows && (from->block[k].ptr || from->block[k].dense))
+            cm_block_take(&to->block[k], &from->block[k], at, n);
+    cm_free(at);
 }
 
 void cm_chunk_labels(struct cm_chunk *c, const struct cm_head *h)

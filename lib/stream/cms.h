@@ -70,7 +70,9 @@ enum cm_type { CM_T_CAT, CM_T_BOOL, CM_T_I64, CM_T_F64, CM_T_STR };
 struct cm_dict {
     struct cm_strs names;
     bool ordered;
+    struct cm_index index; /* kept by cm_dict_code */
 };
+void cm_dict_free(struct cm_dict *d);
 
 /* A named, typed vector: a row label's values in one chunk, or one column of a column table.
  * Only the array of its type is used.  Owns its memory (cm_vec_free). */
@@ -89,9 +91,10 @@ void cm_vec_free(struct cm_vec *v);
 void cm_vec_reset(struct cm_vec *v, const char *name, enum cm_type type, size_t n); /* n missing */
 void cm_vec_copy(struct cm_vec *to, const struct cm_vec *from);
 void cm_vec_take(struct cm_vec *to, const struct cm_vec *from, const uint64_t *at, size_t n);
-void cm_vec_append(struct cm_vec *to, const struct cm_vec *from); /* types equal */
-/* The number at i, also where a file has it as text; NaN: none, or v is NULL. */
+/* Value i as a number, also one that came as text (some .h5ad files keep coordinates so); NaN where
+ * there is none, or no vector (NULL). */
 double cm_vec_number(const struct cm_vec *v, size_t i);
+void cm_vec_append(struct cm_vec *to, const struct cm_vec *from); /* types equal */
 
 /* The column table of a slot: names and typed columns (chrom, start, end, tss, fit.idf, ...). */
 struct cm_cols {
@@ -115,9 +118,11 @@ uint64_t cm_cols_hash(const struct cm_cols *c);
 /* Ordered keys and values (HEAD's free part: hp.*, fit.*, batch.*, part.*). */
 struct cm_kv {
     struct cm_strs key, value;
+    struct cm_index index; /* of the keys */
 };
 const char *cm_kv_get(const struct cm_kv *kv, const char *key);       /* NULL if absent */
 void cm_kv_set(struct cm_kv *kv, const char *key, const char *value); /* adds or replaces */
+void cm_kv_add(struct cm_kv *kv, const char *key, const char *value); /* a key not in the list */
 void cm_kv_setf(struct cm_kv *kv, const char *key, double value);
 void cm_kv_seti(struct cm_kv *kv, const char *key, int64_t value);
 /* Numbers: 0 and *out, or CM_EINPUT naming the key when it is absent or no number. */
@@ -160,7 +165,14 @@ struct cm_label *cm_head_add_label(struct cm_head *h, const char *name, enum cm_
                                    int slot);
 /* Position, or -1.  Slot names: GEX also answers to "Gene Expression", "rna"; see cm_slot_alias. */
 int cm_head_find_slot(const struct cm_head *h, const char *name);
+/* What the numbers of a match are called: probability, similarity, value as the state says; in
+ * state probability decision or weight where the key rule.values says so (rows sum to 1 then as
+ * well, but nobody has worked out how sure they are). */
+const char *cm_match_numbers(const struct cm_head *h);
 int cm_head_find_label(const struct cm_head *h, const char *name);
+/* The label of h that l is: of the same name and slot (pairs have one of each side), else of the
+ * same name.  hint: where it probably stands. */
+int cm_head_match_label(const struct cm_head *h, const struct cm_label *l, size_t hint);
 /* GEX, ATAC or ADT for the names that 10x, mudata and muon use; otherwise `name` itself. */
 const char *cm_slot_alias(const char *name);
 /* Code of a category, added to the dict when new. */
@@ -235,6 +247,10 @@ struct cm_chunk {
 void cm_chunk_free(struct cm_chunk *c);
 /* Keeps the rows at[0..n-1] of every part (names, labels, blocks). */
 void cm_chunk_take(struct cm_chunk *c, const uint64_t *at, size_t n);
+/* Rows first..first + n - 1 of a chunk as a chunk of its own.  For tools whose rows grow on the way
+ * out: a block may have any number of rows, CM_SLICE_ROWS at a time keep their memory bounded. */
+#define CM_SLICE_ROWS 16384
+void cm_chunk_slice(struct cm_chunk *to, const struct cm_chunk *from, size_t first, size_t n);
 /* Makes the chunk's labels fit the head: h->nlabels vectors of c->rows missing values. */
 void cm_chunk_labels(struct cm_chunk *c, const struct cm_head *h);
 

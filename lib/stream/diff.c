@@ -161,10 +161,10 @@ static bool diff_heads(struct cm_diff *d, const struct cm_head *a, const struct 
         return same_shape;
     diff_keys(d, "key ", &a->kv, &b->kv);
     for (size_t k = 0; k < a->nlabels; k++)
-        if (cm_head_find_label(b, a->label[k].name) < 0)
+        if (cm_head_match_label(b, &a->label[k], k) < 0)
             note(d, "label %s: the first has it, the second has not", a->label[k].name);
     for (size_t k = 0; k < b->nlabels; k++)
-        if (cm_head_find_label(a, b->label[k].name) < 0)
+        if (cm_head_match_label(a, &b->label[k], k) < 0)
             note(d, "label %s: the second has it, the first has not", b->label[k].name);
     return same_shape;
 }
@@ -247,7 +247,7 @@ static bool diff_row_names(struct cm_diff *d, const struct side *a, const struct
     }
     for (size_t k = 0; k < a->h->nlabels; k++) {
         const struct cm_label *l = &a->h->label[k];
-        int at = cm_head_find_label(b->h, l->name);
+        int at = cm_head_match_label(b->h, l, k);
         if (at < 0)
             continue;
         const struct cm_vec *v = &a->c.label[k], *w = &b->c.label[at];

@@ -101,7 +101,7 @@ static int add_labels(struct cm_head *out, const struct cm_head *in, const char 
     static const char *const type[] = {"cat", "bool", "i64", "f64", "str"};
     for (size_t k = 0; k < in->nlabels; k++) {
         const struct cm_label *l = &in->label[k];
-        int at = cm_head_find_label(out, l->name);
+        int at = cm_head_match_label(out, l, k);
         if (at < 0) {
             struct cm_label *n = cm_head_add_label(out, l->name, l->type, l->slot);
             cm_strs_copy(&n->dict.names, &l->dict.names);
@@ -153,7 +153,8 @@ void cm_join_labels(struct cm_chunk *c, const struct cm_head *in, const struct c
 {
     bool same = in->nlabels == out->nlabels;
     for (size_t k = 0; same && k < out->nlabels; k++)
-        same = !strcmp(in->label[k].name, out->label[k].name);
+        same = in->label[k].slot == out->label[k].slot &&
+               !strcmp(in->label[k].name, out->label[k].name);
     if (same)
         return;
     struct cm_vec *old = c->label;
@@ -162,7 +163,7 @@ void cm_join_labels(struct cm_chunk *c, const struct cm_head *in, const struct c
     c->nlabels = 0;
     cm_chunk_labels(c, out);
     for (size_t k = 0; k < nold; k++) {
-        int at = cm_head_find_label(out, old[k].name);
+        int at = cm_head_match_label(out, &in->label[k], k);
         cm_vec_free(&c->label[at]);
         c->label[at] = old[k];
     }
@@ -249,9 +250,21 @@ static void append_block(struct cm_block *all, const struct cm_block *b)
     all->nnz = nnz;
 }
 
-void cm_join_append(struct cm_chunk *all, const struct cm_chunk *c, const struct cm_head *in,
-                    struct cm_head *out)
+void cm_join_codes_free(struct cm_join_codes *x)
 {
+    for (size_t k = 0; k < x->n; k++)
+        cm_free(x->label[k].to);
+    cm_free(x->label);
+    *x = (struct cm_join_codes){0};
+}
+
+void cm_join_append(struct cm_chunk *all, const struct cm_chunk *c, const struct cm_head *in,
+                    struct cm_head *out, struct cm_join_codes *codes)
+{
+    if (!codes->label) {
+        codes->label = CM_ZNEW(struct cm_code_map, out->nlabels);
+        codes->n = out->nlabels;
+    }
     if (!all->rows) {
         all->rows = 0;
         cm_chunk_labels(all, out);
@@ -261,16 +274,17 @@ void cm_join_append(struct cm_chunk *all, const struct cm_chunk *c, const struct
     for (size_t k = 0; k < out->nlabels; k++) {
         size_t from = all->label[k].n;
         cm_vec_append(&all->label[k], &c->label[k]);
-        int at = cm_head_find_label(in, out->label[k].name);
+        int at = cm_head_match_label(in, &out->label[k], k);
         if (out->label[k].type != CM_T_CAT || at < 0)
             continue;
         const struct cm_strs *names = &in->label[at].dict.names;
-        uint32_t *map = CM_NEW(uint32_t, names->n + 1), *code = all->label[k].cat;
-        for (size_t v = 0; v < names->n; v++)
-            map[v] = cm_dict_code(&out->label[k].dict, cm_strs_get(names, v));
+        struct cm_code_map *m = &codes->label[k];
+        uint32_t *code = all->label[k].cat;
+        CM_GROW(m->to, m->cap, names->n + 1);
+        for (; m->n < names->n; m->n++)
+            m->to[m->n] = cm_dict_code(&out->label[k].dict, cm_strs_get(names, m->n));
         for (size_t i = from; i < from + c->rows; i++)
-            code[i] = code[i] == CM_CAT_MISSING ? code[i] : map[code[i]];
-        cm_free(map);
+            code[i] = code[i] == CM_CAT_MISSING ? code[i] : m->to[code[i]];
     }
     for (size_t k = 0; k < out->nslots; k++)
         append_block(&all->block[k], &c->block[k]);

@@ -26,11 +26,22 @@ int cm_join_heads(struct cm_head *out, const struct cm_head *const *in, const ch
  * still refer to the dict of that name in `in`.  Labels that `in` lacks are missing. */
 void cm_join_labels(struct cm_chunk *c, const struct cm_head *in, const struct cm_head *out);
 
+/* What the categories of an input are among those of the whole; one for each input, {0} at first.
+ */
+struct cm_join_codes {
+    struct cm_code_map {
+        uint32_t *to;
+        size_t n, cap;
+    } * label;
+    size_t n;
+};
+void cm_join_codes_free(struct cm_join_codes *x);
+
 /* Appends the rows of a chunk (labels of `out` by cm_join_labels, codes of `in`) to `all`, codes
  * turned into those of `out`, whose dicts grow.  Value types widen without loss.  Lazy blocks keep
  * their row factors. */
 void cm_join_append(struct cm_chunk *all, const struct cm_chunk *c, const struct cm_head *in,
-                    struct cm_head *out);
+                    struct cm_head *out, struct cm_join_codes *codes);
 /* Rows at[0..n-1] of `all` as a chunk. */
 void cm_join_take(struct cm_chunk *to, const struct cm_chunk *all, const struct cm_head *out,
                   const uint64_t *at, size_t n);

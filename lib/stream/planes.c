@@ -8,18 +8,13 @@
  */
 #include "stream/planes.h"
 
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) &&                            \
-    !defined(__SANITIZE_THREAD__)
-#define CLONES __attribute__((target_clones("avx2", "default"), optimize("O3")))
-#else
-#define CLONES
-#endif
+#include "base/clones.h"
 
 enum { PIECE = 1024 };
 
-CLONES static void split_piece(const uint32_t *restrict d, size_t len, unsigned char *restrict p0,
-                               unsigned char *restrict p1, unsigned char *restrict p2,
-                               unsigned char *restrict p3)
+CM_CLONES_O3 static void split_piece(const uint32_t *restrict d, size_t len,
+                                     unsigned char *restrict p0, unsigned char *restrict p1,
+                                     unsigned char *restrict p2, unsigned char *restrict p3)
 {
     for (size_t k = 0; k < len; k++)
         p0[k] = (unsigned char)d[k];
@@ -31,7 +26,7 @@ CLONES static void split_piece(const uint32_t *restrict d, size_t len, unsigned 
         p3[k] = (unsigned char)(d[k] >> 24);
 }
 
-CLONES static void differences(const uint32_t *restrict idx, size_t len, uint32_t *restrict d)
+CM_CLONES_O3 static void differences(const uint32_t *restrict idx, size_t len, uint32_t *restrict d)
 {
     for (size_t k = 1; k < len; k++)
         d[k] = idx[k] - idx[k - 1];
@@ -49,15 +44,17 @@ void cm_planes_split(const uint32_t *idx, size_t len, unsigned char *p, uint64_t
     }
 }
 
-CLONES static void join_piece(const unsigned char *restrict p0, const unsigned char *restrict p1,
-                              const unsigned char *restrict p2, const unsigned char *restrict p3,
-                              size_t len, uint32_t *restrict d)
+CM_CLONES_O3 static void join_piece(const unsigned char *restrict p0,
+                                    const unsigned char *restrict p1,
+                                    const unsigned char *restrict p2,
+                                    const unsigned char *restrict p3, size_t len,
+                                    uint32_t *restrict d)
 {
     for (size_t k = 0; k < len; k++)
         d[k] = p0[k] | (uint32_t)p1[k] << 8 | (uint32_t)p2[k] << 16 | (uint32_t)p3[k] << 24;
 }
 
-CLONES bool cm_planes_ascend(const uint32_t *idx, size_t len, uint64_t cols)
+CM_CLONES_O3 bool cm_planes_ascend(const uint32_t *idx, size_t len, uint64_t cols)
 {
     uint32_t bad = 0;
     for (size_t k = 1; k < len; k++)
@@ -103,7 +100,7 @@ bool cm_planes_join(const unsigned char *p, uint64_t n, size_t len, uint64_t col
     return false;
 }
 
-CLONES bool cm_planes_ones(const uint8_t *x, uint64_t n)
+CM_CLONES_O3 bool cm_planes_ones(const uint8_t *x, uint64_t n)
 {
     uint8_t other = 0;
     for (uint64_t e = 0; e < n; e++)

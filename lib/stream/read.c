@@ -65,8 +65,9 @@ struct cm_reader {
     struct cm_hash *hash;
     uint64_t digest, first_digest; /* the latter of the first pass, once that came to END */
     bool whole;                    /* it did */
-    struct cm_history *history;
-    size_t nhistory, history_bytes;
+    struct cm_lazy_bound bound[CM_MAX_SLOTS];
+    struct cm_past past;
+    size_t past_bytes;
     int abort_status;
     char *abort_tool, *abort_message;
 
@@ -232,6 +233,11 @@ static int next_record(struct cm_reader *r)
                     "record %" PRIu64 " (%s): payload of %" PRIu64
                     " bytes, the format allows 1 GiB",
                     r->records + 1, r->tag, n);
+    bool capital = r->tag[0] >= 'A' && r->tag[0] <= 'Z';
+    if (!capital && n > CM_MAX_HISTORY)
+        return fail(r, CM_EINPUT,
+                    "record %" PRIu64 " (%s): more than 64 MiB of records that may be ignored",
+                    r->records + 1, r->tag);
     r->out_at += CM_WIRE_RECORD;
     size_t padded = (size_t)((n + 7) / 8 * 8);
     rc = need(r, padded);
@@ -253,7 +259,6 @@ static int next_record(struct cm_reader *r)
         r->record.p = r->text.p;
     }
     r->out_at += padded;
-    bool capital = r->tag[0] >= 'A' && r->tag[0] <= 'Z';
     if (strcmp(r->tag, "END") && strcmp(r->tag, "ABORT")) {
         r->records++;
         if (capital)
@@ -304,10 +309,10 @@ static int take_dict(struct cm_reader *r)
 /* Keeps a lower-case record: it is copied through, and provenance is shown. */
 static int take_other(struct cm_reader *r)
 {
-    r->history_bytes += r->record.n;
-    if (r->history_bytes > CM_MAX_HISTORY)
+    r->past_bytes += r->record.n + CM_WIRE_RECORD;
+    if (r->past_bytes > CM_MAX_HISTORY)
         return bad_record(r, "more than 64 MiB of records that may be ignored");
-    cm_history_add(&r->history, &r->nhistory, r->tag, r->record.p, r->record.n);
+    cm_past_add(&r->past, r->tag, r->record.p, r->record.n);
     return 0;
 }
 
@@ -384,7 +389,10 @@ static int take_cols(struct cm_reader *r, const uint64_t *cols, bool *seen)
         return bad_record(r, "HEAD declares more columns than it has lines");
     seen[slot] = true;
     int rc = cm_wire_get_cols((char *)r->record.p + 8, cols[slot], &r->head.slot[slot].cols);
-    return rc ? fail(r, rc, "slot %s: %s", r->head.slot[slot].name, cm_error_message()) : 0;
+    if (rc)
+        return fail(r, rc, "slot %s: %s", r->head.slot[slot].name, cm_error_message());
+    rc = cm_lazy_bound(&r->head.slot[slot], &r->bound[slot]);
+    return rc ? fail(r, rc, "%s", cm_error_message()) : 0;
 }
 
 /* HEAD, COLS of every slot, first DICTs; stops at the first record of data. */
@@ -491,9 +499,8 @@ static void reset(struct cm_reader *r)
     r->hash = cm_hash_new();
     for (size_t k = 0; k < r->head.nlabels; k++) /* the rest of the head stays */
         cm_strs_clear(&r->head.label[k].dict.names);
-    cm_history_free(r->history, r->nhistory);
-    r->history = NULL;
-    r->nhistory = r->history_bytes = 0;
+    cm_past_free(&r->past);
+    r->past_bytes = 0;
 }
 
 void cm_reader_close(struct cm_reader *r)
@@ -512,7 +519,7 @@ void cm_reader_close(struct cm_reader *r)
     cm_buf_free(&r->frame);
     cm_head_free(&r->head);
     cm_hash_free(r->hash);
-    cm_history_free(r->history, r->nhistory);
+    cm_past_free(&r->past);
     cm_free(r->message);
     cm_free(r->abort_tool);
     cm_free(r->abort_message);
@@ -553,6 +560,12 @@ int cm_reader_rewind(struct cm_reader *r)
 
 /* ===== chunks ============================================================================= */
 
+/* Bytes of a value on the wire; a text has at least its length. */
+static size_t label_size(enum cm_type type)
+{
+    return type == CM_T_BOOL ? 1 : type == CM_T_CAT || type == CM_T_STR ? 4 : 8;
+}
+
 static int take_rows(struct cm_reader *r, struct cm_chunk *c)
 {
     const struct cm_head *h = &r->head;
@@ -570,6 +583,11 @@ static int take_rows(struct cm_reader *r, struct cm_chunk *c)
     cm_strs_clear(&c->names);
     if (!cm_wire_get_strs(&u, n, &c->names))
         return bad_record(r, "damaged row names");
+    size_t width = 0, bytes; /* of a row's labels, at least */
+    for (size_t k = 0; k < h->nlabels; k++)
+        width += label_size(h->label[k].type);
+    if (cm_mul(n, width, &bytes) || bytes > u.n)
+        return bad_record(r, "cut label values");
     c->first = first;
     c->rows = n;
     cm_chunk_labels(c, h);
@@ -581,7 +599,7 @@ static int take_rows(struct cm_reader *r, struct cm_chunk *c)
                 return bad_record(r, "damaged text label");
             continue;
         }
-        size_t size = v->type == CM_T_CAT ? 4 : v->type == CM_T_BOOL ? 1 : 8;
+        size_t size = label_size(v->type);
         void *to = v->type == CM_T_CAT    ? (void *)v->cat
                    : v->type == CM_T_BOOL ? (void *)v->b
                    : v->type == CM_T_I64  ? (void *)v->i
@@ -599,6 +617,28 @@ static int take_rows(struct cm_reader *r, struct cm_chunk *c)
                             first + i, v->name, v->cat[i], h->label[k].dict.names.n);
     }
     return 0;
+}
+
+static int not_finite(struct cm_reader *r, const struct cm_block *b, uint64_t first,
+                      const struct cm_slot *s, size_t i, uint64_t e, double x)
+{
+    size_t j = b->dense ? e - i * b->cols : b->idx[e];
+    return fail(r, CM_EINPUT,
+                "slot %s, row %" PRIu64 ", column %s: expected a finite value, found %g", s->name,
+                first + i, cm_strs_get(&s->cols.names, j), x);
+}
+
+/* The same of the values that a lazy slot means. */
+static int check_meant(struct cm_reader *r, struct cm_block *b, uint64_t first, size_t slot)
+{
+    const struct cm_slot *s = &r->head.slot[slot];
+    uint64_t e = cm_lazy_overflow(b, s, &r->bound[slot]);
+    if (e == b->nnz)
+        return 0;
+    size_t i = 0;
+    while (b->dense ? e >= (i + 1) * b->cols : e >= b->ptr[i + 1])
+        i++;
+    return not_finite(r, b, first, s, i, e, (double)cm_block_f32(b, s)[e]);
 }
 
 static int check_finite(struct cm_reader *r, const struct cm_block *b, uint64_t first,
@@ -619,12 +659,7 @@ static int check_finite(struct cm_reader *r, const struct cm_block *b, uint64_t 
         uint64_t end = b->dense ? e + b->cols : b->ptr[i + 1];
         for (; e < end; e++)
             if (!isfinite(cm_block_x(b, e)))
-                return fail(r, CM_EINPUT,
-                            "slot %s, row %" PRIu64 ", column %s: expected a finite "
-                            "value, found %g",
-                            s->name, first + i,
-                            cm_strs_get(&s->cols.names, b->dense ? e - i * b->cols : b->idx[e]),
-                            cm_block_x(b, e));
+                return not_finite(r, b, first, s, i, e, cm_block_x(b, e));
     }
     return 0;
 }
@@ -703,6 +738,8 @@ static int take_block(struct cm_reader *r, struct cm_chunk *c, bool *got)
     int rc = dense ? 0 : get_columns(r, b, counts, plane, first);
     if (!rc)
         rc = check_finite(r, b, first, s);
+    if (!rc)
+        rc = check_meant(r, b, first, slot);
     got[slot] = true;
     r->nnz[slot] += nnz;
     return rc;
@@ -765,6 +802,13 @@ static int take_tensor(struct cm_reader *r, struct cm_chunk *c)
     t->name = memcpy(cm_zalloc(name + 1, 1), text, name);
     t->data = cm_alloc((size_t)t->n + 1, size);
     cm_le_copy(t->data, data, (size_t)t->n, size);
+    for (uint64_t k = 0; type >= CM_V_F32 && k < t->n; k++) {
+        double x = type == CM_V_F32 ? (double)((float *)t->data)[k] : ((double *)t->data)[k];
+        if (!isfinite(x))
+            return fail(r, CM_EINPUT,
+                        "tensor %s, item %" PRIu64 ": expected a finite value, found %g", t->name,
+                        k, x);
+    }
     c->is_tensor = true;
     /* Beside its tensor the chunk is an empty one, so that a tool which works on rows and forgets
      * to ask does nothing, and copies the tensor through. */
@@ -862,8 +906,8 @@ uint64_t cm_reader_digest(const struct cm_reader *r) { return r->digest; }
 bool cm_reader_ended(const struct cm_reader *r) { return r->ended; }
 const struct cm_history *cm_reader_history_list(const struct cm_reader *r, size_t *n)
 {
-    *n = r->nhistory;
-    return r->history;
+    *n = r->past.n;
+    return r->past.list;
 }
 
 void cm_reader_abort_info(const struct cm_reader *r, int *status, const char **tool,

@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,14 +58,15 @@ static void put_name(struct cm_buf *to, const char *name)
     cm_escape(to, name);
 }
 
-/* Every line of `text` (n bytes) with `front` before it. */
+/* Every line of `text` (n bytes) with `front` before it; the last may lack its newline. */
 static void put_lines(struct cm_buf *to, const char *front, const char *text, size_t n)
 {
-    for (const char *end = text + n, *line = text; line < end;) {
-        const char *stop = memchr(line, '\n', (size_t)(end - line));
+    for (size_t at = 0, size; at < n; at += size + 1) {
+        const char *stop = memchr(text + at, '\n', n - at);
+        size = stop ? (size_t)(stop - text) - at : n - at;
         cm_buf_puts(to, front);
-        cm_buf_put(to, line, (size_t)(stop - line) + 1);
-        line = stop + 1;
+        cm_buf_put(to, text + at, size);
+        cm_buf_puts(to, "\n");
     }
 }
 
@@ -407,6 +409,8 @@ void cm_tsv_info(const struct cm_reader *r, struct cm_buf *to)
     const struct cm_history *past = cm_reader_history_list(r, &n);
     for (size_t k = 0, stage = 0; k < n; k++) {
         bool prov = !strcmp(past[k].tag, "prov");
+        if (!prov && strcmp(past[k].tag, "note"))
+            continue; /* of a later version; need not be text */
         char front[64];
         snprintf(front, sizeof front, prov ? "provenance.%zu." : "note.", stage);
         put_lines(to, front, (const char *)past[k].payload.p, past[k].payload.n);
@@ -573,6 +577,11 @@ static int read_head(struct cm_tsv_in *in, struct cm_buf *head, struct cm_buf *c
             rc = cm_wire_get_head((char *)head->p, &in->head, width);
             if (rc)
                 return cm_fail_in(rc, in->what);
+            for (size_t k = 0; k < in->head.nslots; k++) {
+                in->head.slot[k].rows = 0; /* the text may have been filtered */
+                if (in->head.slot[k].lazy != CM_LAZY_NO)
+                    return fail(in, "slot.%zu.lazy: the text form holds the values themselves", k);
+            }
             parsed = true;
         }
         rc = take_columns(in, cols);
@@ -641,8 +650,12 @@ static int take_value(struct cm_tsv_in *in, enum cm_value type, const char *text
 {
     if (!cm_parse_f64(text, v) || *v - *v != 0)
         return fail(in, "expected a finite number, found '%.40s'", text);
-    if (type == CM_V_F32)
-        *v = (double)strtof(text, NULL);
+    if (type == CM_V_F32) {
+        float f = strtof(text, NULL);
+        if (!isfinite(f))
+            return fail(in, "expected a number within the range of f32, found '%.40s'", text);
+        *v = (double)f;
+    }
     return 0;
 }
 
@@ -671,25 +684,40 @@ static int take_entry(struct cm_tsv_in *in, size_t slot, char *field)
     return take_value(in, in->type[slot], colon + 1, &c->val[c->n++]);
 }
 
+struct entry {
+    uint32_t idx;
+    double val;
+};
+
+static int by_column(const void *a, const void *b)
+{
+    uint32_t x = ((const struct entry *)a)->idx, y = ((const struct entry *)b)->idx;
+    return (x > y) - (x < y);
+}
+
 /* Entries of the row just read into ascending order (an edited row may have any). */
 static int order_row(struct cm_tsv_in *in, size_t slot, size_t begin)
 {
     struct cells *c = &in->cell[slot];
-    for (size_t i = begin + 1; i < c->n; i++) { /* insertion: nearly always in order already */
-        uint32_t idx = c->idx[i];
-        double val = c->val[i];
-        size_t k = i;
-        for (; k > begin && c->idx[k - 1] >= idx; k--) {
-            if (c->idx[k - 1] == idx)
-                return fail(in, "column '%.60s' occurs twice in the row",
-                            cm_strs_get(&in->head.slot[slot].cols.names, idx));
-            c->idx[k] = c->idx[k - 1];
-            c->val[k] = c->val[k - 1];
-        }
-        c->idx[k] = idx;
-        c->val[k] = val;
+    size_t n = c->n - begin, k = 1;
+    while (k < n && c->idx[begin + k - 1] < c->idx[begin + k])
+        k++;
+    if (k >= n)
+        return 0;
+    struct entry *row = CM_NEW(struct entry, n);
+    for (size_t i = 0; i < n; i++)
+        row[i] = (struct entry){c->idx[begin + i], c->val[begin + i]};
+    qsort(row, n, sizeof *row, by_column);
+    int rc = 0;
+    for (size_t i = 0; !rc && i < n; i++) {
+        if (i && row[i].idx == row[i - 1].idx)
+            rc = fail(in, "column '%.60s' occurs twice in the row",
+                      cm_strs_get(&in->head.slot[slot].cols.names, row[i].idx));
+        c->idx[begin + i] = row[i].idx;
+        c->val[begin + i] = row[i].val;
     }
-    return 0;
+    cm_free(row);
+    return rc;
 }
 
 static int take_slot(struct cm_tsv_in *in, size_t slot, char **rest)
@@ -725,7 +753,11 @@ static int take_slot(struct cm_tsv_in *in, size_t slot, char **rest)
 static int take_row(struct cm_tsv_in *in, struct cm_chunk *c)
 {
     char *rest = in->line, *field = cm_next_field(&rest);
+    if (!in->head.nslots)
+        return fail(in, "a row in a stream without slots");
     cm_unescape(field);
+    if (strlen(field) > CM_MAX_NAME)
+        return fail(in, "a name longer than 64 KiB");
     cm_strs_add(&c->names, field);
     for (size_t k = 0; k < in->head.nlabels; k++) {
         field = cm_next_field(&rest);
@@ -748,7 +780,9 @@ static int take_label(struct cm_tsv_in *in, struct cm_label *l, struct cm_vec *v
     char *word = cm_strdup(text);
     bool ok = true;
     cm_unescape(word);
-    if (v->type == CM_T_STR)
+    if (strlen(word) > CM_MAX_NAME)
+        ok = false;
+    else if (v->type == CM_T_STR)
         cm_strs_add(&v->s, word);
     else if (!*text)
         ; /* stays missing */
@@ -830,17 +864,102 @@ static int take_numbers(struct cm_tsv_in *in, char **rest, uint64_t *out, size_t
     return 0;
 }
 
+static int at_most(const struct cm_tsv_in *in, const char *what, uint64_t v, uint64_t most)
+{
+    return v <= most ? 0 : fail(in, "expected %s up to %" PRIu64 ", found %" PRIu64, what, most, v);
+}
+
+static int take_batch(struct cm_tsv_in *in, char *rest)
+{
+    uint64_t v[3];
+    int rc = take_numbers(in, &rest, v, 3);
+    if (!rc && in->head.kind != CM_PAIRS)
+        rc = fail(in, "#batch in a stream of kind %s", cm_kind_name(in->head.kind));
+    if (!rc)
+        rc = at_most(in, "an epoch", v[0], UINT32_MAX);
+    if (!rc)
+        rc = at_most(in, "a split", v[2], 1);
+    if (rc)
+        return rc;
+    in->has_batch = true;
+    in->batch = (struct cm_batch){.epoch = (uint32_t)v[0], .step = v[1], .split = (uint8_t)v[2]};
+    return 0;
+}
+
 static int take_pick(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
 {
     uint64_t v[2];
     int rc = take_numbers(in, &rest, v, 2);
+    if (!rc && in->head.kind != CM_PAIRS)
+        rc = fail(in, "#pick in a stream of kind %s", cm_kind_name(in->head.kind));
+    if (!rc)
+        rc = at_most(in, "an epoch", v[0], UINT32_MAX);
+    if (rc)
+        return rc;
     c->is_pick = true;
     c->batch = (struct cm_batch){.epoch = (uint32_t)v[0], .step = v[1]};
     while (!rc && rest) {
         CM_GROW(c->pick, c->pick_cap, c->batch.rows + 1u);
-        rc = take_numbers(in, &rest, &c->pick[c->batch.rows++], 1);
+        uint64_t *row = &c->pick[c->batch.rows++];
+        rc = take_numbers(in, &rest, row, 1);
+        if (!rc && *row >= in->rows)
+            rc = fail(in, "#pick: row %" PRIu64 " of a data pass of %" PRIu64 " rows", *row,
+                      in->rows);
     }
     return rc ? rc : 1;
+}
+
+/* "50x48" into t->shape, t->n. */
+static int take_shape(struct cm_tsv_in *in, char *shape, struct cm_tensor *t)
+{
+    t->n = 1;
+    for (char *at = shape; *at; t->ndim++) {
+        char *stop = at + strcspn(at, "x");
+        bool more = *stop;
+        *stop = 0;
+        uint64_t most = t->n ? CM_MAX_PAYLOAD / t->n : CM_MAX_PAYLOAD;
+        if (t->ndim == CM_TENSOR_DIMS || !cm_parse_u64(at, &t->shape[t->ndim]) ||
+            t->shape[t->ndim] > most || (more && !stop[1]))
+            return fail(in, "expected a shape like 50x48, found '%.40s'", at);
+        t->n *= t->shape[t->ndim];
+        at = stop + more;
+    }
+    return 0;
+}
+
+/* Values as their type has them: a number that it has not would become another one. */
+static int take_items(struct cm_tsv_in *in, char *rest, struct cm_tensor *t)
+{
+    static const double most[] = {0, UINT8_MAX, UINT16_MAX, UINT32_MAX};
+    size_t n = 0, cap = 0, size = cm_value_size(t->type);
+    unsigned char *to = NULL;
+    for (double v; rest && n < t->n; n++) {
+        const char *field = cm_next_field(&rest);
+        int rc = take_value(in, t->type, field, &v);
+        if (!rc && t->type < CM_V_F32 && !(v >= 0 && v <= most[t->type] && v == floor(v)))
+            rc = fail(in, "expected a whole number from 0 to %.0f (%s), found '%.40s'",
+                      most[t->type], value_name[t->type], field);
+        CM_GROW(to, cap, (n + 1) * size);
+        t->data = to;
+        if (rc)
+            return rc;
+        if (t->type == CM_V_F64)
+            ((double *)t->data)[n] = v;
+        else if (t->type == CM_V_F32)
+            ((float *)t->data)[n] = (float)v;
+        else if (t->type == CM_V_U32)
+            ((uint32_t *)t->data)[n] = (uint32_t)v;
+        else if (t->type == CM_V_U16)
+            ((uint16_t *)t->data)[n] = (uint16_t)v;
+        else
+            ((uint8_t *)t->data)[n] = (uint8_t)v;
+    }
+    if (n != t->n || rest)
+        return fail(in, "tensor %s: expected %" PRIu64 " values, found %s", t->name, t->n,
+                    rest ? "more" : "fewer");
+    if (!t->data)
+        t->data = cm_alloc(1, 8);
+    return 0;
 }
 
 static int take_tensor(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
@@ -857,44 +976,13 @@ static int take_tensor(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
     if (known < 0 || !shape)
         return fail(in, "expected a tensor: name, type, shape, values");
     cm_unescape(name);
+    if (strlen(name) > CM_MAX_NAME)
+        return fail(in, "a name longer than 64 KiB");
     t->name = cm_strdup(name);
     t->type = (enum cm_value)known;
-    t->n = 1;
-    for (char *at = shape; *at; t->ndim++) {
-        char *stop = at + strcspn(at, "x");
-        bool more = *stop;
-        *stop = 0;
-        if (t->ndim == CM_TENSOR_DIMS || !cm_parse_u64(at, &t->shape[t->ndim]) ||
-            (t->n && t->shape[t->ndim] > CM_MAX_PAYLOAD / t->n))
-            return fail(in, "expected a shape like 50x48, found '%.40s'", shape);
-        t->n *= t->shape[t->ndim];
-        at = stop + more;
-    }
-    size_t n = 0, cap = 0;
-    double *v = NULL;
-    int rc = 0;
-    while (!rc && rest && n < t->n) {
-        CM_GROW(v, cap, n + 1);
-        rc = take_value(in, t->type, cm_next_field(&rest), &v[n++]);
-    }
-    if (!rc && (n != t->n || rest))
-        rc = fail(in, "tensor %s: expected %" PRIu64 " values, found %s", t->name, t->n,
-                  rest ? "more" : "fewer");
-    if (!rc) {
-        t->data = cm_alloc(n + 1, 8);
-        for (size_t k = 0; k < n; k++)
-            if (t->type == CM_V_F64)
-                ((double *)t->data)[k] = v[k];
-            else if (t->type == CM_V_F32)
-                ((float *)t->data)[k] = (float)v[k];
-            else if (t->type == CM_V_U32)
-                ((uint32_t *)t->data)[k] = (uint32_t)v[k];
-            else if (t->type == CM_V_U16)
-                ((uint16_t *)t->data)[k] = (uint16_t)v[k];
-            else
-                ((uint8_t *)t->data)[k] = (uint8_t)v[k];
-    }
-    cm_free(v);
+    int rc = take_shape(in, shape, t);
+    if (!rc)
+        rc = take_items(in, rest, t);
     return rc ? rc : 1;
 }
 
@@ -928,6 +1016,10 @@ int cm_tsv_next(struct cm_tsv_in *in, struct cm_chunk *c)
                 return finish_chunk(in, c);
             continue;
         }
+        static const char *const early[] = {"#cms", "#head", "#cols", "#numbers"};
+        for (size_t k = 0; k < sizeof early / sizeof *early; k++)
+            if (behind(in->line, early[k]))
+                return fail(in, "%s stands before the first row", early[k]);
         char *types = behind(in->line, "#block"), *batch = behind(in->line, "#batch");
         char *pick = behind(in->line, "#pick"), *dict = behind(in->line, "#dict");
         char *tensor = behind(in->line, "#tensor");
@@ -946,13 +1038,8 @@ int cm_tsv_next(struct cm_tsv_in *in, struct cm_chunk *c)
             rc = take_types(in, types);
         if (dict)
             rc = take_dict(in, dict);
-        if (batch) {
-            uint64_t v[3];
-            rc = take_numbers(in, &batch, v, 3);
-            in->has_batch = true;
-            in->batch =
-                (struct cm_batch){.epoch = (uint32_t)v[0], .step = v[1], .split = (uint8_t)v[2]};
-        }
+        if (batch)
+            rc = take_batch(in, batch);
         if (rc < 0)
             return rc;
     }

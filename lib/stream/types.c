@@ -2,9 +2,9 @@
  *
  * Problem: every stage copies, selects and extends the same small structures, and a forgotten field
  * is a lost label.  Choice: each structure has one deep copy and one free here, and selections
- * carry every vector along, so that a tool cannot drop one by accident.  Lookups are linear: a head
- * has a handful of slots, labels and keys.  Rejected: a tree of generic values (it would move the
- * checks into the tools).
+ * carry every vector along, so that a tool cannot drop one by accident.  Keys and categories have
+ * an index: a file may hold any number of them.  Slots and labels are few.  Rejected: a tree of
+ * generic values (it would move the checks into the tools).
  */
 #include "stream/cms.h"
 
@@ -36,6 +36,15 @@ static const char *const state_name[] = {"unknown", "counts",    "binary",     "
                                          "svd",     "embedding", "similarity", "probability"};
 
 const char *cm_state_name(enum cm_state s) { return state_name[s]; }
+
+const char *cm_match_numbers(const struct cm_head *h)
+{
+    enum cm_state s = h->slot[0].state;
+    const char *values = s == CM_S_PROBABILITY ? cm_kv_get(&h->kv, "rule.values") : NULL;
+    if (values && (strcmp(values, "decision") == 0 || strcmp(values, "weight") == 0))
+        return values;
+    return s == CM_S_PROBABILITY || s == CM_S_SIMILARITY ? cm_state_name(s) : "value";
+}
 
 bool cm_state_parse(const char *name, enum cm_state *s)
 {
@@ -154,22 +163,24 @@ void cm_vec_take(struct cm_vec *to, const struct cm_vec *from, const uint64_t *a
     *to = v;
 }
 
+double cm_vec_number(const struct cm_vec *v, size_t i)
+{
+    double x;
+    if (!v)
+        return NAN;
+    if (v->type == CM_T_STR)
+        return cm_parse_f64(cm_strs_get(&v->s, i), &x) ? x : NAN;
+    if (v->type == CM_T_I64)
+        return v->i[i] == CM_I64_MISSING ? NAN : (double)v->i[i];
+    return v->type == CM_T_F64 ? v->f[i] : NAN;
+}
+
 void cm_vec_append(struct cm_vec *to, const struct cm_vec *from)
 {
     CM_ASSERT(to->type == from->type);
     vec_room(to, to->n + from->n);
     for (size_t k = 0, n = from->n; k < n; k++)
         vec_push(to, from, k);
-}
-
-double cm_vec_number(const struct cm_vec *v, size_t i)
-{
-    double x;
-    if (v && v->type == CM_T_STR && cm_parse_f64(cm_strs_get(&v->s, i), &x))
-        return x;
-    if (v && v->type == CM_T_I64 && v->i[i] != CM_I64_MISSING)
-        return (double)v->i[i];
-    return v && v->type == CM_T_F64 ? v->f[i] : NAN;
 }
 
 void cm_vec_copy(struct cm_vec *to, const struct cm_vec *from)
@@ -268,10 +279,7 @@ uint64_t cm_cols_hash(const struct cm_cols *c)
 
 static size_t kv_find(const struct cm_kv *kv, const char *key)
 {
-    for (size_t k = 0; k < kv->key.n; k++)
-        if (!strcmp(cm_strs_get(&kv->key, k), key))
-            return k;
-    return CM_ABSENT;
+    return kv->key.n ? cm_index_find_in(&kv->index, &kv->key, key) : CM_ABSENT;
 }
 
 const char *cm_kv_get(const struct cm_kv *kv, const char *key)
@@ -280,12 +288,18 @@ const char *cm_kv_get(const struct cm_kv *kv, const char *key)
     return k == CM_ABSENT ? NULL : cm_strs_get(&kv->value, k);
 }
 
+void cm_kv_add(struct cm_kv *kv, const char *key, const char *value)
+{
+    cm_strs_add(&kv->key, key);
+    cm_strs_add(&kv->value, value);
+    cm_index_extend(&kv->index, &kv->key);
+}
+
 void cm_kv_set(struct cm_kv *kv, const char *key, const char *value)
 {
     size_t at = kv_find(kv, key);
     if (at == CM_ABSENT) {
-        cm_strs_add(&kv->key, key);
-        cm_strs_add(&kv->value, value);
+        cm_kv_add(kv, key, value);
         return;
     }
     struct cm_strs values = {0}; /* packed lists cannot change one string in place */
@@ -332,10 +346,8 @@ void cm_kv_drop(struct cm_kv *kv, const char *prefix)
 {
     struct cm_kv left = {0};
     for (size_t k = 0; k < kv->key.n; k++)
-        if (strncmp(cm_strs_get(&kv->key, k), prefix, strlen(prefix))) {
-            cm_strs_add(&left.key, cm_strs_get(&kv->key, k));
-            cm_strs_add(&left.value, cm_strs_get(&kv->value, k));
-        }
+        if (strncmp(cm_strs_get(&kv->key, k), prefix, strlen(prefix)))
+            cm_kv_add(&left, cm_strs_get(&kv->key, k), cm_strs_get(&kv->value, k));
     cm_kv_free(kv);
     *kv = left;
 }
@@ -344,12 +356,14 @@ void cm_kv_free(struct cm_kv *kv)
 {
     cm_strs_free(&kv->key);
     cm_strs_free(&kv->value);
+    cm_index_free(&kv->index);
 }
 
 static void kv_copy(struct cm_kv *to, const struct cm_kv *from)
 {
     cm_strs_copy(&to->key, &from->key);
     cm_strs_copy(&to->value, &from->value);
+    cm_index_extend(&to->index, &to->key);
 }
 
 /* ===== heads ============================================================================== */
@@ -368,7 +382,7 @@ void cm_head_free(struct cm_head *h)
         slot_free(&h->slot[k]);
     for (size_t k = 0; k < h->nlabels; k++) {
         cm_free(h->label[k].name);
-        cm_strs_free(&h->label[k].dict.names);
+        cm_dict_free(&h->label[k].dict);
     }
     cm_free(h->label);
     cm_kv_free(&h->kv);
@@ -457,11 +471,33 @@ int cm_head_find_label(const struct cm_head *h, const char *name)
     return -1;
 }
 
+static bool same_label(const struct cm_label *a, const struct cm_label *b)
+{
+    return a->slot == b->slot && !strcmp(a->name, b->name);
+}
+
+int cm_head_match_label(const struct cm_head *h, const struct cm_label *l, size_t hint)
+{
+    if (hint < h->nlabels && same_label(&h->label[hint], l))
+        return (int)hint;
+    for (size_t k = 0; k < h->nlabels; k++)
+        if (same_label(&h->label[k], l))
+            return (int)k;
+    return cm_head_find_label(h, l->name);
+}
+
 uint32_t cm_dict_code(struct cm_dict *d, const char *name)
 {
-    for (size_t k = 0; k < d->names.n; k++)
-        if (!strcmp(cm_strs_get(&d->names, k), name))
-            return (uint32_t)k;
+    cm_index_extend(&d->index, &d->names);
+    size_t at = cm_index_find(&d->index, name);
+    if (at != CM_ABSENT)
+        return (uint32_t)at;
     cm_strs_add(&d->names, name);
     return (uint32_t)d->names.n - 1;
+}
+
+void cm_dict_free(struct cm_dict *d)
+{
+    cm_strs_free(&d->names);
+    cm_index_free(&d->index);
 }

@@ -40,13 +40,22 @@ void cm_escape(struct cm_buf *b, const char *text)
             cm_buf_put(b, s, 1);
 }
 
+/* The value of a hexadecimal digit, or -1. */
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 'a' ^ 'A';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 void cm_unescape(char *text)
 {
     char *out = text;
     for (const char *s = text; *s; s++) {
-        unsigned v;
-        if (*s == '%' && s[1] && s[2] && sscanf((char[]){s[1], s[2], 0}, "%2x", &v) == 1 && v) {
-            *out++ = (char)v;
+        int high = *s == '%' ? hex_digit(s[1]) : -1, low = high < 0 ? -1 : hex_digit(s[2]);
+        if (low >= 0 && high + low > 0) {
+            *out++ = (char)(16 * high + low);
             s += 2;
         } else {
             *out++ = *s;
@@ -55,56 +64,55 @@ void cm_unescape(char *text)
     *out = 0;
 }
 
-static void put_pair(struct cm_buf *b, const char *value, const char *key, ...)
+/* A line "front key TAB value"; front is ours and needs no escapes. */
+static void put_pair(struct cm_buf *b, const char *value, const char *front, const char *key)
 {
-    char k[256];
-    va_list ap;
-    va_start(ap, key);
-    vsnprintf(k, sizeof k, key, ap);
-    va_end(ap);
-    cm_escape(b, k);
+    cm_buf_puts(b, front);
+    cm_escape(b, key);
     cm_buf_puts(b, "\t");
     cm_escape(b, value);
     cm_buf_puts(b, "\n");
 }
 
-static void put_count(struct cm_buf *b, uint64_t value, const char *key, size_t k)
+static void put_count(struct cm_buf *b, uint64_t value, const char *front, const char *key)
 {
     char text[CM_NUMBER_MAX];
     snprintf(text, sizeof text, "%" PRIu64, value);
-    put_pair(b, text, key, k);
+    put_pair(b, text, front, key);
 }
 
 /* ===== HEAD =============================================================================== */
 
 void cm_wire_put_head(struct cm_buf *b, const struct cm_head *h)
 {
-    put_pair(b, cm_kind_name(h->kind), "kind");
-    put_count(b, h->nslots, "slots", 0);
+    char front[32];
+    put_pair(b, cm_kind_name(h->kind), "", "kind");
+    put_count(b, h->nslots, "", "slots");
     for (size_t k = 0; k < h->nslots; k++) {
         const struct cm_slot *s = &h->slot[k];
-        put_pair(b, s->name, "slot.%zu.name", k);
-        put_pair(b, s->dense ? "dense" : "csr", "slot.%zu.encoding", k);
-        put_pair(b, s->wide ? "f64" : "auto", "slot.%zu.value", k);
-        put_count(b, s->cols.names.n, "slot.%zu.cols", k);
+        snprintf(front, sizeof front, "slot.%zu.", k);
+        put_pair(b, s->name, front, "name");
+        put_pair(b, s->dense ? "dense" : "csr", front, "encoding");
+        put_pair(b, s->wide ? "f64" : "auto", front, "value");
+        put_count(b, s->cols.names.n, front, "cols");
         if (s->rows)
-            put_count(b, s->rows, "slot.%zu.rows", k);
-        put_pair(b, cm_state_name(s->state), "slot.%zu.state", k);
+            put_count(b, s->rows, front, "rows");
+        put_pair(b, cm_state_name(s->state), front, "state");
         if (s->lazy != CM_LAZY_NO)
-            put_pair(b, lazy_name[s->lazy], "slot.%zu.lazy", k);
+            put_pair(b, lazy_name[s->lazy], front, "lazy");
         for (size_t f = 0; f < s->fit.key.n; f++)
-            put_pair(b, cm_strs_get(&s->fit.value, f), "slot.%zu.%s", k,
-                     cm_strs_get(&s->fit.key, f));
+            put_pair(b, cm_strs_get(&s->fit.value, f), front, cm_strs_get(&s->fit.key, f));
     }
-    put_count(b, h->nlabels, "labels", 0);
+    put_count(b, h->nlabels, "", "labels");
     for (size_t k = 0; k < h->nlabels; k++) {
-        put_pair(b, h->label[k].name, "label.%zu.name", k);
-        put_pair(b, type_name[h->label[k].type], "label.%zu.type", k);
+        snprintf(front, sizeof front, "label.%zu.", k);
+        put_pair(b, h->label[k].name, front, "name");
+        put_pair(b, type_name[h->label[k].type], front, "type");
         if (h->label[k].slot >= 0)
-            put_count(b, (uint64_t)h->label[k].slot * 1u, "label.%zu.slot", k);
+            put_count(b, (uint64_t)h->label[k].slot, front, "slot");
     }
     for (size_t k = 0; k < h->kv.key.n; k++)
-        put_pair(b, cm_strs_get(&h->kv.value, k), "%s", cm_strs_get(&h->kv.key, k));
+        put_pair(b, cm_strs_get(&h->kv.value, k), "", cm_strs_get(&h->kv.key, k));
 }
 
 /* Takes key from the list and hands out its value, or NULL. */
@@ -158,14 +166,35 @@ static int get_slot(const struct cm_kv *kv, size_t k, struct cm_slot *s, uint64_
     size_t prefix = strlen(key) - strlen("fit.");
     for (size_t i = 0; i < kv->key.n; i++)
         if (!strncmp(cm_strs_get(&kv->key, i), key, strlen(key)))
-            cm_kv_set(&s->fit, cm_strs_get(&kv->key, i) + prefix, cm_strs_get(&kv->value, i));
+            cm_kv_add(&s->fit, cm_strs_get(&kv->key, i) + prefix, cm_strs_get(&kv->value, i));
     return 0;
+}
+
+/* Pairs have labels of one name on both sides; within a side a name is one label. */
+static int check_labels(const struct cm_head *h)
+{
+    struct cm_strs names = {0};
+    struct cm_index x;
+    struct cm_buf b = {0};
+    for (size_t k = 0; k < h->nlabels; k++) {
+        b.n = 0;
+        cm_buf_printf(&b, "%d.%s", h->label[k].slot, h->label[k].name);
+        cm_strs_addn(&names, (const char *)b.p, b.n);
+    }
+    cm_index_make(&x, &names);
+    int rc = x.duplicate == CM_ABSENT ? 0
+                                      : cm_fail(CM_EINPUT, "HEAD: the label %.60s occurs twice",
+                                                h->label[x.duplicate].name);
+    cm_index_free(&x);
+    cm_strs_free(&names);
+    cm_buf_free(&b);
+    return rc;
 }
 
 static int get_labels(const struct cm_kv *kv, struct cm_head *h)
 {
     uint64_t n = 0;
-    int rc = cm_kv_get(kv, "labels") ? get_count(kv, "labels", 10000, &n) : 0;
+    int rc = cm_kv_get(kv, "labels") ? get_count(kv, "labels", CM_WIRE_NAMED, &n) : 0;
     for (size_t k = 0; !rc && k < n; k++) {
         const char *name = take(kv, "label", k, "name"), *type = take(kv, "label", k, "type");
         const char *slot = take(kv, "label", k, "slot");
@@ -175,31 +204,34 @@ static int get_labels(const struct cm_kv *kv, struct cm_head *h)
             return cm_fail(CM_EINPUT, "HEAD: label %zu: name, type or slot is missing or wrong", k);
         cm_head_add_label(h, name, (enum cm_type)t, slot ? (int)of : -1);
     }
-    return rc;
+    return rc ? rc : check_labels(h);
+}
+
+/* The lines of HEAD.  What is said twice would be two things to two readers. */
+static int get_pairs(char *text, struct cm_kv *kv)
+{
+    for (char *line = text, *next; *line; line = next) {
+        next = strchr(line, '\n');
+        if (!next)
+            return cm_fail(CM_EINPUT, "HEAD: the last line has no newline");
+        *next++ = 0;
+        char *tab = strchr(line, '\t');
+        if (!tab)
+            return cm_fail(CM_EINPUT, "HEAD: expected \"key TAB value\", found \"%.40s\"", line);
+        *tab = 0;
+        cm_unescape(line);
+        cm_unescape(tab + 1);
+        if (cm_kv_get(kv, line))
+            return cm_fail(CM_EINPUT, "HEAD: the key %.60s occurs twice", line);
+        cm_kv_add(kv, line, tab + 1);
+    }
+    return 0;
 }
 
 int cm_wire_get_head(char *text, struct cm_head *h, uint64_t *cols)
 {
     struct cm_kv kv = {0};
-    int rc = 0;
-    for (char *line = text, *next; !rc && *line; line = next) {
-        next = strchr(line, '\n');
-        if (!next) {
-            rc = cm_fail(CM_EINPUT, "HEAD: the last line has no newline");
-            break;
-        }
-        *next++ = 0;
-        char *tab = strchr(line, '\t');
-        if (!tab) {
-            rc = cm_fail(CM_EINPUT, "HEAD: expected \"key TAB value\", found \"%.40s\"", line);
-            break;
-        }
-        *tab = 0;
-        cm_unescape(line);
-        cm_unescape(tab + 1);
-        cm_strs_add(&kv.key, line);
-        cm_strs_add(&kv.value, tab + 1);
-    }
+    int rc = get_pairs(text, &kv);
     const char *kind = rc ? NULL : cm_kv_get(&kv, "kind");
     if (!rc) {
         rc = cm_fail(CM_EINPUT, "HEAD: unknown kind \"%s\"", kind ? kind : "");
@@ -222,10 +254,8 @@ int cm_wire_get_head(char *text, struct cm_head *h, uint64_t *cols)
     for (size_t i = 0; !rc && i < kv.key.n; i++) {
         const char *key = cm_strs_get(&kv.key, i);
         if (strcmp(key, "kind") && strcmp(key, "slots") && strcmp(key, "labels") &&
-            strncmp(key, "slot.", 5) && strncmp(key, "label.", 6)) {
-            cm_strs_add(&h->kv.key, key);
-            cm_strs_add(&h->kv.value, cm_strs_get(&kv.value, i));
-        }
+            strncmp(key, "slot.", 5) && strncmp(key, "label.", 6))
+            cm_kv_add(&h->kv, key, cm_strs_get(&kv.value, i));
     }
     cm_kv_free(&kv);
     return rc;
@@ -304,13 +334,20 @@ static int get_field(char *field, struct cm_vec *v, size_t j)
                         v->name, type_name[v->type], field);
 }
 
-int cm_wire_get_cols(char *text, size_t cols, struct cm_cols *c)
+/* The typed columns of the header line. */
+static int get_types(char *line, size_t cols, size_t left, struct cm_cols *c)
 {
-    char *line = text, *end = strchr(line, '\n');
-    if (!end)
-        return cm_fail(CM_EINPUT, "COLS: no header line");
-    *end = 0;
     char *rest = line;
+    size_t fields = 1, cells;
+    for (const char *s = line; (s = strchr(s, '\t')); s++)
+        fields++;
+    if (fields > CM_WIRE_NAMED)
+        return cm_fail(CM_EINPUT, "COLS: %zu typed columns, at most %d are allowed", fields - 1,
+                       CM_WIRE_NAMED - 1);
+    /* A field has at least the tab or newline behind it. */
+    if (cm_mul(cols, fields, &cells) || cells > left)
+        return cm_fail(CM_EINPUT, "COLS: expected %zu lines of %zu fields, found %zu bytes", cols,
+                       fields, left);
     cm_next_field(&rest);
     /* Vectors hold `cols` missing values first; strings are appended line by line instead. */
     for (char *field; (field = cm_next_field(&rest));) {
@@ -326,6 +363,18 @@ int cm_wire_get_cols(char *text, size_t cols, struct cm_cols *c)
         cm_vec_reset(v, field, (enum cm_type)t, t == CM_T_STR ? 0 : cols);
         v->n = cols;
     }
+    return 0;
+}
+
+int cm_wire_get_cols(char *text, size_t cols, struct cm_cols *c)
+{
+    char *line = text, *end = strchr(line, '\n'), *rest;
+    if (!end)
+        return cm_fail(CM_EINPUT, "COLS: no header line");
+    *end = 0;
+    int rc = get_types(line, cols, strlen(end + 1), c);
+    if (rc)
+        return rc;
     size_t j = 0;
     for (line = end + 1; *line; line = end + 1, j++) {
         end = strchr(line, '\n');
@@ -344,7 +393,7 @@ int cm_wire_get_cols(char *text, size_t cols, struct cm_cols *c)
             if (!field)
                 return cm_fail(CM_EINPUT, "COLS: row %zu: expected %zu fields, found %zu", j + 1,
                                c->nvec + 1, v + 1);
-            int rc = get_field(field, &c->vec[v], j);
+            rc = get_field(field, &c->vec[v], j);
             if (rc)
                 return rc;
         }
@@ -392,27 +441,30 @@ bool cm_wire_get_strs(struct cm_cursor *c, size_t n, struct cm_strs *out)
 
 /* ===== history ============================================================================ */
 
-void cm_history_add(struct cm_history **h, size_t *n, const char *tag, const void *p, size_t size)
+void cm_past_add(struct cm_past *past, const char *tag, const void *p, size_t size)
 {
     struct cm_history x = {0};
     snprintf(x.tag, sizeof x.tag, "%.8s", tag);
-    cm_buf_put(&x.payload, p, size);
-    cm_buf_put(&x.payload, "", 1);
-    x.payload.n = size;
     uint64_t id = cm_hash64(p, size, cm_hash64(x.tag, strlen(x.tag), 0));
     snprintf(x.id, sizeof x.id, "%016" PRIx64, id);
-    for (size_t k = 0; k < *n; k++)
-        if (!strcmp((*h)[k].id, x.id)) { /* two parents with one ancestor */
-            cm_buf_free(&x.payload);
-            return;
-        }
-    *h = cm_realloc(*h, *n + 1, sizeof **h);
-    (*h)[(*n)++] = x;
+    cm_index_extend(&past->index, &past->ids);
+    if (cm_index_find(&past->index, x.id) != CM_ABSENT)
+        return; /* two parents with one ancestor */
+    x.payload = (struct cm_buf){CM_NEW(unsigned char, size + 1), size, size + 1};
+    if (size)
+        memcpy(x.payload.p, p, size);
+    x.payload.p[size] = 0;
+    cm_strs_add(&past->ids, x.id);
+    CM_GROW(past->list, past->cap, past->n + 1);
+    past->list[past->n++] = x;
 }
 
-void cm_history_free(struct cm_history *h, size_t n)
+void cm_past_free(struct cm_past *past)
 {
-    for (size_t k = 0; k < n; k++)
-        cm_buf_free(&h[k].payload);
-    cm_free(h);
+    for (size_t k = 0; k < past->n; k++)
+        cm_buf_free(&past->list[k].payload);
+    cm_free(past->list);
+    cm_strs_free(&past->ids);
+    cm_index_free(&past->index);
+    *past = (struct cm_past){0};
 }

@@ -14,6 +14,7 @@
     "\x89"                                                                                         \
     "CMS\r\n\x1a\n"
 enum { CM_WIRE_PREFIX = 16, CM_WIRE_RECORD = 16, CM_WIRE_FRAME = 256 * 1024 };
+enum { CM_WIRE_NAMED = 10000 }; /* labels, fields of a line of COLS: what is looked up by walking */
 enum { CM_WIRE_DENSE = 1, CM_WIRE_ROWF = 2 }; /* flags of a BLOCK */
 #define CM_MAX_HISTORY ((size_t)64 << 20) /* bytes of ignorable records kept to be copied through */
 
@@ -22,8 +23,15 @@ struct cm_history {
     struct cm_buf payload; /* with a NUL behind it */
     char id[17];
 };
-void cm_history_add(struct cm_history **h, size_t *n, const char *tag, const void *p, size_t size);
-void cm_history_free(struct cm_history *h, size_t n);
+/* The ignorable records of a stream, each once, in order. */
+struct cm_past {
+    struct cm_history *list;
+    size_t n, cap;
+    struct cm_strs ids;
+    struct cm_index index; /* of the ids */
+};
+void cm_past_add(struct cm_past *past, const char *tag, const void *p, size_t size);
+void cm_past_free(struct cm_past *past);
 
 /* Parents' side doors for the writer. */
 const struct cm_history *cm_reader_history_list(const struct cm_reader *r, size_t *n);
@@ -40,11 +48,22 @@ struct cm_packed {
 bool cm_reader_packed(const struct cm_reader *r, struct cm_packed *out);
 
 void cm_escape(struct cm_buf *b, const char *text);
-void cm_unescape(char *text); /* in place */
+void cm_unescape(char *text); /* in place; a % without two digits stands for itself */
 
 /* u64 bytes; u32 length[n]; the bytes; padding to 8. */
 void cm_wire_put_strs(struct cm_buf *b, const struct cm_strs *s, size_t from, size_t n);
 bool cm_wire_get_strs(struct cm_cursor *c, size_t n, struct cm_strs *out); /* appended to out */
+
+/* How large the factors of a lazy slot are: mostly enough to know that no value overflows. */
+struct cm_lazy_bound {
+    double col, post; /* largest magnitudes */
+    bool negative;    /* some fit.col is */
+};
+/* 0, or CM_EINPUT where a lazy slot has a fit.col or fit.post that is no f64 or not finite. */
+int cm_lazy_bound(const struct cm_slot *s, struct cm_lazy_bound *out);
+/* The first entry of b whose value, f32 after the transform, is not finite; b->nnz if all are. */
+uint64_t cm_lazy_overflow(struct cm_block *b, const struct cm_slot *s,
+                          const struct cm_lazy_bound *bound);
 
 void cm_wire_put_head(struct cm_buf *b, const struct cm_head *h);
 /* cols: CM_MAX_SLOTS places for the widths that HEAD declares (COLS must agree). */

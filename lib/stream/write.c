@@ -53,10 +53,10 @@ struct cm_writer {
     struct cm_reader **parent;
     size_t nparents;
     struct cm_buf stage; /* our own prov, without parents; empty = no provenance */
-    struct cm_history *note;
-    size_t nnotes;
+    struct cm_past notes;
     int level;
     const struct cm_reader *reuse; /* for the next chunk */
+    struct cm_lazy_bound bound[CM_MAX_SLOTS];
 };
 
 static int fail(struct cm_writer *w, int code, const char *format, ...) CM_PRINTF(3, 4);
@@ -109,7 +109,7 @@ void cm_writer_free(struct cm_writer *w)
     cm_free(w->sent);
     cm_head_free(&w->head);
     cm_free(w->parent);
-    cm_history_free(w->note, w->nnotes);
+    cm_past_free(&w->notes);
     cm_free(w->message);
     cm_free(w->what);
     cm_free(w);
@@ -205,8 +205,7 @@ void cm_writer_parent(struct cm_writer *w, struct cm_reader *r)
 /* What the parents carried, then our own prov with their ids and digests. */
 static int write_history(struct cm_writer *w)
 {
-    struct cm_history *all = NULL;
-    size_t n = 0;
+    struct cm_past all = {0};
     for (size_t p = 0; p < w->nparents; p++) {
         size_t m;
         const struct cm_history *h = cm_reader_history_list(w->parent[p], &m);
@@ -217,24 +216,24 @@ static int write_history(struct cm_writer *w)
                 continue;
             if (prov)
                 last = h[k].id;
-            cm_history_add(&all, &n, h[k].tag, h[k].payload.p, h[k].payload.n);
+            cm_past_add(&all, h[k].tag, h[k].payload.p, h[k].payload.n);
         }
         if (last && w->stage.n)
             cm_buf_printf(&w->stage, "parent\t%s\n", last);
         if (cm_reader_ended(w->parent[p]) && w->stage.n)
             cm_buf_printf(&w->stage, "input\t%016" PRIx64 "\n", cm_reader_digest(w->parent[p]));
     }
-    for (size_t k = 0; k < w->nnotes; k++)
-        cm_history_add(&all, &n, "note", w->note[k].payload.p, w->note[k].payload.n);
+    for (size_t k = 0; k < w->notes.n; k++)
+        cm_past_add(&all, "note", w->notes.list[k].payload.p, w->notes.list[k].payload.n);
     if (w->stage.n)
-        cm_history_add(&all, &n, "prov", w->stage.p, w->stage.n);
+        cm_past_add(&all, "prov", w->stage.p, w->stage.n);
     int rc = 0;
-    for (size_t k = 0; !rc && k < n; k++) {
-        record_begin(w, all[k].tag);
-        cm_buf_put(&w->frame, all[k].payload.p, all[k].payload.n);
+    for (size_t k = 0; !rc && k < all.n; k++) {
+        record_begin(w, all.list[k].tag);
+        cm_buf_put(&w->frame, all.list[k].payload.p, all.list[k].payload.n);
         rc = record_end(w);
     }
-    cm_history_free(all, n);
+    cm_past_free(&all);
     return rc;
 }
 
@@ -245,17 +244,29 @@ int cm_writer_note(struct cm_writer *w, const char *key, const char *value)
     cm_buf_puts(&b, "\t");
     cm_escape(&b, value);
     cm_buf_puts(&b, "\n");
-    cm_history_add(&w->note, &w->nnotes, "note", b.p, b.n);
+    cm_past_add(&w->notes, "note", b.p, b.n);
     cm_buf_free(&b);
     return w->error ? sticky(w) : 0;
 }
 
 /* ===== head and categories ================================================================ */
 
+/* Lengths on the wire are limited; `what` is for the message. */
+static int check_names(struct cm_writer *w, const struct cm_strs *s, size_t from, size_t n,
+                       const char *what)
+{
+    for (size_t i = from; i < from + n; i++)
+        if (strlen(cm_strs_get(s, i)) > CM_MAX_NAME)
+            return fail(w, CM_EINPUT, "%s longer than 64 KiB: %.40s...", what, cm_strs_get(s, i));
+    return 0;
+}
+
 /* Categories from..end of label k. */
 static int write_dict(struct cm_writer *w, size_t k)
 {
     const struct cm_dict *d = &w->head.label[k].dict;
+    if (check_names(w, &d->names, w->sent[k], d->names.n - w->sent[k], "a category"))
+        return w->error;
     record_begin(w, "DICT");
     cm_buf_u32(&w->frame, (uint32_t)k);
     cm_buf_u32(&w->frame, (uint32_t)w->sent[k]);
@@ -272,6 +283,9 @@ int cm_writer_head(struct cm_writer *w, const struct cm_head *h)
         return sticky(w);
     CM_ASSERT(!w->begun);
     cm_head_copy(&w->head, h);
+    for (size_t k = 0; k < h->nslots; k++)
+        if (cm_lazy_bound(&w->head.slot[k], &w->bound[k]))
+            return fail(w, CM_ENUMERIC, "%s", cm_error_message());
     w->sent = CM_ZNEW(size_t, h->nlabels + 1);
     w->recode = CM_ZNEW(struct recode, h->nlabels + 1);
     w->begun = true;
@@ -282,6 +296,9 @@ int cm_writer_head(struct cm_writer *w, const struct cm_head *h)
     cm_wire_put_head(&w->frame, &w->head);
     int rc = record_end(w);
     for (size_t k = 0; !rc && k < h->nslots; k++) {
+        if (check_names(w, &w->head.slot[k].cols.names, 0, w->head.slot[k].cols.names.n,
+                        "a column"))
+            return w->error;
         record_begin(w, "COLS");
         cm_wire_put_cols(&w->frame, k, &w->head.slot[k].cols);
         rc = record_end(w);
@@ -297,7 +314,7 @@ static void recode(struct cm_writer *w, size_t k, const struct cm_head *origin)
 {
     struct recode *x = &w->recode[k];
     struct cm_dict *ours = &w->head.label[k].dict;
-    int at = cm_head_find_label(origin, w->head.label[k].name);
+    int at = cm_head_match_label(origin, &w->head.label[k], k);
     static const struct cm_dict none; /* an origin without this label: all values are missing */
     const struct cm_dict *theirs = at >= 0 ? &origin->label[at].dict : &none;
     if (x->origin != origin || theirs->names.n < x->known)
@@ -333,14 +350,16 @@ static int write_rows(struct cm_writer *w, struct cm_chunk *c, const struct cm_h
     if (c->names.n != c->rows || c->nlabels != h->nlabels)
         return fail(w, CM_EBUG, "a chunk of %zu rows with %zu names and %zu labels (expected %zu)",
                     c->rows, c->names.n, c->nlabels, h->nlabels);
-    for (size_t i = 0; i < c->rows; i++)
-        if (strlen(cm_strs_get(&c->names, i)) > CM_MAX_NAME)
-            return fail(w, CM_EINPUT, "row %" PRIu64 ": a name longer than 64 KiB", w->rows[0] + i);
+    int long_one = check_names(w, &c->names, 0, c->rows, "a name");
+    if (long_one)
+        return long_one;
     for (size_t k = 0; k < h->nlabels; k++) {
         const struct cm_vec *v = &c->label[k];
         size_t have = v->type == CM_T_STR ? v->s.n : v->n;
         if (v->type != h->label[k].type || have < c->rows)
             return fail(w, CM_EBUG, "label %s: wrong type or length", h->label[k].name);
+        if (v->type == CM_T_STR && check_names(w, &v->s, 0, c->rows, "a label"))
+            return w->error;
         if (v->type != CM_T_CAT)
             continue;
         recode(w, k, origin ? origin : h);
@@ -466,7 +485,30 @@ static void put_values(struct cm_buf *out, const struct cm_block *b, enum cm_val
     }
 }
 
-static int check_block(struct cm_writer *w, size_t slot, const struct cm_block *b, size_t rows)
+/* What a reader would refuse: row factors or values meant that are not finite. */
+static int check_lazy(struct cm_writer *w, size_t slot, struct cm_block *b)
+{
+    const struct cm_slot *s = &w->head.slot[slot];
+    if (s->lazy == CM_LAZY_NO)
+        return 0;
+    for (size_t i = 0; b->rowf && i < b->rows; i++)
+        if (!isfinite(b->rowf[i]))
+            return fail(w, CM_ENUMERIC,
+                        "slot %s, row %" PRIu64 ": the row factor is not finite (%g)", s->name,
+                        w->rows[slot] + i, (double)b->rowf[i]);
+    uint64_t e = cm_lazy_overflow(b, s, &w->bound[slot]);
+    if (e == b->nnz)
+        return 0;
+    size_t i = 0;
+    while (b->dense ? e >= (i + 1) * b->cols : e >= b->ptr[i + 1])
+        i++;
+    return fail(w, CM_ENUMERIC,
+                "slot %s, row %" PRIu64 ", column %s: the result is not finite (%g)", s->name,
+                w->rows[slot] + i, cm_strs_get(&s->cols.names, b->dense ? e % b->cols : b->idx[e]),
+                (double)cm_block_f32(b, s)[e]);
+}
+
+static int check_block(struct cm_writer *w, size_t slot, struct cm_block *b, size_t rows)
 {
     const struct cm_slot *s = &w->head.slot[slot];
     uint64_t row0 = w->rows[slot];
@@ -510,7 +552,7 @@ static int check_block(struct cm_writer *w, size_t slot, const struct cm_block *
                         "%" PRIu64 " are allowed",
                         row0 + i, end - begin, w->max_row);
     }
-    return 0;
+    return check_lazy(w, slot, b);
 }
 
 /* Sizes, counts a row and row factors of a block: what stands before columns and values. */
@@ -649,6 +691,8 @@ int cm_writer_tensor(struct cm_writer *w, const char *name, enum cm_value type, 
     if (w->error)
         return sticky(w);
     CM_ASSERT(type != CM_V_ONE && ndim <= CM_TENSOR_DIMS);
+    if (strlen(name) > CM_MAX_NAME)
+        return fail(w, CM_EINPUT, "the name of a tensor longer than 64 KiB: %.40s...", name);
     uint64_t n = 1;
     for (unsigned k = 0; k < ndim; k++)
         n *= shape[k];

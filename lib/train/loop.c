@@ -851,6 +851,8 @@ static int take_state(const struct cm_model *m, struct cm_fit_state *s, const st
         if (!code && v[i] < 0)
             code = cm_fail(CM_EINPUT, "%s is negative", keys[i]);
     }
+    if (!code && !(isfinite(s->best_score) && isfinite(s->loss)))
+        code = cm_fail(CM_EINPUT, "checkpoint.best or checkpoint.loss is not finite");
     if (code)
         return code;
     s->step = (uint64_t)v[0];

@@ -17,6 +17,7 @@
 #include "matrix/blas.h"
 #include "network/scorer.h"
 #include "network/transformer.h"
+#include "train/crossfit.h"
 
 static void say_step(const struct cm_train_voice *v, const char *name)
 {
@@ -119,7 +120,43 @@ static int lower_sizes(struct cm_config *c, const struct cm_train_data *d,
                  (size_t)c->linear.q, k);
     c->linear.k = (int64_t)k;
     c->linear.q = (int64_t)q;
+    if (k)
+        c->links.fit.components = (int64_t)least((size_t)c->links.fit.components, k);
     return 0;
+}
+
+/* A model without anything, for these slots. */
+static void start_head(struct cm_model *m, const struct cm_train_data *d)
+{
+    memset(m, 0, sizeof *m);
+    m->head.kind = CM_MODEL;
+    for (size_t s = 0; s < 2; s++) {
+        struct cm_slot *slot = cm_head_add_slot(&m->head, d->head.slot[s].name);
+        cm_slot_copy(slot, &d->head.slot[s]);
+        slot->rows = 0;
+    }
+}
+
+/* LSI, CCA and the peak-gene term of m->config; z: the training cells' components (n x k). */
+static int fit_start(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
+                     const struct cm_train_voice *voice)
+{
+    const struct cm_config *c = &m->config;
+    const struct cm_csr *const x[2] = {&d->part[0].x[0], &d->part[0].x[1]};
+    int code = cm_linear_fit(&m->linear, x, &c->linear, (uint64_t)c->seed, z);
+    if (code)
+        return code;
+    for (size_t s = 0; s < 2; s++)
+        if (m->linear.side[s].iterations > CM_SVD_ITERATIONS)
+            say_warn(voice, "slot %s: the singular vectors had not settled after %d iterations",
+                     m->head.slot[s].name, CM_SVD_ITERATIONS);
+    say_step(voice, "lsi and cca");
+    if (!c->links.on)
+        return 0;
+    code = fit_cis(m, d, z, voice);
+    if (!code)
+        say_step(voice, "cis");
+    return code;
 }
 
 /* ===== the record ========================================================================= */
@@ -188,13 +225,13 @@ static int check_start(const struct cm_train_data *d, const struct cm_train_opti
     for (size_t s = 0; s < 2; s++) {
         const struct cm_slot *in = &d->head.slot[s];
         uint32_t *map;
-        size_t dropped;
+        struct cm_column_gaps gaps;
         if (strcmp(in->name, o->start->head.slot[s].name) != 0)
             return cm_fail(CM_EINPUT, "%s: slot %zu is %s, in %s it is %s", data, s, in->name, path,
                            o->start->head.slot[s].name);
         int code = cm_model_accepts(o->start, s, in, data, path);
         if (!code)
-            code = cm_model_columns(o->start, s, &in->cols, false, data, &map, &dropped);
+            code = cm_model_columns(o->start, s, &in->cols, false, data, &map, &gaps);
         if (code)
             return code;
     }
@@ -265,24 +302,25 @@ void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const 
     cm_free(e[1]);
 }
 
-struct cm_train_sample cm_train_sample(const struct cm_train_data *d, uint64_t seed, size_t most)
+struct cm_train_sample cm_train_sample(const struct cm_train_data *d, uint64_t seed, size_t from,
+                                       size_t most)
 {
     const struct cm_train_part *v = &d->part[1];
     size_t all = v->names.n;
-    struct cm_train_sample s = {.n = least(all, most)};
-    uint64_t *at = CM_NEW(uint64_t, all);
+    struct cm_train_sample s = {.n = from < all ? least(all - from, most) : 0};
+    uint64_t *order = CM_NEW(uint64_t, all + 1), *at = order + least(from, all);
     for (size_t i = 0; i < all; i++)
-        at[i] = i;
+        order[i] = i;
     if (s.n < all) {
         struct cm_rng rng = cm_rng_make(seed, CM_RNG_SAMPLE, 1, 0);
-        cm_rng_shuffle(&rng, at, all);
+        cm_rng_shuffle(&rng, order, all);
     }
     for (size_t side = 0; side < 2; side++)
         s.x[side] = cm_csr_rows(&v->x[side], at, s.n);
     s.group = v->group ? CM_NEW(uint32_t, s.n) : NULL;
     for (size_t i = 0; s.group && i < s.n; i++)
         s.group[i] = v->group[at[i]];
-    cm_free(at);
+    cm_free(order);
     return s;
 }
 
@@ -293,8 +331,121 @@ void cm_train_sample_free(struct cm_train_sample *s)
     cm_free(s->group);
 }
 
-static int tune(struct cm_model *m, const struct cm_train_sample *v,
-                const struct cm_train_voice *voice)
+/* s (n x n) = similarities of a sample as a match would have them. */
+static int sample_similarities(const struct cm_model *m, const struct cm_train_sample *v, float *s)
+{
+    const struct cm_csr *const both[2] = {&v->x[0], &v->x[1]};
+    cm_model_similarities(m, both, s);
+    return m->has_net && m->net.has_cross
+               ? cm_scorer_all(&m->net, m->net.w, both, v->group, (size_t)m->net.cross.o.top, s)
+               : 0;
+}
+
+/* The presets' start fitted to one fold; the sizes are what its cells allow. */
+struct fold_job {
+    const struct cm_model *m;
+    const struct cm_train_options *o;
+    const struct cm_train_sample *v;
+};
+
+static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm_csr *const held[2],
+                    float *s_held, const struct cm_csr *const valid[2], float *s_valid)
+{
+    const struct fold_job *job = arg;
+    struct cm_model m = {0};
+    start_head(&m, fold);
+    m.config = *job->o->config;
+    int code = lower_sizes(&m.config, fold, NULL);
+    size_t k = (size_t)m.config.linear.k, n = fold->part[0].x[0].rows;
+    float *z[2] = {CM_NEW(float, n *k + 1), CM_NEW(float, n *k + 1)};
+    if (!code)
+        code = fit_start(&m, fold, z, NULL);
+    if (!code && m.has_cis && m.config.links.learned)
+        code = learn_links(&m, fold, z, job->v);
+    if (!code && job->o->middle)
+        code = job->o->middle(job->o->middle_arg, &m, fold, z);
+    if (!code)
+        cm_model_similarities(&m, held, s_held);
+    if (!code && valid[0]->rows)
+        cm_model_similarities(&m, valid, s_valid);
+    cm_free(z[0]);
+    cm_free(z[1]);
+    cm_model_free(&m);
+    return code;
+}
+
+/* Can training cells tell about calibration too?  The folds are fits of the presets' start. */
+static bool crossfits(const struct cm_train_options *o)
+{
+    const struct cm_config *c = o->config;
+    return c->linear.on && (!o->middle || o->closed) && !c->net.cross.on;
+}
+
+static void put_calibrated(struct cm_kv *kv, double temperature, size_t cells, const char *on)
+{
+    if (!(temperature > 0))
+        return;
+    cm_kv_setf(kv, "rule.calibrated", temperature);
+    cm_kv_seti(kv, "rule.calibrated.cells", (int64_t)cells);
+    cm_kv_set(kv, "rule.calibrated.on", on);
+}
+
+/* The calibrated temperature, from the similarities of the sample v: on validation cells that have
+ * chosen nothing where there are enough of them; on v where that is large; else on folds too. */
+static int calibrate(struct cm_model *m, const struct cm_train_data *d,
+                     const struct cm_train_options *o, enum cm_rule_method method,
+                     const struct cm_train_sample *v, const float *s)
+{
+    struct cm_kv *kv = &m->head.kv;
+    struct cm_train_sample fresh = cm_train_sample(d, (uint64_t)o->config->seed, v->n, v->n);
+    int code = 0;
+    double t = 0;
+    if (v->n && fresh.n >= CM_CALIBRATION_ENOUGH) {
+        float *other = CM_NEW(float, fresh.n *fresh.n);
+        struct cm_rule_block b = {other, fresh.n, fresh.n, fresh.group};
+        if (!(code = sample_similarities(m, &fresh, other)))
+            put_calibrated(kv, cm_rule_calibrate(&b, 1, method, NULL), fresh.n, "other");
+        cm_free(other);
+        cm_train_sample_free(&fresh);
+        return code;
+    }
+    cm_train_sample_free(&fresh);
+    if (v->n)
+        t = cm_rule_calibrate(&(struct cm_rule_block){s, v->n, v->n, v->group}, 1, method, NULL);
+    if (v->n >= CM_CALIBRATION_ENOUGH || !crossfits(o)) {
+        put_calibrated(kv, t, v->n, "validation");
+        return 0;
+    }
+    struct fold_job job = {m, o, v};
+    struct cm_crossfit x = {
+        d, method, (uint64_t)o->config->seed, {&v->x[0], &v->x[1]}, v->group, t, fit_fold, &job};
+    size_t cells;
+    code = cm_crossfit(&x, &t, &cells);
+    if (!code)
+        put_calibrated(kv, t, cells, cells > v->n ? "folds" : "validation");
+    return code;
+}
+
+static void record_valid(struct cm_kv *kv, const struct cm_rule_tuning *t, const float *s,
+                         const struct cm_train_sample *v)
+{
+    double soft = 0, dual = 0, top5, chance;
+    for (size_t k = 0; k < CM_RULE_GRID; k++) {
+        if (t->soft_at[CM_RULE_SOFTMAX][k] > soft)
+            soft = t->soft_at[CM_RULE_SOFTMAX][k];
+        if (cm_rule_grid[k] == t->rule.temperature)
+            dual = t->dual_at[k];
+    }
+    cm_fit_ranks(s, v->n, v->group, &top5, &chance);
+    cm_kv_setf(kv, "valid.chance", chance);
+    cm_kv_setf(kv, "valid.soft", soft);
+    cm_kv_setf(kv, "valid.dual", dual);
+    cm_kv_setf(kv, "valid.argmax", t->argmax);
+    cm_kv_setf(kv, "valid.top5", top5);
+}
+
+static int tune(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
+                const struct cm_train_sample *v, const struct cm_train_voice *voice)
 {
     struct cm_kv *kv = &m->head.kv;
     size_t n = v->n;
@@ -305,38 +456,19 @@ static int tune(struct cm_model *m, const struct cm_train_sample *v,
         say_warn(voice,
                  "no validation cells: the decision rule is the default, %s at temperature %g",
                  cm_rule_name(rule.method), rule.temperature);
-        return 0;
+        return calibrate(m, d, o, rule.method, v, NULL);
     }
     float *s = CM_NEW(float, n *n);
-    const struct cm_csr *const both[2] = {&v->x[0], &v->x[1]};
-    cm_model_similarities(m, both, s);
-    int code = m->has_net && m->net.has_cross
-                   ? cm_scorer_all(&m->net, m->net.w, both, v->group, (size_t)m->net.cross.o.top, s)
-                   : 0;
-    if (code) {
-        cm_free(s);
-        return code;
+    int code = sample_similarities(m, v, s);
+    if (!code) {
+        struct cm_rule_tuning t;
+        cm_rule_tune(s, n, n, v->group, &t);
+        cm_rule_write(kv, &t.rule);
+        record_valid(kv, &t, s, v);
+        code = calibrate(m, d, o, t.rule.method, v, s);
     }
-
-    struct cm_rule_tuning t;
-    cm_rule_tune(s, n, n, v->group, &t);
-    cm_rule_write(kv, &t.rule);
-    cm_kv_setf(kv, "rule.calibrated", t.calibrated);
-    double soft = 0, dual = 0, top5, chance;
-    for (size_t k = 0; k < CM_RULE_GRID; k++) {
-        if (t.soft_at[CM_RULE_SOFTMAX][k] > soft)
-            soft = t.soft_at[CM_RULE_SOFTMAX][k];
-        if (cm_rule_grid[k] == t.rule.temperature)
-            dual = t.dual_at[k];
-    }
-    cm_fit_ranks(s, n, v->group, &top5, &chance);
-    cm_kv_setf(kv, "valid.chance", chance);
-    cm_kv_setf(kv, "valid.soft", soft);
-    cm_kv_setf(kv, "valid.dual", dual);
-    cm_kv_setf(kv, "valid.argmax", t.argmax);
-    cm_kv_setf(kv, "valid.top5", top5);
     cm_free(s);
-    return 0;
+    return code;
 }
 
 /* ===== the network ======================================================================== */
@@ -358,6 +490,11 @@ int cm_train_network(struct cm_model *m, const struct cm_train_data *d,
     if (code)
         return code;
     m->has_net = true;
+    if (o->state && o->start && !cm_net_same(&m->net, &o->start->net))
+        return cm_fail(CM_EINPUT,
+                       "%s: the network of these cells has other tensors than that of %s (other "
+                       "coordinates?)",
+                       named(o->data_path, "the pairs"), named(o->start_path, "the checkpoint"));
     cm_net_init(&m->net, &m->linear, m->config.loss.scale, (uint64_t)m->config.seed);
     if (o->start && o->start->has_net)
         copy_tensors(&m->net, &o->start->net, o, voice);
@@ -370,7 +507,7 @@ int cm_train_network(struct cm_model *m, const struct cm_train_data *d,
                                .keep = o->keep};
     struct cm_fit_state fresh = {0}, *state = o->state ? o->state : &fresh;
     struct cm_fit_voice quiet = {0};
-    bool stopped;
+    bool stopped = false;
     if (voice && voice->memory)
         code = voice->memory(voice->arg, cm_fit_bytes(m, &data));
     if (!code)
@@ -392,36 +529,17 @@ int cm_train_network(struct cm_model *m, const struct cm_train_data *d,
 
 /* ===== public ============================================================================= */
 
-/* The linear part and the peak-gene term, fitted or taken over, and the components z. */
-static int fit_linear(struct cm_model *m, const struct cm_train_data *d,
-                      const struct cm_train_options *o, float *const z[2],
-                      const struct cm_train_voice *voice)
-{
-    const struct cm_config *c = &m->config;
-    const struct cm_csr *const x[2] = {&d->part[0].x[0], &d->part[0].x[1]};
-    int code = o->start       ? take_start(m, d, o, z)
-               : c->linear.on ? cm_linear_fit(&m->linear, x, &c->linear, (uint64_t)c->seed, z)
-                              : 0;
-    if (code || !c->linear.on)
-        return code;
-    for (size_t s = 0; !o->start && s < 2; s++)
-        if (m->linear.side[s].iterations > CM_SVD_ITERATIONS)
-            say_warn(voice, "slot %s: the singular vectors had not settled after %d iterations",
-                     m->head.slot[s].name, CM_SVD_ITERATIONS);
-    say_step(voice, "lsi and cca");
-    if (o->start || !c->links.on)
-        return 0;
-    code = fit_cis(m, d, z, voice);
-    if (!code)
-        say_step(voice, "cis");
-    return code;
-}
-
 static int fit_all(struct cm_model *m, const struct cm_train_data *d,
                    const struct cm_train_options *o, float *const z[2],
                    const struct cm_train_sample *v, const struct cm_train_voice *voice)
 {
-    int code = fit_linear(m, d, o, z, voice);
+    int code = 0;
+    if (o->start)
+        code = take_start(m, d, o, z);
+    else if (m->config.linear.on)
+        code = fit_start(m, d, z, voice);
+    if (!code && o->start && m->config.linear.on)
+        say_step(voice, "lsi and cca");
     if (!code && m->has_cis && m->config.links.learned && !o->start) {
         code = learn_links(m, d, z, v);
         if (!code)
@@ -438,14 +556,8 @@ static int fit_all(struct cm_model *m, const struct cm_train_data *d,
 int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
              const struct cm_train_voice *voice)
 {
-    memset(m, 0, sizeof *m);
-    m->head.kind = CM_MODEL;
+    start_head(m, d);
     m->config = *o->config;
-    for (size_t s = 0; s < 2; s++) {
-        struct cm_slot *slot = cm_head_add_slot(&m->head, d->head.slot[s].name);
-        cm_slot_copy(slot, &d->head.slot[s]);
-        slot->rows = 0;
-    }
     struct cm_config *c = &m->config;
     int code = lower_sizes(c, d, o->start ? NULL : voice);
     if (code)
@@ -459,26 +571,27 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
         c->links.fit.components = (int64_t)least((size_t)c->links.fit.components, k);
     float *z[2] = {CM_NEW(float, n *k), CM_NEW(float, n *k)};
     struct cm_train_sample v =
-        cm_train_sample(d, (uint64_t)c->seed, c->net.cross.on ? CM_VALID_CROSS : CM_VALID_CELLS);
+        cm_train_sample(d, (uint64_t)c->seed, 0, c->net.cross.on ? CM_VALID_CROSS : CM_VALID_CELLS);
     code = fit_all(m, d, o, z, &v, voice);
     cm_free(z[0]);
     cm_free(z[1]);
     if (!code) {
-        code = tune(m, &v, voice);
+        code = tune(m, d, o, &v, voice);
         say_step(voice, "rule");
     }
     cm_train_sample_free(&v);
     return code;
 }
 
-uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_config *c)
+uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_options *o)
 {
+    const struct cm_config *c = o->config;
     const struct cm_csr *x = d->part[0].x;
     uint64_t n = x[0].rows, k = (uint64_t)c->linear.k,
              most = x[0].cols > x[1].cols ? x[0].cols : x[1].cols,
              v = least(d->part[1].names.n, CM_VALID_CELLS);
     if (!c->linear.on)
-        return 8 * v * v;
+        return 16 * v * v;
     uint64_t components = 4 * k * (2 * n + x[0].cols + x[1].cols);
     uint64_t basis = 4 * k + 512; /* matrix/svd.h */
     uint64_t sketch =
@@ -493,5 +606,7 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_config *c
              links = c->links.on && c->links.learned
                          ? cm_link_bytes(&c->links.learn, n, entries, x[0].cols, x[1].cols)
                          : 0;
-    return components + (sketch > cis ? sketch : cis) + links + 8 * v * (v + genes);
+    uint64_t folds =
+        crossfits(o) && v < CM_CALIBRATION_ENOUGH ? components + cm_crossfit_bytes(d) : 0;
+    return components + (sketch > cis ? sketch : cis) + links + 8 * v * (2 * v + genes) + folds;
 }

@@ -35,6 +35,7 @@ struct cm_train_options {
      * change projections and lay out and train a net.  The rule is tuned on what it leaves. */
     int (*middle)(void *arg, struct cm_model *m, const struct cm_train_data *d, float *const z[2]);
     void *middle_arg;
+    bool closed; /* that step is a closed form, which folds can afford (train/crossfit.h) */
 };
 
 /* How the trainer speaks.  Each may be NULL. */
@@ -59,15 +60,16 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
              const struct cm_train_voice *voice);
 
 /* Upper bound of the bytes taken beside the data pass by the linear part and the rule. */
-uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_config *c);
+uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_options *o);
 
-/* Validation cells: `most` of them at most, drawn with the seed. */
+/* At most `most` validation cells, those after the first `from` in the order of the seed. */
 struct cm_train_sample {
     struct cm_csr x[2];
     uint32_t *group; /* batch codes, or NULL */
     size_t n;
 };
-struct cm_train_sample cm_train_sample(const struct cm_train_data *d, uint64_t seed, size_t most);
+struct cm_train_sample cm_train_sample(const struct cm_train_data *d, uint64_t seed, size_t from,
+                                       size_t most);
 void cm_train_sample_free(struct cm_train_sample *s);
 
 /* Lays m->net out for m->config and trains it by the schedule of d; the head gets train.*.  z: the

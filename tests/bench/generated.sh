@@ -42,8 +42,8 @@ for n in ${CELLS:-2000 8000}; do
             seconds=$((SECONDS - started))
             cms-cat --where split=test gex.train | embed --model model -o e
             cms-cat --where split=test atac.train | embed --model model -o t
-            knn-match --model model e t | score --embeddings e t >one
-            knn-match --model model t e | score >two
+            knn-match --sharp --model model e t | score --embeddings e t >one
+            knn-match --sharp --model model t e | score >two
             printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$n" "$seed" "${spec%%=*}" "$(means one two)" \
                 "$(awk -F '\t' '$1 == "foscttm" { printf "%.4f", $2 }' one)" "$seconds"
         done

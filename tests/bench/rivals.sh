@@ -32,8 +32,8 @@ both_ways() { # NAME: best_soft and dual
         now=$(mean_of "$(value match_probability one)" "$(value match_probability two)")
         best=$(awk -v a="$best" -v b="$now" 'BEGIN { print (a > b ? a : b) }')
     done
-    knn-match -k 1000 --model "$m.model.cms" "$m.e.cms" "$m.t.cms" | score >one
-    knn-match -k 1000 --model "$m.model.cms" "$m.t.cms" "$m.e.cms" | score >two
+    knn-match -k 1000 --sharp --model "$m.model.cms" "$m.e.cms" "$m.t.cms" | score >one
+    knn-match -k 1000 --sharp --model "$m.model.cms" "$m.t.cms" "$m.e.cms" | score >two
     printf '%.4f\t%.4f' "$best" \
         "$(mean_of "$(value match_probability_hard one)" "$(value match_probability_hard two)")"
 }

@@ -65,28 +65,71 @@ info() { cms-info "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     cms-text --triplets p.cms | awk -F '\t' '{ s[$1] += $3 } END { for (r in s) if (s[r] < .99999 || s[r] > 1.00001) exit 1 }'
 }
 
-@test "from a model" {
+@test "from a model: the calibrated temperature, unless it is to be sharp" {
     prepared model.cms
+    calibrated=$(info model.cms rule.calibrated) sharp=$(info model.cms rule.temperature)
+    [ -n "$calibrated" ] && [ "$calibrated" != "$sharp" ]
     assign --model model.cms s.cms -o p.cms
     [ "$(info p.cms rule.method)" = "$(info model.cms rule.method)" ]
-    [ "$(info p.cms rule.temperature)" = "$(info model.cms rule.temperature)" ]
+    [ "$(info p.cms rule.temperature)" = "$calibrated" ]
+    [ "$(info p.cms rule.values)" = calibrated ]
+    assign --model model.cms --calibrated s.cms | cms-diff --tolerance 0 - p.cms
+    assign --model model.cms --temperature "$calibrated" s.cms -o same.cms
+    [ "$(cms-text --triplets same.cms)" = "$(cms-text --triplets p.cms)" ]
+    [ -z "$(info same.cms rule.values)" ]
+    knn-match --model model.cms "$e" "$t" | cms-diff --tolerance 1e-6 - p.cms
+    assign --model model.cms --sharp s.cms -o b.cms
+    [ "$(info b.cms rule.temperature)" = "$sharp" ]
+    [ "$(info b.cms rule.values)" = sharp ]
+    assign --model model.cms --temperature "$sharp" s.cms -o same.cms
+    [ "$(cms-text --triplets same.cms)" = "$(cms-text --triplets b.cms)" ]
+    knn-match --model model.cms --sharp "$e" "$t" | cms-diff --tolerance 1e-6 - b.cms
+    # a decision is that of the sharp rule, and an ensemble's sum needs a lower temperature
+    assign --hard b.cms -o h.cms
+    [ "$(cms-text --triplets h.cms)" = "$(assign --hard --model model.cms s.cms | cms-text --triplets)" ]
+    assign --model model.cms --sum -o twice.cms s.cms s.cms
+    close_to "$(info twice.cms rule.temperature)" "$(awk -v t="$calibrated" 'BEGIN { print t / 2 }')" 1e-4
+    fails 2 assign --calibrated s.cms -o x.cms
+    fails 2 assign --sharp s.cms -o x.cms
+    says '--sharp needs --model'
+    fails 2 assign --model model.cms --sharp --calibrated s.cms -o x.cms
+    fails 2 assign --model model.cms --sharp --temperature 3 s.cms -o x.cms
+    fails 2 assign --model model.cms --calibrated --temperature 3 s.cms -o x.cms
     fails 2 assign --model model.cms --method dual s.cms -o x.cms
     assign --model model.cms --temperature 3 s.cms -o p.cms
     [ "$(info p.cms rule.temperature)" = 3 ]
-    knn-match --model model.cms "$e" "$t" -o a.cms
-    assign --model model.cms s.cms | cms-diff --tolerance 1e-6 - a.cms
-    believed=$(info model.cms rule.calibrated)
-    assign --model model.cms --calibrated s.cms -o p.cms
-    [ "$(info p.cms rule.temperature)" = "$believed" ]
-    assign --model model.cms --temperature "$believed" s.cms | cms-diff --tolerance 0 - p.cms
-    knn-match --model model.cms --calibrated "$e" "$t" | cms-diff --tolerance 1e-6 - p.cms
-    fails 2 assign --calibrated s.cms -o x.cms
-    fails 2 assign --model model.cms --calibrated --temperature 3 s.cms -o x.cms
+    fails 3 assign --model s.cms s.cms -o x.cms
+    says 'expected a stream of kind model'
+}
+
+@test "a model without a calibrated temperature" {
+    prepared model.cms
     cms-text model.cms | grep -v rule.calibrated | cms-text --from -o old.cms
     fails 3 assign --model old.cms --calibrated s.cms -o x.cms
     says rule.calibrated
-    fails 3 assign --model s.cms s.cms -o x.cms
-    says 'expected a stream of kind model'
+    assign --model old.cms s.cms -o p.cms 2>err
+    grep -q 'warning: .*old.cms has no calibrated temperature' err
+    [ "$(info p.cms rule.temperature)" = "$(info model.cms rule.temperature)" ]
+    [ "$(info p.cms rule.values)" = sharp ]
+    assign --model old.cms --sharp s.cms -o p.cms 2>err
+    [ ! -s err ]
+}
+
+@test "what is no probability says so" {
+    named() { cms-text --pairs "$1" | head -n 1 | cut -f 3; }
+    assign --method exact s.cms -o x.cms
+    assign --method snn s.cms -o w.cms
+    assign --method dual --hard s.cms -o h.cms
+    assign --method dual s.cms -o p.cms
+    assign --hard p.cms -o g.cms
+    for f in x h g; do
+        [ "$(info $f.cms rule.values)" = decision ]
+        [ "$(named $f.cms)" = decision ]
+    done
+    [ "$(info w.cms rule.values)" = weight ]
+    [ "$(named w.cms)" = weight ]
+    [ "$(named p.cms)" = probability ]
+    [ "$(named s.cms)" = similarity ]
 }
 
 @test "within a label, from the match alone" {
@@ -183,8 +226,8 @@ pairs() { cms-text --pairs "$1" | awk -F '\t' 'NR > 1 { print $1, $2 }'; }
 
 @test "tuning: what it prints is what the rule scores" {
     assign --tune "$REF/match_truth.tsv" s.cms -o tune.tsv
-    [ "$(head -n 1 tune.tsv)" = "$(printf 'method\ttemperature\tsoft\thard')" ]
-    [ "$(wc -l <tune.tsv)" = 36 ] # header, four rules at eight temperatures, two without, the choice
+    [ "$(head -n 1 tune.tsv)" = "$(printf 'method\ttemperature\tsoft\thard\tlog_loss')" ]
+    [ "$(wc -l <tune.tsv)" = 37 ] # header, four rules at eight temperatures, two without, two choices
     for m in softmax csls sinkhorn; do
         want=$(assign --method $m --temperature 20 s.cms | score --pairs "$REF/match_truth.tsv" | awk -F '\t' '$1 == "match_probability" { print $2 }')
         close_to "$(awk -F '\t' -v m=$m '$1 == m && $2 == 20 { print $3 }' tune.tsv)" "$want" 2e-6
@@ -192,10 +235,16 @@ pairs() { cms-text --pairs "$1" | awk -F '\t' 'NR > 1 { print $1, $2 }'; }
     want=$(assign --method exact s.cms | score --pairs "$REF/match_truth.tsv" | awk -F '\t' '$1 == "match_probability" { print $2 }')
     close_to "$(awk -F '\t' '$1 == "exact" { print $4 }' tune.tsv)" "$want" 2e-6
     # the choice is near the best soft score; with --hard it is the best hard one
-    awk -F '\t' 'NR > 1 && $1 != "choice" && $3 > m { m = $3 } $1 == "choice" { exit !($4 >= .98 * m) }' tune.tsv
+    awk -F '\t' 'NR > 1 && $1 != "choice" && $1 != "calibrated" && $3 > m { m = $3 } $1 == "choice" { exit !($4 >= .98 * m) }' tune.tsv
     assign --hard --tune "$REF/match_truth.tsv" s.cms |
-        awk -F '\t' 'NR > 1 && $1 != "choice" && $4 > m { m = $4 } $1 == "choice" { exit !($5 == m) }'
+        awk -F '\t' 'NR > 1 && $1 != "choice" && $1 != "calibrated" && $4 > m { m = $4 } $1 == "choice" { exit !($5 == m) }'
     [ "$(assign --tune "$REF/match_truth.tsv" --method dual --temperature 7 s.cms | wc -l)" = 3 ]
+    # the calibrated one has the least loss, which is that of the rule, at no temperature of the grid
+    read -r method temperature loss < <(awk '$1 == "calibrated" { print $2, $3, $6 }' tune.tsv)
+    want=$(assign --method "$method" --temperature "$temperature" s.cms |
+        score --pairs "$REF/match_truth.tsv" | awk -F '\t' '$1 == "log_loss" { print $2 }')
+    close_to "$loss" "$want" 1e-5
+    awk -F '\t' -v l="$loss" 'NR > 1 && $5 != "" && $1 != "calibrated" && $1 != "choice" && $5 < l { exit 1 }' tune.tsv
     fails 4 assign --tune absent.tsv s.cms -o x
     [ ! -e x ]
 }

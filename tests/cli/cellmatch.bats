@@ -75,6 +75,62 @@ setup() {
     [ "${COMPREPLY[*]}" = --scale ]
 }
 
+@test "cellmatch: completion has every tool by its bare name, and no other program's" {
+    local tool
+    ln -s "$BINDIR/cellmatch" path/cellmatch
+    unset CELLMATCH_LIBEXEC CELLMATCH_PIPELINES
+    . "$ROOT/pipelines/completion.bash"
+    for tool in "$ROOT"/bin/*.c; do
+        complete -p "$(basename "$tool" .c)"
+    done
+    ! complete -p env || false
+    ! complete -p help || false
+}
+
+# A PATH of these programs alone.
+only() {
+    local t
+    mkdir only
+    for t in "$@"; do ln -s "$(command -v "$t")" "only/$t"; done
+}
+
+@test "cellmatch help: pages are shown without man and mandoc" {
+    unset CELLMATCH_LIBEXEC CELLMATCH_PIPELINES
+    only sh awk sed readlink dirname
+    PATH=$PWD/only "$BINDIR/cellmatch" help >page
+    grep -q '^CELLMATCH(7)' page
+    grep -q 'batch gex.cms atac.cms | xattn-train' page
+    PATH=$PWD/only "$BINDIR/cellmatch" help tfidf >page
+    grep -q 'tfidf - weigh accessibility counts' page
+    PATH=$PWD/only "$BINDIR/cellmatch" help cms >page
+    grep -q '^CMS(5)' page
+    PATH=$PWD/only "$BINDIR/cellmatch" help match >page
+    grep -q 'match.sh .*MODEL.cms GEX ATAC MATCH.cms' page
+    fails 2 "$BINDIR/cellmatch" help nothing
+    says "no page 'nothing'"
+}
+
+@test "cellmatch help: a man that only says it is not there is passed over" {
+    unset CELLMATCH_LIBEXEC CELLMATCH_PIPELINES
+    only sh awk sed readlink dirname
+    printf '#!/bin/sh\necho This system has been minimized\n' >only/man
+    chmod +x only/man
+    PATH=$PWD/only "$BINDIR/cellmatch" help tfidf | grep -q 'tfidf - weigh'
+}
+
+@test "mdoc.awk: every page says what mandoc makes of it" {
+    local page
+    bare() { tr -d ' \n' | tr '`' "'"; }
+    for page in "$ROOT"/man/*.[1-8]; do
+        awk -f "$ROOT/pipelines/mdoc.awk" "$page" | sed 1d | bare >ours
+        mandoc -T ascii "$page" | sed 's/.\x08//g' | sed '1d;$d' | bare >theirs
+        cmp ours theirs || { echo "$page"; return 1; }
+    done
+    printf '.Dt X 1\n.Sh NAME\n.Zz unknown\n' >page.1
+    ! awk -f "$ROOT/pipelines/mdoc.awk" page.1 >text 2>said || false
+    grep -q 'page.1:3: unknown macro .Zz' said
+}
+
 @test "make install: tools in libexec, one command in bin, and all of it removable" {
     make -s -C "$ROOT" MODE="$MODE" install DESTDIR="$PWD/root" prefix=/opt/cm >/dev/null
     [ -x root/opt/cm/bin/cellmatch ]
@@ -86,6 +142,8 @@ setup() {
         CELLMATCH_LIBEXEC=$PWD/root/opt/cm/libexec/cellmatch root/opt/cm/bin/cellmatch "$t" --version
     done
     [ -e root/opt/cm/share/man/man7/cellmatch.7 ]
+    CELLMATCH_MAN=$PWD/root/opt/cm/share/man CELLMATCH_PIPELINES=$PWD/root/opt/cm/share/cellmatch/pipelines \
+        root/opt/cm/bin/cellmatch help tfidf | grep -q weigh
     make -s -C "$ROOT" MODE="$MODE" uninstall DESTDIR="$PWD/root" prefix=/opt/cm
     [ -z "$(find root -type f)" ]
 }

@@ -133,3 +133,10 @@ rows() { cms-text --bare "$1"; }
     fails 3 cms-cat a.cms c.cms -o x.cms
     says 'tensor svd.features differs'
 }
+
+@test "a label that is said twice is refused" {
+    prepared gex.cms
+    cms-text gex.cms | sed 's/^\(#head\tlabel\.1\.name\t\).*/\1cell_type/;s/^\(#head\tlabel\.0\.name\t\).*/\1cell_type/' >x.tsv
+    fails 3 cms-text --from -o x.cms x.tsv
+    says 'label cell_type occurs twice'
+}

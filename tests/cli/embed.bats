@@ -76,6 +76,7 @@ edit() { cms-text "$1" | awk -F '\t' -v OFS='\t' "$3" | cms-text --from -o "$2";
 }
 
 @test "columns in another order, missing, or too many" {
+    n=$(cms-text --cols gn.cms | awk 'END { print NR - 1 }')
     # columns 3 and 4 change places, names and all
     cms-text gn.cms | awk -F '\t' -v OFS='\t' '/^#cols\t/ { n++; if (n == 4) { held = $0; next } print; if (n == 5) print held; next } 1' |
         cms-text --from -o swap.cms
@@ -86,9 +87,18 @@ edit() { cms-text "$1" | awk -F '\t' -v OFS='\t' "$3" | cms-text --from -o "$2";
     cmp <(cms-text --bare e.cms) <(cms-text --bare f.cms)
     cms-text gn.cms | awk -F '\t' -v OFS='\t' '/^#cols\t/ && $3 == "Gene00007" { $3 = "Other" } { gsub(/\tGene00007:/, "\tOther:") } 1' |
         cms-text --from -o lack.cms
-    fails 3 embed --model m.cms --by-name -o x.cms lack.cms
-    says "the model's column 'Gene00007' is missing"
-    [ ! -e x.cms ]
+    # one of ours is missing: counted, named, and the same as a column without entries
+    embed --model m.cms --by-name -o x.cms lack.cms 2>said
+    grep -q "1 of the model's $n GEX features are missing ('Gene00007' is one)" said
+    grep -q '1 columns are not in the model' said
+    cms-text gn.cms | sed -E 's/\tGene00007:[^\t]*//' | cms-text --from -o none.cms
+    embed --model m.cms -o y.cms none.cms
+    cmp <(cms-text --bare x.cms) <(cms-text --bare y.cms)
+    # none of ours is there: both sides are named
+    cms-text gn.cms | sed 's/Gene00/ENSG00/g' | cms-text --from -o other.cms
+    fails 3 embed --model m.cms --by-name -o z.cms other.cms
+    says "the model has $n GEX features; 0 of them are in it (model: 'Gene00001', file: 'ENSG00001')"
+    [ ! -e z.cms ]
 }
 
 @test "--type names the side; a slot that the model has not is refused" {

@@ -62,7 +62,9 @@ mutants() {
 child_of() { # PID: its child, once there is one
     local k p
     for ((k = 0; k < 100; k++)); do
-        p=$(pgrep -P "$1") && { echo "$p"; return; }
+        p=$(grep -ls "^PPid:[[:space:]]*$1\$" /proc/[0-9]*/status)
+        p=${p#/proc/}
+        [ -z "$p" ] || { echo "${p%/status}"; return; }
         sleep .05
     done
     return 1

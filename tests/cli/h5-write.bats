@@ -118,6 +118,30 @@ assert a.obs.best_rank.isna().tolist() == [i != r for i, r in enumerate(row2)]
 P
 }
 
+@test "h5-write --into: only probabilities are called so" {
+    prepared gex.h5ad e.cms t.cms
+    put() { h5-write --into gex.h5ad --key m -o $1.h5ad $1.cms; }
+    knn-match e.cms t.cms -o s.cms
+    knn-match --method dual e.cms t.cms -o p.cms
+    knn-match --hard e.cms t.cms -o d.cms
+    knn-match --method snn e.cms t.cms -o w.cms
+    for f in s p d w; do put $f; done
+    h5-write --into s.h5ad --key m -o again.h5ad p.cms
+    columns() { h5-read --list $1.h5ad | awk -F '\t' '$1 == "label" && $2 ~ /^m_/ { print $2 }' | sort | tr '\n' ' '; }
+    [ "$(columns s)" = 'm_partner m_probability m_rank m_similarity ' ]
+    [ "$(columns w)" = 'm_partner m_probability m_rank m_weight ' ]
+    for f in p d again; do [ "$(columns $f)" = 'm_partner m_probability m_rank ' ]; done
+    need_anndata
+    /usr/bin/python3 - <<'P'
+import anndata
+s, p, d, w = (anndata.read_h5ad(f + '.h5ad').obs for f in 'spdw')
+for x in s, d, w:
+    assert x.m_probability.isna().all() and (x.m_partner != '').any()
+assert p.m_probability.dropna().between(0, 1).all() and p.m_probability.notna().any()
+assert s.m_similarity.notna().any() and w.m_weight.notna().any()
+P
+}
+
 @test "h5-write --into: an embedding beside its cells, joined by name" {
     prepared gex.h5ad e.cms
     h5-write --into gex.h5ad --key X_match -o a.h5ad e.cms

@@ -44,6 +44,35 @@ compare() { # KIND SCORES
     [ "$status" = 1 ]
 }
 
+@test "calibration: bins, and matches that claim nothing" {
+    knn-match --method dual --temperature 10 "$e" "$t" -o p.cms
+    score --reliability bins.tsv -o a.tsv p.cms
+    [ "$(head -n 1 bins.tsv)" = "$(printf 'bin\tcells\tclaimed\tright\tstderr')" ]
+    [ "$(awk -F '\t' 'NR > 1 { n += $2 } END { print NR - 1, n }' bins.tsv)" = '10 60' ]
+    # ece is what the bins say
+    close_to "$(value a.tsv ece)" \
+        "$(awk -F '\t' 'NR > 1 { d = $3 - $4; e += $2 * (d < 0 ? -d : d) / 60 } END { print e }' bins.tsv)" 1e-6
+    awk -F '\t' 'NR > 2 && $3 < last { exit 1 } { last = $3 }' bins.tsv
+    for threads in 1 3; do
+        score -t $threads --reliability $threads.tsv p.cms | cmp - a.tsv
+        cmp bins.tsv $threads.tsv
+    done
+    # the order of the rows is nothing to it
+    cms-cat --shuffle p.cms | score | grep -E '^(ece|brier|log_loss)' | cut -f 1,2 >b
+    while read -r name v; do close_to "$(value a.tsv "$name")" "$v" 1e-12; done <b
+    [ "$(wc -l <b)" = 4 ]
+    for rule in '--method snn' --hard --similarities; do
+        # shellcheck disable=SC2086
+        knn-match $rule -o m.cms "$e" "$t"
+        score -o x.tsv m.cms 2>err
+        [ "$(grep -cP '^(ece|ece_by_chance|brier|log_loss)\tnan\t-$' x.tsv)" = 4 ]
+        [ -s err ]
+        fails 3 score --reliability no.tsv m.cms
+        [ ! -e no.tsv ]
+    done
+    grep -q 'knn-match --model MODEL E T | score' err
+}
+
 @test "foscttm and chunks from embeddings, the operands in any order" {
     knn-match --method dual "$e" "$t" -o m.cms
     score --embeddings "$e" "$t" m.cms -o a.tsv
@@ -99,7 +128,7 @@ assert m["cells"] == {"value": 60, "stderr": None} and abs(m["match_probability"
 
 @test "similarities are scored as the official code would, with a warning" {
     knn-match "$e" "$t" | score -o s.tsv 2>err
-    grep -q 'warning: state similarity' err
+    grep -q 'warning: these are similarities' err
     knn-match --method softmax --temperature 10 "$e" "$t" | score -o p.tsv
     for k in top1 top5 top10 median_rank; do [ "$(value s.tsv $k)" = "$(value p.tsv $k)" ]; done
 }

@@ -95,3 +95,21 @@ rows() { cms-text --bare "$1"; }
     says 'no cells'
     [ ! -e x.cms ]
 }
+
+@test "--by-name: columns from whatever place, as embed and xattn-score take them" {
+    cms-text --cols gn.cms | awk -F '\t' 'NR > 1 { print $1 }' | LC_ALL=C sort -r >names
+    cms-cat --columns names -o turned.cms gn.cms
+    fails 3 xattn-map --model m.cms --gex turned.cms -o x.cms
+    says '--by-name'
+    xattn-map --model m.cms --gex gn.cms -o want.cms
+    xattn-map --model m.cms --gex turned.cms --by-name -o got.cms
+    cms-diff want.cms got.cms
+}
+
+@test "coordinates that came as text are coordinates" {
+    xattn-map --model m.cms --gex gn.cms -o want.cms
+    cms-text m.cms | sed '/^#cols/s/\t\(start\|end\):i64/\t\1:str/g' | cms-text --from -o text.cms
+    cms-text --cols text.cms | grep -q 'start:str.*end:str'
+    xattn-map --model text.cms --gex gn.cms -o got.cms
+    cmp <(rows want.cms) <(rows got.cms)
+}

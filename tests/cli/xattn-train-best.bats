@@ -222,6 +222,18 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     [ "$(digest e.cms)" != "$(digest le.cms)" ]
 }
 
+@test "a checkpoint whose network other coordinates would lay out differently is refused" {
+    small=(--preset attn -q --tokens windows=4 --tokens width=6 --tokens heads=2)
+    xattn-train "${small[@]}" --checkpoint c.cms --every 16 -o m.cms p.cms
+    # The same names on three chromosomes: windows end where a chromosome does.
+    cms-text p.cms | awk -F '\t' -v OFS='\t' '
+        $1 == "#cols" && $3 == "name" { for (at = 4; at <= NF && $at != "chrom:str"; at++); if (at > NF) $at = "chrom:str"; print; next }
+        $1 == "#cols" { $at = "chr" (1 + n++ % 3) } { print }' | cms-text --from -o q.cms
+    fails 3 xattn-train --resume c.cms -o x.cms q.cms
+    says 'other tensors'
+    [ ! -e x.cms ]
+}
+
 @test "attn: self-attention in place of the perceptron; the same for any number of threads, and resumed" {
     small=(--preset attn -q --tokens windows=8 --tokens width=12 --tokens heads=2)
     xattn-train "${small[@]}" -t 1 --checkpoint c.cms --every 16 -o m.cms p.cms

@@ -103,3 +103,37 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     says train_rows
     [ ! -e x.cms ]
 }
+
+@test "the calibrated temperature: on folds where validation cells are few, whatever the threads" {
+    pairs() { batch --epochs 0 <(lognorm --method sqrt "$1") <(tfidf --method logtfidf "$2"); }
+    cms-gen --gex g.cms --atac a.cms --cells 300 --genes 80 --peaks 120
+    pairs g.cms a.cms >with.cms
+    pairs <(cms-cat --except split=valid g.cms) <(cms-cat --except split=valid a.cms) >without.cms
+    for t in 1 3; do xattn-train -q -t $t --preset linear -o m$t.cms with.cms; done
+    cmp m1.cms m3.cms
+    [ "$(key m1.cms rule.calibrated.on)" = folds ]
+    [ "$(key m1.cms rule.calibrated.cells)" = $(($(key m1.cms train.cells) + $(key m1.cms valid.cells))) ]
+    xattn-train -q --preset linear -o n.cms without.cms
+    [ "$(key n.cms rule.calibrated.on)" = folds ]
+    awk -v t="$(key n.cms rule.calibrated)" 'BEGIN { exit !(t > .5 && t < 100) }'
+    # cells that were no part of it: what is claimed is what is right
+    cms-gen --gex g.cms --atac a.cms --cells 1200 --genes 80 --peaks 120
+    pairs g.cms a.cms | xattn-train -q --preset linear -o m.cms
+    embed --model m.cms <(cms-cat --where split=test g.cms | lognorm --like m.cms) >e.cms
+    embed --model m.cms <(cms-cat --where split=test a.cms | tfidf --like m.cms) >t.cms
+    ece() { knn-match "$1" --model m.cms e.cms t.cms | score -q | awk -F '\t' '$1 == "ece" || $1 == "ece_by_chance" { print $2 }'; }
+    read -r calibrated chance <<<"$(ece --calibrated | tr '\n' ' ')"
+    read -r sharp _ <<<"$(ece --sharp | tr '\n' ' ')"
+    echo "ece $calibrated (by chance $chance), sharp $sharp"
+    awk -v c="$calibrated" -v b="$chance" -v s="$sharp" 'BEGIN { exit !(c < 2 * b && c < s) }'
+}
+
+@test "the calibrated temperature: enough validation cells need no folds" {
+    cms-gen --gex g.cms --atac a.cms --cells 1100 --genes 40 --peaks 60
+    for m in g a; do cms-cat --except split=test $m.cms | holdout --fraction 0.6 --name valid -o $m.v.cms; done
+    batch --epochs 0 <(lognorm --method sqrt g.v.cms) <(tfidf --method logtfidf a.v.cms) |
+        xattn-train -q --preset linear -o m.cms
+    [ "$(key m.cms valid.cells)" -ge 512 ]
+    [ "$(key m.cms rule.calibrated.on)" = validation ]
+    [ "$(key m.cms rule.calibrated.cells)" = "$(key m.cms valid.cells)" ]
+}

@@ -9,6 +9,12 @@
  *     cmsbreak tail IN OUT        bytes behind END
  *     cmsbreak major IN OUT       a future major version
  *     cmsbreak capital IN OUT     an unknown record that must be understood
+ *     cmsbreak wide IN OUT        COLS of few bytes that declares a gigabyte of typed columns
+ *     cmsbreak labels IN OUT      HEAD and ROWS of few bytes that declare a gigabyte of labels
+ *     cmsbreak twice IN OUT       HEAD says one key twice
+ *     cmsbreak factor IN OUT      lazy values whose column factors are not finite
+ *     cmsbreak hyper IN OUT       a model whose hp.k is not that of its tensors
+ *     cmsbreak rule IN OUT        a model whose temperature is no number
  *     cmsbreak closed COMMAND...  runs COMMAND with a standard output that nobody reads
  *
  * It walks the records as cms(5) describes them and shares no code with lib/, so that a mistake
@@ -162,6 +168,98 @@ static size_t find_values(struct bytes b)
     return find(b, "COLS") + RECORD;
 }
 
+/* ===== records that lie =================================================================== */
+
+static void put64(unsigned char *p, uint64_t v)
+{
+    for (int k = 0; k < 8; k++)
+        p[k] = (unsigned char)(v >> 8 * k);
+}
+
+static size_t padded(size_t n) { return (n + 7) / 8 * 8; }
+
+/* Payload `p` in place of that of the record at `at`. */
+static struct bytes replace(struct bytes b, size_t at, const void *p, size_t n)
+{
+    size_t old = RECORD + padded((size_t)u64(b.p + at + 8));
+    struct bytes out = {memory(b.n - old + RECORD + padded(n)), b.n - old + RECORD + padded(n)};
+    memset(out.p, 0, out.n);
+    memcpy(out.p, b.p, at + 8);
+    put64(out.p + at + 8, n);
+    memcpy(out.p + at + RECORD, p, n);
+    memcpy(out.p + at + RECORD + padded(n), b.p + at + old, b.n - at - old);
+    return out;
+}
+
+/* HEAD with the lines that begin so left out, and `more` at its end. */
+static struct bytes change_head(struct bytes b, const char *drop, const char *more)
+{
+    size_t at = find(b, "HEAD"), n = (size_t)u64(b.p + at + 8), m = 0;
+    const char *text = (const char *)b.p + at + RECORD;
+    char *out = memory(n + strlen(more));
+    for (size_t k = 0, line; k < n; k += line) {
+        const char *stop = memchr(text + k, '\n', n - k);
+        line = stop ? (size_t)(stop - text - k) + 1 : n - k;
+        if (*drop && line >= strlen(drop) && !memcmp(text + k, drop, strlen(drop)))
+            continue;
+        memcpy(out + m, text + k, line);
+        m += line;
+    }
+    memcpy(out + m, more, strlen(more));
+    return replace(b, at, out, m + strlen(more));
+}
+
+static struct bytes wide(struct bytes b)
+{
+    enum { COLUMNS = 60000, FIELDS = 2000 };
+    char *cols = memory(16 + 5 * FIELDS + COLUMNS);
+    size_t n = 8;
+    memset(cols, 0, n);
+    n += (size_t)sprintf(cols + n, "name");
+    for (int k = 0; k < FIELDS; k++)
+        n += (size_t)sprintf(cols + n, "\t:i64");
+    memset(cols + n, '\n', COLUMNS + 1);
+    b = change_head(b, "slot.0.cols\t", "slot.0.cols\t60000\n");
+    return replace(b, find(b, "COLS"), cols, n + COLUMNS + 1);
+}
+
+static struct bytes labels(struct bytes b)
+{
+    enum { ROWS = 1 << 18, LABELS = 500 };
+    char *text = memory(64 * LABELS);
+    size_t n = (size_t)sprintf(text, "labels\t%d\n", LABELS), size = 24 + 4 * (size_t)ROWS;
+    for (int k = 0; k < LABELS; k++)
+        n += (size_t)sprintf(text + n, "label.%d.name\tl%d\nlabel.%d.type\tf64\n", k, k, k);
+    b = change_head(change_head(b, "label", ""), "label", text);
+    unsigned char *rows = memory(RECORD + size);
+    memset(rows, 0, RECORD + size);
+    memcpy(rows, "ROWS", 4);
+    put64(rows + 8, size);
+    put64(rows + RECORD + 8, ROWS | (uint64_t)LABELS << 32); /* u32 rows, u32 labels */
+    size_t at = PREFIX; /* before the first record that is neither head nor dictionary */
+    while (!memcmp(b.p + at, "HEAD", 5) || !memcmp(b.p + at, "COLS", 5))
+        at += RECORD + padded((size_t)u64(b.p + at + 8));
+    return insert(b, at, rows, RECORD + size);
+}
+
+/* Every line of the first COLS gets a field more. */
+static struct bytes factor(struct bytes b)
+{
+    size_t at = find(b, "COLS"), n = (size_t)u64(b.p + at + 8), m = 8, lines = 0;
+    const char *in = (const char *)b.p + at + RECORD;
+    for (size_t k = 8; k < n; k++)
+        lines += in[k] == '\n';
+    char *out = memory(n + 16 * lines);
+    memcpy(out, in, 8);
+    for (size_t k = 8, line = 0; k < n; k++) {
+        if (in[k] == '\n')
+            m += (size_t)sprintf(out + m, line++ ? "\tinf" : "\tfit.col:f64");
+        out[m++] = in[k];
+    }
+    b = replace(b, at, out, m);
+    return change_head(b, "slot.0.lazy\t", "slot.0.lazy\tidentity\n");
+}
+
 static int closed(char **argv)
 {
     int fd[2];
@@ -218,6 +316,18 @@ int main(int argc, char **argv)
         out.p[8]++;
     } else if (!strcmp(how, "capital")) {
         out = insert(in, find(in, "END"), capital_record, 16);
+    } else if (!strcmp(how, "wide")) {
+        out = wide(in);
+    } else if (!strcmp(how, "labels")) {
+        out = labels(in);
+    } else if (!strcmp(how, "twice")) {
+        out = change_head(in, "", "slots\t1\n");
+    } else if (!strcmp(how, "factor")) {
+        out = factor(in);
+    } else if (!strcmp(how, "hyper")) {
+        out = change_head(in, "hp.k\t", "hp.k\t60000\n");
+    } else if (!strcmp(how, "rule")) {
+        out = change_head(in, "rule.temperature\t", "rule.temperature\tnan\n");
     } else {
         fail("unknown kind of damage");
     }

@@ -2,7 +2,7 @@
  *
  * The bytes stand in a file that is opened by name, so that the way is that of a file on disk (raw
  * chunks included) and not that of a pipe.  Then: the list, every modality or genome, the
- * survey, some blocks of X, raw and each part, the match and the pairs.  Rounds are bounded,
+ * survey, some blocks of X, raw, obsm and each part, the match and the pairs.  Rounds are bounded,
  * because a small file may honestly stand for many cells.  An error is as good as a success here;
  * what is looked for are crashes, hangs, and memory that a small file has no right to.
  */
@@ -38,10 +38,15 @@ static void read_some(struct cm_source *s)
     cm_free(part);
 }
 
-static void one_source(struct cm_h5 *h, const char *modality, const char *genome, const char *layer)
+static void one_source(struct cm_h5 *h, const char *modality, const char *genome, const char *layer,
+                       const char *obsm)
 {
     struct cm_source s;
-    struct cm_source_want w = {modality, layer, genome, 1 << 20};
+    struct cm_source_want w = {.modality = modality,
+                               .layer = layer,
+                               .genome = genome,
+                               .max_memory = 1 << 20,
+                               .obsm = obsm};
     if (cm_source_open(&s, h, &w))
         return;
     read_some(&s);
@@ -110,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     close(fd);
     if (code)
         return whole ? 0 : -1;
+    h.latin1 = size & 1;
     cm_h5_list(&h, NULL, &text);
     if (!cm_h5_format_of(&h, &format)) {
         if (format == CM_H5_MUDATA)
@@ -118,10 +124,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             cm_h5_genomes(&h, &names);
         for (size_t k = 0; k < names.n && k < 4; k++)
             one_source(&h, format == CM_H5_MUDATA ? cm_strs_get(&names, k) : NULL,
-                       format == CM_H5_TENX2 ? cm_strs_get(&names, k) : NULL, NULL);
-        one_source(&h, NULL, NULL, NULL);
-        one_source(&h, NULL, NULL, "raw");
-        one_source(&h, NULL, NULL, "log");
+                       format == CM_H5_TENX2 ? cm_strs_get(&names, k) : NULL, NULL, NULL);
+        one_source(&h, NULL, NULL, NULL, NULL);
+        one_source(&h, NULL, NULL, "raw", NULL);
+        one_source(&h, NULL, NULL, "log", NULL);
+        if (!cm_h5_obsm(&h, "", &names))
+            for (size_t k = 0; k < names.n && k < 4; k++)
+                one_source(&h, NULL, NULL, NULL, cm_strs_get(&names, k));
         if (format == CM_H5_ANNDATA)
             competition(&h);
     }

@@ -4,13 +4,15 @@
  * target of tests/fuzz is also linked with this main: it hands the target each file of the
  * directories (or files) given, in order of their names, and prints TAP.  A crash ends the program
  * before its plan is complete, which the runner counts as a failure; the line "# NAME" that stands
- * last then says which file it was.
+ * last then says which file it was.  Memory is limited, because asking for too much is a finding
+ * too; sanitizers map more than they use, so they go without.
  */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,9 +42,19 @@ static int one(const char *path)
     return code;
 }
 
+static void limit_memory(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    const struct rlimit most = {(rlim_t)1 << 30, (rlim_t)1 << 30};
+    if (setrlimit(RLIMIT_AS, &most))
+        abort();
+#endif
+}
+
 int main(int argc, char **argv)
 {
     int bad = 0;
+    limit_memory();
     for (int k = 1; k < argc; k++) {
         struct dirent **entry;
         int n = scandir(argv[k], &entry, NULL, alphasort);

@@ -10,8 +10,9 @@ under curves walk along the ranking entry by entry, ties are resolved by enumera
 """
 import itertools, struct, subprocess, sys
 import numpy as np
+from scipy.optimize import minimize_scalar
 from scipy.special import softmax
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 sys.path.insert(0, 'pipelines/custom')
 sys.dont_write_bytecode = True
@@ -57,12 +58,16 @@ def measures(S, group):
     return rows
 
 
-def losses(S, group):
-    """Mean -log probability of the partner (softmax, dual) by temperature, means of both directions."""
+def calibrated(S, group):
+    """Temperature and mean -log probability of the partner (both directions) where that is least: softmax, dual."""
     S = np.where(group[:, None] == group[None], S, -np.inf)
     i = np.arange(len(S))
-    return [[-(np.log(rule(S, m, T)[i, i]).mean() + np.log(rule(S.T, m, T)[i, i]).mean()) / 2
-             for m in ('softmax', 'dual')] for T in GRID]
+    out = []
+    for m in ('softmax', 'dual'):
+        f = lambda x: -(np.log(rule(S, m, np.exp(x))[i, i]).mean() + np.log(rule(S.T, m, np.exp(x))[i, i]).mean()) / 2
+        best = minimize_scalar(f, bounds=(np.log(.5), np.log(200)), method='bounded', options=dict(xatol=1e-7))
+        out.append((np.exp(best.x), best.fun))
+    return out
 
 
 n = 40
@@ -73,7 +78,7 @@ S = f32(e @ t.T)
 group = np.arange(n) % 3
 write('tune.s', S, 9), write('tune.group', group)
 write('tune.all', measures(S, 0 * group)), write('tune.within', measures(S, group))
-write('tune.all.loss', losses(S, 0 * group)), write('tune.within.loss', losses(S, group))
+write('tune.all.calibrated', calibrated(S, 0 * group)), write('tune.within.calibrated', calibrated(S, group))
 
 # ---- metrics ---------------------------------------------------------------------------------------------------
 STEPS = 10000
@@ -149,6 +154,45 @@ def agreement(P, stored, a, b):
     return (X * known * (a[:, None] == b[None])).sum() / (X * known).sum()
 
 
+def reliability(P, stored, partner):
+    """Claims of first choices in ten bins of equal numbers: [ece, by chance, brier, log loss, their stderr] and the bins.
+    Ties are resolved by their definition: a claim shared by k columns is right by 1/k, rows of equal claims by their mean."""
+    X = np.maximum(np.where(stored, P, 0), 0)
+    claims, brier, loss = [], [], []
+    for i, j in enumerate(partner):
+        if j < 0:
+            continue
+        y = np.arange(P.shape[1]) == j
+        r = X[i] / X[i].sum() if X[i].sum() > 0 else 0 * X[i]
+        brier.append(((r - y) ** 2).sum())
+        loss.append(-np.log(max(r[j], 1e-9)))
+        if r.max() > 0:
+            claims.append((r.max(), np.mean(y[r == r.max()])))
+    brier, loss = np.array(brier), np.array(loss)
+    if (X[[i for i, j in enumerate(partner) if j >= 0]].sum(1) > 0).all() and brier.size > 1:   # a second oracle
+        rows = [i for i, j in enumerate(partner) if j >= 0]
+        R = X[rows] / X[rows].sum(1, keepdims=True)
+        gold = np.eye(P.shape[1])[[partner[i] for i in rows]]
+        each = [brier_score_loss(gold[:, k], R[:, k]) for k in range(P.shape[1])]
+        assert abs(sum(each) - brier.mean()) < 1e-12, (each, brier.mean())
+    claims.sort()
+    c = np.array([x[0] for x in claims])
+    h = np.array([np.mean([y for x, y in claims if x == v]) for v in c])
+    n, bins, ece, chance, var = len(c), [], 0, 0, 0
+    for b in range(10):
+        k = slice(b * n // 10, (b + 1) * n // 10)
+        m = k.stop - k.start
+        if m == 0:
+            bins.append([0, np.nan, np.nan, np.nan])
+            continue
+        bins.append([m, c[k].mean(), h[k].mean(), np.sqrt(max(0, h[k].mean() * (1 - h[k].mean())) / m)])
+        ece += m / n * abs(c[k].mean() - h[k].mean())
+        chance += np.sqrt(2 / np.pi * (c[k] * (1 - c[k])).sum()) / n
+        var += m * max(0, h[k].mean() * (1 - h[k].mean()))
+    se = lambda x: x.std(ddof=1) / np.sqrt(len(x))
+    return [n, ece, np.sqrt(var) / n, chance, brier.mean(), se(brier), loss.mean(), se(loss)], bins
+
+
 def case(name, P, stored, partner):
     P = f32(P)
     write(name + '.entries', [(i, j, P[i, j]) for i in range(len(P)) for j in range(P.shape[1]) if stored[i, j]], 9)
@@ -166,6 +210,8 @@ def case(name, P, stored, partner):
     write(name + '.codes', np.r_[a, b])
     write(name + '.expected', probability(P, stored, partner) + ranks(P, stored, partner) + ranks(P.T, stored.T, back)
           + [pr, roc, agreement(P, stored, a, b)])
+    numbers, bins = reliability(P, stored, partner)
+    write(name + '.reliability', numbers), write(name + '.bins', bins)
 
 
 P3 = np.array([[1, .1, .2], [.3, .9, .4], [.5, .6, .8]])
@@ -276,6 +322,8 @@ with open('tests/ref/match_expected.tsv', 'w') as f:
         line(f'{name} aupr', pr), line(f'{name} auroc', roc)
         a, b = (kind == 'T cell').astype(int), (kind[order] == 'T cell').astype(int)
         line(f'{name} celltype_match', agreement(P, stored, a, b))
+        for k, x in zip((1, 3, 4, 6), ('ece', 'ece_by_chance', 'brier', 'log_loss')):
+            line(f'{name} {x}', reliability(P, stored, partner)[0][k])
     sizes = {x: (batch == x).sum() for x in set(batch) - {''}}
     line('within chance', np.mean([1 / sizes[x] if x else 0 for x in batch]))
     fos = [((S[i] > S[i, j]).mean() + (S[:, j] > S[i, j]).mean()) / 2 for i, j in enumerate(partner)]

@@ -24,6 +24,7 @@
 #include "base/rng.h"
 #include "base/strs.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 static void test_philox_known_answers(void **state)
 {
@@ -245,6 +246,42 @@ static void test_xxh64_known_answers(void **state)
     cm_hash_free(h);
 }
 
+static size_t bad_at(const char *text) { return cm_utf8_bad(text, strlen(text)); }
+
+static void test_utf8_is_what_unicode_says(void **state)
+{
+    static const char *const good[] = {"",
+                                       "abcdefghijk",
+                                       "\xc2\x80",
+                                       "caf\xc3\xa9",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const struct {
+        const char *text;
+        size_t at;
+    } bad[] = {{"caf\xe9", 3},          {"abcdefgh\x80", 8}, {"abcdefghijklmnop\xff", 16},
+               {"\xc0\x80", 0},                              /* overlong */
+               {"\xe0\x9f\xbf", 0},                          /* overlong */
+               {"\xf0\x8f\xbf\xbf", 0}, {"\xed\xa0\x80", 0}, /* a surrogate */
+               {"\xf4\x90\x80\x80", 0}, {"x\xe2\x82", 1},    /* cut */
+               {"x\xe2\x82y", 1}};
+    char out[16];
+    (void)state;
+    for (size_t k = 0; k < sizeof good / sizeof *good; k++)
+        assert_int_equal(bad_at(good[k]), strlen(good[k]));
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
+        assert_int_equal(bad_at(bad[k].text), bad[k].at);
+    assert_int_equal(cm_utf8_from_latin1("a\xe9\xff", 3, out), 5);
+    assert_memory_equal(out, "a\xc3\xa9\xc3\xbf", 5);
+    for (unsigned long c = 1; c <= 0x110000; c += c < 0x3000 ? 1 : 0x1ff) {
+        size_t n = cm_utf8_put(c, out);
+        bool is = c <= 0x10ffff && (c < 0xd800 || c > 0xdfff);
+        assert_int_equal(n > 0, is);
+        assert_int_equal(cm_utf8_bad(out, n), n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_numbers_in_text),
         cmocka_unit_test(test_names_and_their_index),
         cmocka_unit_test(test_a_cursor_never_reads_beyond),
+        cmocka_unit_test(test_utf8_is_what_unicode_says),
         cmocka_unit_test(test_xxh64_known_answers),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);

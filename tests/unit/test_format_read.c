@@ -136,8 +136,10 @@ static int tell(const struct ask *a, struct cm_buf *b)
 {
     struct cm_h5 h;
     struct cm_source s;
-    struct cm_source_want w = {a->modality, a->layer, a->genome,
-                               a->max_memory ? a->max_memory : 1 << 20};
+    struct cm_source_want w = {.modality = a->modality,
+                               .layer = a->layer,
+                               .genome = a->genome,
+                               .max_memory = a->max_memory ? a->max_memory : 1 << 20};
     struct cm_chunk c = {0};
     struct cm_head head = {0};
     size_t part = CM_WHOLE;
@@ -375,8 +377,8 @@ static void refusals(void **state)
         {{"two.h5mu", .modality = "atac"}, "has no modality atac (found: rna, prot)"},
         {{"two.h5mu", .modality = "prot", .type = "GEX"}, "holds ADT, not GEX"},
         {{"new.h5ad", .modality = "rna"}, "holds no modalities"},
-        {{"new.h5ad", .layer = "absent"}, "/layers/absent is missing"},
-        {{"loom.loom", .layer = "absent"}, "/layers/absent is missing"},
+        {{"new.h5ad", .layer = "absent"}, "has no layer absent (found: log, whole, raw)"},
+        {{"loom.loom", .layer = "absent"}, "has no layer absent (found: half)"},
         {{"new.h5ad", .type = "ATAC"}, "has no features of type ATAC (found: GEX)"},
     };
     (void)state;

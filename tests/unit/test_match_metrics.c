@@ -16,6 +16,7 @@
 #include "base/rng.h"
 #include "match/groups.h"
 #include "match/metrics.h"
+#include "match/reliability.h"
 #include "ref.h"
 
 #define REF "tests/ref/match.txt"
@@ -75,6 +76,32 @@ static struct ref part(const char *name, const char *what)
     return ref_load(REF, text);
 }
 
+static void check_reliability(const char *name, const struct cm_csr *m,
+                              const struct cm_pairs *truth)
+{
+    struct ref want = part(name, "reliability"), bins = part(name, "bins");
+    struct cm_reliability r, three;
+    cm_match_reliability(m, truth, &r);
+    const double got[] = {(double)r.cells, r.ece,         r.ece_error, r.ece_by_chance,
+                          r.brier,         r.brier_error, r.log_loss,  r.log_loss_error};
+    for (size_t k = 0; k < sizeof got / sizeof *got; k++)
+        near_to(got[k], want.v[k], 1e-12);
+    for (size_t b = 0; b < CM_RELIABILITY_BINS; b++) {
+        near_to((double)r.bin[b].cells, bins.v[4 * b], 0);
+        near_to(r.bin[b].claimed, bins.v[4 * b + 1], 1e-12);
+        near_to(r.bin[b].right, bins.v[4 * b + 2], 1e-12);
+        near_to(r.bin[b].error, bins.v[4 * b + 3], 1e-12);
+    }
+    cm_pool_set_threads(3);
+    cm_match_reliability(m, truth, &three);
+    cm_pool_set_threads(1);
+    assert_memory_equal(&r.bin, &three.bin, sizeof r.bin);
+    assert_memory_equal(&r.ece, &three.ece, sizeof r.ece);
+    assert_memory_equal(&r.log_loss, &three.log_loss, sizeof r.log_loss);
+    cm_free(want.v);
+    cm_free(bins.v);
+}
+
 static void check_case(const char *name)
 {
     struct ref entries = part(name, "entries"), shape = part(name, "shape");
@@ -112,6 +139,7 @@ static void check_case(const char *name)
     for (size_t j = 0; j < cols; j++)
         b[j] = codes.v[rows + j] < 0 ? CM_GROUP_NONE : (uint32_t)codes.v[rows + j];
     near_to(cm_match_agreement(&m, a, b, NULL), want.v[14], 1e-7);
+    check_reliability(name, &m, &truth);
     cm_free(a);
     cm_free(b);
     cm_pairs_free(&truth);

@@ -52,17 +52,78 @@ static void check_tuning(const float *s, size_t n, const uint32_t *group, const 
     near_to(one.hard, r.v[4 * best + 3], 1e-12);
     cm_free(r.v);
 
-    char block[32]; /* the temperature with the least loss of dual */
-    snprintf(block, sizeof block, "%s.loss", name);
+    char block[32]; /* temperature and loss where the loss of dual, of softmax is least */
+    snprintf(block, sizeof block, "%s.calibrated", name);
     r = ref_load(REF, block);
-    size_t honest = 0;
-    for (size_t k = 1; k < CM_RULE_GRID; k++)
-        if (r.v[2 * k + 1] < r.v[2 * honest + 1])
-            honest = k;
-    near_to(one.calibrated, cm_rule_grid[honest], 0);
-    near_to(one.loss, r.v[2 * honest + 1], 1e-12);
-    near_to(two.loss, one.loss, 0);
+    struct cm_rule_block whole = {s, n, n, group};
+    for (size_t k = 0; k < 2; k++) {
+        enum cm_rule_method method = k ? CM_RULE_DUAL : CM_RULE_SOFTMAX;
+        double loss, again;
+        double t = cm_rule_calibrate(&whole, 1, method, &loss);
+        near_to(t, r.v[2 * k], 2e-3 * t);
+        near_to(loss, r.v[2 * k + 1], 1e-6);
+        cm_pool_set_threads(3);
+        near_to(cm_rule_calibrate(&whole, 1, method, &again), t, 0);
+        near_to(again, loss, 0);
+        cm_pool_set_threads(1);
+    }
     cm_free(r.v);
+}
+
+/* Two blocks count by their cells: the same one twice changes nothing, and one cell alone adds
+ * nothing that depends on the temperature. */
+static void blocks_of_cells(void **state)
+{
+    (void)state;
+    struct ref r = ref_load(REF, "tune.s");
+    float *v = CM_NEW(float, r.rows *r.cols), lone = .3f;
+    for (size_t k = 0; k < r.rows * r.cols; k++)
+        v[k] = (float)r.v[k];
+    size_t n = r.rows;
+    struct cm_rule_block b[3] = {{v, n, n, NULL}, {v, n, n, NULL}, {&lone, 1, 1, NULL}};
+    double loss[3], t = cm_rule_calibrate(b, 1, CM_RULE_DUAL, &loss[0]);
+    near_to(cm_rule_calibrate(b, 2, CM_RULE_DUAL, &loss[1]), t, 1e-9);
+    near_to(loss[1], loss[0], 1e-12);
+    near_to(cm_rule_calibrate(b + 1, 2, CM_RULE_DUAL, &loss[2]), t, 1e-9);
+    near_to(loss[2] * (double)(n + 1), loss[0] * (double)n, 1e-9);
+    cm_free(r.v);
+    cm_free(v);
+}
+
+/* The search crosses many powers of two to a valley that is nowhere near its start, and stops where
+ * there is none. */
+static double valley(void *arg, double t)
+{
+    double d = log(t) - *(double *)arg;
+    return d * d;
+}
+
+static void the_least_loss(void **state)
+{
+    (void)state;
+    static const double at[] = {-3.3, -1, 0.1, 2.7, 2.8, 4.4, 8.5};
+    for (size_t k = 0; k < sizeof at / sizeof *at; k++) {
+        double where = at[k], loss;
+        near_to(log(cm_least_loss(valley, &where, &loss)), where, 1e-3);
+        near_to(loss, 0, 1e-6);
+    }
+    double below = -100, above = 100, loss;
+    double low = cm_least_loss(valley, &below, &loss), high = cm_least_loss(valley, &above, &loss);
+    assert_true(low > exp(-6) && low < exp(-3) && high > exp(8) && high < exp(11));
+}
+
+static void words_of_values(void **state)
+{
+    (void)state;
+    struct cm_kv kv = {0};
+    assert_int_equal(cm_rule_values(&kv), CM_RULE_GIVEN);
+    for (int v = CM_RULE_CALIBRATED; v <= CM_RULE_WEIGHT; v++) {
+        cm_kv_set(&kv, "rule.values", cm_rule_values_name((enum cm_rule_values)v));
+        assert_int_equal(cm_rule_values(&kv), v);
+    }
+    cm_kv_set(&kv, "rule.values", "of another version");
+    assert_int_equal(cm_rule_values(&kv), CM_RULE_GIVEN);
+    cm_kv_free(&kv);
 }
 
 static void tuning(void **state)
@@ -97,7 +158,8 @@ static void tuning_distrusts_dual(void **state)
     near_to(t.rule.temperature, 5, 0);
     near_to(t.argmax, 0, 0);
     near_to(t.hard, 0, 0);
-    near_to(t.calibrated, 5, 0); /* the least confident of what is always wrong */
+    struct cm_rule_block b = {s, N, N, NULL};
+    assert_true(cm_rule_calibrate(&b, 1, CM_RULE_SOFTMAX, NULL) < .1); /* it knows nothing */
     float one = 0.3f;
     cm_rule_tune(&one, 1, 1, NULL, &t);
     near_to(t.soft, 1, 0);
@@ -254,8 +316,13 @@ static void steps(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tuning), cmocka_unit_test(tuning_distrusts_dual), cmocka_unit_test(a_row),
-        cmocka_unit_test(heads), cmocka_unit_test(steps)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(tuning),
+                                       cmocka_unit_test(blocks_of_cells),
+                                       cmocka_unit_test(the_least_loss),
+                                       cmocka_unit_test(words_of_values),
+                                       cmocka_unit_test(tuning_distrusts_dual),
+                                       cmocka_unit_test(a_row),
+                                       cmocka_unit_test(heads),
+                                       cmocka_unit_test(steps)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,9 +196,42 @@ static void normalisers(void **state)
     }
 }
 
+/* Finite vectors, similarities that are not: which pair is the first, within its group, and with
+ * what a rule takes from it. */
+static void overflow(void **state)
+{
+    (void)state;
+    const float e[3 * 2] = {1, 1, 1e20f, 1, 1e20f, -1e20f}, t[3 * 2] = {1, 1, 2, 2, 1e20f, 1e20f};
+    const uint32_t ge[3] = {0, 1, 0}, gt[3] = {0, 1, 0}, other[3] = {0, 1, 1};
+    const float shift[3] = {0, -3e38f, 0}, none[3] = {0, 0, INFINITY};
+    const struct cm_dense td = {3, 2, 2, (float *)(uintptr_t)t};
+    struct cm_search *x = cm_search_make(&td, NULL);
+    size_t row = 9;
+    uint32_t col = 9;
+    assert_true(cm_search_finite(x, e, 2, 1, NULL, NULL, &row, &col));
+    assert_false(cm_search_finite(x, e, 2, 3, NULL, NULL, &row, &col));
+    assert_int_equal(row, 1);
+    assert_int_equal(col, 2);
+    assert_false(cm_search_finite(x, e + 4, 2, 1, NULL, NULL, &row, &col)); /* inf - inf */
+    assert_true(cm_search_finite(x, e, 2, 1, NULL, shift, &row, &col));
+    const float far[2] = {3e37f, 3e37f};
+    assert_false(cm_search_finite(x, far, 2, 1, NULL, shift, &row, &col));
+    assert_false(cm_search_finite(x, e, 2, 1, NULL, none, &row, &col));
+    assert_int_equal(col, 2);
+    cm_search_free(x);
+    x = cm_search_make(&td, gt);
+    assert_true(cm_search_finite(x, e, 2, 2, ge, NULL, &row, &col));
+    assert_false(cm_search_finite(x, e, 2, 3, ge, NULL, &row, &col));
+    assert_int_equal(row, 2);
+    assert_int_equal(col, 2);
+    assert_true(cm_search_finite(x, e, 2, 3, other, NULL, &row, &col));
+    cm_search_free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_the_largest),
-                                       cmocka_unit_test(search), cmocka_unit_test(normalisers)};
+                                       cmocka_unit_test(search), cmocka_unit_test(normalisers),
+                                       cmocka_unit_test(overflow)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

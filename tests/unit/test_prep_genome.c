@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "prep/annotation.h"
@@ -345,6 +346,38 @@ static void wrong_annotations_are_refused(void **state)
     cm_annotation_free(a);
 }
 
+/* In numbers where anything but an index would take minutes. */
+static void scaffolds_in_numbers(void **state)
+{
+    (void)state;
+    enum { MANY = 200000 };
+    struct cm_buf text = {0};
+    struct cm_genome g = {0};
+    struct cm_cols c = {0};
+    struct cm_annotation *a;
+    char name[32];
+    size_t hits;
+    for (int k = 0; k < MANY; k++) {
+        cm_buf_printf(&text, "sc%d\t%d\t%d\tg%d\n", k, k, k + 5, k);
+        snprintf(name, sizeof name, "g%d", MANY - 1 - k);
+        cm_strs_add(&c.names, name);
+    }
+    cm_buf_put(&text, "", 1);
+    assert_int_equal(cm_annotation_read(&a, put("many.bed", (char *)text.p, false)), 0);
+    cm_genome_init(&g, MANY);
+    assert_int_equal(cm_genome_from_annotation(&g, &c, a, &hits), 0);
+    assert_int_equal(hits, MANY);
+    assert_int_equal(g.chrom.n, MANY);
+    assert_string_equal(cm_strs_get(&g.chrom, g.at[7].chrom), "sc199992");
+    assert_int_equal(cm_genome_chrom(&g, "sc5x", 3), g.at[MANY - 6].chrom);
+    assert_int_equal(cm_genome_chrom(&g, "new", 3), MANY);
+    assert_int_equal(cm_genome_chrom(&g, "new", 3), MANY);
+    cm_genome_free(&g);
+    cm_annotation_free(a);
+    cm_cols_free(&c);
+    cm_buf_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +389,7 @@ int main(void)
         cmocka_unit_test(styles),
         cmocka_unit_test(annotations_agree),
         cmocka_unit_test(wrong_annotations_are_refused),
+        cmocka_unit_test(scaffolds_in_numbers),
     };
     return cmocka_run_group_tests(tests, make_dir, drop_dir);
 }

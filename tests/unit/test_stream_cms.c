@@ -511,6 +511,15 @@ static void test_columns_are_mapped_and_rows_taken(void **state)
     cm_head_free(&h);
 }
 
+/* A percent sign that two hexadecimal digits follow, and no other, is an escape. */
+static void test_only_escapes_are_unescaped(void **state)
+{
+    (void)state;
+    char text[] = "%41%7e%2F %+1 % 1 %-1 %0x %4 %00 %G1 50%";
+    cm_unescape(text);
+    assert_string_equal(text, "A~/ %+1 % 1 %-1 %0x %4 %00 %G1 50%");
+}
+
 int main(void)
 {
     close(mkstemp(path));
@@ -527,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_rewind_gives_the_same_again),
         cmocka_unit_test(test_passes_must_agree),
         cmocka_unit_test(test_columns_are_mapped_and_rows_taken),
+        cmocka_unit_test(test_only_escapes_are_unescaped),
     };
     int failed = cmocka_run_group_tests_name("stream_cms", tests, NULL, NULL);
     unlink(path);

@@ -34,7 +34,8 @@ struct cm_h5into {
     struct cm_strs column;
     struct cm_index column_at;
     uint32_t *partner; /* column, UINT32_MAX = none */
-    double *probability;
+    double *value;
+    const char *numbers; /* what the values are called */
     int64_t *rank;
 };
 
@@ -82,6 +83,8 @@ static int read_names(struct cm_h5into *x, const char *copy)
         code = cm_frame_open(&obs, &h, path, uns);
     if (!code)
         code = cm_frame_names(&obs, 0, obs.rows, &x->names);
+    if (cm_h5_trouble(&h))
+        code = cm_h5_trouble(&h); /* whatever was made of it */
     if (!code)
         code = copy_bytes(x->base, copy, x->put.name);
     if (!code)
@@ -104,13 +107,15 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
 {
     struct cm_h5into *x = *out = CM_ZNEW(struct cm_h5into, 1);
     size_t room;
-    x->put = (struct cm_h5put){.file = -1, .name = cm_strdup(name), .pack = CM_PACK_NONE};
+    x->put =
+        (struct cm_h5put){.file = -1, .name = cm_strdup(name), .pack = CM_PACK_NONE, .copy = true};
     x->key = cm_strdup(key);
     char *modality;
     cm_h5_split_path(base, &x->base, &modality);
     x->root = modality ? cm_h5_join("/mod", modality) : cm_strdup("");
     cm_free(modality);
     x->match = h->kind == CM_MATCH;
+    x->numbers = x->match ? cm_match_numbers(h) : "";
     x->from = from;
     x->width = width;
     if (!*key || strchr(key, '/'))
@@ -126,11 +131,11 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
         cm_strs_copy(&x->column, &h->slot[0].cols.names);
         cm_index_make(&x->column_at, &x->column);
         x->partner = CM_NEW(uint32_t, n + 1);
-        x->probability = CM_NEW(double, n + 1);
+        x->value = CM_NEW(double, n + 1);
         x->rank = CM_NEW(int64_t, n + 1);
         for (size_t i = 0; i < n; i++) {
             x->partner[i] = UINT32_MAX;
-            x->probability[i] = NAN;
+            x->value[i] = NAN;
             x->rank[i] = CM_I64_MISSING;
         }
     } else {
@@ -140,8 +145,9 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_file_locking(fapl, false, true);
     x->put.file = H5Fopen(path, H5F_ACC_RDWR, fapl);
+    code = x->put.file < 0 ? cm_put_broken(&x->put, "the file") : 0;
     H5Pclose(fapl);
-    return x->put.file < 0 ? cm_put_broken(&x->put, "the file") : 0;
+    return code;
 }
 
 static void take_match(struct cm_h5into *x, size_t cell, const char *name, const double *v,
@@ -154,7 +160,7 @@ static void take_match(struct cm_h5into *x, size_t cell, const char *name, const
     }
     if (n) {
         x->partner[cell] = idx[best];
-        x->probability[cell] = v[best];
+        x->value[cell] = v[best];
     }
     if (mine == n)
         return;
@@ -186,11 +192,31 @@ int cm_h5into_chunk(struct cm_h5into *x, struct cm_chunk *c, const struct cm_hea
 }
 
 /* Takes an element of that name away, if there is one. */
-static void drop(const struct cm_h5into *x, hid_t at, const char *name)
+static int drop(const struct cm_h5into *x, hid_t at, const char *name)
 {
-    (void)x;
-    if (H5Lexists(at, name, H5P_DEFAULT) > 0)
-        H5Ldelete(at, name, H5P_DEFAULT);
+    htri_t there = H5Lexists(at, name, H5P_DEFAULT);
+    if (there < 0 || (there > 0 && H5Ldelete(at, name, H5P_DEFAULT) < 0))
+        return cm_put_broken(&x->put, name);
+    return 0;
+}
+
+/* obsm, made where it is missing; a code below 0 with a message otherwise. */
+static hid_t open_obsm(const struct cm_h5into *x)
+{
+    char *path = cm_h5_join(x->root, "obsm");
+    htri_t there = H5Lexists(x->put.file, path, H5P_DEFAULT);
+    hid_t g = -1;
+    if (there < 0 || (there > 0 && (g = H5Gopen2(x->put.file, path, H5P_DEFAULT)) < 0))
+        g = cm_put_broken(&x->put, path);
+    else if (there == 0)
+        g = cm_put_group(&x->put, x->put.file, path);
+    int code = there == 0 && g >= 0 ? cm_put_encoding(&x->put, g, "dict", "0.1.0") : 0;
+    if (code) {
+        H5Gclose(g);
+        g = code;
+    }
+    cm_free(path);
+    return g;
 }
 
 static int write_embedding(struct cm_h5into *x)
@@ -199,41 +225,29 @@ static int write_embedding(struct cm_h5into *x)
         if (!x->seen[i])
             return cm_fail(CM_EINPUT, "the stream has no row for cell %s of %s",
                            cm_strs_get(&x->names, i), x->base);
-    char *path = cm_h5_join(x->root, "obsm");
-    hid_t g;
-    int code = 0;
-    if (H5Lexists(x->put.file, path, H5P_DEFAULT) > 0) {
-        g = H5Gopen2(x->put.file, path, H5P_DEFAULT);
-        code = g < 0 ? cm_put_broken(&x->put, path) : 0;
-    } else {
-        g = cm_put_group(&x->put, x->put.file, path);
-        code = g < 0 ? CM_ESYSTEM : cm_put_encoding(&x->put, g, "dict", "0.1.0");
-    }
-    cm_free(path);
+    hid_t g = open_obsm(x), d = -1;
+    if (g < 0)
+        return (int)g;
+    int code = drop(x, g, x->key);
     if (!code) {
-        drop(x, g, x->key);
-        hid_t d =
-            cm_put_dataset(&x->put, g, x->key, H5T_IEEE_F32LE, 2, x->names.n, x->width, false);
+        d = cm_put_dataset(&x->put, g, x->key, H5T_IEEE_F32LE, 2, x->names.n, x->width, false);
         if (d < 0)
-            code = CM_ESYSTEM;
+            code = (int)d;
         else if (x->names.n && x->width &&
                  H5Dwrite(d, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, x->v) < 0)
             code = cm_put_broken(&x->put, x->key);
         else
             code = cm_put_encoding(&x->put, d, "array", "0.2.0");
-        if (d >= 0)
-            H5Dclose(d);
     }
-    if (g >= 0)
-        H5Gclose(g);
-    return code;
+    code = cm_put_close(&x->put, d, x->key, code);
+    return cm_put_close(&x->put, g, "obsm", code);
 }
 
 /* One new column of obs, and its name at the end of column-order. */
 static int add_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, struct cm_vec *v)
 {
-    drop(x, obs, v->name);
-    int code = cm_put_column(&x->put, obs, v, NULL);
+    int code = drop(x, obs, v->name);
+    code = code ? code : cm_put_column(&x->put, obs, v, NULL);
     bool listed = false;
     for (size_t k = 0; k < order->n; k++)
         listed = listed || !strcmp(cm_strs_get(order, k), v->name);
@@ -242,49 +256,78 @@ static int add_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, str
     return code;
 }
 
+/* A column that another kind of match left under this key would be taken for ours. */
+static void drop_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, const char *suffix)
+{
+    struct cm_strs kept = {0};
+    char *name = CM_NEW(char, strlen(x->key) + 16);
+    sprintf(name, "%s_%s", x->key, suffix);
+    drop(x, obs, name);
+    for (size_t k = 0; k < order->n; k++)
+        if (strcmp(cm_strs_get(order, k), name))
+            cm_strs_add(&kept, cm_strs_get(order, k));
+    cm_strs_free(order);
+    *order = kept;
+    cm_free(name);
+}
+
+/* The obs column KEY_suffix; probabilities that nobody worked out are missing. */
+static int put_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, const char *suffix,
+                      enum cm_type type)
+{
+    struct cm_vec v = {0};
+    size_t n = x->names.n;
+    bool partner = type == CM_T_STR, plain = !strcmp(x->numbers, "value"),
+         honest = !strcmp(suffix, plain ? "probability" : x->numbers);
+    char *name = CM_NEW(char, strlen(x->key) + 16);
+    sprintf(name, "%s_%s", x->key, suffix);
+    cm_vec_reset(&v, name, type, partner ? 0 : n);
+    v.n = n;
+    for (size_t i = 0; i < n; i++)
+        if (partner)
+            cm_strs_add(&v.s,
+                        x->partner[i] == UINT32_MAX ? "" : cm_strs_get(&x->column, x->partner[i]));
+        else if (type == CM_T_F64)
+            v.f[i] = honest ? x->value[i] : NAN;
+        else
+            v.i[i] = x->rank[i];
+    int code = add_column(x, obs, order, &v);
+    cm_vec_free(&v);
+    cm_free(name);
+    return code;
+}
+
 static int write_match(struct cm_h5into *x)
 {
-    static const char *const suffix[] = {"partner", "probability", "rank"};
-    static const enum cm_type type[] = {CM_T_STR, CM_T_F64, CM_T_I64};
     struct cm_h5 h = {.id = x->put.file, .name = x->put.name};
     struct cm_strs order = {0};
     char *path = cm_h5_join(x->root, "obs");
     hid_t obs = H5Gopen2(x->put.file, path, H5P_DEFAULT);
-    size_t n = x->names.n;
     int code = obs < 0 ? cm_put_broken(&x->put, path) : 0;
     if (!code) {
         int got = cm_h5_attr_strs(&h, path, "column-order", &order);
         code = got < 0 ? got : 0;
     }
-    for (size_t k = 0; k < 3 && !code; k++) {
-        struct cm_vec v = {0};
-        char *name = CM_NEW(char, strlen(x->key) + 16);
-        sprintf(name, "%s_%s", x->key, suffix[k]);
-        cm_vec_reset(&v, name, type[k], k ? n : 0);
-        v.n = n;
-        for (size_t i = 0; i < n; i++)
-            if (k == 0)
-                cm_strs_add(&v.s, x->partner[i] == UINT32_MAX
-                                      ? ""
-                                      : cm_strs_get(&x->column, x->partner[i]));
-            else if (k == 1)
-                v.f[i] = x->probability[i];
-            else
-                v.i[i] = x->rank[i];
-        code = add_column(x, obs, &order, &v);
-        cm_vec_free(&v);
-        cm_free(name);
-    }
     if (!code) {
-        if (H5Aexists(obs, "column-order") > 0)
-            H5Adelete(obs, "column-order");
-        code = cm_put_order(&x->put, obs, &order);
+        drop_column(x, obs, &order, "similarity");
+        drop_column(x, obs, &order, "weight");
+        code = put_column(x, obs, &order, "partner", CM_T_STR);
     }
-    if (obs >= 0)
-        H5Gclose(obs);
+    if (!code)
+        code = put_column(x, obs, &order, "probability", CM_T_F64);
+    if (!code && (!strcmp(x->numbers, "similarity") || !strcmp(x->numbers, "weight")))
+        code = put_column(x, obs, &order, x->numbers, CM_T_F64);
+    if (!code)
+        code = put_column(x, obs, &order, "rank", CM_T_I64);
+    if (!code) {
+        htri_t there = H5Aexists(obs, "column-order");
+        if (there < 0 || (there > 0 && H5Adelete(obs, "column-order") < 0))
+            code = cm_put_broken(&x->put, "column-order");
+    }
+    code = code ? code : cm_put_order(&x->put, obs, &order);
     cm_free(path);
     cm_strs_free(&order);
-    return code;
+    return cm_put_close(&x->put, obs, "obs", code);
 }
 
 int cm_h5into_finish(struct cm_h5into *x)
@@ -311,7 +354,7 @@ void cm_h5into_free(struct cm_h5into *x)
     cm_free(x->seen);
     cm_free(x->v);
     cm_free(x->partner);
-    cm_free(x->probability);
+    cm_free(x->value);
     cm_free(x->rank);
     cm_free(x->key);
     cm_free(x->base);

@@ -2,7 +2,8 @@
  *
  * Problem: results belong beside the cells they were made from.  Choice: BASE is copied byte for
  * byte and the copy gets new elements: obsm/KEY of an embedding, the obs columns KEY_partner,
- * KEY_probability and KEY_rank of a match; rows are joined by cell name, whatever their order.
+ * KEY_probability (missing where the match holds no probabilities; similarities and weights have a
+ * column of that name) and KEY_rank of a match; rows are joined by cell name, whatever their order.
  * An element of the same name is replaced.  Rejected: changing BASE itself (a failure would damage
  * it).
  *

@@ -392,8 +392,8 @@ static int check_chunk(const struct cm_h5set *s, const hsize_t *at, unsigned bit
     unsigned char *raw = cm_alloc((size_t)stored, 1);
     int code = 0;
     if (H5Dread_chunk(s->id, H5P_DEFAULT, at, &mask, raw) < 0)
-        code = cm_fail(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " cannot be read: %s",
-                       CM_H5_AT(s), where[0], cm_h5_reason());
+        code = cm_h5_failed(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " cannot be read",
+                            CM_H5_AT(s), where[0]);
     else if (mask & bit)
         code = stored < s->chunk_bytes ? damaged(s, where) : 0;
     else if (libdeflate_zlib_decompress(z, raw, (size_t)stored, out, (size_t)s->chunk_bytes, &n) ==
@@ -544,8 +544,8 @@ static int add_chunk(struct cm_h5job *j, const struct cm_h5set *s, struct shard 
         return damaged(s, where);
     CM_GROW(j->raw, j->raw_cap, j->raw_n + (size_t)stored);
     if (H5Dread_chunk(s->id, H5P_DEFAULT, at, &mask, j->raw + j->raw_n) < 0)
-        return cm_fail(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " cannot be read: %s",
-                       CM_H5_AT(s), where[0], cm_h5_reason());
+        return cm_h5_failed(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " cannot be read",
+                            CM_H5_AT(s), where[0]);
     x->raw = j->raw_n;
     x->nraw = (size_t)stored;
     x->mask = mask;

@@ -26,6 +26,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/utf8.h"
+#include "format/filekind.h"
 #include "format/hdf5/filters.h"
 #include "stream/cms.h"
 
@@ -67,7 +69,8 @@ void cm_h5_setup(bool plugins)
     static bool done;
     if (!done) {
         H5dont_atexit(); /* its tidying up at exit walks what a damaged file has left behind */
-        H5open();
+        if (H5open() < 0)
+            cm_panic(4, "libhdf5 cannot be started: out of memory?");
         H5Lunregister(H5L_TYPE_EXTERNAL); /* a link into another file leads nowhere */
         H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
         H5PLset_loading_state(plugins ? H5PL_ALL_PLUGIN : 0);
@@ -77,31 +80,69 @@ void cm_h5_setup(bool plugins)
 }
 
 static char reason[400];
+static int reason_errno;
 
 static herr_t take_reason(unsigned n, const H5E_error2_t *e, void *unused)
 {
     (void)unused;
+    const char *number = e->desc ? strstr(e->desc, "errno = ") : NULL;
     if (n == 0 && e->desc)
         snprintf(reason, sizeof reason, "%s", e->desc);
-    return n ? 1 : 0;
+    if (number && !reason_errno)
+        reason_errno = atoi(number + strlen("errno = "));
+    return 0;
 }
 
 const char *cm_h5_reason(void)
 {
     reason[0] = 0;
+    reason_errno = 0;
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_reason, NULL);
-    /* A failed read or write tells time, addresses and more; what the system said is enough. */
-    const char *said = strstr(reason, "error message = '");
-    if (said) {
-        said += strlen("error message = '");
-        size_t n = strcspn(said, "'");
-        memmove(reason, said, n);
-        reason[n] = 0;
-    }
+    /* A failed system call tells time, addresses and more; what the system said is enough. */
+    if (reason_errno)
+        snprintf(reason, sizeof reason, "%s", strerror(reason_errno));
     for (char *p = reason; *p; p++)
         if ((unsigned char)*p < ' ')
             *p = ' ';
     return reason;
+}
+
+int cm_h5_failed(int code, const char *format, ...)
+{
+    char text[CM_MESSAGE_MAX];
+    const char *why = cm_h5_reason();
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    return cm_fail(reason_errno ? CM_ESYSTEM : code, "%s%s%s", text, *why ? ": " : "", why);
+}
+
+int cm_h5_trouble(const struct cm_h5 *h)
+{
+    if (!h->trouble || !h->trouble->code)
+        return 0;
+    return cm_fail(h->trouble->code, "%s", h->trouble->message);
+}
+
+bool cm_h5_forgive(struct cm_h5 *h)
+{
+    if (!h->trouble || h->trouble->code != CM_EINPUT)
+        return false;
+    cm_h5_warn(h, "%s", h->trouble->message);
+    h->trouble->code = 0;
+    return true;
+}
+
+/* A lookup that failed: neither there nor absent.  The first one is kept. */
+static enum cm_h5_object lookup_failed(const struct cm_h5 *h, const char *path)
+{
+    int code = cm_h5_failed(CM_EINPUT, "%s: %s: cannot be looked up", h->name, path);
+    if (h->trouble && !h->trouble->code) {
+        h->trouble->code = code;
+        snprintf(h->trouble->message, sizeof h->trouble->message, "%s", cm_error_message());
+    }
+    return CM_H5_ERROR;
 }
 
 void cm_h5_warn(struct cm_h5 *h, const char *format, ...)
@@ -133,32 +174,54 @@ static int slurp(int fd, const char *name, struct cm_buf *b)
     }
 }
 
-/* HDF5's signature stands at byte 0, 512, 1024, 2048, ... (a user block may come first).
- * 1, 0, or -1 with errno: a file that cannot be read is not one that has none. */
-static int has_signature(int fd, const struct cm_buf *image)
+/* All n bytes at an offset, or what there is of them; < 0 with errno. */
+static ssize_t read_at(int fd, const struct cm_buf *image, uint64_t at, unsigned char *to, size_t n)
+{
+    size_t got = 0;
+    if (image) {
+        got = at >= image->n ? 0 : image->n - at < n ? (size_t)(image->n - at) : n;
+        memcpy(to, image->p + (got ? at : 0), got);
+        return (ssize_t)got;
+    }
+    while (got < n) {
+        ssize_t some = pread(fd, to + got, n - got, (off_t)(at + got));
+        if (some < 0 && errno == EINTR)
+            continue;
+        if (some < 0)
+            return -1;
+        if (some == 0)
+            break;
+        got += (size_t)some;
+    }
+    return (ssize_t)got;
+}
+
+/* HDF5's signature stands at byte 0, 512, 1024, 2048, ... (a user block may come first).  0, or
+ * what the file is instead. */
+static int need_signature(const struct cm_h5 *h, int fd, const struct cm_buf *image)
 {
     static const unsigned char want[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
-    for (uint64_t at = 0; at <= (uint64_t)1 << 40; at = at ? at * 2 : 512) {
-        unsigned char got[8];
-        if (image) {
-            if (at + 8 > image->n)
-                return 0;
-            memcpy(got, image->p + at, 8);
-        } else {
-            ssize_t n = pread(fd, got, 8, (off_t)at);
-            if (n != 8)
-                return n < 0 ? -1 : 0;
-        }
-        if (!memcmp(got, want, 8))
-            return 1;
+    unsigned char head[4096];
+    ssize_t n = 8;
+    for (uint64_t at = 0; at <= (uint64_t)1 << 40 && n == 8; at = at ? at * 2 : 512) {
+        n = read_at(fd, image, at, head, 8);
+        if (n == 8 && !memcmp(head, want, 8))
+            return 0;
     }
-    return 0;
+    if (n >= 0)
+        n = read_at(fd, image, 0, head, sizeof head);
+    if (n < 0)
+        return cm_fail_errno(CM_ESYSTEM, "%s: cannot read", h->name);
+    const char *kind = cm_file_kind(head, (size_t)n, h->name);
+    return cm_fail(CM_EINPUT, "%s: not an HDF5 file%s%s", h->name, kind ? ": " : "",
+                   kind ? kind : "");
 }
 
 static int open_image(struct cm_h5 *h, hid_t fapl, struct cm_buf *image)
 {
-    if (!has_signature(-1, image))
-        return cm_fail(CM_EINPUT, "%s: not an HDF5 file", h->name);
+    int code = need_signature(h, -1, image);
+    if (code)
+        return code;
     if (image->n > (size_t)1 << 30)
         cm_h5_warn(h, "%s: holds %zu MB in memory, because HDF5 cannot be read from a pipe",
                    h->name, image->n >> 20);
@@ -168,7 +231,7 @@ static int open_image(struct cm_h5 *h, hid_t fapl, struct cm_buf *image)
     h->image = image->n;
     h->id = H5Fopen("stdin.h5", H5F_ACC_RDONLY, fapl);
     if (h->id < 0)
-        return cm_fail(CM_EINPUT, "%s: damaged or cut HDF5 file: %s", h->name, cm_h5_reason());
+        return cm_h5_failed(CM_EINPUT, "%s: damaged or cut HDF5 file", h->name);
     return 0;
 }
 
@@ -177,12 +240,14 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins)
     bool in = !strcmp(path, "-");
     *h = (struct cm_h5){.id = -1, .fd = -1};
     h->name = cm_strdup(in ? "stdin" : path);
+    h->trouble = CM_ZNEW(struct cm_h5_trouble, 1);
     int fd = in ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC), refused = 0;
     struct stat st;
     if (fd < 0 || fstat(fd, &st))
         refused = cm_fail_errno(CM_ESYSTEM, "%s", h->name);
     else if (S_ISDIR(st.st_mode))
-        refused = cm_fail(CM_ESYSTEM, "%s: a directory, not an HDF5 file", h->name);
+        refused = cm_fail(CM_ESYSTEM, "%s: a directory, not an HDF5 file%s", h->name,
+                          cm_folder_kind(path));
     else if (isatty(fd))
         refused = cm_fail(CM_EUSAGE, "%s: HDF5 is not read from a terminal", h->name);
     if (refused) {
@@ -194,7 +259,7 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins)
     cm_h5_setup(plugins);
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_file_locking(fapl, false, true);
-    int code = 0, found;
+    int code = 0;
     step();
     if (!S_ISREG(st.st_mode) || in) {
         struct cm_buf image = {0};
@@ -202,13 +267,10 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins)
         if (!code)
             code = open_image(h, fapl, &image);
         cm_buf_free(&image);
-    } else if ((found = has_signature(fd, NULL)) <= 0) {
-        code = found < 0 ? cm_fail_errno(CM_ESYSTEM, "%s: cannot read", h->name)
-                         : cm_fail(CM_EINPUT, "%s: not an HDF5 file", h->name);
-    } else {
+    } else if (!(code = need_signature(h, fd, NULL))) {
         h->id = H5Fopen(path, H5F_ACC_RDONLY, fapl);
         if (h->id < 0)
-            code = cm_fail(CM_EINPUT, "%s: damaged or cut HDF5 file: %s", h->name, cm_h5_reason());
+            code = cm_h5_failed(CM_EINPUT, "%s: cannot be opened, damaged or cut", h->name);
     }
     H5Pclose(fapl);
     if (!code && !h->image) {
@@ -243,51 +305,68 @@ void cm_h5_close(struct cm_h5 *h)
     if (h->name && h->fd >= 0)
         close(h->fd);
     cm_free(h->name);
+    cm_free(h->trouble);
     cm_strs_free(&h->warnings);
     *h = (struct cm_h5){.id = -1, .fd = -1};
 }
 
 /* ===== objects ============================================================================ */
 
-/* One step of a path; HDF5 answers with an error where a step before it does not exist. */
+/* One step of a path whose steps before exist; OTHER = an object that can be opened. */
 static enum cm_h5_object look(const struct cm_h5 *h, const char *path)
 {
     H5L_info_t link;
-    if (H5Lexists(h->id, path, H5P_DEFAULT) <= 0)
+    htri_t there = H5Lexists(h->id, path, H5P_DEFAULT);
+    if (there == 0)
         return CM_H5_ABSENT;
-    if (H5Lget_info(h->id, path, &link, H5P_DEFAULT) >= 0 && link.type != H5L_TYPE_HARD &&
-        link.type != H5L_TYPE_SOFT)
+    if (there < 0 || H5Lget_info(h->id, path, &link, H5P_DEFAULT) < 0)
+        return lookup_failed(h, path);
+    if (link.type != H5L_TYPE_HARD && link.type != H5L_TYPE_SOFT)
         return CM_H5_OUTSIDE;
-    return H5Oexists_by_name(h->id, path, H5P_DEFAULT) > 0 ? CM_H5_OTHER : CM_H5_BROKEN;
+    there = H5Oexists_by_name(h->id, path, H5P_DEFAULT);
+    if (there < 0 && (link.type == H5L_TYPE_HARD || (cm_h5_reason(), reason_errno)))
+        return lookup_failed(h, path);
+    return there > 0 ? CM_H5_OTHER : CM_H5_BROKEN;
 }
 
-enum cm_h5_object cm_h5_what(const struct cm_h5 *h, const char *path)
+static enum cm_h5_object kind_of(const struct cm_h5 *h, const char *path)
 {
-    enum cm_h5_object what = CM_H5_OTHER;
-    char *part = cm_strdup(path);
-    step();
-    for (char *p = part + 1; what == CM_H5_OTHER && *part && *p; p++)
-        if (*p == '/') {
-            *p = 0;
-            what = look(h, part);
-            *p = '/';
-        }
-    cm_free(part);
-    if (what == CM_H5_OTHER && strcmp(path, "/"))
-        what = look(h, path);
-    if (what != CM_H5_OTHER)
-        return what;
     hid_t o = H5Oopen(h->id, path, H5P_DEFAULT);
     if (o < 0)
-        return CM_H5_OTHER;
+        return lookup_failed(h, path);
     H5I_type_t t = H5Iget_type(o);
     H5Oclose(o);
     return t == H5I_GROUP ? CM_H5_GROUP : t == H5I_DATASET ? CM_H5_DATASET : CM_H5_OTHER;
 }
 
+enum cm_h5_object cm_h5_what(const struct cm_h5 *h, const char *path)
+{
+    enum cm_h5_object what = CM_H5_GROUP;
+    char *part = cm_strdup(path);
+    step();
+    for (char *p = part + 1; what == CM_H5_GROUP && *part && p[-1]; p++) {
+        if ((*p && *p != '/') || p == part + 1)
+            continue;
+        char was = *p;
+        *p = 0;
+        what = look(h, part);
+        if (what == CM_H5_OTHER)
+            what = kind_of(h, part);
+        if (was && (what == CM_H5_DATASET || what == CM_H5_OTHER))
+            what = CM_H5_ABSENT; /* nothing stands beneath what is no group */
+        *p = was;
+    }
+    cm_free(part);
+    return what;
+}
+
 int cm_h5_unexpected(const struct cm_h5 *h, const char *path, const char *expected)
 {
     enum cm_h5_object what = cm_h5_what(h, path);
+    if (h->trouble && h->trouble->code)
+        return cm_h5_trouble(h);
+    if (what == CM_H5_ERROR)
+        return cm_h5_failed(CM_EINPUT, "%s: %s: cannot be looked up", h->name, path);
     if (what == CM_H5_ABSENT)
         return cm_fail(CM_EINPUT, "%s: %s is missing", h->name, path);
     if (what == CM_H5_BROKEN)
@@ -307,7 +386,7 @@ char *cm_h5_join(const char *group, const char *name)
 
 struct listing {
     struct cm_strs *names;
-    bool many;
+    bool many, odd;
 };
 
 static herr_t list_one(hid_t group, const char *name, const H5L_info_t *info, void *to)
@@ -315,8 +394,10 @@ static herr_t list_one(hid_t group, const char *name, const H5L_info_t *info, vo
     struct listing *l = to;
     (void)group;
     (void)info;
+    size_t n = strlen(name);
     l->many = l->names->n >= MEMBERS;
-    if (l->many || strlen(name) > CM_MAX_NAME)
+    l->odd = n > CM_MAX_NAME || cm_utf8_bad(name, n) < n;
+    if (l->many || l->odd)
         return -1;
     cm_strs_add(l->names, name);
     return 0;
@@ -324,35 +405,75 @@ static herr_t list_one(hid_t group, const char *name, const H5L_info_t *info, vo
 
 int cm_h5_members(const struct cm_h5 *h, const char *path, struct cm_strs *names)
 {
-    struct listing l = {names, false};
+    struct listing l = {names, false, false};
     hsize_t at = 0;
     cm_strs_clear(names);
     step();
     hid_t g = H5Gopen2(h->id, path, H5P_DEFAULT);
     if (g < 0)
-        return cm_fail(CM_EINPUT, "%s: %s: cannot be read as a group", h->name, path);
+        return cm_h5_failed(CM_EINPUT, "%s: %s: cannot be read as a group", h->name, path);
     herr_t got = H5Literate(g, H5_INDEX_NAME, H5_ITER_INC, &at, list_one, &l);
+    int code = 0;
+    if (got < 0 && l.many)
+        code = cm_fail(CM_EINPUT, "%s: %s: more than a million members", h->name, path);
+    else if (got < 0 && l.odd)
+        code = cm_fail(CM_EINPUT, "%s: %s: a member whose name is not UTF-8, or too long", h->name,
+                       path);
+    else if (got < 0)
+        code = cm_h5_failed(CM_EINPUT, "%s: %s: damaged group", h->name, path);
     H5Gclose(g);
-    if (got < 0)
-        return cm_fail(CM_EINPUT, "%s: %s: damaged group: %s", h->name, path,
-                       l.many ? "more than a million members" : cm_h5_reason());
-    return 0;
+    return code;
 }
 
 /* ===== strings of every storage =========================================================== */
 
-/* Length of a fixed-length string: to its first NUL, without trailing blanks if space-padded. */
+/* Length of a fixed-length string: to its first NUL, without trailing blanks if space-padded.
+ * Something behind that NUL (SIZE_MAX) is no text; where the NUL is a terminator it means nothing. */
 static size_t fixed_length(const char *p, size_t size, H5T_str_t pad)
 {
     size_t n = strnlen(p, size);
+    for (size_t k = n; pad != H5T_STR_NULLTERM && k < size; k++)
+        if (p[k])
+            return SIZE_MAX;
     while (pad == H5T_STR_SPACEPAD && n && p[n - 1] == ' ')
         n--;
     return n;
 }
 
+/* Adds a text as UTF-8.  where: what it is, for the message. */
+static int add_utf8(bool latin1, const char *p, size_t n, struct cm_strs *out, const char *where)
+{
+    if (n == SIZE_MAX)
+        return cm_fail(CM_EINPUT, "%s: a text with a NUL byte inside", where);
+    size_t bad = cm_utf8_bad(p, n);
+    if (bad == n) {
+        cm_strs_addn(out, p, n);
+    } else if (!latin1) {
+        return cm_fail(CM_EINPUT,
+                       "%s: text that is not UTF-8 (byte %u is 0x%02X); --encoding latin1 converts "
+                       "it",
+                       where, (unsigned)bad, (unsigned char)p[bad]);
+    } else {
+        char *u = CM_NEW(char, 2 * n);
+        size_t length = cm_utf8_from_latin1(p, n, u);
+        if (length <= CM_MAX_NAME)
+            cm_strs_addn(out, u, length);
+        cm_free(u);
+        if (length > CM_MAX_NAME)
+            return cm_fail(CM_EINPUT, "%s: text of %zu bytes as UTF-8, at most %zu", where, length,
+                           CM_MAX_NAME);
+    }
+    return 0;
+}
+
 /* ===== attributes ========================================================================= */
 
-/* 1: open, and not of a null dataspace; 0: absent; < 0: CM_EINPUT. */
+static int attr_failed(const struct cm_h5 *h, const char *path, const char *name)
+{
+    return cm_h5_failed(CM_EINPUT, "%s: %s: attribute %s cannot be read", h->name, path, name);
+}
+
+/* 1: open, and not of a null dataspace; 0: absent; < 0: CM_EINPUT, CM_ESYSTEM. */
 static int attr_open(const struct cm_h5 *h, const char *path, const char *name, hid_t *a,
                      hid_t *type, uint64_t *items)
 {
@@ -360,25 +481,34 @@ static int attr_open(const struct cm_h5 *h, const char *path, const char *name, 
     htri_t there = H5Aexists_by_name(h->id, path, name, H5P_DEFAULT);
     if (there == 0)
         return 0;
-    if (there > 0 && (*a = H5Aopen_by_name(h->id, path, name, H5P_DEFAULT, H5P_DEFAULT)) >= 0) {
-        hid_t space = H5Aget_space(*a);
-        hssize_t n = H5Sget_simple_extent_npoints(space);
-        bool null = H5Sget_simple_extent_type(space) == H5S_NULL;
-        H5Sclose(space);
-        *type = H5Aget_type(*a);
-        bool fits = n >= 0 && (uint64_t)n <= FREE_ITEMS && H5Aget_storage_size(*a) <= ATTR_BYTES &&
-                    *type >= 0 && H5Tget_size(*type) <= ATTR_BYTES;
-        if (*type >= 0 && fits && !null) {
-            *items = (uint64_t)n;
-            return 1;
-        }
-        if (*type >= 0)
-            H5Tclose(*type);
-        H5Aclose(*a);
-        if (null)
-            return 0;
+    if (there < 0 || (*a = H5Aopen_by_name(h->id, path, name, H5P_DEFAULT, H5P_DEFAULT)) < 0)
+        return attr_failed(h, path, name);
+    hid_t space = H5Aget_space(*a);
+    hssize_t n = H5Sget_simple_extent_npoints(space);
+    bool null = H5Sget_simple_extent_type(space) == H5S_NULL;
+    H5Sclose(space);
+    *type = H5Aget_type(*a);
+    bool fits = n >= 0 && (uint64_t)n <= FREE_ITEMS && H5Aget_storage_size(*a) <= ATTR_BYTES &&
+                *type >= 0 && H5Tget_size(*type) <= ATTR_BYTES;
+    if (*type >= 0 && fits && !null) {
+        *items = (uint64_t)n;
+        return 1;
     }
-    return cm_fail(CM_EINPUT, "%s: %s: attribute %s cannot be read", h->name, path, name);
+    int code = null ? 0 : attr_failed(h, path, name);
+    if (*type >= 0)
+        H5Tclose(*type);
+    H5Aclose(*a);
+    return code;
+}
+
+/* 1 or an error. */
+static int add_attr(const struct cm_h5 *h, const char *path, const char *name, const char *p,
+                    size_t n, struct cm_strs *out)
+{
+    char where[512];
+    snprintf(where, sizeof where, "%s: %s: attribute %s", h->name, path, name);
+    int code = add_utf8(h->latin1, p, n, out, where);
+    return code ? code : 1;
 }
 
 int cm_h5_attr_strs(const struct cm_h5 *h, const char *path, const char *name, struct cm_strs *out)
@@ -397,11 +527,11 @@ int cm_h5_attr_strs(const struct cm_h5 *h, const char *path, const char *name, s
         H5Tset_size(mem, H5T_VARIABLE);
         H5Tset_cset(mem, H5Tget_cset(type));
         if (H5Aread(a, mem, v) < 0)
-            code = cm_fail(CM_EINPUT, "%s: %s: attribute %s cannot be read: %s", h->name, path,
-                           name, cm_h5_reason());
+            code = attr_failed(h, path, name);
+        bool got = code > 0;
         for (uint64_t i = 0; code > 0 && i < n; i++)
-            cm_strs_add(out, v[i] ? v[i] : "");
-        if (code > 0)
+            code = add_attr(h, path, name, v[i] ? v[i] : "", v[i] ? strlen(v[i]) : 0, out);
+        if (got)
             H5Dvlen_reclaim(mem, space, H5P_DEFAULT, v);
         H5Tclose(mem);
         H5Sclose(space);
@@ -410,10 +540,10 @@ int cm_h5_attr_strs(const struct cm_h5 *h, const char *path, const char *name, s
         size_t size = H5Tget_size(type);
         char *v = n <= ATTR_BYTES / size ? cm_zalloc(n, size) : NULL;
         if (!v || H5Aread(a, type, v) < 0)
-            code = cm_fail(CM_EINPUT, "%s: %s: attribute %s cannot be read: %s", h->name, path,
-                           name, cm_h5_reason());
+            code = attr_failed(h, path, name);
         for (uint64_t i = 0; code > 0 && i < n; i++)
-            cm_strs_addn(out, v + i * size, fixed_length(v + i * size, size, H5Tget_strpad(type)));
+            code = add_attr(h, path, name, v + i * size,
+                            fixed_length(v + i * size, size, H5Tget_strpad(type)), out);
         cm_free(v);
     }
     H5Tclose(type);
@@ -441,9 +571,11 @@ int cm_h5_attr_i64s(const struct cm_h5 *h, const char *path, const char *name, i
     int code = attr_open(h, path, name, &a, &type, &items);
     if (code <= 0)
         return code;
-    if (items != n || H5Tget_class(type) != H5T_INTEGER || H5Aread(a, H5T_NATIVE_INT64, v) < 0)
+    if (items != n || H5Tget_class(type) != H5T_INTEGER)
         code = cm_fail(CM_EINPUT, "%s: %s: attribute %s: expected %zu whole numbers", h->name, path,
                        name, n);
+    else if (H5Aread(a, H5T_NATIVE_INT64, v) < 0)
+        code = attr_failed(h, path, name);
     H5Tclose(type);
     H5Aclose(a);
     return code;
@@ -458,9 +590,11 @@ int cm_h5_attr_flag(const struct cm_h5 *h, const char *path, const char *name, b
         return code;
     H5T_class_t c = H5Tget_class(type);
     int8_t one = 0;
-    if (items != 1 || (c != H5T_INTEGER && c != H5T_ENUM) || H5Aread(a, H5T_NATIVE_INT8, &one) < 0)
+    if (items != 1 || (c != H5T_INTEGER && c != H5T_ENUM))
         code =
             cm_fail(CM_EINPUT, "%s: %s: attribute %s: expected one boolean", h->name, path, name);
+    else if (H5Aread(a, H5T_NATIVE_INT8, &one) < 0)
+        code = attr_failed(h, path, name);
     *v = one != 0;
     H5Tclose(type);
     H5Aclose(a);
@@ -671,14 +805,19 @@ static int set_up(struct cm_h5set *s, const char *member)
 int cm_h5set_open(struct cm_h5set *s, const struct cm_h5 *h, const char *path, const char *member,
                   uint64_t cache)
 {
-    *s = (struct cm_h5set){
-        .id = -1, .type = -1, .open = true, .path = cm_strdup(path), .file = cm_strdup(h->name)};
+    *s = (struct cm_h5set){.id = -1,
+                           .type = -1,
+                           .open = true,
+                           .latin1 = h->latin1,
+                           .entities = h->entities,
+                           .path = cm_strdup(path),
+                           .file = cm_strdup(h->name)};
     step();
     int code = 0;
     if (cm_h5_what(h, path) != CM_H5_DATASET)
         code = cm_h5_unexpected(h, path, "a dataset");
     else if ((s->id = H5Dopen2(h->id, path, H5P_DEFAULT)) < 0)
-        code = cm_fail(CM_EINPUT, "%s: %s: cannot be opened: %s", h->name, path, cm_h5_reason());
+        code = cm_h5_failed(CM_EINPUT, "%s: %s: cannot be opened", h->name, path);
     else
         code = set_up(s, member);
     if (!code) { /* open again with a cache that holds what a block of rows needs */
@@ -703,6 +842,20 @@ int cm_h5set_open(struct cm_h5set *s, const struct cm_h5 *h, const char *path, c
     return code;
 }
 
+/* The flag that stands at the categories themselves.  1 or an error. */
+static int take_ordered(const struct cm_h5set *s, bool *ordered)
+{
+    int8_t one = 0;
+    htri_t there = H5Aexists(s->id, "ordered");
+    hid_t a = there > 0 ? H5Aopen(s->id, "ordered", H5P_DEFAULT) : -1;
+    if (there < 0 || (there > 0 && (a < 0 || H5Aread(a, H5T_NATIVE_INT8, &one) < 0)))
+        there = cm_h5_failed(CM_EINPUT, "%s: %s: attribute ordered cannot be read", CM_H5_AT(s));
+    if (a >= 0)
+        H5Aclose(a);
+    *ordered = one != 0;
+    return there < 0 ? (int)there : 1;
+}
+
 int cm_h5set_open_ref(struct cm_h5set *s, const struct cm_h5 *h, const char *path,
                       const char *attribute, bool *ordered)
 {
@@ -713,27 +866,27 @@ int cm_h5set_open_ref(struct cm_h5set *s, const struct cm_h5 *h, const char *pat
     if (code <= 0)
         return code;
     hobj_ref_t ref;
-    *s = (struct cm_h5set){
-        .id = -1, .type = -1, .open = true, .path = cm_strdup(path), .file = cm_strdup(h->name)};
-    if (items != 1 || H5Tget_class(type) != H5T_REFERENCE || H5Tget_size(type) != sizeof ref ||
-        H5Aread(a, H5T_STD_REF_OBJ, &ref) < 0 ||
-        (s->id = H5Rdereference2(a, H5P_DEFAULT, H5R_OBJECT, &ref)) < 0 ||
-        H5Iget_type(s->id) != H5I_DATASET)
+    *s = (struct cm_h5set){.id = -1,
+                           .type = -1,
+                           .open = true,
+                           .latin1 = h->latin1,
+                           .entities = h->entities,
+                           .path = cm_strdup(path),
+                           .file = cm_strdup(h->name)};
+    bool refers =
+        items == 1 && H5Tget_class(type) == H5T_REFERENCE && H5Tget_size(type) == sizeof ref;
+    if (refers && (H5Aread(a, H5T_STD_REF_OBJ, &ref) < 0 ||
+                   (s->id = H5Rdereference2(a, H5P_DEFAULT, H5R_OBJECT, &ref)) < 0))
+        code = cm_h5_failed(CM_EINPUT, "%s: %s: attribute %s cannot be followed", h->name, path,
+                            attribute);
+    else if (!refers || H5Iget_type(s->id) != H5I_DATASET)
         code = cm_fail(CM_EINPUT, "%s: %s: attribute %s does not refer to a dataset", h->name, path,
                        attribute);
     H5Tclose(type);
     H5Aclose(a);
     if (code > 0) {
         int bad = set_up(s, NULL);
-        if (bad)
-            code = bad;
-        else if (ordered && H5Aexists(s->id, "ordered") > 0) {
-            hid_t o = H5Aopen(s->id, "ordered", H5P_DEFAULT);
-            int8_t one = 0;
-            *ordered = o >= 0 && H5Aread(o, H5T_NATIVE_INT8, &one) >= 0 && one;
-            if (o >= 0)
-                H5Aclose(o);
-        }
+        code = bad ? bad : ordered ? take_ordered(s, ordered) : code;
     }
     if (code < 0)
         cm_h5set_close(s);
@@ -793,8 +946,8 @@ static int select_rows(const struct cm_h5set *s, uint64_t first, uint64_t n, hid
 
 static int read_failed(const struct cm_h5set *s, uint64_t first, uint64_t n)
 {
-    return cm_fail(CM_EINPUT, "%s: %s: rows %" PRIu64 " to %" PRIu64 " cannot be read: %s",
-                   CM_H5_AT(s), first, first + n - 1, cm_h5_reason());
+    return cm_h5_failed(CM_EINPUT, "%s: %s: rows %" PRIu64 " to %" PRIu64 " cannot be read",
+                        CM_H5_AT(s), first, first + n - 1);
 }
 
 int cm_h5set_read(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t native, void *out)
@@ -835,8 +988,8 @@ int cm_h5set_read_cols(const struct cm_h5set *s, uint64_t first, uint64_t n, hid
     if (file < 0 || mem < 0 ||
         H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
         H5Dread(s->id, native, mem, file, H5P_DEFAULT, out) < 0)
-        code = cm_fail(CM_EINPUT, "%s: %s: columns %" PRIu64 " to %" PRIu64 " cannot be read: %s",
-                       CM_H5_AT(s), first, first + n - 1, cm_h5_reason());
+        code = cm_h5_failed(CM_EINPUT, "%s: %s: columns %" PRIu64 " to %" PRIu64 " cannot be read",
+                            CM_H5_AT(s), first, first + n - 1);
     cm_h5_filters_expect(0);
     if (mem >= 0)
         H5Sclose(mem);
@@ -869,14 +1022,62 @@ int cm_h5set_f64(const struct cm_h5set *s, uint64_t first, uint64_t n, double *o
     return code ? code : cm_h5set_read(s, first, n, H5T_NATIVE_DOUBLE, out);
 }
 
+/* The character that an entity at p ("&#233;", "&#xe9;", "&amp;") stands for; *n: its bytes.  0 = it
+ * is none. */
+static unsigned long entity(const char *p, size_t *n)
+{
+    static const struct {
+        const char *name;
+        unsigned char c;
+    } known[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+        if (!strncmp(p, known[k].name, *n = strlen(known[k].name)))
+            return known[k].c;
+    bool hex = p[1] == '#' && (p[2] == 'x' || p[2] == 'X');
+    const char *digits = p + (hex ? 3 : 2);
+    size_t width = strspn(digits, hex ? "0123456789abcdefABCDEF" : "0123456789");
+    *n = (size_t)(digits - p) + width + 1;
+    if (p[1] != '#' || !width || width > 7 || digits[width] != ';')
+        return 0;
+    return strtoul(digits, NULL, hex ? 16 : 10);
+}
+
+static void unescape(const char *p, struct cm_strs *out)
+{
+    struct cm_buf b = {0};
+    for (size_t n; *p; p += n) {
+        char utf8[4];
+        unsigned long c = *p == '&' ? entity(p, &n) : 0;
+        size_t bytes = c ? cm_utf8_put(c, utf8) : 0;
+        if (!bytes)
+            n = 1;
+        cm_buf_put(&b, bytes ? utf8 : p, bytes ? bytes : 1);
+    }
+    cm_strs_addn(out, (const char *)b.p, b.n);
+    cm_buf_free(&b);
+}
+
 static int add_text(const struct cm_h5set *s, uint64_t row, const char *p, size_t n,
                     struct cm_strs *out)
 {
-    if (n > CM_MAX_NAME)
+    if (n != SIZE_MAX && n > CM_MAX_NAME)
         return cm_fail(CM_EINPUT, "%s: %s: row %" PRIu64 ": text of %zu bytes, at most %zu",
                        CM_H5_AT(s), row, n, CM_MAX_NAME);
-    cm_strs_addn(out, p, n);
-    return 0;
+    bool fits = n != SIZE_MAX && cm_utf8_bad(p, n) == n;
+    if (fits && !(s->entities && memchr(p, '&', n))) {
+        cm_strs_addn(out, p, n);
+        return 0;
+    }
+    char where[512];
+    snprintf(where, sizeof where, "%s: %s: row %" PRIu64, CM_H5_AT(s), row);
+    if (!s->entities)
+        return add_utf8(s->latin1, p, n, out, where);
+    struct cm_strs one = {0};
+    int code = add_utf8(s->latin1, p, n, &one, where);
+    if (!code)
+        unescape(cm_strs_get(&one, 0), out);
+    cm_strs_free(&one);
+    return code;
 }
 
 static int variable_texts(const struct cm_h5set *s, uint64_t first, uint64_t n, struct cm_strs *out)

@@ -24,6 +24,12 @@
 
 #include "base/strs.h"
 
+/* A lookup that failed; kept until the end, so that it cannot pass for an absence. */
+struct cm_h5_trouble {
+    int code; /* 0 = none */
+    char message[1024];
+};
+
 /* An open file.  `warnings` collects what was tolerated; the tool prints it. */
 struct cm_h5 {
     hid_t id;
@@ -32,11 +38,14 @@ struct cm_h5 {
     int fd;         /* of the file on disk, beside libhdf5's own, for cm_h5_unchanged; -1 = none */
     struct stat seen;
     struct cm_strs warnings;
+    struct cm_h5_trouble *trouble; /* NULL = not kept */
+    bool entities; /* texts of datasets are read as HTML: &#233; and &amp; stand for characters */
+    bool latin1;   /* text that is not UTF-8 is taken for Latin-1 and converted; else an error */
 };
 
 /* Opens a file for reading, without locks.  "-" and anything that cannot seek (a pipe) is read
  * whole into memory first.  plugins: let HDF5 load filter plugins from HDF5_PLUGIN_PATH (code!).
- * 0, CM_ESYSTEM (cannot be opened), CM_EINPUT (no HDF5 file, cut). */
+ * 0, CM_ESYSTEM (cannot be opened or read), CM_EINPUT (no HDF5 file, cut). */
 int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins);
 /* A matrix is read in several passes, and a table in many pieces: CM_EINPUT if somebody has written
  * to the file since it was opened.  To be asked when all has been read. */
@@ -49,16 +58,27 @@ void cm_h5_setup(bool plugins);
 void cm_h5_watch(unsigned seconds);
 /* HDF5's innermost reason for the call that failed last, "" if none; a static buffer. */
 const char *cm_h5_reason(void);
+/* Fails because a call to HDF5 failed, with its reason appended: CM_ESYSTEM if the system refused
+ * something (the error stack then has an errno), `code` otherwise.  Call it at once: the next call
+ * to HDF5 clears the stack. */
+int cm_h5_failed(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* 0, or the first lookup of this file that failed, with its message: what was said about objects
+ * since then may be wrong.  Every function here that opens something ends with it. */
+int cm_h5_trouble(const struct cm_h5 *h);
+/* Turns such a lookup into a warning unless the system failed; false if there was none. */
+bool cm_h5_forgive(struct cm_h5 *h);
 void cm_h5_warn(struct cm_h5 *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* BROKEN: a link that leads nowhere (dangling, a cycle); OUTSIDE: one into another file. */
+/* BROKEN: a link that leads nowhere (dangling, a cycle); OUTSIDE: one into another file; ERROR: it
+ * could not be found out (see cm_h5_trouble), which is no absence. */
 enum cm_h5_object {
     CM_H5_ABSENT,
     CM_H5_GROUP,
     CM_H5_DATASET,
     CM_H5_OTHER,
     CM_H5_BROKEN,
-    CM_H5_OUTSIDE
+    CM_H5_OUTSIDE,
+    CM_H5_ERROR
 };
 /* What stands at an absolute path. */
 enum cm_h5_object cm_h5_what(const struct cm_h5 *h, const char *path);
@@ -69,7 +89,8 @@ char *cm_h5_join(const char *group, const char *name);
 /* Names of a group's members, ascending by bytes.  0 or CM_EINPUT. */
 int cm_h5_members(const struct cm_h5 *h, const char *path, struct cm_strs *names);
 
-/* Attributes of the object at `path`.  1: found, 0: absent (or a null dataspace), < 0: CM_EINPUT.
+/* Attributes of the object at `path`.  1: found, 0: absent (or a null dataspace), < 0: CM_EINPUT or
+ * CM_ESYSTEM.
  * text: the first string of the attribute, freed by the caller.  strs: all of them, replacing what
  * `out` holds; an attribute of another class counts as an empty list when it has no items.
  * i64s: exactly n numbers, else CM_EINPUT.  flag: a boolean of any spelling. */
@@ -83,7 +104,7 @@ enum cm_h5_class { CM_H5_INT, CM_H5_FLOAT, CM_H5_BOOL, CM_H5_STRING, CM_H5_COMPO
 
 /* An open dataset (or one member of a compound dataset) of rank 0, 1 or 2.  Zero = closed. */
 struct cm_h5set {
-    bool open;
+    bool open, latin1, entities;
     hid_t id, type; /* type: of the items, or of the member */
     char *member;   /* NULL = the whole item */
     char *path;     /* for messages */
@@ -121,7 +142,8 @@ int cm_h5set_read_cols(const struct cm_h5set *s, uint64_t first, uint64_t n, hid
 int cm_h5set_i64(const struct cm_h5set *s, uint64_t first, uint64_t n, int64_t *out);
 int cm_h5set_f64(const struct cm_h5set *s, uint64_t first, uint64_t n, double *out);
 /* The same as text, appended to `out`: strings of every kind, and numbers and booleans in decimal
- * ("True", "False").  Longer than CM_MAX_NAME is CM_EINPUT. */
+ * ("True", "False").  Always UTF-8 (see latin1 above); longer than CM_MAX_NAME, or with a NUL byte
+ * inside, is CM_EINPUT. */
 int cm_h5set_texts(const struct cm_h5set *s, uint64_t first, uint64_t n, struct cm_strs *out);
 
 /* Prefix of a failure in this dataset: cm_fail(CM_EINPUT, "%s: %s: ...", s->file, s->path, ...). */

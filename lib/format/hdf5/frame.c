@@ -33,7 +33,8 @@ static void col_close(struct cm_h5col *c)
 {
     cm_h5set_close(&c->values);
     cm_h5set_close(&c->mask);
-    cm_strs_free(&c->dict.names);
+    cm_dict_free(&c->dict);
+    cm_vec_free(&c->all);
     cm_free(c->code);
     cm_free(c->name);
     *c = (struct cm_h5col){0};
@@ -142,6 +143,8 @@ static int open_column(struct cm_h5col *c, struct cm_h5 *h, const char *path, co
                        const char *categories)
 {
     enum cm_h5_object what = cm_h5_what(h, path);
+    if (what == CM_H5_ABSENT || what == CM_H5_BROKEN || what == CM_H5_ERROR)
+        return cm_h5_unexpected(h, path, "a column");
     if (what == CM_H5_GROUP) {
         if (has_child(h, path, "codes"))
             return open_categorical(c, h, path);
@@ -173,7 +176,7 @@ int cm_frame_add(struct cm_frame *f, struct cm_h5 *h, const char *path, const ch
 {
     struct cm_h5col c = {.name = cm_strdup(name)};
     int code = open_column(&c, h, path, member, categories);
-    const char *why = code > 0 ? "is missing or a nested table" : NULL;
+    const char *why = code > 0 ? "is a nested table, or stands in another file" : NULL;
     if (!code &&
         (c.values.rank == 2 || c.values.cls == CM_H5_NONE || c.values.cls == CM_H5_COMPOUND))
         why = "has no counterpart in a stream";
@@ -247,8 +250,12 @@ static int open_group(struct cm_frame *f, struct cm_h5 *h)
     bool listed = code > 0;
     if (code == 0)
         code = cm_h5_members(h, f->path, &order);
+    struct cm_index place;
+    cm_index_make(&place, &order);
     for (size_t k = 0; k < order.n && code >= 0; k++) {
         const char *name = cm_strs_get(&order, k);
+        if (cm_index_find(&place, name) < k) /* listed twice, but there is one */
+            continue;
         if (!*name || (!listed && (!strcmp(name, index) || !strcmp(name, "__categories"))))
             continue;
         char *path = cm_h5_join(f->path, name);
@@ -256,6 +263,7 @@ static int open_group(struct cm_frame *f, struct cm_h5 *h)
         cm_free(path);
     }
     cm_free(index);
+    cm_index_free(&place);
     cm_strs_free(&order);
     return code < 0 ? code : 0;
 }
@@ -267,6 +275,7 @@ int cm_frame_open(struct cm_frame *f, struct cm_h5 *h, const char *path, const c
     int code = what == CM_H5_GROUP     ? open_group(f, h)
                : what == CM_H5_DATASET ? open_compound(f, h, uns)
                                        : cm_h5_unexpected(h, path, "a table");
+    code = cm_h5_trouble(h) ? cm_h5_trouble(h) : code;
     if (code)
         cm_frame_close(f);
     return code;
@@ -287,6 +296,7 @@ void cm_frame_close(struct cm_frame *f)
     for (size_t k = 0; k < f->ncols; k++)
         col_close(&f->col[k]);
     cm_free(f->col);
+    cm_free(f->joined);
     cm_h5set_close(&f->index);
     cm_h5set_close(&f->index_mask);
     cm_free(f->path);
@@ -361,10 +371,8 @@ static int apply_mask(const struct cm_h5col *c, uint64_t first, uint64_t n, stru
     return code;
 }
 
-int cm_frame_read(const struct cm_frame *f, size_t col, uint64_t first, uint64_t n,
-                  struct cm_vec *out)
+static int read_column(const struct cm_h5col *c, uint64_t first, uint64_t n, struct cm_vec *out)
 {
-    const struct cm_h5col *c = &f->col[col];
     int code = 0;
     cm_vec_reset(out, c->name, c->type, (size_t)n);
     switch (c->type) {
@@ -390,6 +398,59 @@ int cm_frame_read(const struct cm_frame *f, size_t col, uint64_t first, uint64_t
     if (!code && c->mask.open)
         code = apply_mask(c, first, n, out);
     return code;
+}
+
+void cm_frame_join(struct cm_frame *f, struct cm_frame *from, size_t k, uint64_t *at)
+{
+    CM_ASSERT(!f->joined || f->joined == at);
+    f->joined = at;
+    CM_GROW(f->col, f->cap, f->ncols + 1);
+    struct cm_h5col *c = &f->col[f->ncols++];
+    *c = from->col[k];
+    c->joined = true;
+    memmove(from->col + k, from->col + k + 1, (--from->ncols - k) * sizeof *from->col);
+}
+
+/* One value of a vector that was reset to missing ones. */
+static void put_value(struct cm_vec *to, size_t i, const struct cm_vec *from, uint64_t at)
+{
+    bool there = at != UINT64_MAX;
+    switch (to->type) {
+    case CM_T_CAT:
+        to->cat[i] = there ? from->cat[at] : CM_CAT_MISSING;
+        break;
+    case CM_T_BOOL:
+        to->b[i] = there ? from->b[at] : CM_BOOL_MISSING;
+        break;
+    case CM_T_I64:
+        to->i[i] = there ? from->i[at] : CM_I64_MISSING;
+        break;
+    case CM_T_F64:
+        to->f[i] = there ? from->f[at] : NAN;
+        break;
+    case CM_T_STR:
+        cm_strs_add(&to->s, there ? cm_strs_get(&from->s, (size_t)at) : "");
+    }
+}
+
+int cm_frame_read(const struct cm_frame *f, size_t col, uint64_t first, uint64_t n,
+                  struct cm_vec *out)
+{
+    struct cm_h5col *c = &f->col[col];
+    if (!c->joined)
+        return read_column(c, first, n, out);
+    if (!c->all.name) {
+        int code = read_column(c, 0, c->values.rows, &c->all);
+        if (code) {
+            cm_vec_free(&c->all);
+            return code;
+        }
+    }
+    cm_vec_reset(out, c->name, c->type, (size_t)n);
+    cm_strs_clear(&out->s);
+    for (uint64_t i = 0; i < n; i++)
+        put_value(out, (size_t)i, &c->all, f->joined[first + i]);
+    return 0;
 }
 
 /* ===== columns of features ================================================================ */

@@ -21,6 +21,8 @@ struct cm_h5col {
     struct cm_dict dict;          /* CM_T_CAT: the categories as text, in the file's order */
     uint32_t *code;               /* the file's code -> position in dict */
     uint64_t ncodes;
+    bool joined;       /* of another table: row i is its row frame->joined[i] */
+    struct cm_vec all; /* joined: all its rows, once they were needed */
 };
 
 struct cm_frame {
@@ -29,6 +31,7 @@ struct cm_frame {
     struct cm_h5set index, index_mask;
     size_t ncols, cap;
     struct cm_h5col *col; /* in the file's column order */
+    uint64_t *joined;     /* rows items, UINT64_MAX = none; NULL = nothing was joined */
 };
 
 /* Opens the table at `path` ("/obs").  uns: the group with the categories of files before 0.7
@@ -40,6 +43,10 @@ int cm_frame_open_names(struct cm_frame *f, struct cm_h5 *h, const char *path);
 /* Adds the dataset or group at `path` as a column called `name`; 1 added, 0 left out, CM_EINPUT. */
 int cm_frame_add(struct cm_frame *f, struct cm_h5 *h, const char *path, const char *name,
                  const char *member, const char *categories);
+/* Moves column k of `from` to the end of f, whose row i is row at[i] of `from` (UINT64_MAX: none, so
+ * that the value is missing).  at: f->rows items, which f owns from the first call on and which must
+ * be the same in all.  Values of all rows of such a column are held once one was read. */
+void cm_frame_join(struct cm_frame *f, struct cm_frame *from, size_t k, uint64_t *at);
 void cm_frame_close(struct cm_frame *f);
 
 size_t cm_frame_find(const struct cm_frame *f, const char *name); /* CM_ABSENT if there is none */

@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "format/hdf5/source.h"
+#include "format/hdf5/sourceparts.h"
 
 /* Names come from the file: a tab or newline in one would break the table. */
 static void put_name(struct cm_buf *b, const char *prefix, const char *name)
@@ -42,7 +42,7 @@ static void counts(struct cm_buf *b, uint64_t rows, uint64_t cols, const uint64_
 
 static const char *layout_name(const struct cm_source *s)
 {
-    static const char *const name[] = {"dense", "csr", "csc", "turned"};
+    static const char *const name[] = {"dense", "csr", "csc", "turned", "table"};
     return s->has_matrix ? name[s->mat.layout] : "none";
 }
 
@@ -87,40 +87,145 @@ static void tables(struct cm_buf *b, const struct cm_source *s, const char *pref
     }
 }
 
+/* Names below a group; a group that is no matrix holds names with a slash. */
+static int collect(const struct cm_h5 *h, const char *group, const char *prefix, int depth,
+                   struct cm_strs *out)
+{
+    struct cm_strs member = {0};
+    int code = cm_h5_members(h, group, &member);
+    for (size_t k = 0; k < member.n && !code; k++) {
+        char *path = cm_h5_join(group, cm_strs_get(&member, k)), *encoding = NULL;
+        char *name = *prefix ? cm_h5_join(prefix, cm_strs_get(&member, k))
+                             : cm_strdup(cm_strs_get(&member, k));
+        bool nested = cm_h5_what(h, path) == CM_H5_GROUP && depth < 8;
+        if (nested && !cm_source_there(h, path, "indptr"))
+            code = cm_h5_attr_text(h, path, "encoding-type", &encoding);
+        else
+            nested = false;
+        nested = nested && (code == 0 || (code > 0 && !strcmp(encoding, "dict")));
+        code = code > 0 ? 0 : code;
+        if (!code && nested)
+            code = collect(h, path, name, depth + 1, out);
+        else if (!code)
+            cm_strs_add(out, name);
+        cm_free(path);
+        cm_free(name);
+        cm_free(encoding);
+    }
+    cm_strs_free(&member);
+    return code;
+}
+
+int cm_h5_layers(const struct cm_h5 *h, const char *root, struct cm_strs *names)
+{
+    struct cm_strs all = {0};
+    char *group = cm_h5_join(root, "layers"), *raw = cm_h5_join(root, "raw");
+    bool has_raw = cm_source_there(h, root, "raw.X") || cm_source_there(h, raw, "X");
+    int code = cm_h5_what(h, group) == CM_H5_GROUP ? collect(h, group, "", 0, &all) : 0;
+    cm_strs_clear(names);
+    for (size_t k = 0; k < all.n && !code; k++) {
+        const char *name = cm_strs_get(&all, k);
+        bool means_other =
+            !strcmp(name, "X") || !strncmp(name, "layers/", 7) || (has_raw && !strcmp(name, "raw"));
+        char *full = cm_h5_join("layers", name);
+        cm_strs_add(names, means_other ? full : name);
+        cm_free(full);
+    }
+    if (!code && has_raw)
+        cm_strs_add(names, "raw");
+    cm_strs_free(&all);
+    cm_free(group);
+    cm_free(raw);
+    return code;
+}
+
+int cm_h5_obsm(const struct cm_h5 *h, const char *root, struct cm_strs *names)
+{
+    char *group = cm_h5_join(root, "obsm");
+    cm_strs_clear(names);
+    int code = cm_h5_what(h, group) == CM_H5_GROUP ? collect(h, group, "", 0, names) : 0;
+    cm_free(group);
+    return code;
+}
+
+/* What cannot be read as a matrix is listed as such, with a warning; a system that fails is not. */
+static int listed(struct cm_h5 *h, struct cm_buf *b, int code, const char *item, const char *prefix,
+                  const char *name)
+{
+    if (code != CM_EINPUT)
+        return code;
+    if (!cm_h5_forgive(h))
+        cm_h5_warn(h, "%s", cm_error_message());
+    line(b, item, prefix, name, "unreadable");
+    cm_buf_puts(b, "\t.\t.\t.\n");
+    return 0;
+}
+
+static int list_more(struct cm_h5 *h, struct cm_source_want w, const char *item,
+                     const struct cm_strs *names, const char *prefix, struct cm_buf *b)
+{
+    bool obsm = !strcmp(item, "obsm");
+    int code = 0;
+    for (size_t k = 0; k < names->n && !code; k++) {
+        struct cm_source t;
+        const char *name = cm_strs_get(names, k);
+        size_t warnings = h->warnings.n;
+        w.layer = obsm ? NULL : name;
+        w.obsm = obsm ? name : NULL;
+        code = cm_source_open(&t, h, &w);
+        while (h->warnings.n > warnings) /* of the tables, said before */
+            h->warnings.n--;
+        if (code) {
+            code = listed(h, b, code, item, prefix, name);
+            continue;
+        }
+        matrix_line(b, &t, item, prefix, name);
+        cm_source_close(&t);
+    }
+    return code;
+}
+
 /* One AnnData or one genome: its matrices, then what they share. */
 static int list_one(struct cm_h5 *h, struct cm_source_want w, const char *root, const char *prefix,
                     struct cm_buf *b)
 {
     struct cm_source s;
-    struct cm_strs layers = {0};
-    char *group = cm_h5_join(root, "layers"), *dotted = cm_h5_join(root, "raw.X");
-    char *raw = cm_h5_join(root, "raw");
+    struct cm_strs layers = {0}, obsm = {0};
     int code = cm_source_open(&s, h, &w);
-    if (!code) {
-        bool tenx = s.format == CM_H5_TENX2 || s.format == CM_H5_TENX3;
+    bool odd = code == CM_EINPUT;
+    if (odd) { /* the tables may be sound */
+        char *said = cm_strdup(cm_error_message());
+        w.no_matrix = true;
+        cm_h5_forgive(h);
+        code = cm_source_open(&s, h, &w);
+        if (code)
+            code = cm_fail(code, "%s", said);
+        else
+            cm_h5_warn(h, "%s", said);
+        cm_free(said);
+        w.no_matrix = false;
+    }
+    if (code)
+        return code;
+    bool tenx = s.format == CM_H5_TENX2 || s.format == CM_H5_TENX3;
+    bool loom = s.format == CM_H5_LOOM;
+    if (odd) {
+        line(b, "matrix", prefix, "X", "unreadable");
+        cm_buf_puts(b, "\t.\t.\t.\n");
+    } else {
         matrix_line(b, &s, "matrix", prefix, w.genome && tenx ? w.genome : "X");
-        tables(b, &s, prefix);
-        if (!tenx && cm_h5_what(h, group) == CM_H5_GROUP)
-            code = cm_h5_members(h, group, &layers);
-        if (!tenx && !code &&
-            (cm_h5_what(h, raw) != CM_H5_ABSENT || cm_h5_what(h, dotted) != CM_H5_ABSENT))
-            cm_strs_add(&layers, "raw");
-        cm_source_close(&s);
     }
-    for (size_t k = 0; k < layers.n && !code; k++) {
-        struct cm_source t;
-        w.layer = cm_strs_get(&layers, k);
-        code = cm_source_open(&t, h, &w);
-        if (!code) {
-            matrix_line(b, &t, "layer", prefix, w.layer);
-            cm_source_close(&t);
-        }
-    }
-    cm_free(group);
-    cm_free(dotted);
-    cm_free(raw);
+    tables(b, &s, prefix);
+    cm_source_close(&s);
+    if (!tenx)
+        code = cm_h5_layers(h, root, &layers);
+    if (!code && !tenx && !loom)
+        code = cm_h5_obsm(h, root, &obsm);
+    code = code ? code : list_more(h, w, "layer", &layers, prefix, b);
+    code = code ? code : list_more(h, w, "obsm", &obsm, prefix, b);
     cm_strs_free(&layers);
-    return code;
+    cm_strs_free(&obsm);
+    return code ? code : cm_h5_trouble(h);
 }
 
 int cm_h5_list(struct cm_h5 *h, const char *modality, struct cm_buf *out)

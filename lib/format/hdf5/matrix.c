@@ -183,6 +183,30 @@ int cm_h5mat_open(struct cm_h5mat *m, struct cm_h5 *h, const char *path, uint64_
     return code;
 }
 
+int cm_h5mat_open_columns(struct cm_h5mat *m, const struct cm_h5 *h, const char *path,
+                          uint64_t rows, const struct cm_h5set **column, uint64_t cols)
+{
+    *m = (struct cm_h5mat){.path = cm_strdup(path),
+                           .file = cm_strdup(h->name),
+                           .layout = CM_H5_COLUMNS,
+                           .rows = rows,
+                           .cols = cols,
+                           .nnz = rows * cols,
+                           .column = column,
+                           .job = cm_h5job_new()};
+    /* what is asked of `data` without reading it */
+    m->data.cls = CM_H5_FLOAT;
+    m->data.size = sizeof(double);
+    int code = 0;
+    for (uint64_t j = 0; j < cols && !code; j++)
+        code = need_values(column[j]);
+    if (!code && (rows >= CM_MAX_ROWS || (cols && rows >= CM_MAX_NNZ / cols)))
+        code = cm_fail(CM_EINPUT, "%s: %s: more than 2^40 values", h->name, path);
+    if (code)
+        cm_h5mat_close(m);
+    return code;
+}
+
 static void turn_free(struct cm_h5turn *t);
 
 void cm_h5mat_close(struct cm_h5mat *m)
@@ -194,6 +218,7 @@ void cm_h5mat_close(struct cm_h5mat *m)
     cm_h5set_close(&m->data);
     cm_h5set_close(&m->indices);
     cm_h5set_close(&m->indptr);
+    cm_free(m->column);
     cm_free(m->ptr);
     cm_free(m->whole);
     cm_free(m->single);
@@ -341,7 +366,7 @@ int cm_h5mat_step(struct cm_h5mat *m, uint64_t first, uint64_t most, uint64_t *n
 {
     uint64_t left = m->rows - first, some = left < most ? left : most;
     *n = some;
-    if ((m->layout == CM_H5_DENSE || m->layout == CM_H5_TURNED) && m->cols) {
+    if ((cm_h5mat_is_dense(m) || m->layout == CM_H5_TURNED) && m->cols) {
         uint64_t fit = BLOCK_MOST / m->cols;
         if (m->layout == CM_H5_TURNED && fit > TILE)
             fit = fit / TILE * TILE; /* a tile that two blocks share is unpacked twice */
@@ -547,6 +572,45 @@ static int read_dense(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_
     for (uint64_t i = 0; !code && out->facts.infinite && i < items; i++)
         if (!isfinite(cm_h5rows_at(out, i)))
             code = bad_value(m, first + i / m->cols, i % m->cols, cm_h5rows_at(out, i));
+    return code;
+}
+
+/* The numbers of one column, exactly. */
+static int read_number_column(struct cm_h5mat *m, const struct cm_h5set *s, uint64_t first,
+                              uint64_t n, double *out)
+{
+    if (s->cls == CM_H5_FLOAT)
+        return cm_h5set_f64(s, first, n, out);
+    CM_GROW(m->whole, m->whole_cap, n);
+    int code = cm_h5set_i64(s, first, n, m->whole);
+    for (uint64_t i = 0; i < n && !code; i++) {
+        if (m->whole[i] > EXACT_WHOLE || m->whole[i] < -EXACT_WHOLE)
+            code = cm_fail(CM_EINPUT, "%s: %s: row %" PRIu64 ": a whole number beyond 2^53",
+                           CM_H5_AT(s), first + i);
+        out[i] = (double)m->whole[i];
+    }
+    return code;
+}
+
+static int read_columns(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out)
+{
+    uint64_t items = n * m->cols;
+    unsigned char *p = m->bulk;
+    CM_GROW(p, m->bulk_cap, (size_t)(n + 1) * sizeof(double));
+    m->bulk = p;
+    const double *one = m->bulk;
+    out->rows = (size_t)n;
+    values_room(out, CM_V_F64, items);
+    double *val = out->val;
+    int code = 0;
+    for (uint64_t j = 0; j < m->cols && !code; j++) {
+        code = read_number_column(m, m->column[j], first, n, m->bulk);
+        for (uint64_t i = 0; i < n && !code; i++) {
+            if (!isfinite(one[i]))
+                code = bad_value(m, first + i, j, one[i]);
+            val[i * m->cols + j] = one[i];
+        }
+    }
     return code;
 }
 
@@ -790,6 +854,8 @@ static int turn_load(struct cm_h5turn *t, uint64_t b)
         while (got < want && !code) {
             ssize_t did = pread(fileno(t->spill), (char *)e + got, want - got,
                                 (off_t)(first * sizeof *e + got));
+            if (did == 0)
+                errno = EIO; /* the file is shorter than what was written to it */
             if (did == 0 || (did < 0 && errno != EINTR))
                 code = cm_fail_errno(CM_ESYSTEM, "cannot read back a temporary file");
             got += did > 0 ? (size_t)did : 0;
@@ -870,6 +936,8 @@ int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5ro
         return read_dense(m, first, n, out);
     case CM_H5_CSR:
         return read_csr(m, first, n, out);
+    case CM_H5_COLUMNS:
+        return read_columns(m, first, n, out);
     case CM_H5_TURNED:
         return read_turned(m, first, n, out);
     default:
@@ -879,14 +947,44 @@ int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5ro
 
 /* ===== survey ============================================================================= */
 
+static void look_at(struct cm_h5survey *out, const double *v, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        out->whole = out->whole && v[i] == floor(v[i]);
+        out->negative = out->negative || v[i] < 0;
+        out->large = out->large || v[i] > 1;
+        out->wide = out->wide || (double)(float)v[i] != v[i];
+    }
+}
+
+static int survey_columns(struct cm_h5mat *m, struct cm_h5survey *out)
+{
+    struct cm_h5rows r = {0};
+    int code = 0;
+    for (uint64_t at = 0, n; at < m->rows && m->cols && !code; at += n) {
+        code = cm_h5mat_step(m, at, PIECE, &n);
+        code = code ? code : read_columns(m, at, n, &r);
+        if (!code)
+            look_at(out, r.val, n * m->cols);
+        if (!out->whole && out->wide)
+            break;
+    }
+    cm_h5rows_free(&r);
+    return code;
+}
+
 int cm_h5mat_survey(struct cm_h5mat *m, struct cm_h5survey *out)
 {
     *out = (struct cm_h5survey){.whole = true};
     const struct cm_h5set *s = &m->data;
+    if (m->layout == CM_H5_COLUMNS)
+        return survey_columns(m, out);
     bool may_be_wide = s->size > (s->cls == CM_H5_FLOAT ? 4 : 2);
     int code = 0;
-    if (s->cls == CM_H5_BOOL || (!s->is_signed && s->size <= 2))
+    if (s->cls == CM_H5_BOOL || (!s->is_signed && s->size <= 2)) {
+        out->large = s->cls != CM_H5_BOOL;
         return 0;
+    }
     uint64_t across = m->data.cols ? m->data.cols : 1, step = 4 * PIECE / across;
     step = step ? step : 1;
     double *v = CM_NEW(double, step *across);
@@ -898,6 +996,7 @@ int cm_h5mat_survey(struct cm_h5mat *m, struct cm_h5survey *out)
             code = bulk_values(m, at, n, v, &f);
         out->whole = out->whole && !f.fraction;
         out->negative = out->negative || f.negative;
+        out->large = out->large || f.unfit || f.most > 1 || f.largest > 1;
         out->wide = out->wide || f.wide;
         if (!out->whole && (out->wide || !may_be_wide))
             break;

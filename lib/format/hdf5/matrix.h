@@ -18,7 +18,7 @@
 #include "format/hdf5/file.h"
 
 /* TURNED: dense, but features x cells; its rows come out as CSR without zeros. */
-enum cm_h5layout { CM_H5_DENSE, CM_H5_CSR, CM_H5_CSC, CM_H5_TURNED };
+enum cm_h5layout { CM_H5_DENSE, CM_H5_CSR, CM_H5_CSC, CM_H5_TURNED, CM_H5_COLUMNS };
 
 struct cm_h5turn; /* the state of a CSC being turned */
 
@@ -48,6 +48,7 @@ struct cm_h5mat {
     uint64_t rows, cols; /* cells, features */
     uint64_t nnz;        /* stored entries; dense: rows * cols */
     struct cm_h5set data, indices, indptr;
+    const struct cm_h5set **column; /* CM_H5_COLUMNS: cols of them, borrowed; then `data` is none */
     uint64_t max_memory;
     struct cm_h5turn *turn;
     struct cm_h5job *job;
@@ -72,7 +73,15 @@ struct cm_h5mat {
  * CM_H5_CSR although it calls itself CSC, because its columns are the cells), -1 = find out. */
 int cm_h5mat_open(struct cm_h5mat *m, struct cm_h5 *h, const char *path, uint64_t rows,
                   uint64_t cols, int layout, uint64_t max_memory);
+/* A dense matrix whose columns are datasets of their own (the columns of a table at `path`): cols
+ * borrowed ones of `rows` numbers.  The array of pointers is taken over. */
+int cm_h5mat_open_columns(struct cm_h5mat *m, const struct cm_h5 *h, const char *path,
+                          uint64_t rows, const struct cm_h5set **column, uint64_t cols);
 void cm_h5mat_close(struct cm_h5mat *m);
+static inline bool cm_h5mat_is_dense(const struct cm_h5mat *m)
+{
+    return m->layout == CM_H5_DENSE || m->layout == CM_H5_COLUMNS;
+}
 
 /* How many rows to read at once: at most `most`, fewer where rows are long.  Depends on the file
  * alone.  0 or CM_EINPUT. */
@@ -85,10 +94,12 @@ int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5ro
  * wrong with them is said then. */
 void cm_h5mat_ahead(struct cm_h5mat *m, uint64_t first, uint64_t n);
 
-/* What the values are: one pass over them, which ends as soon as all three are known. */
+/* What the values are: one pass over them, which ends as soon as a fraction was seen and `wide` is
+ * known; `negative` and `large` then tell of those that were looked at. */
 struct cm_h5survey {
     bool whole;    /* all values are whole numbers */
     bool negative; /* some value is below zero */
+    bool large;    /* some value is above one */
     bool wide;     /* some value is not exactly a float */
 };
 int cm_h5mat_survey(struct cm_h5mat *m, struct cm_h5survey *out);

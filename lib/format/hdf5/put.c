@@ -17,8 +17,16 @@
 
 int cm_put_broken(const struct cm_h5put *o, const char *what)
 {
-    const char *why = cm_h5_reason();
-    return cm_fail(CM_ESYSTEM, "%s: cannot write %s%s%s", o->name, what, *why ? ": " : "", why);
+    return cm_h5_failed(o->copy ? CM_EINPUT : CM_ESYSTEM, "%s: cannot write %s", o->name, what);
+}
+
+/* A dataset that is closed writes its last chunk, and forgets it when that fails. */
+int cm_put_close(const struct cm_h5put *o, hid_t id, const char *what, int code)
+{
+    if (id < 0)
+        return code;
+    herr_t got = H5Iget_type(id) == H5I_ATTR ? H5Aclose(id) : H5Oclose(id);
+    return got < 0 && !code ? cm_put_broken(o, what) : code;
 }
 
 /* ===== types and attributes =============================================================== */
@@ -45,9 +53,7 @@ static int put_attr(const struct cm_h5put *o, hid_t at, const char *name, hid_t 
 {
     hid_t a = H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     int code = a < 0 || (v && H5Awrite(a, mem, v) < 0) ? cm_put_broken(o, name) : 0;
-    if (a >= 0)
-        H5Aclose(a);
-    return code;
+    return cm_put_close(o, a, name, code);
 }
 
 int cm_put_attr_text(const struct cm_h5put *o, hid_t at, const char *name, const char *v)
@@ -107,30 +113,47 @@ int cm_put_order(const struct cm_h5put *o, hid_t at, const struct cm_strs *names
 hid_t cm_put_group(const struct cm_h5put *o, hid_t at, const char *name)
 {
     hid_t plist = H5Pcreate(H5P_GROUP_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
-    H5Pset_obj_track_times(plist, false);
-    H5Pset_create_intermediate_group(links, 1);
-    hid_t g = H5Gcreate2(at, name, links, plist, H5P_DEFAULT);
+    hid_t g = -1;
+    if (H5Pset_obj_track_times(plist, false) >= 0 &&
+        H5Pset_create_intermediate_group(links, 1) >= 0)
+        g = H5Gcreate2(at, name, links, plist, H5P_DEFAULT);
+    g = g < 0 ? cm_put_broken(o, name) : g;
     H5Pclose(plist);
     H5Pclose(links);
-    if (g < 0)
-        cm_put_broken(o, name);
     return g;
 }
 
-static void set_filters(const struct cm_h5put *o, hid_t dcpl, hid_t type, hsize_t chunk_items)
+static bool set_filters(const struct cm_h5put *o, hid_t dcpl, hid_t type, hsize_t chunk_items)
 {
     size_t size = H5Tget_size(type);
     unsigned lzf[3] = {4, 0x0105, (unsigned)(chunk_items * size)}, level[1] = {3};
     if (o->pack == CM_PACK_NONE)
-        return;
-    if (size > 1)
-        H5Pset_shuffle(dcpl);
+        return true;
+    if (size > 1 && H5Pset_shuffle(dcpl) < 0)
+        return false;
     if (o->pack == CM_PACK_GZIP)
-        H5Pset_deflate(dcpl, 4);
-    else if (o->pack == CM_PACK_LZF)
-        H5Pset_filter(dcpl, CM_H5_LZF, H5Z_FLAG_OPTIONAL, 3, lzf);
-    else
-        H5Pset_filter(dcpl, CM_H5_ZSTD, H5Z_FLAG_MANDATORY, 1, level);
+        return H5Pset_deflate(dcpl, 4) >= 0;
+    if (o->pack == CM_PACK_LZF)
+        return H5Pset_filter(dcpl, CM_H5_LZF, H5Z_FLAG_OPTIONAL, 3, lzf) >= 0;
+    return H5Pset_filter(dcpl, CM_H5_ZSTD, H5Z_FLAG_MANDATORY, 1, level) >= 0;
+}
+
+/* Chunks and filters of a new dataset, where it has any. */
+static bool set_chunks(const struct cm_h5put *o, hid_t dcpl, hid_t type, unsigned rank,
+                       uint64_t rows, uint64_t cols, bool grows)
+{
+    bool text = H5Tget_class(type) == H5T_STRING;
+    if (!grows && (!rank || !rows || text || o->pack == CM_PACK_NONE))
+        return true;
+    hsize_t chunk[2] = {PIECE, cols ? cols : 1};
+    if (rank == 2)
+        chunk[0] = PIECE / chunk[1] ? PIECE / chunk[1] : 1;
+    if (rank == 2 && chunk[1] > 16 * PIECE)
+        chunk[1] = 16 * PIECE;
+    if (!grows && rows < chunk[0])
+        chunk[0] = rows;
+    return H5Pset_chunk(dcpl, (int)rank, chunk) >= 0 &&
+           set_filters(o, dcpl, type, rank == 2 ? chunk[0] * chunk[1] : chunk[0]);
 }
 
 /* rank 1 or 2 (cols > 0 then).  grows: extendible along rows.  text: never filtered, since the
@@ -140,27 +163,15 @@ hid_t cm_put_dataset(const struct cm_h5put *o, hid_t at, const char *name, hid_t
 {
     hsize_t dims[2] = {rows, cols}, most[2] = {grows ? H5S_UNLIMITED : rows, cols};
     hid_t dcpl = H5Pcreate(H5P_DATASET_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
-    bool text = H5Tget_class(type) == H5T_STRING;
-    H5Pset_obj_track_times(dcpl, false);
-    H5Pset_create_intermediate_group(links, 1);
-    if (grows || (rank && rows && !text && o->pack != CM_PACK_NONE)) {
-        hsize_t chunk[2] = {PIECE, cols ? cols : 1};
-        if (rank == 2)
-            chunk[0] = PIECE / chunk[1] ? PIECE / chunk[1] : 1;
-        if (rank == 2 && chunk[1] > 16 * PIECE)
-            chunk[1] = 16 * PIECE;
-        if (!grows && rows < chunk[0])
-            chunk[0] = rows;
-        H5Pset_chunk(dcpl, (int)rank, chunk);
-        set_filters(o, dcpl, type, rank == 2 ? chunk[0] * chunk[1] : chunk[0]);
-    }
-    hid_t space = rank ? H5Screate_simple((int)rank, dims, most) : H5Screate(H5S_SCALAR);
-    hid_t d = H5Dcreate2(at, name, type, space, links, dcpl, H5P_DEFAULT);
+    hid_t space = rank ? H5Screate_simple((int)rank, dims, most) : H5Screate(H5S_SCALAR), d = -1;
+    if (space >= 0 && H5Pset_obj_track_times(dcpl, false) >= 0 &&
+        H5Pset_create_intermediate_group(links, 1) >= 0 &&
+        set_chunks(o, dcpl, type, rank, rows, cols, grows))
+        d = H5Dcreate2(at, name, type, space, links, dcpl, H5P_DEFAULT);
+    d = d < 0 ? cm_put_broken(o, name) : d; /* before other calls clear the error stack */
     H5Sclose(space);
     H5Pclose(dcpl);
     H5Pclose(links);
-    if (d < 0)
-        cm_put_broken(o, name);
     return d;
 }
 
@@ -170,13 +181,12 @@ int cm_put_array(const struct cm_h5put *o, hid_t at, const char *name, hid_t typ
 {
     hid_t d = cm_put_dataset(o, at, name, type, 1, n, 0, false);
     if (d < 0)
-        return CM_ESYSTEM;
+        return (int)d;
     int code =
         n && H5Dwrite(d, mem, H5S_ALL, H5S_ALL, H5P_DEFAULT, v) < 0 ? cm_put_broken(o, name) : 0;
     if (!code && encoding)
         code = cm_put_encoding(o, d, encoding, version);
-    H5Dclose(d);
-    return code;
+    return cm_put_close(o, d, name, code);
 }
 
 int cm_put_strs(const struct cm_h5put *o, hid_t at, const char *name, const struct cm_strs *s)
@@ -194,14 +204,12 @@ int cm_put_strs(const struct cm_h5put *o, hid_t at, const char *name, const stru
 int cm_put_text(const struct cm_h5put *o, hid_t at, const char *name, const char *v)
 {
     hid_t t = cm_put_text_type(), d = cm_put_dataset(o, at, name, t, 0, 1, 0, false);
-    int code = d < 0 ? CM_ESYSTEM
+    int code = d < 0 ? (int)d
                : H5Dwrite(d, t, H5S_ALL, H5S_ALL, H5P_DEFAULT, &v) < 0
                    ? cm_put_broken(o, name)
                    : cm_put_encoding(o, d, "string", "0.2.0");
-    if (d >= 0)
-        H5Dclose(d);
     H5Tclose(t);
-    return code;
+    return cm_put_close(o, d, name, code);
 }
 
 static int put_bools(const struct cm_h5put *o, hid_t at, const char *name, const int8_t *v,
@@ -220,7 +228,7 @@ static int put_categorical(const struct cm_h5put *o, hid_t at, const struct cm_v
 {
     hid_t g = cm_put_group(o, at, v->name);
     if (g < 0)
-        return CM_ESYSTEM;
+        return (int)g;
     size_t n = d->names.n;
     hid_t type = n <= INT8_MAX ? H5T_STD_I8LE : n <= INT16_MAX ? H5T_STD_I16LE : H5T_STD_I32LE;
     int32_t *codes = CM_NEW(int32_t, v->n + 1);
@@ -234,8 +242,7 @@ static int put_categorical(const struct cm_h5put *o, hid_t at, const struct cm_v
     if (!code)
         code = cm_put_strs(o, g, "categories", &d->names);
     cm_free(codes);
-    H5Gclose(g);
-    return code;
+    return cm_put_close(o, g, v->name, code);
 }
 
 /* Values and mask; the places under the mask hold zero. */
@@ -244,7 +251,7 @@ static int put_nullable(const struct cm_h5put *o, hid_t at, const struct cm_vec 
     bool whole = v->type == CM_T_I64;
     hid_t g = cm_put_group(o, at, v->name);
     if (g < 0)
-        return CM_ESYSTEM;
+        return (int)g;
     int8_t *mask = CM_NEW(int8_t, v->n + 1), *truth = CM_NEW(int8_t, v->n + 1);
     int64_t *number = CM_NEW(int64_t, v->n + 1);
     for (size_t i = 0; i < v->n; i++) {
@@ -262,8 +269,7 @@ static int put_nullable(const struct cm_h5put *o, hid_t at, const struct cm_vec 
     cm_free(mask);
     cm_free(truth);
     cm_free(number);
-    H5Gclose(g);
-    return code;
+    return cm_put_close(o, g, v->name, code);
 }
 
 static bool has_missing(const struct cm_vec *v)

@@ -13,10 +13,13 @@ struct cm_h5put {
     hid_t file;
     char *name; /* for messages */
     enum cm_h5_pack pack;
+    bool copy; /* of a file that is not ours, which may be damaged */
 };
 
-/* CM_ESYSTEM "cannot write WHAT: HDF5's reason". */
+/* CM_ESYSTEM "cannot write WHAT: HDF5's reason"; of a copy CM_EINPUT, unless the system failed. */
 int cm_put_broken(const struct cm_h5put *o, const char *what);
+/* Closes an object or attribute (< 0: nothing), which may write: code, or its own failure. */
+int cm_put_close(const struct cm_h5put *o, hid_t id, const char *what, int code);
 hid_t cm_put_text_type(void); /* variable-length UTF-8; the caller closes it */
 
 int cm_put_attr_text(const struct cm_h5put *o, hid_t at, const char *name, const char *v);
@@ -24,7 +27,7 @@ int cm_put_encoding(const struct cm_h5put *o, hid_t at, const char *type, const 
 int cm_put_shape(const struct cm_h5put *o, hid_t at, uint64_t rows, uint64_t cols);
 int cm_put_order(const struct cm_h5put *o, hid_t at, const struct cm_strs *names);
 
-/* New objects, open; < 0 with a message.  rank 0, 1 or 2; grows: extendible along rows. */
+/* New objects, open; a code below 0 with a message.  rank 0, 1 or 2; grows: extendible along rows. */
 hid_t cm_put_group(const struct cm_h5put *o, hid_t at, const char *name);
 hid_t cm_put_dataset(const struct cm_h5put *o, hid_t at, const char *name, hid_t type,
                      unsigned rank, uint64_t rows, uint64_t cols, bool grows);

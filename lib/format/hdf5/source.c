@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "format/hdf5/sourceparts.h"
 
 #define NOWHERE UINT32_MAX
 
@@ -29,7 +30,7 @@ struct cm_where {
 
 /* ===== formats ============================================================================ */
 
-static bool there(const struct cm_h5 *h, const char *a, const char *b)
+bool cm_source_there(const struct cm_h5 *h, const char *a, const char *b)
 {
     char *p = cm_h5_join(a, b);
     bool yes = cm_h5_what(h, p) != CM_H5_ABSENT;
@@ -39,9 +40,9 @@ static bool there(const struct cm_h5 *h, const char *a, const char *b)
 
 static bool is_old_tenx(const struct cm_h5 *h, const char *group)
 {
-    return cm_h5_what(h, group) == CM_H5_GROUP && there(h, group, "barcodes") &&
-           there(h, group, "genes") && there(h, group, "indptr") && there(h, group, "indices") &&
-           there(h, group, "data");
+    return cm_h5_what(h, group) == CM_H5_GROUP && cm_source_there(h, group, "barcodes") &&
+           cm_source_there(h, group, "genes") && cm_source_there(h, group, "indptr") &&
+           cm_source_there(h, group, "indices") && cm_source_there(h, group, "data");
 }
 
 int cm_h5_genomes(const struct cm_h5 *h, struct cm_strs *names)
@@ -59,31 +60,64 @@ int cm_h5_genomes(const struct cm_h5 *h, struct cm_strs *names)
     return code;
 }
 
+/* HDF5 that other programs write, which is often given to this one; NULL = not known. */
+static const char *other_format(const struct cm_h5 *h)
+{
+    static const char *const of[][3] = {
+        {"/assays", "/cell.names",
+         "an h5Seurat file, which is not read; convert it to .h5ad in R (SeuratDisk::Convert)"},
+        {"/assays", "/active.ident",
+         "an h5Seurat file, which is not read; convert it to .h5ad in R (SeuratDisk::Convert)"},
+        {"/molecule_info", NULL,
+         "the molecules of Cell Ranger, which are no matrix; give it "
+         "filtered_feature_bc_matrix.h5"},
+        {"/barcode_idx", "/umi",
+         "the molecules of Cell Ranger, which are no matrix; give it "
+         "filtered_feature_bc_matrix.h5"},
+        {"/Fragments", "/Metadata",
+         "an Arrow file of ArchR, which is not read; write its matrix as .h5ad or MatrixMarket"},
+        {"/BD", "/AM", "a snap file, which is not read; write its matrix as .h5ad"},
+        {"/X", "/obs", "AnnData without /var, which names the features"},
+        {"/X", "/var", "AnnData without /obs, which names the cells"},
+        {"/model_weights", NULL, "the weights of a Keras model, no matrix"}};
+    for (size_t k = 0; k < sizeof of / sizeof *of; k++)
+        if (cm_source_there(h, "", of[k][0] + 1) &&
+            (!of[k][1] || cm_source_there(h, "", of[k][1] + 1)))
+            return of[k][2];
+    return NULL;
+}
+
 int cm_h5_format_of(const struct cm_h5 *h, enum cm_h5_format *format)
 {
     char *e = NULL;
     int code = cm_h5_attr_text(h, "/", "encoding-type", &e);
+    if (code == CM_ESYSTEM)
+        return code;
     bool mudata = code > 0 && !strcasecmp(e, "MuData"), anndata = code > 0 && !strcmp(e, "anndata");
     struct cm_strs genomes = {0};
     cm_free(e);
     code = 0;
     if (mudata || (!anndata && cm_h5_what(h, "/mod") == CM_H5_GROUP))
         *format = CM_H5_MUDATA;
-    else if (anndata || (there(h, "/", "obs") && there(h, "/", "var")))
+    else if (anndata || (cm_source_there(h, "/", "obs") && cm_source_there(h, "/", "var")))
         *format = CM_H5_ANNDATA;
-    else if (there(h, "/", "matrix") && there(h, "/matrix", "features"))
+    else if (cm_source_there(h, "/", "matrix") && cm_source_there(h, "/matrix", "features"))
         *format = CM_H5_TENX3;
-    else if (cm_h5_what(h, "/matrix") == CM_H5_DATASET && there(h, "/", "row_attrs"))
+    else if (cm_h5_what(h, "/matrix") == CM_H5_DATASET && cm_source_there(h, "/", "row_attrs"))
         *format = CM_H5_LOOM;
     else if (!(code = cm_h5_genomes(h, &genomes)) && genomes.n)
         *format = CM_H5_TENX2;
+    else if (!code && cm_h5_trouble(h))
+        code = cm_h5_trouble(h);
+    else if (!code && other_format(h))
+        code = cm_fail(CM_EINPUT, "%s: %s", h->name, other_format(h));
     else if (!code)
         code = cm_fail(CM_EINPUT,
                        "%s: neither AnnData (/obs, /var), MuData (/mod), a 10x matrix "
                        "(/matrix/features, or GENOME/barcodes) nor loom (/matrix, /row_attrs)",
                        h->name);
     cm_strs_free(&genomes);
-    return code;
+    return cm_h5_trouble(h) ? cm_h5_trouble(h) : code;
 }
 
 const char *cm_h5_format_name(enum cm_h5_format f)
@@ -99,7 +133,7 @@ int cm_h5_modalities(const struct cm_h5 *h, struct cm_strs *names)
     int got = code ? code : cm_h5_attr_strs(h, "/mod", "mod-order", &order);
     bool all = got > 0 && order.n == names->n; /* an order that misses one is ignored */
     for (size_t k = 0; k < order.n && all; k++)
-        all = there(h, "/mod", cm_strs_get(&order, k));
+        all = cm_source_there(h, "/mod", cm_strs_get(&order, k));
     if (all)
         cm_strs_copy(names, &order);
     cm_strs_free(&order);
@@ -130,18 +164,26 @@ void cm_h5_split_path(const char *operand, char **file, char **modality)
 /* ===== opening ============================================================================ */
 
 /* A scalar text of uns into kv; what is no text is ignored. */
-static void take_text(const struct cm_h5 *h, const char *uns, const char *name, struct cm_kv *kv,
-                      const char *key)
+static int take_text(struct cm_h5 *h, const char *uns, const char *name, struct cm_kv *kv,
+                     const char *key)
 {
     struct cm_h5set s = {0};
     struct cm_strs v = {0};
     char *path = cm_h5_join(uns, name);
-    if (cm_h5_what(h, path) == CM_H5_DATASET && !cm_h5set_open(&s, h, path, NULL, 0) &&
-        s.cls == CM_H5_STRING && s.rows == 1 && s.cols == 1 && !cm_h5set_texts(&s, 0, 1, &v))
-        cm_kv_set(kv, key, cm_strs_get(&v, 0));
+    int code = cm_h5_what(h, path) == CM_H5_DATASET ? cm_h5set_open(&s, h, path, NULL, 0) : 0;
+    if (code == CM_EINPUT && !cm_h5_trouble(h)) {
+        cm_h5_warn(h, "%s; left out", cm_error_message());
+        code = 0;
+    }
+    if (!code && s.open && s.cls == CM_H5_STRING && s.rows == 1 && s.cols == 1) {
+        code = cm_h5set_texts(&s, 0, 1, &v);
+        if (!code)
+            cm_kv_set(kv, key, cm_strs_get(&v, 0));
+    }
     cm_h5set_close(&s);
     cm_strs_free(&v);
     cm_free(path);
+    return code;
 }
 
 /* Cuts the columns into parts by a text per column (NULL = one part without a type). */
@@ -172,6 +214,8 @@ static void cut_parts(struct cm_source *s, const struct cm_vec *type, const stru
     }
 }
 
+void cm_source_uncut(struct cm_source *s) { cut_parts(s, NULL, NULL, NULL); }
+
 static int read_var(struct cm_source *s, struct cm_h5 *h, const char *path, const char *uns)
 {
     struct cm_frame var;
@@ -184,59 +228,102 @@ static int read_var(struct cm_source *s, struct cm_h5 *h, const char *path, cons
 }
 
 /* A null dataset stands for None. */
-static bool is_none(const struct cm_h5 *h, const char *path)
+static int is_none(const struct cm_h5 *h, const char *path, bool *none)
 {
     char *e = NULL;
-    bool none = cm_h5_what(h, path) == CM_H5_DATASET &&
-                cm_h5_attr_text(h, path, "encoding-type", &e) > 0 && !strcmp(e, "null");
+    int code = cm_h5_attr_text(h, path, "encoding-type", &e);
+    *none = code > 0 && !strcmp(e, "null");
     cm_free(e);
-    return none;
+    return code < 0 ? code : 0;
 }
 
-static int open_anndata(struct cm_source *s, const struct cm_source_want *w)
+/* Where the matrix that was asked for stands, and its features. */
+static void find_matrix(const struct cm_source *s, const char *layer, char **x, char **var)
+{
+    const struct cm_h5 *h = s->file;
+    char *layers = cm_h5_join(s->root, "layers"), *raw = cm_h5_join(s->root, "raw");
+    bool old = cm_source_there(h, s->root, "raw.X"); /* before 0.7 */
+    bool is_raw = !strcmp(layer, "raw") &&
+                  (old || cm_source_there(h, raw, "X") || !cm_source_there(h, layers, "raw"));
+    *var = cm_h5_join(s->root, !is_raw ? "var" : old ? "raw.var" : "raw/var");
+    if (!strcmp(layer, "X"))
+        *x = cm_h5_join(s->root, "X");
+    else if (is_raw)
+        *x = cm_h5_join(s->root, old ? "raw.X" : "raw/X");
+    else
+        *x = cm_h5_join(strncmp(layer, "layers/", 7) ? layers : s->root, layer);
+    cm_free(layers);
+    cm_free(raw);
+}
+
+int cm_source_no_layer(const struct cm_source *s, const char *layer)
+{
+    struct cm_strs found = {0};
+    int code = cm_h5_layers(s->file, s->root ? s->root : "", &found);
+    code = code ? code : cm_source_list_fail(s->file, "has no layer ", layer, &found);
+    cm_strs_free(&found);
+    return code;
+}
+
+/* X, raw or a layer with the features that belong to it. */
+static int open_values(struct cm_source *s, const struct cm_source_want *w, const char *uns)
 {
     struct cm_h5 *h = s->file;
     const char *layer = w->layer ? w->layer : "X";
-    bool raw = !strcmp(layer, "raw"), plain = !strcmp(layer, "X");
-    char *obs = cm_h5_join(s->root, "obs"), *uns = cm_h5_join(s->root, "uns");
-    char *layers = cm_h5_join(s->root, "layers");
-    bool dotted = raw && there(h, s->root, "raw.X"); /* before 0.7 */
-    char *var = cm_h5_join(s->root, dotted ? "raw.var" : raw ? "raw/var" : "var");
-    char *x = plain ? cm_h5_join(s->root, "X")
-              : raw ? cm_h5_join(s->root, dotted ? "raw.X" : "raw/X")
-                    : cm_h5_join(layers, layer);
-    s->has_matrix = cm_h5_what(h, x) != CM_H5_ABSENT && !is_none(h, x);
-    int code = 0;
-    if (!s->has_matrix && !plain)
-        code = cm_fail(CM_EINPUT, "%s: %s is missing", h->name, x);
-    if (!code)
-        code = cm_frame_open(&s->obs, h, obs, uns);
+    char *x, *var;
+    bool none = false;
+    find_matrix(s, layer, &x, &var);
+    s->plain = !strcmp(layer, "X");
+    s->has_matrix = !w->no_matrix && cm_h5_what(h, x) != CM_H5_ABSENT;
+    int code = s->has_matrix && cm_h5_what(h, x) == CM_H5_DATASET ? is_none(h, x, &none) : 0;
+    s->has_matrix = s->has_matrix && !none;
+    if (!code && !s->has_matrix && !s->plain)
+        code = cm_source_no_layer(s, layer);
     if (!code)
         code = read_var(s, h, var, uns);
     if (!code && s->has_matrix)
         code = cm_h5mat_open(&s->mat, h, x, s->obs.rows, s->cols.names.n, -1, w->max_memory);
+    s->has_matrix = s->has_matrix && !code;
     if (!code) {
         const struct cm_vec *type = cm_cols_find(&s->cols, "feature_types");
         cut_parts(s, type && type->type == CM_T_STR ? type : NULL, NULL, NULL);
-        take_text(h, uns, "dataset_id", &s->kv, "h5.dataset_id");
-        take_text(h, uns, "organism", &s->kv, "h5.organism");
-        take_text(h, uns, "method_id", &s->kv, "h5.method_id");
-        struct cm_kv ours = {0};
-        take_text(h, uns, "cellmatch/slot", &ours, "slot");
-        take_text(h, uns, "cellmatch/state", &ours, "state");
-        const char *slot = cm_kv_get(&ours, "slot"), *state = cm_kv_get(&ours, "state");
-        if (slot && !strcmp(slot, "X"))
-            slot = NULL; /* the name of what has none: --type may give it one */
-        if (slot || w->modality)
-            s->slot = cm_strdup(slot ? slot : cm_slot_alias(w->modality));
-        s->state_known = plain && state && cm_state_parse(state, &s->state);
-        cm_kv_free(&ours);
     }
+    cm_free(x);
+    cm_free(var);
+    return code;
+}
+
+/* dataset_id, organism and method_id; and what h5-write has left for us. */
+static int take_notes(struct cm_source *s, const struct cm_source_want *w, const char *uns)
+{
+    struct cm_kv ours = {0};
+    int code = take_text(s->file, uns, "dataset_id", &s->kv, "h5.dataset_id");
+    code = code ? code : take_text(s->file, uns, "organism", &s->kv, "h5.organism");
+    code = code ? code : take_text(s->file, uns, "method_id", &s->kv, "h5.method_id");
+    code = code ? code : take_text(s->file, uns, "cellmatch/slot", &ours, "slot");
+    code = code ? code : take_text(s->file, uns, "cellmatch/state", &ours, "state");
+    code = code ? code : take_text(s->file, uns, "cellmatch/values", &ours, "values");
+    const char *slot = cm_kv_get(&ours, "slot");
+    if (slot && !strcmp(slot, "X"))
+        slot = NULL; /* the name of what has none: --type may give it one */
+    if (!code && !w->obsm && (slot || w->modality))
+        s->slot = cm_strdup(slot ? slot : cm_slot_alias(w->modality));
+    if (!code && s->plain)
+        code = cm_source_take_note(s, cm_kv_get(&ours, "state"), cm_kv_get(&ours, "values"));
+    cm_kv_free(&ours);
+    return code;
+}
+
+static int open_anndata(struct cm_source *s, const struct cm_source_want *w)
+{
+    char *obs = cm_h5_join(s->root, "obs"), *uns = cm_h5_join(s->root, "uns");
+    int code = cm_frame_open(&s->obs, s->file, obs, uns);
+    if (!code)
+        code = w->obsm ? cm_source_open_obsm(s, w) : open_values(s, w, uns);
+    if (!code)
+        code = take_notes(s, w, uns);
     cm_free(obs);
     cm_free(uns);
-    cm_free(layers);
-    cm_free(var);
-    cm_free(x);
     return code;
 }
 
@@ -304,7 +391,6 @@ static int open_tenx(struct cm_source *s, const struct cm_source_want *w, const 
         if (v3 && w->genome && !s->part[0].cols)
             code = cm_fail(CM_EINPUT, "%s: has no genome %s", h->name, w->genome);
         s->state = CM_S_COUNTS; /* by definition of the format; negative values are still refused */
-        s->state_known = true;
         if (!v3) {
             s->slot = cm_strdup("GEX");
             cm_kv_set(&s->kv, "h5.genome", group + 1);
@@ -315,8 +401,8 @@ static int open_tenx(struct cm_source *s, const struct cm_source_want *w, const 
     return code;
 }
 
-static int list_fail(const struct cm_h5 *h, const char *text, const char *asked,
-                     const struct cm_strs *found)
+int cm_source_list_fail(const struct cm_h5 *h, const char *text, const char *asked,
+                        const struct cm_strs *found)
 {
     struct cm_buf b = {0};
     for (size_t k = 0; k < found->n; k++)
@@ -336,9 +422,10 @@ static int open_old_tenx(struct cm_source *s, const struct cm_source_want *w)
         while (at < genomes.n && strcmp(cm_strs_get(&genomes, at), w->genome))
             at++;
         if (at == genomes.n)
-            code = list_fail(s->file, "has no genome ", w->genome, &genomes);
+            code = cm_source_list_fail(s->file, "has no genome ", w->genome, &genomes);
     } else if (!code && genomes.n > 1) {
-        code = list_fail(s->file, "holds several genomes: choose one with --genome", "", &genomes);
+        code = cm_source_list_fail(s->file, "holds several genomes: choose one with --genome", "",
+                                   &genomes);
     }
     if (!code) {
         char *group = cm_h5_join("/", cm_strs_get(&genomes, at));
@@ -357,69 +444,16 @@ static int open_mudata(struct cm_source *s, const struct cm_source_want *w)
     while (!code && k < names.n && strcmp(cm_strs_get(&names, k), w->modality))
         k++;
     if (!code && k == names.n)
-        code = w->modality ? list_fail(s->file, "has no modality ", w->modality, &names)
-                           : list_fail(s->file, "holds several modalities: name one as FILE/NAME",
-                                       "", &names);
+        code = w->modality
+                   ? cm_source_list_fail(s->file, "has no modality ", w->modality, &names)
+                   : cm_source_list_fail(s->file, "holds several modalities: name one as FILE/NAME",
+                                         "", &names);
     if (!code) {
         s->root = cm_h5_join("/mod", w->modality);
         code = open_anndata(s, w);
+        code = code ? code : cm_source_join_obs(s, w->modality);
     }
     cm_strs_free(&names);
-    return code;
-}
-
-/* A table of a loom file: names from the first of `names` that is there, columns from the rest. */
-static int open_attrs(struct cm_frame *f, struct cm_h5 *h, const char *group,
-                      const char *const names[3])
-{
-    struct cm_strs member = {0};
-    const char *id = NULL;
-    int code = cm_h5_members(h, group, &member);
-    for (size_t k = 0; k < 3 && !code && !id; k++)
-        if (there(h, group, names[k]))
-            id = names[k];
-    if (!code && !id)
-        code = cm_fail(CM_EINPUT, "%s: %s: has no %s, %s or %s to name its members by", h->name,
-                       group, names[0], names[1], names[2]);
-    char *path = code ? NULL : cm_h5_join(group, id);
-    code = code ? code : cm_frame_open_names(f, h, path);
-    cm_free(path);
-    for (size_t k = 0; k < member.n && code >= 0; k++) {
-        const char *name = cm_strs_get(&member, k);
-        if (!strcmp(name, id))
-            continue;
-        path = cm_h5_join(group, name);
-        code = cm_frame_add(f, h, path, name, NULL, NULL);
-        cm_free(path);
-    }
-    cm_strs_free(&member);
-    return code < 0 ? code : 0;
-}
-
-static int open_loom(struct cm_source *s, const struct cm_source_want *w)
-{
-    static const char *const cell[] = {"CellID", "obs_names", "cell_names"};
-    static const char *const gene[] = {"Gene", "var_names", "Accession"};
-    struct cm_h5 *h = s->file;
-    struct cm_frame var = {0};
-    bool plain = !w->layer || !strcmp(w->layer, "X");
-    char *x = plain ? cm_strdup("/matrix") : cm_h5_join("/layers", w->layer);
-    int code = open_attrs(&s->obs, h, "/col_attrs", cell);
-    if (!code)
-        code = open_attrs(&var, h, "/row_attrs", gene);
-    if (!code)
-        code = cm_frame_cols(&var, h, &s->cols);
-    cm_frame_close(&var);
-    if (!code && cm_h5_what(h, x) != CM_H5_DATASET)
-        code = cm_h5_unexpected(h, x, "a dataset");
-    if (!code)
-        code =
-            cm_h5mat_open(&s->mat, h, x, s->obs.rows, s->cols.names.n, CM_H5_TURNED, w->max_memory);
-    if (!code) {
-        s->has_matrix = true;
-        cut_parts(s, NULL, NULL, NULL);
-    }
-    cm_free(x);
     return code;
 }
 
@@ -430,6 +464,13 @@ int cm_source_open(struct cm_source *s, struct cm_h5 *h, const struct cm_source_
     if (!code && want->modality && s->format != CM_H5_MUDATA)
         code = cm_fail(CM_EINPUT, "%s: holds no modalities, so /%s has no meaning", h->name,
                        want->modality);
+    bool anndata = s->format == CM_H5_ANNDATA || s->format == CM_H5_MUDATA;
+    if (!code && want->obsm && !anndata)
+        code = cm_fail(CM_EINPUT, "%s: only AnnData has obsm", h->name);
+    else if (!code && want->cell_names && s->format != CM_H5_LOOM)
+        code = cm_fail(CM_EINPUT, "%s: --cell-names is for loom files", h->name);
+    else if (!code && want->feature_names && s->format != CM_H5_LOOM && !want->obsm)
+        code = cm_fail(CM_EINPUT, "%s: --feature-names is for loom files and --obsm", h->name);
     if (!code)
         switch (s->format) {
         case CM_H5_ANNDATA:
@@ -446,9 +487,11 @@ int cm_source_open(struct cm_source *s, struct cm_h5 *h, const struct cm_source_
             code = open_old_tenx(s, want);
             break;
         case CM_H5_LOOM:
-            code = open_loom(s, want);
+            code = cm_source_open_loom(s, want);
             break;
         }
+    if (cm_h5_trouble(h))
+        code = cm_h5_trouble(h); /* whatever was made of it */
     if (!code)
         code = cm_source_labels(s, "all");
     if (code)
@@ -458,10 +501,12 @@ int cm_source_open(struct cm_source *s, struct cm_h5 *h, const struct cm_source_
 
 void cm_source_close(struct cm_source *s)
 {
-    cm_frame_close(&s->obs);
-    cm_cols_free(&s->cols);
     if (s->has_matrix)
         cm_h5mat_close(&s->mat);
+    cm_frame_close(&s->obs);
+    cm_frame_close(&s->table);
+    cm_cols_free(&s->cols);
+    cm_free(s->fallback);
     for (size_t k = 0; k < s->nparts; k++)
         cm_free(s->part[k].type);
     for (size_t k = 0; k < s->nwhere; k++)
@@ -499,7 +544,7 @@ int cm_source_part(const struct cm_source *s, const char *type, size_t *part)
             }
     for (size_t k = 0; k < s->nparts; k++)
         cm_strs_add(&found, s->part[k].type);
-    int code = list_fail(s->file, "has no features of type ", type, &found);
+    int code = cm_source_list_fail(s->file, "has no features of type ", type, &found);
     cm_strs_free(&found);
     return code;
 }
@@ -512,7 +557,7 @@ static int find_label(const struct cm_source *s, const char *name, size_t *at)
     struct cm_strs found = {0};
     for (size_t k = 0; k < s->obs.ncols; k++)
         cm_strs_add(&found, s->obs.col[k].name);
-    int code = list_fail(s->file, "has no label ", name, &found);
+    int code = cm_source_list_fail(s->file, "has no label ", name, &found);
     cm_strs_free(&found);
     return code;
 }
@@ -577,25 +622,6 @@ int cm_source_where(struct cm_source *s, const char *condition)
     return code;
 }
 
-int cm_source_survey(struct cm_source *s)
-{
-    struct cm_h5survey v = {0};
-    if (!s->has_matrix)
-        return 0;
-    const struct cm_h5set *d = &s->mat.data;
-    bool tenx = s->format == CM_H5_TENX3 || s->format == CM_H5_TENX2;
-    bool may_be_wide = d->size > (d->cls == CM_H5_FLOAT ? 4 : 2) && !tenx;
-    if (s->state_known && !may_be_wide)
-        return 0;
-    int code = cm_h5mat_survey(&s->mat, &v);
-    s->wide = v.wide;
-    if (!code && !s->state_known) {
-        s->state = v.whole && !v.negative ? CM_S_COUNTS : CM_S_UNKNOWN;
-        s->state_known = true;
-    }
-    return code;
-}
-
 /* ===== heads ============================================================================== */
 
 int cm_source_head(const struct cm_source *s, size_t part, const char *name, struct cm_head *head)
@@ -608,8 +634,8 @@ int cm_source_head(const struct cm_source *s, size_t part, const char *name, str
         slot = s->slot;
     if (!slot && s->nparts == 1 && *s->part[0].type)
         slot = cm_slot_alias(s->part[0].type);
-    struct cm_slot *t = cm_head_add_slot(head, slot ? slot : "X");
-    t->dense = s->has_matrix && s->mat.layout == CM_H5_DENSE;
+    struct cm_slot *t = cm_head_add_slot(head, slot ? slot : s->fallback ? s->fallback : "X");
+    t->dense = s->has_matrix && cm_h5mat_is_dense(&s->mat);
     t->wide = s->wide;
     t->state = s->state;
     t->rows = s->nwhere ? 0 : s->obs.rows;
@@ -709,13 +735,13 @@ static int fill_labels(struct cm_source *s, uint64_t first, uint64_t n, size_t k
     return code;
 }
 
-static int negative(const struct cm_source *s, uint64_t row, uint64_t col, double v)
+static int no_count(const struct cm_source *s, uint64_t row, uint64_t col, double v)
 {
     return cm_fail(CM_EINPUT,
                    "%s: %s: row %" PRIu64 ", column %" PRIu64 " (%s): the value is %g, but counts "
-                   "are not negative (--state says what the values are)",
+                   "are %s (--state says what the values are)",
                    s->file->name, s->mat.path, row, col, cm_strs_get(&s->cols.names, (size_t)col),
-                   v);
+                   v, v < 0 ? "not negative" : "whole numbers");
 }
 
 /* Entries from..to of a row, without those of other parts; returns the next free place. */
@@ -765,18 +791,22 @@ static copier *choose(const struct cm_h5rows *r, enum cm_value *type)
     return *type == CM_V_U8 ? copy_f32_u8 : *type == CM_V_U16 ? copy_f32_u16 : copy_f32;
 }
 
-/* In state counts no value may be negative. */
+/* In state counts no value may be negative; nor a fraction where only a note says that they are. */
 static int check_counts(const struct cm_source *s, uint64_t first, size_t row)
 {
     const struct cm_h5rows *r = &s->rows;
-    bool dense = s->mat.layout == CM_H5_DENSE;
-    if (s->state != CM_S_COUNTS || (r->known && !r->facts.negative))
+    bool dense = cm_h5mat_is_dense(&s->mat);
+    if (s->state != CM_S_COUNTS)
+        return 0;
+    if (r->known && !r->facts.negative && !(s->check_whole && r->facts.fraction))
         return 0;
     uint64_t e = dense ? row * s->mat.cols : r->ptr[row];
     uint64_t end = dense ? e + s->mat.cols : r->ptr[row + 1];
-    for (uint64_t at = e; at < end; at++)
-        if (cm_h5rows_at(r, at) < 0)
-            return negative(s, first + row, dense ? at - e : r->idx[at], cm_h5rows_at(r, at));
+    for (uint64_t at = e; at < end; at++) {
+        double v = cm_h5rows_at(r, at);
+        if (v < 0 || (s->check_whole && v != floor(v)))
+            return no_count(s, first + row, dense ? at - e : r->idx[at], v);
+    }
     return 0;
 }
 
@@ -845,7 +875,7 @@ int cm_source_next(struct cm_source *s, const size_t *part, size_t n, struct cm_
         c->first = first;
         code = fill_labels(s, first, rows, kept, c);
         if (!code)
-            code = s->has_matrix && s->mat.layout == CM_H5_DENSE
+            code = s->has_matrix && cm_h5mat_is_dense(&s->mat)
                        ? fill_dense(s, first, kept, part[k], &c->block[0])
                        : fill_csr(s, first, kept, part[k], &c->block[0]);
     }
@@ -863,7 +893,7 @@ int cm_source_match(struct cm_source *s, uint64_t *longest, const char **why)
 {
     *longest = 0;
     *why = NULL;
-    if (!s->has_matrix || s->mat.layout == CM_H5_DENSE)
+    if (!s->has_matrix || cm_h5mat_is_dense(&s->mat))
         return cm_fail(CM_EINPUT, "%s: a match must have a sparse X", s->file->name);
     int code = 0;
     for (uint64_t at = 0, n; at < s->obs.rows && !code; at += n) {
@@ -894,7 +924,8 @@ static int read_pairing(struct cm_source *s, uint64_t *row2, uint64_t n, bool *h
     struct cm_h5set v;
     char *path = cm_h5_join(s->root, "uns/pairing_ix");
     *has = cm_h5_what(s->file, path) == CM_H5_DATASET;
-    int code = *has ? cm_h5set_open(&v, s->file, path, NULL, 0) : 0;
+    int code = cm_h5_trouble(s->file);
+    code = code ? code : *has ? cm_h5set_open(&v, s->file, path, NULL, 0) : 0;
     if (*has && !code) {
         double *ix = NULL;
         if (v.rows * v.cols != n)
@@ -932,7 +963,7 @@ int cm_source_pairs(struct cm_source *s, uint64_t **row2, uint64_t *count)
     uint8_t *taken = CM_ZNEW(uint8_t, s->cols.names.n + 1);
     *count = n;
     int code = read_pairing(s, pair, n, &has);
-    bool sparse = s->has_matrix && s->mat.layout != CM_H5_DENSE;
+    bool sparse = s->has_matrix && !cm_h5mat_is_dense(&s->mat);
     if (!code && !has && !sparse)
         code = cm_fail(CM_EINPUT, "%s: has neither uns/pairing_ix nor a sparse X of pairs",
                        s->file->name);

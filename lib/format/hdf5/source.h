@@ -31,11 +31,21 @@ void cm_h5_split_path(const char *operand, char **file, char **modality);
  * stored; "." = does not apply.  Appended to `out`.  modality: NULL = all. */
 int cm_h5_list(struct cm_h5 *h, const char *modality, struct cm_buf *out);
 
+/* The layers of the AnnData at `root`, by the names that `layer` below takes: raw where there is one,
+ * and "layers/NAME" where NAME alone means something else. */
+int cm_h5_layers(const struct cm_h5 *h, const char *root, struct cm_strs *names);
+/* The members of its obsm. */
+int cm_h5_obsm(const struct cm_h5 *h, const char *root, struct cm_strs *names);
+
 struct cm_source_want {
     const char *modality; /* of a MuData file; NULL otherwise */
-    const char *layer;    /* NULL or "X", "raw", or a layer's name */
+    const char *layer;    /* NULL or "X"; "raw" (the layer where there is no /raw); a layer's name,
+                             also as "layers/NAME" */
     const char *genome;   /* 10x: this genome alone */
     uint64_t max_memory;  /* bytes for turning a CSC matrix and for HDF5's caches */
+    const char *obsm;     /* the matrix obsm/NAME in place of X; NULL = no */
+    const char *cell_names, *feature_names; /* loom: the attributes; obsm: a list of uns; NULL */
+    bool no_matrix;                         /* tables alone */
 };
 
 /* Features of one type.  type: as the file says it, "" when it does not. */
@@ -50,9 +60,11 @@ struct cm_where; /* a condition on a label */
 struct cm_source {
     struct cm_h5 *file; /* borrowed */
     enum cm_h5_format format;
-    char *root; /* the group of this anndata: "" or "/mod/rna" */
-    char *slot; /* name of the whole: from the modality or left by h5-write; NULL = not known */
+    char *root;     /* the group of this anndata: "" or "/mod/rna" */
+    char *slot;     /* name of the whole: from the modality or left by h5-write; NULL = not known */
+    char *fallback; /* its name where nobody gives one; NULL = X */
     struct cm_frame obs;
+    struct cm_frame table; /* obsm/NAME, where that is a table */
     struct cm_cols cols;
     struct cm_h5mat mat;
     bool has_matrix; /* an h5ad may have none: rows without entries */
@@ -61,7 +73,10 @@ struct cm_source {
     uint32_t *part_of, *place_of; /* of each column; UINT32_MAX = in no part (another genome) */
     enum cm_state state;          /* unknown until told or guessed */
     bool wide, state_known;
-    struct cm_kv kv; /* h5.dataset_id, h5.organism, h5.method_id of uns */
+    bool plain;                           /* the matrix is X */
+    bool noted, note_holds, note_changed; /* h5-write said the state; of these very values */
+    bool check_whole;                     /* counts by hearsay: a fraction is an error */
+    struct cm_kv kv;                      /* h5.dataset_id, h5.organism, h5.method_id of uns */
     size_t *label, nlabels;
     struct cm_where *where;
     size_t nwhere;
@@ -83,8 +98,10 @@ int cm_source_labels(struct cm_source *s, const char *names);
 /* Only cells whose label has one of the values: "LABEL=VALUE[,VALUE...]".  All conditions hold. */
 int cm_source_where(struct cm_source *s, const char *condition);
 
-/* Scans the values where they are needed to know: sets wide, and state unless it is known: counts
- * if all values are whole and none is negative, else unknown. */
+/* Scans the values where they are needed to know: sets wide, and state unless it is known.  A note of
+ * h5-write holds as long as X is what it was made for; else, as in 10x files of floats, what the
+ * values contradict is not believed (with a warning).  Without: counts if all values are whole and
+ * none is negative, else unknown. */
 int cm_source_survey(struct cm_source *s);
 
 /* The head of a part as a matrix; `name` = the slot's name, NULL = as the file has it ("X"). */

@@ -16,13 +16,17 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "format/hdf5/put.h"
+#include "format/note.h"
 
 #define PIECE ((uint64_t)65536) /* items of a copy */
 
 struct cm_h5out {
     struct cm_h5put put;
     bool dense, wide;
+    bool long_index; /* X/indices and X/indptr are 64-bit */
+    uint64_t index_max;
     hid_t data, indices; /* X, or X/data and X/indices */
     uint64_t rows, cols, nnz;
     int64_t *ptr;
@@ -34,7 +38,7 @@ struct cm_h5out {
     struct cm_cols columns;
     char *slot;
     enum cm_state state;
-    int32_t *scratch;
+    int64_t *scratch;
     size_t scratch_cap;
 };
 
@@ -53,7 +57,7 @@ static int put_frame(const struct cm_h5out *o, const char *name, const struct cm
     hid_t g = cm_put_group(&o->put, o->put.file, name);
     if (g < 0) {
         cm_strs_free(&order);
-        return CM_ESYSTEM;
+        return (int)g;
     }
     int code = cm_put_encoding(&o->put, g, "dataframe", "0.2.0");
     if (!code)
@@ -69,8 +73,7 @@ static int put_frame(const struct cm_h5out *o, const char *name, const struct cm
         code = cm_put_column(&o->put, g, &vec[k], d);
     }
     cm_strs_free(&order);
-    H5Gclose(g);
-    return code;
+    return cm_put_close(&o->put, g, name, code);
 }
 
 /* ===== X ================================================================================== */
@@ -87,20 +90,20 @@ static int make_x(struct cm_h5out *o)
         else
             o->data =
                 cm_put_dataset(&o->put, o->put.file, "X", value_type(o->wide), 2, 0, o->cols, true);
-        return o->data < 0 ? CM_ESYSTEM : cm_put_encoding(&o->put, o->data, "array", "0.2.0");
+        return o->data < 0 ? (int)o->data : cm_put_encoding(&o->put, o->data, "array", "0.2.0");
     }
     hid_t g = cm_put_group(&o->put, o->put.file, "X");
     if (g < 0)
-        return CM_ESYSTEM;
+        return (int)g;
     code = cm_put_encoding(&o->put, g, "csr_matrix", "0.1.0");
-    H5Gclose(g);
+    code = cm_put_close(&o->put, g, "X", code);
     if (!code)
         o->data =
             cm_put_dataset(&o->put, o->put.file, "X/data", value_type(o->wide), 1, 0, 0, true);
     if (!code && o->data >= 0)
         o->indices =
             cm_put_dataset(&o->put, o->put.file, "X/indices", H5T_STD_I32LE, 1, 0, 0, true);
-    return code ? code : o->data < 0 || o->indices < 0 ? CM_ESYSTEM : 0;
+    return code ? code : o->data < 0 ? (int)o->data : o->indices < 0 ? (int)o->indices : 0;
 }
 
 /* Appends n rows (rank 2: of cols items) behind `at`. */
@@ -123,6 +126,37 @@ static int append(const struct cm_h5out *o, hid_t d, hid_t mem, uint64_t at, uin
     return code;
 }
 
+/* Column numbers in 32 bits cannot stand beside offsets in 64 (SciPy takes one type for both), so
+ * those that were written are copied once the entries do not fit. */
+static int widen_index(struct cm_h5out *o)
+{
+    hid_t d = cm_put_dataset(&o->put, o->put.file, "X/indices.wide", H5T_STD_I64LE, 1, 0, 0, true);
+    if (d < 0)
+        return (int)d;
+    int64_t *v = CM_NEW(int64_t, PIECE);
+    int code = 0;
+    for (uint64_t at = 0; at < o->nnz && !code; at += PIECE) {
+        hsize_t start = at, n = o->nnz - at < PIECE ? o->nnz - at : PIECE;
+        hid_t file = H5Dget_space(o->indices), space = H5Screate_simple(1, &n, NULL);
+        if (H5Sselect_hyperslab(file, H5S_SELECT_SET, &start, NULL, &n, NULL) < 0 ||
+            H5Dread(o->indices, H5T_NATIVE_INT64, space, file, H5P_DEFAULT, v) < 0)
+            code = cm_put_broken(&o->put, "X/indices");
+        H5Sclose(file);
+        H5Sclose(space);
+        if (!code)
+            code = append(o, d, H5T_NATIVE_INT64, at, n, v);
+    }
+    cm_free(v);
+    code = cm_put_close(&o->put, o->indices, "X/indices", code);
+    o->indices = d;
+    o->long_index = true;
+    if (!code && (H5Ldelete(o->put.file, "X/indices", H5P_DEFAULT) < 0 ||
+                  H5Lmove(o->put.file, "X/indices.wide", o->put.file, "X/indices", H5P_DEFAULT,
+                          H5P_DEFAULT) < 0))
+        code = cm_put_broken(&o->put, "X/indices");
+    return code;
+}
+
 /* The values written so far, copied into an f64 dataset that takes the place of the f32 one. */
 static int widen(struct cm_h5out *o)
 {
@@ -132,7 +166,7 @@ static int widen(struct cm_h5out *o)
     hid_t d = cm_put_dataset(&o->put, o->put.file, temp, value_type(true), o->dense ? 2 : 1, 0,
                              o->dense ? o->cols : 0, true);
     if (d < 0)
-        return CM_ESYSTEM;
+        return (int)d;
     double *v = CM_NEW(double, step *(width ? width : 1));
     int code = 0;
     for (uint64_t at = 0; at < rows && !code; at += step) {
@@ -148,7 +182,7 @@ static int widen(struct cm_h5out *o)
             code = append(o, d, H5T_NATIVE_DOUBLE, at, n, v);
     }
     cm_free(v);
-    H5Dclose(o->data);
+    code = cm_put_close(&o->put, o->data, "X", code);
     o->data = d;
     o->wide = true;
     if (!code && (H5Ldelete(o->put.file, name, H5P_DEFAULT) < 0 ||
@@ -170,12 +204,83 @@ static bool needs_width(const struct cm_block *b, const struct cm_slot *s)
     return false;
 }
 
+/* Text in the file is declared UTF-8, and readers take it at its word. */
+static int check_text(const struct cm_h5out *o, const char *what, uint64_t first,
+                      const struct cm_strs *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const char *text = cm_strs_get(s, i);
+        if (text[cm_utf8_bad(text, strlen(text))])
+            return cm_fail(CM_EINPUT,
+                           "%s: %s %" PRIu64 ": text that is not UTF-8, which an .h5ad "
+                           "cannot hold",
+                           o->put.name, what, first + i);
+    }
+    return 0;
+}
+
+/* By bytes, but a slash before all others, so that "a/b" follows "a". */
+static int compare_names(const void *a, const void *b)
+{
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    for (; *x && *x == *y; x++, y++) {
+    }
+    int u = *x == '/' ? 1 : (unsigned char)*x + (*x != 0),
+        v = *y == '/' ? 1 : (unsigned char)*y + (*y != 0);
+    return u - v;
+}
+
+/* Columns of a table are members of a group: one of a name, and none inside another ("a", "a/b"). */
+static int check_columns(const struct cm_h5out *o, const char *table, const char *what,
+                         const char **name, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        if (name[k][cm_utf8_bad(name[k], strlen(name[k]))])
+            return cm_fail(CM_EINPUT, "%s: %s: the name of a %s is not UTF-8", o->put.name, table,
+                           what);
+    qsort(name, n, sizeof *name, compare_names);
+    for (size_t k = 1; k < n; k++) {
+        size_t len = strlen(name[k - 1]);
+        if (!strcmp(name[k], name[k - 1]))
+            return cm_fail(CM_EINPUT, "%s: %s: two %ss are named %s", o->put.name, table, what,
+                           name[k]);
+        if (!strncmp(name[k], name[k - 1], len) && name[k][len] == '/')
+            return cm_fail(CM_EINPUT, "%s: %s: AnnData cannot hold the %ss %s and %s together",
+                           o->put.name, table, what, name[k - 1], name[k]);
+    }
+    return 0;
+}
+
+static int check_names(const struct cm_h5out *o, const struct cm_head *h)
+{
+    size_t n = h->nlabels > o->columns.nvec ? h->nlabels : o->columns.nvec;
+    const char **name = CM_NEW(const char *, n + 1);
+    for (size_t k = 0; k < h->nlabels; k++)
+        name[k] = h->label[k].name;
+    int code = check_columns(o, "obs", "label", name, h->nlabels);
+    for (size_t k = 0; k < o->columns.nvec; k++)
+        name[k] = o->columns.vec[k].name;
+    code = code ? code : check_columns(o, "var", "column", name, o->columns.nvec);
+    cm_free(name);
+    code = code ? code : check_text(o, "feature", 0, &o->columns.names);
+    for (size_t k = 0; k < o->columns.nvec && !code; k++)
+        if (o->columns.vec[k].type == CM_T_STR)
+            code = check_text(o, o->columns.vec[k].name, 0, &o->columns.vec[k].s);
+    for (size_t k = 0; k < o->uns.value.n && !code; k++)
+        code = check_text(o, "the text of uns", k, &o->uns.value);
+    return code;
+}
+
 int cm_h5out_chunk(struct cm_h5out *o, struct cm_chunk *c, const struct cm_head *h)
 {
     struct cm_block *b = &c->block[0];
     const struct cm_slot *s = &h->slot[0];
     int code = 0;
-    if (!o->wide && needs_width(b, s))
+    code = check_text(o, "row", c->first, &c->names);
+    for (size_t k = 0; k < o->nlabels && !code; k++)
+        if (c->label[k].type == CM_T_STR)
+            code = check_text(o, c->label[k].name, c->first, &c->label[k].s);
+    if (!code && !o->wide && needs_width(b, s))
         code = widen(o);
     hid_t mem = o->wide ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
     const void *v = o->wide ? (const void *)cm_block_f64(b, s) : cm_block_f32(b, s);
@@ -184,10 +289,12 @@ int cm_h5out_chunk(struct cm_h5out *o, struct cm_chunk *c, const struct cm_head 
     } else if (!code) {
         CM_GROW(o->scratch, o->scratch_cap, (size_t)b->nnz);
         for (uint64_t e = 0; e < b->nnz; e++)
-            o->scratch[e] = (int32_t)b->idx[e];
+            o->scratch[e] = b->idx[e];
         code = append(o, o->data, mem, o->nnz, b->nnz, v);
+        if (!code && !o->long_index && o->nnz + b->nnz > o->index_max)
+            code = widen_index(o);
         if (!code)
-            code = append(o, o->indices, H5T_NATIVE_INT32, o->nnz, b->nnz, o->scratch);
+            code = append(o, o->indices, H5T_NATIVE_INT64, o->nnz, b->nnz, o->scratch);
         CM_GROW(o->ptr, o->ptr_cap, (size_t)(o->rows + c->rows) + 1);
         for (size_t i = 0; i < c->rows; i++)
             o->ptr[o->rows + i + 1] = (int64_t)(o->nnz + b->ptr[i + 1]);
@@ -214,6 +321,7 @@ int cm_h5out_create(struct cm_h5out **out, const char *path, const char *name,
     o->dense = s->dense;
     o->wide = s->wide;
     o->cols = s->cols.names.n;
+    o->index_max = want->index_max ? want->index_max : INT32_MAX;
     o->slot = cm_strdup(s->name);
     o->state = s->state;
     CM_GROW(o->ptr, o->ptr_cap, 1);
@@ -237,11 +345,13 @@ int cm_h5out_create(struct cm_h5out **out, const char *path, const char *name,
     }
     if (o->cols > INT32_MAX)
         return cm_fail(CM_EINPUT, "%s: more than 2^31 columns", name);
+    int wrong = check_names(o, h);
+    if (wrong)
+        return wrong;
     cm_h5_setup(false);
     hid_t fcpl = H5Pcreate(H5P_FILE_CREATE), fapl = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_obj_track_times(fcpl, false);
-    H5Pset_file_locking(fapl, false, true);
-    o->put.file = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
+    if (H5Pset_obj_track_times(fcpl, false) >= 0 && H5Pset_file_locking(fapl, false, true) >= 0)
+        o->put.file = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
     int code = o->put.file < 0 ? cm_put_broken(&o->put, "the file")
                                : cm_put_encoding(&o->put, o->put.file, "anndata", "0.1.0");
     H5Pclose(fcpl);
@@ -249,47 +359,75 @@ int cm_h5out_create(struct cm_h5out **out, const char *path, const char *name,
     return code ? code : make_x(o);
 }
 
-static int put_uns(const struct cm_h5out *o)
+static int read_back(void *of, uint64_t first, uint64_t n, double *out)
+{
+    const struct cm_h5out *o = of;
+    hsize_t start[2] = {first, 0}, count[2] = {n, o->cols};
+    int rank = o->dense ? 2 : 1, code = 0;
+    hid_t file = H5Dget_space(o->data), space = H5Screate_simple(rank, count, NULL);
+    if (H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
+        H5Dread(o->data, H5T_NATIVE_DOUBLE, space, file, H5P_DEFAULT, out) < 0)
+        code = cm_put_broken(&o->put, "X");
+    H5Sclose(file);
+    H5Sclose(space);
+    return code;
+}
+
+/* What h5-read takes back: slot, state, and of which values that is true. */
+static int put_ours(struct cm_h5out *o, hid_t g)
+{
+    char values[CM_NOTE_SIZE];
+    int code =
+        cm_note_values(read_back, o, o->dense ? o->rows : o->nnz, o->dense ? o->cols : 1, values);
+    if (!code)
+        code = cm_put_encoding(&o->put, g, "dict", "0.1.0");
+    if (!code)
+        code = cm_put_text(&o->put, g, "slot", o->slot);
+    if (!code)
+        code = cm_put_text(&o->put, g, "state", cm_state_name(o->state));
+    return code ? code : cm_put_text(&o->put, g, "values", values);
+}
+
+static int put_uns(struct cm_h5out *o)
 {
     hid_t g = cm_put_group(&o->put, o->put.file, "uns");
     if (g < 0)
-        return CM_ESYSTEM;
+        return (int)g;
     int code = cm_put_encoding(&o->put, g, "dict", "0.1.0");
     for (size_t k = 0; k < o->uns.key.n && !code; k++)
         code = cm_put_text(&o->put, g, cm_strs_get(&o->uns.key, k), cm_strs_get(&o->uns.value, k));
     hid_t ours = code ? -1 : cm_put_group(&o->put, g, "cellmatch");
     if (!code && ours < 0)
-        code = CM_ESYSTEM;
-    if (!code)
-        code = cm_put_encoding(&o->put, ours, "dict", "0.1.0");
-    if (!code)
-        code = cm_put_text(&o->put, ours, "slot", o->slot);
-    if (!code)
-        code = cm_put_text(&o->put, ours, "state", cm_state_name(o->state));
-    if (ours >= 0)
-        H5Gclose(ours);
-    H5Gclose(g);
-    return code;
+        code = (int)ours;
+    code = code ? code : put_ours(o, ours);
+    code = cm_put_close(&o->put, ours, "uns", code);
+    return cm_put_close(&o->put, g, "uns", code);
 }
 
 int cm_h5out_finish(struct cm_h5out *o, const struct cm_head *h)
 {
     int code = 0;
     if (!o->dense) {
-        code = cm_put_array(&o->put, o->put.file, "X/indptr", H5T_STD_I64LE, H5T_NATIVE_INT64,
+        code = cm_put_array(&o->put, o->put.file, "X/indptr",
+                            o->long_index ? H5T_STD_I64LE : H5T_STD_I32LE, H5T_NATIVE_INT64,
                             o->rows + 1, o->ptr, NULL, NULL);
         hid_t g = code ? -1 : H5Gopen2(o->put.file, "X", H5P_DEFAULT);
         if (!code)
             code = g < 0 ? cm_put_broken(&o->put, "X") : cm_put_shape(&o->put, g, o->rows, o->cols);
-        if (g >= 0)
-            H5Gclose(g);
+        code = cm_put_close(&o->put, g, "X", code);
     } else if (!o->cols && o->rows) { /* the extent alone says how many rows there are */
-        H5Dclose(o->data);
-        H5Ldelete(o->put.file, "X", H5P_DEFAULT);
-        o->data =
-            cm_put_dataset(&o->put, o->put.file, "X", value_type(o->wide), 2, o->rows, 0, false);
-        code = o->data < 0 ? CM_ESYSTEM : cm_put_encoding(&o->put, o->data, "array", "0.2.0");
+        code = cm_put_close(&o->put, o->data, "X", 0);
+        o->data = -1;
+        if (!code && H5Ldelete(o->put.file, "X", H5P_DEFAULT) < 0)
+            code = cm_put_broken(&o->put, "X");
+        if (!code)
+            o->data = cm_put_dataset(&o->put, o->put.file, "X", value_type(o->wide), 2, o->rows, 0,
+                                     false);
+        if (!code)
+            code = o->data < 0 ? (int)o->data : cm_put_encoding(&o->put, o->data, "array", "0.2.0");
     }
+    for (size_t k = 0; k < h->nlabels && !code; k++)
+        code = check_text(o, h->label[k].name, 0, &h->label[k].dict.names);
     if (!code)
         code = put_frame(o, "obs", &o->names, o->label, o->nlabels, h);
     if (!code)
@@ -300,8 +438,7 @@ int cm_h5out_finish(struct cm_h5out *o, const struct cm_head *h)
         code = cm_put_broken(&o->put, "the file");
     hid_t *open[] = {&o->data, &o->indices};
     for (size_t k = 0; k < 2; k++) {
-        if (*open[k] >= 0 && H5Dclose(*open[k]) < 0 && !code)
-            code = cm_put_broken(&o->put, "X");
+        code = cm_put_close(&o->put, *open[k], "X", code);
         *open[k] = -1;
     }
     if (H5Fclose(o->put.file) < 0 && !code)

@@ -19,6 +19,7 @@ enum cm_h5_pack { CM_PACK_GZIP, CM_PACK_LZF, CM_PACK_ZSTD, CM_PACK_NONE };
 struct cm_h5out_want {
     enum cm_h5_pack pack;
     const char *dataset_id, *method_id; /* NULL = from the head's h5.dataset_id, or none */
+    uint64_t index_max; /* largest number that 32-bit offsets hold; 0 = 2^31 - 1 (for tests) */
 };
 
 struct cm_h5out;

@@ -1,0 +1,57 @@
+/* train/crossfit.h - the calibrated temperature, also where validation cells are few.
+ *
+ * The temperature that makes probabilities mean what they say is that of the highest likelihood on
+ * cells that the model does not know (match/rules.h).  On n cells its logarithm has a standard
+ * error of about 1.1 / sqrt n: below CM_CALIBRATION_ENOUGH cells that is too much.  Then training
+ * cells are used as well: CM_CALIBRATION_FOLDS models, of the closed form alone, are each fitted
+ * without one fold of the training cells and tried on it.  They know less, so their temperature on
+ * unknown cells is another; how much another is seen on the validation cells, which meet both:
+ *
+ *   T = T(folds, fold models) T(validation cells, model) / T(validation cells, fold models)
+ *
+ * The last two are of the same cells, so that most of their error cancels.
+ */
+#ifndef CM_TRAIN_CROSSFIT_H
+#define CM_TRAIN_CROSSFIT_H
+
+#include "match/rules.h"
+#include "pairs/dataset.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CM_CALIBRATION_ENOUGH 512 /* validation cells that are enough by themselves */
+#define CM_CALIBRATION_FOLDS  4
+#define CM_CALIBRATION_FEWEST 16 /* cells in a fold, below which nothing is fitted */
+#define CM_CALIBRATION_PAIRED 32 /* validation cells below which their quotient is not taken */
+
+/* Fits a model to `fold` (its part 0; part 1 is empty) and writes the similarities of the cells x
+ * (n x n, row-major) for each of two sets of cells; those of an empty set are left alone.  0 or
+ * CM_E.... */
+typedef int cm_fold_fit(void *arg, const struct cm_train_data *fold,
+                        const struct cm_csr *const held[2], float *s_held,
+                        const struct cm_csr *const valid[2], float *s_valid);
+
+struct cm_crossfit {
+    const struct cm_train_data *data;
+    enum cm_rule_method method;
+    uint64_t seed;
+    const struct cm_csr *valid[2]; /* rows may be 0 */
+    const uint32_t *group;         /* of the validation cells, or NULL */
+    double on_valid;               /* the model's own temperature there */
+    cm_fold_fit *fit;
+    void *arg;
+};
+
+/* *temperature as above, `on_valid` where there are too few cells for folds (and 0 without
+ * validation cells either).  *cells: how many had a say. */
+int cm_crossfit(const struct cm_crossfit *x, double *temperature, size_t *cells);
+
+/* Upper bound of the bytes taken, beside those of a fit. */
+uint64_t cm_crossfit_bytes(const struct cm_train_data *d);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

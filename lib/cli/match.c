@@ -55,11 +55,8 @@ static void take_model(const struct cm_rule_options *o, size_t inputs, struct cm
         rule->temperature = o->temperature;
         more->values = CM_RULE_GIVEN;
     } else if (o->calibrated || (!sharp && cm_kv_get(kv, "rule.calibrated"))) {
-        double t = 0;
-        cm_try(cm_fail_in(cm_kv_f64(kv, "rule.calibrated", &t), o->model));
-        if (!(t > 0) || !isfinite(t))
-            cm_die(3, "%s: rule.calibrated: expected a positive number, found %g", o->model, t);
-        rule->temperature = t / (double)(inputs ? inputs : 1);
+        cm_try(cm_fail_in(cm_rule_calibrated(kv, rule), o->model));
+        rule->temperature /= (double)(inputs ? inputs : 1);
         more->values = CM_RULE_CALIBRATED;
     } else if (!sharp) {
         cm_warn("%s has no calibrated temperature: probabilities at temperature %g, that of the "

@@ -94,19 +94,6 @@ int cm_rule_calibrated(const struct cm_kv *kv, struct cm_rule *rule)
     return read_temperature(kv, "rule.calibrated", &rule->temperature);
 }
 
-static int read_temperature(const struct cm_kv *kv, const char *key, double *t)
-{
-    int code = cm_kv_f64(kv, key, t);
-    if (!code && !(*t > 0 && isfinite(*t)))
-        code = cm_fail(CM_EINPUT, "%s: expected a positive number, found %g", key, *t);
-    return code;
-}
-
-int cm_rule_calibrated(const struct cm_kv *kv, struct cm_rule *rule)
-{
-    return read_temperature(kv, "rule.calibrated", &rule->temperature);
-}
-
 int cm_rule_read(const struct cm_kv *kv, struct cm_rule *rule)
 {
     const char *name = cm_kv_get(kv, "rule.method");

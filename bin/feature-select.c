@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/conditions.h"
 #include "prep/select.h"
 
 static struct {
@@ -86,6 +87,8 @@ static size_t choose_best(struct cm_reader *r, const struct cm_slot *in, uint64_
         cm_try(cm_where_parse(&rows, o.fit));
     cm_try(cm_reader_keep(r));
     cm_try(cm_select_fit(&s, r, o.fit ? &rows : NULL));
+    if (o.fit)
+        cm_warn_missing(&rows, cm_reader_path(r), "fit");
     cm_try(cm_fail_in(cm_select_score(&s, (enum cm_select_by)o.by), cm_reader_path(r)));
     *keep = CM_NEW(uint64_t, in->cols.names.n + 1);
     size_t n = cm_select_top(&s, (size_t)o.top, (uint64_t)o.min_cells, *keep);

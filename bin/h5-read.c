@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "cli/cli.h"
+#include "cli/conditions.h"
 #include "format/source.h"
 
 static struct {
@@ -161,6 +162,13 @@ static void pass(struct cm_source *s, struct job **job, size_t n)
                 s->file->name, s->mat.path, s->mat.summed);
     if (!s->has_matrix)
         cm_warn("%s: has no X; its rows have no entries", s->file->name);
+    for (size_t k = 0; k < s->nwhere && s->obs.rows; k++) {
+        struct cm_buf missing = {0};
+        const char *label;
+        cm_source_missing(s, k, &label, &missing);
+        cm_warn_values(s->file->name, "where", label, &missing);
+        cm_buf_free(&missing);
+    }
     if (!cells && s->obs.rows)
         cm_warn("%s: no cell meets the conditions of --where", s->file->name);
     for (size_t k = 0; k < n; k++) {

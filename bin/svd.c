@@ -6,6 +6,7 @@
  * Two passes: the cells of the fit are held in memory for the first, the second needs one block.
  */
 #include "cli/cli.h"
+#include "cli/conditions.h"
 #include "prep/project.h"
 
 static struct {
@@ -73,6 +74,8 @@ int main(int argc, char **argv)
     } else {
         cm_try(cm_reader_keep(r));
         cm_try(cm_projection_fit(&p, r, o.fit ? &rows : NULL, cm_seed(), o.tolerance));
+        if (o.fit)
+            cm_warn_missing(&rows, cm_reader_path(r), "fit");
         cm_info("%zu components of %llu cells and %zu columns in %zu iterations", p.fitted,
                 (unsigned long long)p.cells, p.cols, p.iterations);
     }

@@ -50,7 +50,7 @@ static void group_cells(struct chosen *c, const struct cm_cells *cells, size_t s
     const struct cm_table *t = &cells->table;
     int l = cm_head_find_label(&t->head, o.by);
     if (l < 0)
-        cm_die(3, "%s: no label '%s'", path, o.by);
+        cm_try(cm_fail_in(cm_head_no_label(&t->head, o.by), path));
     struct cm_strs text = {0}, mine = {0};
     struct cm_groups groups;
     cm_vec_text(&t->label[l], &t->head.label[l].dict, &text);

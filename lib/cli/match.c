@@ -68,9 +68,23 @@ void cm_print_choices(FILE *to, const struct cm_choice *c, size_t n, size_t best
     }
 }
 
-static _Noreturn void no_label(const struct cm_reader *r, const char *side, const char *name)
+static _Noreturn void no_label(const struct cm_reader *r, const struct cm_head *h, const char *side,
+                               const char *name)
 {
-    cm_die(3, "%s: --within: the %s have no label '%s'", cm_reader_path(r), side, name);
+    char what[64];
+    snprintf(what, sizeof what, "--within: the %s", side);
+    cm_fail_in(cm_fail_in(cm_head_no_label(h, name), what), cm_reader_path(r));
+    cm_die_code(CM_EINPUT);
+}
+
+/* The same of the columns of a match, whose labels are columns of its table. */
+static _Noreturn void no_column_label(const struct cm_reader *r, const char *name)
+{
+    const struct cm_cols *c = &cm_reader_head(r)->slot[0].cols;
+    struct cm_head h = {0};
+    for (size_t k = 0; k < c->nvec; k++)
+        cm_head_add_label(&h, c->vec[k].name, CM_T_STR, -1);
+    no_label(r, &h, "columns", name);
 }
 
 void cm_within_make(struct cm_within *x, const struct cm_rule_options *o,
@@ -83,17 +97,17 @@ void cm_within_make(struct cm_within *x, const struct cm_rule_options *o,
     if (cols) {
         int at = cm_head_find_label(&cols->head, o->within);
         if (at < 0)
-            no_label(of, "cells", o->within);
+            no_label(of, &cols->head, "cells", o->within);
         cm_vec_text(&cols->label[at], &cols->head.label[at].dict, &text);
     } else {
         const struct cm_vec *v = cm_cols_find(&cm_reader_head(rows)->slot[0].cols, o->within);
         if (!v)
-            no_label(rows, "columns", o->within);
+            no_column_label(rows, o->within);
         cm_vec_text(v, NULL, &text);
     }
     int at = cm_head_find_label(cm_reader_head(rows), o->within);
     if (at < 0)
-        no_label(rows, cols ? "cells" : "rows", o->within);
+        no_label(rows, cm_reader_head(rows), cols ? "cells" : "rows", o->within);
     x->rows = rows;
     x->label = (size_t)at;
     cm_groups_make(&x->groups, &text);

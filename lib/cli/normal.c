@@ -7,6 +7,7 @@
 #include "cli/normal.h"
 
 #include "base/mem.h"
+#include "cli/conditions.h"
 #include "prep/where.h"
 
 const struct cm_norm_method *cm_normal_method(const struct cm_norm *n, const struct cm_normal *o,
@@ -25,9 +26,12 @@ static void fit(struct cm_norm *n, const struct cm_normal *o, struct cm_reader *
     struct cm_where rows = {0};
     if (o->fit)
         cm_try(cm_where_parse(&rows, o->fit));
-    if (cm_norm_passes(n))
+    bool reads = cm_norm_passes(n) > 0; /* fitting sets the scale, which changes the answer */
+    if (reads)
         cm_try(cm_reader_keep(r));
     cm_try(cm_norm_fit(n, r, o->fit ? &rows : NULL));
+    if (o->fit && reads)
+        cm_warn_missing(&rows, cm_reader_path(r), "fit");
     cm_where_free(&rows);
     if (n->unseen)
         cm_info("%zu of %zu columns have no counts in the cells fitted on", n->unseen, n->cols);

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 struct gene {
     uint32_t chrom;
@@ -57,8 +58,9 @@ static int kind_of(const char *path, enum kind *kind)
     return 0;
 }
 
-/* A whole line without its end, of any length; false at the end of the file or on an error. */
-static bool read_line(gzFile f, char **line, size_t *cap)
+/* A whole line without its end, of any length; false at the end of the file or on an error, or at a
+ * zero byte (*zero). */
+static bool read_line(gzFile f, char **line, size_t *cap, bool *zero)
 {
     size_t n = 0;
     bool any = false;
@@ -67,9 +69,13 @@ static bool read_line(gzFile f, char **line, size_t *cap)
         if (!gzgets(f, *line + n, (int)65536))
             break;
         any = true;
-        n += strlen(*line + n);
+        size_t got = strlen(*line + n);
+        n += got;
         if (n && (*line)[n - 1] == '\n')
             break;
+        *zero = got < 65535 && !gzeof(f); /* gzgets stops at line ends alone */
+        if (*zero)
+            return false;
     }
     while (n && ((*line)[n - 1] == '\n' || (*line)[n - 1] == '\r'))
         (*line)[--n] = 0;
@@ -164,6 +170,21 @@ static void widen(struct gene *g, const struct gene *by)
 {
     g->start = by->start < g->start ? by->start : g->start;
     g->end = by->end > g->end ? by->end : g->end;
+}
+
+/* Text of a stream must be UTF-8, and what is no text at all is better named. */
+static int check_text(const struct cm_annotation *a, const char *line, size_t number)
+{
+    size_t n = strlen(line), bad = *line == '#' ? n : cm_utf8_check(line, n);
+    const char *kind = number == 1 ? cm_sniff(line, n) : "";
+    if (strchr(kind, '('))
+        return cm_fail(CM_EINPUT, "%s: expected lines of text, found %s", a->path, kind);
+    if (bad < n)
+        return cm_fail(CM_EINPUT,
+                       "%s: line %zu: byte %zu (0x%02x) is not UTF-8; if the file is Latin-1, "
+                       "iconv -f LATIN1 -t UTF-8 converts it",
+                       a->path, number, bad + 1, (unsigned char)line[bad]);
+    return 0;
 }
 
 static int bad_line(const struct cm_annotation *a, size_t number, const char *expected)
@@ -315,8 +336,15 @@ int cm_annotation_read(struct cm_annotation **out, const char *path)
     char *line = NULL;
     size_t cap = 0, number = 0;
     bool whole_genes = kind != GTF;
-    while (!code && read_line(f, &line, &cap))
-        code = take_line(a, kind, line, ++number, &whole_genes);
+    bool zero = false;
+    while (!code && read_line(f, &line, &cap, &zero)) {
+        bool mark = ++number == 1 && !strncmp(line, "\xef\xbb\xbf", 3);
+        code = check_text(a, line, number);
+        if (!code)
+            code = take_line(a, kind, line + (mark ? 3 : 0), number, &whole_genes);
+    }
+    if (!code && zero)
+        code = cm_fail(CM_EINPUT, "%s: line %zu: holds a zero byte: no text", path, number + 1);
     int failed = Z_OK;
     const char *why = gzerror(f, &failed);
     if (!code && failed != Z_OK && failed != Z_STREAM_END)

@@ -208,7 +208,7 @@ int cm_norm_bind(struct cm_norm *n, const struct cm_head *h)
 {
     n->label_at = cm_head_find_label(h, n->label);
     if (n->label_at < 0)
-        return cm_fail(CM_EINPUT, "no label \"%s\" with size factors", n->label);
+        return cm_fail_in(cm_head_no_label(h, n->label), "size factors");
     enum cm_type t = h->label[n->label_at].type;
     if (t != CM_T_F64 && t != CM_T_I64)
         return cm_fail(CM_EINPUT, "label \"%s\" is not numeric: no size factors", n->label);

@@ -159,6 +159,8 @@ struct cm_label *cm_head_add_label(struct cm_head *h, const char *name, enum cm_
 /* Position, or -1.  Slot names: GEX also answers to "Gene Expression", "rna"; see cm_slot_alias. */
 int cm_head_find_slot(const struct cm_head *h, const char *name);
 int cm_head_find_label(const struct cm_head *h, const char *name);
+/* CM_EINPUT and the message: no such label, and which ones there are. */
+int cm_head_no_label(const struct cm_head *h, const char *name);
 /* GEX, ATAC or ADT for the names that 10x, mudata and muon use; otherwise `name` itself. */
 const char *cm_slot_alias(const char *name);
 /* Code of a category, added to the dict when new. */

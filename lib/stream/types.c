@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -445,6 +446,17 @@ int cm_head_find_label(const struct cm_head *h, const char *name)
         if (!strcmp(h->label[k].name, name))
             return (int)k;
     return -1;
+}
+
+int cm_head_no_label(const struct cm_head *h, const char *name)
+{
+    struct cm_buf have = {0};
+    for (size_t k = 0; k < h->nlabels && have.n < 400; k++)
+        cm_buf_printf(&have, "%s%.60s", k ? ", " : "", h->label[k].name);
+    int code = cm_fail(CM_EINPUT, "no label \"%s\"; labels here: %s", name,
+                       have.n ? (const char *)have.p : "none");
+    cm_buf_free(&have);
+    return code;
 }
 
 uint32_t cm_dict_code(struct cm_dict *d, const char *name)

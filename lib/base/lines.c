@@ -101,10 +101,11 @@ char *cm_lines_field(char **rest, char separator)
         return NULL;
     char *close = *field == '"' ? closing_quote(field, separator) : NULL;
     if (!close) {
-        char *stop = strchr(field, separator);
-        if (stop)
-            *stop = 0;
+        char *stop = strchr(field, separator), *end = stop ? stop : field + strlen(field);
         *rest = stop ? stop + 1 : NULL;
+        while (end > field && end[-1] == ' ')
+            end--;
+        *end = 0;
         return field;
     }
     *rest = close[1] ? close + 2 : NULL;

@@ -32,7 +32,7 @@ void cm_lines_free(struct cm_lines *l);
 
 /* The next field of a line: ends it in place and moves *rest behind the separator; NULL when *rest
  * is NULL.  A field that is one quoted text ("a ""b""") loses its quotes and may hold separators;
- * other quotes are kept as they are. */
+ * other quotes are kept as they are.  Blanks behind a field that is not quoted go. */
 char *cm_lines_field(char **rest, char separator);
 
 #ifdef __cplusplus

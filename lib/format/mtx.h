@@ -43,6 +43,7 @@ struct cm_mtx {
     size_t nparts;
     uint32_t *part_of, *place_of; /* of each column */
     const char *slot;             /* what the file names suggest, or NULL */
+    bool untyped;                 /* something else stands where types should */
     enum cm_state state;
     bool state_known, wide;
     struct cm_mtx_runs runs;

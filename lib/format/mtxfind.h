@@ -24,6 +24,8 @@ int cm_mtx_find(struct cm_mtx_files *f, const char *operand, const char *prefix,
                 const char *features, const char *barcodes, const char *labels);
 /* PREFIXlabels.tsv[.gz] beside the matrix: the caller's, or NULL. */
 char *cm_mtx_find_labels(const char *matrix);
+/* STEM.genes.names.txt of kb beside the matrix: the caller's, or NULL. */
+char *cm_mtx_find_symbols(const char *matrix);
 void cm_mtx_files_free(struct cm_mtx_files *f);
 
 #endif

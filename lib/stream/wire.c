@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 static const char *const type_name[] = {"cat", "bool", "i64", "f64", "str"};
 static const char *const lazy_name[] = {"no", "identity", "log1p", "sqrt"};
@@ -178,6 +179,12 @@ static int get_labels(const struct cm_kv *kv, struct cm_head *h)
     return rc;
 }
 
+static bool is_utf8(const char *text)
+{
+    size_t n = strlen(text);
+    return cm_utf8_check(text, n) == n;
+}
+
 int cm_wire_get_head(char *text, struct cm_head *h, uint64_t *cols)
 {
     struct cm_kv kv = {0};
@@ -197,6 +204,8 @@ int cm_wire_get_head(char *text, struct cm_head *h, uint64_t *cols)
         *tab = 0;
         cm_unescape(line);
         cm_unescape(tab + 1);
+        if (!is_utf8(line) || !is_utf8(tab + 1))
+            rc = cm_fail(CM_EINPUT, "HEAD: key \"%.40s\": its text is not UTF-8", line);
         cm_strs_add(&kv.key, line);
         cm_strs_add(&kv.value, tab + 1);
     }
@@ -289,6 +298,9 @@ static int get_field(char *field, struct cm_vec *v, size_t j)
 {
     cm_unescape(field);
     bool ok = true;
+    if (v->type == CM_T_STR && !is_utf8(field))
+        return cm_fail(CM_EINPUT, "COLS: row %zu, column %s: \"%.60s\" is not UTF-8", j + 1,
+                       v->name, field);
     if (v->type == CM_T_STR)
         cm_strs_add(&v->s, field);
     else if (!*field)
@@ -336,6 +348,9 @@ int cm_wire_get_cols(char *text, size_t cols, struct cm_cols *c)
         rest = line;
         char *name = cm_next_field(&rest);
         cm_unescape(name);
+        if (!is_utf8(name))
+            return cm_fail(CM_EINPUT, "COLS: row %zu: the name \"%.60s\" is not UTF-8", j + 1,
+                           name);
         if (strlen(name) > CM_MAX_NAME)
             return cm_fail(CM_EINPUT, "COLS: row %zu: a name longer than 64 KiB", j + 1);
         cm_strs_add(&c->names, name);

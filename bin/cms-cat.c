@@ -150,6 +150,7 @@ static void select_columns(struct input *in, const struct list *l)
                cm_reader_path(in->r));
     bool *found = CM_ZNEW(bool, l->names.n + 1);
     for (size_t k = 0; k < in->h->nslots; k++) {
+        cm_try(cm_cols_unique(&in->h->slot[k].cols, cm_reader_path(in->r)));
         const struct cm_strs *names = &in->h->slot[k].cols.names;
         struct cm_index x;
         cm_index_make(&x, names);

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/conditions.h"
 #include "format/mtx.h"
 
 static struct {
@@ -31,6 +32,8 @@ static const struct cm_opt options[] = {
      "which of the two the cells are"},
     {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE", "features of this type alone"},
     {"to", 0, CM_O_OUTPUTS, &o.to, NULL, 0, 0, "TYPE=OUT", "write this type to OUT (repeatable)"},
+    {"make-unique", 0, CM_O_FLAG, &o.want.make_unique, NULL, 0, 0, NULL,
+     "repeated names of features get numbers: name, name-1, name-2"},
     {"state", 0, CM_O_CHOICE, &o.state, NULL, 0, 0,
      "unknown|counts|binary|lognorm|sqrt|tfidf|clr|scaled|svd|embedding|similarity|probability",
      "what the values are, in place of a guess"},
@@ -139,6 +142,7 @@ int main(int argc, char **argv)
     cm_try(cm_mtx_open(&m, in[0], &o.want));
     for (size_t k = 0; k < m.warnings.n; k++)
         cm_warn("%s", cm_strs_get(&m.warnings, k));
+    cm_warn_repeats(m.files.features, m.renamed, m.repeated);
     size_t *part = CM_NEW(size_t, n);
     note_files(&m.files);
     for (size_t k = 0; k < n; k++)

@@ -145,3 +145,14 @@ size_t cm_strs_make_unique(struct cm_strs *s)
     *s = out;
     return changed;
 }
+
+size_t cm_strs_repeats(const struct cm_strs *s)
+{
+    struct cm_index x;
+    size_t n = 0;
+    cm_index_make(&x, s);
+    for (size_t i = 0; x.duplicate != CM_ABSENT && i < s->n; i++)
+        n += cm_index_find(&x, cm_strs_get(s, i)) != i;
+    cm_index_free(&x);
+    return n;
+}

@@ -40,6 +40,8 @@ size_t cm_strs_not_utf8(const struct cm_strs *s, size_t from);
  * changed. */
 size_t cm_strs_make_unique(struct cm_strs *s);
 
+size_t cm_strs_repeats(const struct cm_strs *s); /* how many strings occurred before */
+
 static inline const char *cm_strs_get(const struct cm_strs *s, size_t i)
 {
     return s->bytes + s->off[i];

@@ -18,3 +18,14 @@ void cm_warn_missing(const struct cm_where *w, const char *path, const char *opt
     cm_warn_values(path, option, w->label, &values);
     cm_buf_free(&values);
 }
+
+void cm_warn_repeats(const char *path, size_t renamed, size_t repeated)
+{
+    if (renamed)
+        cm_warn("%s: %zu names of features occurred before and got a number (name-1 ...)", path,
+                renamed);
+    if (repeated)
+        cm_warn("%s: %zu names of features occurred before; --make-unique gives them numbers, "
+                "without which no model can be trained",
+                path, repeated);
+}

@@ -299,6 +299,9 @@ static int prepare(struct cm_mtx *m, const struct cm_mtx_want *want)
     int code = orient(m, want->cells);
     if (code)
         return code;
+    if (want->make_unique)
+        m->renamed = cm_strs_make_unique(&m->cols.names);
+    m->repeated = cm_strs_repeats(&m->cols.names);
     cut_parts(m);
     cm_mtx_runs_init(&m->runs, m->cells.n, m->cols.names.n, want->max_memory);
     m->runs.pattern = m->front.shape.field == CM_MTX_PATTERN;

@@ -69,27 +69,29 @@ static bool is_word(const char *s, const char *const *words)
     return false;
 }
 
-/* Is the first line one of names of columns?  By its word, where the number of lines demands it:
+/* Is the first line one of names of columns?  By its word, where the number of lines allows it:
  * nothing is dropped that could be a name.  A .csv of names always has one. */
 static bool has_header(const struct cm_lines *l, const char *path, const struct cm_mtx_shape *shape)
 {
-    static const char *const words[] = {
-        "",         "x",          "v1",          "id",       "name",       "index",
-        "rownames", "unnamed: 0", "barcode",     "barcodes", "cell",       "cells",
-        "cell_id",  "cellid",     "cell.id",     "cellname", "cell_name",  "cell_barcode",
-        "bc_wells", "gene",       "genes",       "gene_id",  "gene_ids",   "geneid",
-        "gene.id",  "gene_name",  "gene_symbol", "symbol",   "feature",    "features",
-        "peak",     "peaks",      "feature_id",  "region",   "ensembl_id", NULL};
+    static const char *const clear[] = {
+        "barcode",  "barcodes",     "cell_id",     "cellid",     "cell.id",    "cell_name",
+        "cellname", "cell_barcode", "bc_wells",    "gene_id",    "gene_ids",   "geneid",
+        "gene.id",  "gene_name",    "gene_symbol", "feature_id", "ensembl_id", NULL};
+    static const char *const vague[] = {"",     "x",     "v1",       "id",         "name",
+                                        "cell", "cells", "rownames", "unnamed: 0", "index",
+                                        "gene", "genes", "feature",  "features",   "symbol",
+                                        "peak", "peaks", "region",   NULL};
     if (!l->n)
         return false;
     char *copy = cm_strdup(l->line[0]), *rest = copy;
-    bool word = is_word(cm_lines_field(&rest, separator(path)), words);
+    const char *word = cm_lines_field(&rest, separator(path));
+    bool is_clear = is_word(word, clear), is_vague = is_word(word, vague);
     cm_free(copy);
-    if (!word || separator(path) == ',')
-        return word;
+    if (separator(path) == ',' || !shape)
+        return (is_clear || is_vague) && separator(path) == ',';
     size_t n = l->n;
-    return shape && n != shape->rows && n != shape->cols &&
-           (n - 1 == shape->rows || n - 1 == shape->cols);
+    bool fits = n == shape->rows || n == shape->cols;
+    return (n - 1 == shape->rows || n - 1 == shape->cols) && (is_clear || (is_vague && !fits));
 }
 
 static void warn_header(const char *path, const char *line, struct cm_strs *warnings)
@@ -584,6 +586,12 @@ int cm_mtx_labels(const char *path, const char *note, const struct cm_strs *cell
     /* line of each cell */
     struct cm_index x;
     cm_index_make(&x, cells);
+    if (!code && x.duplicate != CM_ABSENT)
+        code = cm_fail(CM_EINPUT,
+                       "%s: labels are found by the cell's name, but \"%s\" occurs twice among the "
+                       "cells (rows %zu and %zu)",
+                       path, cm_strs_get(cells, x.duplicate),
+                       cm_index_find(&x, cm_strs_get(cells, x.duplicate)) + 1, x.duplicate + 1);
     size_t *line = CM_ZNEW(size_t, cells->n + 1), found = 0;
     for (size_t k = 1; k < l.n && !code; k++) {
         rest = l.line[k];

@@ -29,7 +29,9 @@ static int refuse_duplicates(const struct cm_index *x, const char *side)
 {
     if (x->duplicate == CM_ABSENT)
         return 0;
-    return cm_fail(CM_EINPUT, "the name '%s' occurs twice among the %s of the match",
+    return cm_fail(CM_EINPUT,
+                   "the name '%s' occurs twice among the %s of the match; a table of row numbers "
+                   "(row1, row2) can tell them apart",
                    cm_strs_get(x->strs, x->duplicate), side);
 }
 

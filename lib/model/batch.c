@@ -25,7 +25,7 @@ static int check_matrix(struct cm_reader *r)
     if (h->kind != CM_MATRIX || h->nslots != 1)
         return cm_fail(CM_EINPUT, "%s: expected kind matrix with one slot, found kind %s with %zu",
                        cm_reader_path(r), cm_kind_name(h->kind), h->nslots);
-    return 0;
+    return cm_cols_unique(&h->slot[0].cols, cm_reader_path(r)); /* no model could be applied */
 }
 
 /* The conditions that make a cell a validation or a training cell; either may be absent. */

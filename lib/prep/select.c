@@ -178,7 +178,7 @@ int cm_select_like(const struct cm_cols *like, const char *path, const struct cm
                    uint64_t *keep)
 {
     struct cm_index x;
-    int code = 0;
+    int code = cm_cols_unique(in, "the input");
     cm_index_make(&x, &in->names);
     for (size_t k = 0; k < like->names.n && !code; k++) {
         const char *name = cm_strs_get(&like->names, k);

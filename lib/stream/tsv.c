@@ -470,11 +470,11 @@ static int check_line(const struct cm_tsv_in *in, size_t n)
 {
     size_t bad = cm_utf8_check(in->line, n);
     bool zero = memchr(in->line, 0, n) != NULL;
-    const char *kind = cm_sniff(in->line, n);
+    const char *kind = in->line_number == 1 ? cm_sniff(in->line, n) : "";
+    if (strchr(kind, '('))
+        return fail(in, "expected text, found %s", kind);
     if (bad == n && !zero)
         return 0;
-    if (in->line_number == 1 && strchr(kind, '('))
-        return fail(in, "expected text, found %s", kind);
     if (zero)
         return fail(in, "not text: it holds a NUL byte");
     return fail(in, "byte %zu (0x%02x) is not UTF-8", bad + 1,

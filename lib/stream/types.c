@@ -211,6 +211,25 @@ void cm_cols_drop(struct cm_cols *c, const char *name)
     c->nvec--;
 }
 
+int cm_cols_unique(const struct cm_cols *c, const char *path)
+{
+    struct cm_index x;
+    size_t repeated = 0;
+    int code = 0;
+    cm_index_make(&x, &c->names);
+    size_t again = x.duplicate;
+    for (size_t j = 0; again != CM_ABSENT && j < c->names.n; j++)
+        repeated += cm_index_find(&x, cm_strs_get(&c->names, j)) != j;
+    if (again != CM_ABSENT)
+        code = cm_fail(CM_EINPUT,
+                       "%s: the column name '%s' occurs twice, in columns %zu and %zu (%zu names "
+                       "repeat others); h5-read and mtx-read --make-unique tell them apart",
+                       path, cm_strs_get(&c->names, again),
+                       cm_index_find(&x, cm_strs_get(&c->names, again)) + 1, again + 1, repeated);
+    cm_index_free(&x);
+    return code;
+}
+
 void cm_cols_free(struct cm_cols *c)
 {
     cm_strs_free(&c->names);

@@ -114,6 +114,8 @@ int main(int argc, char **argv)
     uint64_t *keep;
     size_t n = o.like ? choose_like(slot, &keep) : choose_best(r, slot, &keep);
     cm_info("%zu of %zu features kept", n, slot->cols.names.n);
+    if (!n && slot->cols.names.n)
+        cm_warn("none of %zu features is kept", slot->cols.names.n);
     uint32_t *map = CM_NEW(uint32_t, slot->cols.names.n + 1);
     for (size_t j = 0; j < slot->cols.names.n; j++)
         map[j] = UINT32_MAX;

@@ -93,6 +93,7 @@ static size_t only_part(const struct cm_mtx *m)
 
 static void load(struct cm_mtx *m)
 {
+    size_t said = m->warnings.n;
     for (int more; (more = cm_mtx_load(m)) != 0;) {
         cm_try(more);
         cm_progress(m->read, m->front.shape.entries, "entries");
@@ -100,6 +101,8 @@ static void load(struct cm_mtx *m)
     cm_progress_end();
     if (m->runs.spilled)
         cm_info("%" PRIu64 " bytes of entries went to a temporary file", m->runs.spilled);
+    for (; said < m->warnings.n && !cm_given("state"); said++)
+        cm_warn("%s", cm_strs_get(&m->warnings, said));
     if (cm_given("state"))
         m->state = (enum cm_state)o.state;
 }

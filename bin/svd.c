@@ -54,6 +54,8 @@ int main(int argc, char **argv)
     char **in = cm_start(&tool, argc, argv);
     if (o.like && (o.fit || cm_given("tolerance") || cm_given("seed")))
         cm_usage_error("--like applies a fit; --fit, --tolerance and --seed make one");
+    if (!o.like && o.zscore && o.k < 2)
+        cm_usage_error("--zscore needs two components (-k): one alone becomes 0 in every cell");
     struct cm_where rows = {0};
     if (o.fit)
         cm_try(cm_where_parse(&rows, o.fit));

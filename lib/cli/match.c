@@ -1,6 +1,8 @@
 /* cli/match.c - choosing a decision rule, and the label that restricts candidates.  See match.h. */
 #include "cli/match.h"
 
+#include <inttypes.h>
+
 #include "base/mem.h"
 
 /* An option given on the command line that the rule has no use for. */
@@ -112,6 +114,11 @@ void cm_within_make(struct cm_within *x, const struct cm_rule_options *o,
     x->label = (size_t)at;
     cm_groups_make(&x->groups, &text);
     x->col = x->groups.code;
+    x->name = o->within;
+    x->cols_path = cm_reader_path(cols ? of : rows);
+    x->ncols = text.n;
+    for (size_t j = 0; j < text.n; j++)
+        x->cols_missing += !*cm_strs_get(&text, j);
     cm_strs_free(&text);
 }
 
@@ -124,11 +131,31 @@ void cm_within_rows(struct cm_within *x, const struct cm_vec *labels)
     cm_vec_text(v, &cm_reader_head(x->rows)->label[x->label].dict, &text);
     x->row = cm_realloc(x->row, v->n, sizeof *x->row);
     cm_groups_codes(&x->groups, &text, x->row);
+    x->nrows += text.n;
+    for (size_t i = 0; i < text.n; i++) {
+        bool missing = !*cm_strs_get(&text, i);
+        x->rows_missing += missing;
+        x->rows_foreign += !missing && x->row[i] == CM_GROUP_NONE;
+    }
     cm_strs_free(&text);
 }
 
+void cm_within_again(struct cm_within *x) { x->nrows = x->rows_missing = x->rows_foreign = 0; }
+
 void cm_within_free(struct cm_within *x)
 {
+    if (x->rows_missing)
+        cm_warn("%s: --within: %" PRIu64 " of %" PRIu64
+                " rows have no value of label \"%s\" and so no candidate",
+                cm_reader_path(x->rows), x->rows_missing, x->nrows, x->name);
+    if (x->rows_foreign)
+        cm_warn("%s: --within: %" PRIu64 " of %" PRIu64
+                " rows have a value of label \"%s\" that no column has, and so no candidate",
+                cm_reader_path(x->rows), x->rows_foreign, x->nrows, x->name);
+    if (x->cols_missing)
+        cm_warn("%s: --within: %" PRIu64 " of %" PRIu64
+                " columns have no value of label \"%s\" and are no candidates",
+                x->cols_path, x->cols_missing, x->ncols, x->name);
     cm_groups_free(&x->groups);
     cm_free(x->row);
     *x = (struct cm_within){0};

@@ -58,6 +58,7 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
     }
     if (!o->like)
         cm_try(cm_norm_check(n));
+    n->fractional = o->fractional;
     cm_mem_lean();
     struct cm_reader *r = cm_in_open(input);
     const struct cm_head *h = cm_reader_head(r);
@@ -91,6 +92,10 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
     if (n->empty)
         cm_warn("%llu of %llu cells have no counts%s", (unsigned long long)n->empty,
                 (unsigned long long)n->rows, n->method->dense ? "" : "; their rows stay zero");
+    if (n->lost)
+        cm_warn("%llu of %llu cells became zero though they have counts: the cells fitted on give "
+                "their columns no weight",
+                (unsigned long long)n->lost, (unsigned long long)n->rows);
     cm_chunk_free(&c);
     cm_head_free(&out);
     cm_norm_free(n);

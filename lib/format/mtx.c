@@ -106,13 +106,39 @@ static int take_pieces(struct loader *l)
         cm_free(l->run[k].own);
         l->run[k] = (struct cm_mtx_run){0};
         m->wide = m->wide || p->wide;
-        if (!m->state_known && (p->negative || p->fraction)) {
-            m->state = CM_S_UNKNOWN;
-            m->state_known = true;
-        }
+        m->odd = m->odd || p->negative || p->fraction;
     }
     m->read = l->listed;
     return code;
+}
+
+static void warn_state(struct cm_mtx *m, const char *why, enum cm_state state)
+{
+    struct cm_buf b = {0};
+    cm_buf_printf(&b, "%s: %s: state %s; --state can say otherwise", m->files.matrix, why,
+                  cm_state_name(state));
+    cm_strs_add(&m->warnings, (char *)b.p);
+    cm_buf_free(&b);
+    m->state = state;
+}
+
+/* What a note says is believed unless the values contradict it: files are edited. */
+static void settle_state(struct cm_mtx *m)
+{
+    bool noted = m->state_known, whole = !m->odd && m->read;
+    m->state_known = true;
+    if (m->front.shape.field == CM_MTX_PATTERN && !noted)
+        m->state = CM_S_BINARY;
+    else if (!noted && !m->odd)
+        m->state = CM_S_COUNTS;
+    else if (!noted)
+        warn_state(m, "some values are fractions or negative, so they are no counts", CM_S_UNKNOWN);
+    else if (m->state == CM_S_COUNTS && m->odd)
+        warn_state(m, "the file's note says counts, but some values are fractions or negative",
+                   CM_S_UNKNOWN);
+    else if ((m->state == CM_S_LOGNORM || m->state == CM_S_TFIDF) && whole)
+        warn_state(m, "the file's note says normalised, but all values are whole numbers",
+                   CM_S_COUNTS);
 }
 
 int cm_mtx_load(struct cm_mtx *m)
@@ -145,10 +171,7 @@ int cm_mtx_load(struct cm_mtx *m)
                        "%s: ends after %" PRIu64 " of the %" PRIu64
                        " entries of the line of sizes: is it cut?",
                        cm_gzin_name(m->in), l->listed, m->front.shape.entries);
-    if (!m->state_known) {
-        m->state = m->front.shape.field == CM_MTX_PATTERN ? CM_S_BINARY : CM_S_COUNTS;
-        m->state_known = true;
-    }
+    settle_state(m);
     return cm_mtx_runs_seal(&m->runs);
 }
 

@@ -104,6 +104,9 @@ int cm_projection_fit(struct cm_projection *p, struct cm_reader *r, struct cm_wh
                        "%s: expected at least %zu cells and columns to fit %zu components, found "
                        "%zu cells and %zu columns",
                        cm_reader_path(r), need, need, x.rows, x.cols);
+    if (!code && rows && !x.ptr[x.rows])
+        code = cm_fail(CM_ENUMERIC, "%s: the %zu cells fitted on have no values: no components",
+                       cm_reader_path(r), x.rows);
     if (!code && rows) {
         p->fitted = need;
         p->cells = x.rows;

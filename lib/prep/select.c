@@ -129,6 +129,12 @@ int cm_select_score(struct cm_select *s, enum cm_select_by by)
 {
     if (!s->rows)
         return cm_fail(CM_EINPUT, "no cells to choose features by");
+    bool any = !s->cols;
+    for (size_t j = 0; j < s->cols; j++)
+        any = any || s->cells[j];
+    if (!any)
+        return cm_fail(CM_ENUMERIC, "the %llu cells have no values: nothing to choose features by",
+                       (unsigned long long)s->rows);
     if (by == CM_BY_DISPERSION)
         score_dispersion(s);
     else

@@ -71,8 +71,8 @@ static struct job *make_jobs(size_t *n)
 /* The files that were found in a directory, or beside the matrix. */
 static void note_files(const struct cm_mtx_files *f)
 {
-    const char *input[] = {f->matrix, f->features, f->barcodes, f->labels};
-    for (size_t k = 0; k < 4; k++)
+    const char *input[] = {f->matrix, f->features, f->barcodes, f->labels, f->symbols};
+    for (size_t k = 0; k < 5; k++)
         if (input[k])
             cm_in_note(input[k]);
 }

@@ -299,7 +299,7 @@ static int open_labels(struct cm_mtx *m)
 /* The names of genes that kb writes into a file of their own. */
 static int open_symbols(struct cm_mtx *m)
 {
-    char *path = cm_mtx_find_symbols(m->files.matrix);
+    const char *path = m->files.symbols = cm_mtx_find_symbols(m->files.matrix);
     struct cm_strs names = {0};
     int code = path ? cm_mtx_name_list(path, &names) : 0;
     if (path && !code && names.n <= m->cols.names.n) {
@@ -312,7 +312,6 @@ static int open_symbols(struct cm_mtx *m)
                        m->cols.names.n, m->files.features, names.n);
     }
     cm_strs_free(&names);
-    cm_free(path);
     return code;
 }
 

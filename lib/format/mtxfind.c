@@ -44,6 +44,7 @@ void cm_mtx_files_free(struct cm_mtx_files *f)
     cm_free(f->features);
     cm_free(f->barcodes);
     cm_free(f->labels);
+    cm_free(f->symbols);
     *f = (struct cm_mtx_files){0};
 }
 

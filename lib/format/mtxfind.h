@@ -12,9 +12,10 @@
 
 #include <stdbool.h>
 
-/* Paths, the caller's; free with cm_mtx_files_free.  labels may be NULL. */
+/* Paths, the caller's; free with cm_mtx_files_free.  labels and symbols (names of genes
+ * in a file of their own, as kb writes them) may be NULL. */
 struct cm_mtx_files {
-    char *matrix, *features, *barcodes, *labels;
+    char *matrix, *features, *barcodes, *labels, *symbols;
 };
 
 /* operand: a directory, a matrix file, or "-" (then features and barcodes must be given).

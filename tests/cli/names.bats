@@ -252,6 +252,7 @@ AA"G B E2:2 E3:1' ]
     mtx-read --no-provenance -o kb.cms kb
     mtx-read --no-provenance --type GEX -o want.cms d
     cms-diff want.cms kb.cms
+    fails 2 mtx-read -o kb/cells_x_genes.genes.names.txt kb
     echo D >>kb/cells_x_genes.genes.names.txt
     fails 3 mtx-read kb
     says 'expected 3 names as in kb/cells_x_genes.genes.txt, found 4'

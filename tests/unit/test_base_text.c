@@ -140,6 +140,46 @@ static void test_values_may_hold_commas(void **state)
     cm_values_free(&v);
 }
 
+static void check_unique(const char *const *in, const char *const *want, size_t n, size_t changed)
+{
+    struct cm_strs s = {0};
+    for (size_t k = 0; k < n; k++)
+        cm_strs_add(&s, in[k]);
+    assert_int_equal(cm_strs_repeats(&s), changed);
+    assert_int_equal(cm_strs_make_unique(&s), changed);
+    assert_int_equal(s.n, n);
+    for (size_t k = 0; k < n; k++)
+        assert_string_equal(cm_strs_get(&s, k), want[k]);
+    assert_int_equal(cm_strs_repeats(&s), 0);
+    cm_strs_free(&s);
+}
+
+static void test_repeated_names_get_numbers(void **state)
+{
+    (void)state;
+    check_unique((const char *[]){"a", "b"}, (const char *[]){"a", "b"}, 2, 0);
+    check_unique((const char *[]){"a", "a", "a"}, (const char *[]){"a", "a-1", "a-2"}, 3, 2);
+    check_unique((const char *[]){"a", "a-1", "a"}, (const char *[]){"a", "a-1", "a-2"}, 3, 1);
+    check_unique((const char *[]){"a", "a", "a-1", "a-1", "a"},
+                 (const char *[]){"a", "a-2", "a-1", "a-1-1", "a-3"}, 5, 3);
+    check_unique((const char *[]){"", ""}, (const char *[]){"", "-1"}, 2, 1);
+}
+
+static void test_the_string_that_is_not_utf8_is_found(void **state)
+{
+    (void)state;
+    struct cm_strs s = {0};
+    assert_int_equal(cm_strs_not_utf8(&s, 0), CM_ABSENT);
+    cm_strs_add(&s, "a\xe2"); /* two strings that would be one character if they touched */
+    cm_strs_add(&s, "\x82\xac");
+    cm_strs_add(&s, "caf\xc3\xa9");
+    assert_int_equal(cm_strs_not_utf8(&s, 0), 0);
+    assert_int_equal(cm_strs_not_utf8(&s, 1), 1);
+    assert_int_equal(cm_strs_not_utf8(&s, 2), CM_ABSENT);
+    assert_int_equal(cm_strs_not_utf8(&s, 3), CM_ABSENT);
+    cm_strs_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +188,8 @@ int main(void)
         cmocka_unit_test(test_lines_refuse_what_is_no_text),
         cmocka_unit_test(test_quotes_around_a_whole_field_go),
         cmocka_unit_test(test_values_may_hold_commas),
+        cmocka_unit_test(test_repeated_names_get_numbers),
+        cmocka_unit_test(test_the_string_that_is_not_utf8_is_found),
     };
     return cmocka_run_group_tests_name("base_text", tests, NULL, NULL);
 }

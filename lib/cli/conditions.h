@@ -14,7 +14,8 @@ void cm_warn_missing(const struct cm_where *w, const char *path, const char *opt
 void cm_warn_values(const char *path, const char *option, const char *label,
                     const struct cm_buf *values);
 
-/* What readers say about repeated names of features: how many got numbers, how many still repeat. */
+/* What readers say about repeated names of features: how many got numbers, and how many still
+ * repeat others. */
 void cm_warn_repeats(const char *path, size_t renamed, size_t repeated);
 
 #ifdef __cplusplus

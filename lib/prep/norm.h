@@ -169,7 +169,8 @@ bool cm_norm_lazy(const struct cm_norm *n);
 /* Reads r to its end once or twice, fits the constants on the rows that meet `where` (NULL = all)
  * and rewinds.  cm_reader_keep must have been called.  Without need for a pass it only sets
  * constants.  CM_ENUMERIC where the cells give nothing to fit: those that meet `where` have no
- * counts, or the total that all are scaled to is 0.  Memory: 36 bytes a column, and 8 bytes a cell where the scale is a median or mean. */
+ * counts, or the total that all are scaled to is 0.  Memory: 36 bytes a column, and 8 bytes a cell
+ * where the scale is a median or mean. */
 int cm_norm_fit(struct cm_norm *n, struct cm_reader *r, struct cm_where *where);
 
 /* Takes method and constants from the slot of `like` that has the input slot's name.  Options set

@@ -104,7 +104,7 @@ void cm_cols_drop(struct cm_cols *c, const char *name);
 void cm_cols_copy(struct cm_cols *to, const struct cm_cols *from);
 /* Replaces c by its columns at[0..n-1]: names and every vector with them. */
 void cm_cols_select(struct cm_cols *c, const uint64_t *at, size_t n);
-/* CM_EINPUT where a name occurs twice: for all that finds features by name.  path: of the stream. */
+/* CM_EINPUT where a name occurs twice: for all that finds features by name.  path: the stream's. */
 int cm_cols_unique(const struct cm_cols *c, const char *path);
 void cm_cols_free(struct cm_cols *c);
 /* XXH64 over the names, each with its NUL: the feature-order hash that models carry. */

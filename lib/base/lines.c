@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sniff.h"
 #include "base/utf8.h"
 
 void cm_lines_free(struct cm_lines *l)
@@ -25,7 +26,7 @@ static int check_line(const char *path, size_t number, const char *line, size_t 
     if (cr)
         return cm_fail(CM_EINPUT, "%s: line %zu: holds a carriage return inside the line", path,
                        number);
-    size_t bad = cm_utf8_check(line, n);
+    size_t bad = cm_utf8_bad(line, n);
     if (bad < n)
         return cm_fail(CM_EINPUT,
                        "%s: line %zu: byte %zu (0x%02x) is not UTF-8; if the file is Latin-1, "

@@ -68,7 +68,7 @@ size_t cm_strs_not_utf8(const struct cm_strs *s, size_t from)
         return CM_ABSENT;
     /* one pass over all of them: a NUL between two ends any sequence */
     size_t begin = (size_t)s->off[from], n = s->used - begin;
-    size_t bad = cm_utf8_check(s->bytes + begin, n);
+    size_t bad = cm_utf8_bad(s->bytes + begin, n);
     size_t at = from;
     while (bad < n && at + 1 < s->n && s->off[at + 1] <= begin + bad)
         at++;

@@ -4,9 +4,6 @@
 
 #include <stddef.h>
 
-#include "base/sniff.h"
-#define cm_utf8_check(p, n) cm_utf8_bad((const char *)(p), (n))
-
 #ifdef __cplusplus
 extern "C" {
 #endif

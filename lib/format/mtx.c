@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sniff.h"
 #include "base/pool.h"
 #include "base/utf8.h"
 #include "format/mtxnames.h"

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sniff.h"
 #include "base/utf8.h"
 #include "stream/wire.h"
 

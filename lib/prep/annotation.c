@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sniff.h"
 #include "base/text.h"
 #include "base/utf8.h"
 
@@ -175,7 +176,7 @@ static void widen(struct gene *g, const struct gene *by)
 /* Text of a stream must be UTF-8, and what is no text at all is better named. */
 static int check_text(const struct cm_annotation *a, const char *line, size_t number)
 {
-    size_t n = strlen(line), bad = *line == '#' ? n : cm_utf8_check(line, n);
+    size_t n = strlen(line), bad = *line == '#' ? n : cm_utf8_bad(line, n);
     const char *kind = number == 1 ? cm_sniff(line, n) : "";
     if (strchr(kind, '('))
         return cm_fail(CM_EINPUT, "%s: expected lines of text, found %s", a->path, kind);

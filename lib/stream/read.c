@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/sniff.h"
 #include "base/spool.h"
 #include "base/utf8.h"
 #include "stream/cms.h"

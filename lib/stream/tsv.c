@@ -25,6 +25,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sniff.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "stream/wire.h"
@@ -468,7 +469,7 @@ static int fail(const struct cm_tsv_in *in, const char *format, ...)
 /* n bytes of in->line are text, or the input is told as what it is. */
 static int check_line(const struct cm_tsv_in *in, size_t n)
 {
-    size_t bad = cm_utf8_check(in->line, n);
+    size_t bad = cm_utf8_bad(in->line, n);
     bool zero = memchr(in->line, 0, n) != NULL;
     const char *kind = in->line_number == 1 ? cm_sniff(in->line, n) : "";
     if (strchr(kind, '('))

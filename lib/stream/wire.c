@@ -182,7 +182,7 @@ static int get_labels(const struct cm_kv *kv, struct cm_head *h)
 static bool is_utf8(const char *text)
 {
     size_t n = strlen(text);
-    return cm_utf8_check(text, n) == n;
+    return cm_utf8_bad(text, n) == n;
 }
 
 int cm_wire_get_head(char *text, struct cm_head *h, uint64_t *cols)

@@ -195,7 +195,8 @@ void cm_writer_stage(struct cm_writer *w, const char *tool, const char *version,
             cm_escape(&w->stage, pair[k][1]);
             cm_buf_puts(&w->stage, "\n");
         }
-    for (size_t at = 0; (at += cm_utf8_check(w->stage.p + at, w->stage.n - at)) < w->stage.n;)
+    for (size_t at = 0;
+         (at += cm_utf8_bad((const char *)w->stage.p + at, w->stage.n - at)) < w->stage.n;)
         w->stage.p[at] = '?'; /* names of files are in any encoding, text of a stream is not */
 }
 
@@ -277,7 +278,7 @@ static int write_dict(struct cm_writer *w, size_t k)
 static int check_text(struct cm_writer *w, const char *what, size_t skip)
 {
     const char *text = (const char *)w->frame.p + w->record + skip;
-    size_t n = w->frame.n - w->record - skip, bad = cm_utf8_check(text, n), line = bad;
+    size_t n = w->frame.n - w->record - skip, bad = cm_utf8_bad(text, n), line = bad;
     if (bad == n)
         return 0;
     while (line && text[line - 1] != '\n')

@@ -295,11 +295,11 @@ empty|holds no *.mtx or *.mtx.gz
 outs|there is filtered/matrix.mtx
 END
     fails 3 h5-read -o y.cms d/matrix.mtx
-    says 'but a Matrix Market file (read it with mtx-read)'
+    says '(mtx-read reads it)'
     fails 3 h5-read -o y.cms d.zip
     says 'a zip archive (unzip it first)'
     fails 4 h5-read -o y.cms d
-    says 'mtx-read reads MTX directories'
+    says 'it holds matrix.mtx (mtx-read reads it)'
     fails 2 cms-info d
     says 'mtx-read reads MTX directories'
     fails 3 cms-info d/matrix.mtx

@@ -37,7 +37,7 @@ static void test_utf8_is_told_from_other_bytes(void **state)
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         size_t n = strlen(cases[k].text);
-        assert_int_equal(cm_utf8_check(cases[k].text, n),
+        assert_int_equal(cm_utf8_bad(cases[k].text, n),
                          cases[k].bad == SIZE_MAX ? n : cases[k].bad);
     }
 }

@@ -96,6 +96,10 @@ int cm_source_part(const struct cm_source *s, const char *type, size_t *part);
 int cm_source_labels(struct cm_source *s, const char *names);
 /* Only cells whose label has one of the values: "LABEL=VALUE[,VALUE...]".  All conditions hold. */
 int cm_source_where(struct cm_source *s, const char *condition);
+/* After the last row: appends the values of a condition (in the order of the calls) that no cell
+ * has, as "A", "B"; how many.  *label: its label, borrowed. */
+size_t cm_source_missing(const struct cm_source *s, size_t condition, const char **label,
+                         struct cm_buf *out);
 
 /* Scans the values where they are needed to know: sets wide, and state unless it is known.  A note of
  * h5-write holds as long as X is what it was made for; else, as in 10x files of floats, what the

@@ -97,6 +97,7 @@ static void first_pass(struct cm_matcher *x)
     while (next_portion(&rows))
         cm_matcher_see(x, &rows, within.row);
     cm_matcher_learn(x, within.col);
+    cm_within_again(&within);
     if (x->whole)
         cm_feed_recall(&feed[0]);
     for (size_t k = 0; k < ninputs && !x->whole; k++)

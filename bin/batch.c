@@ -54,6 +54,8 @@ static void report(const struct cm_batcher *x, char **in)
     if (x->unlabelled)
         cm_warn("%llu training cells have no label '%s'; they make batches of their own",
                 (unsigned long long)x->unlabelled, o.within);
+    if (x->no_valid.n)
+        cm_warn("%s: --valid %s: no row has %.400s", in[0], o.valid, (const char *)x->no_valid.p);
     if (x->left_out)
         cm_info("%llu cells are neither training nor validation cells (label split)",
                 (unsigned long long)x->left_out);

@@ -6,18 +6,18 @@
  * Tensors go through once; inputs whose tensors differ do not belong together.  O(block) memory,
  * except --shuffle, which holds the rows it keeps.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/conditions.h"
 #include "prep/where.h"
 #include "stream/join.h"
 
@@ -84,25 +84,18 @@ static void parse_rows(const char *text)
     cm_free(copy);
 }
 
+/* Names, one a line; blank lines are none. */
 static void load_list(struct list *l, const char *path)
 {
-    FILE *f = fopen(path, "r");
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t n = 0;
-    errno = 0;
-    while (f && (n = getline(&line, &room, f)) >= 0) {
-        while (n && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-            line[--n] = 0;
-        if (n)
-            cm_strs_addn(&l->names, line, strlen(line));
+    struct cm_lines lines = {0};
+    cm_try(cm_lines_read(&lines, path));
+    for (size_t k = 0; k < lines.n; k++) {
+        char *rest = lines.line[k];
+        const char *name = cm_lines_field(&rest, '\n');
+        if (*name)
+            cm_strs_add(&l->names, name);
     }
-    if (!f || !feof(f)) {
-        cm_fail_errno(CM_ESYSTEM, "%s", path);
-        cm_die_code(CM_ESYSTEM);
-    }
-    free(line);
-    fclose(f);
+    cm_lines_free(&lines);
     cm_index_make(&l->index, &l->names);
     l->seen = CM_ZNEW(bool, l->names.n + 1);
 }
@@ -114,18 +107,19 @@ static struct {
 
 static void load_renamed(const char *path)
 {
-    struct list lines = {0};
-    load_list(&lines, path);
-    for (size_t k = 0; k < lines.names.n; k++) {
-        const char *line = cm_strs_get(&lines.names, k), *tab = strchr(line, '\t');
-        if (!tab || tab == line || !tab[1] || strchr(tab + 1, '\t'))
+    struct cm_lines lines = {0};
+    cm_try(cm_lines_read(&lines, path));
+    for (size_t k = 0; k < lines.n; k++) {
+        char *rest = lines.line[k];
+        if (!*rest)
+            continue;
+        const char *old = cm_lines_field(&rest, '\t'), *name = cm_lines_field(&rest, '\t');
+        if (!*old || !name || !*name || rest)
             cm_die(3, "%s: line %zu: expected old and new name, parted by a tab", path, k + 1);
-        cm_strs_addn(&renamed.old.names, line, (size_t)(tab - line));
-        cm_strs_add(&renamed.new_names, tab + 1);
+        cm_strs_add(&renamed.old.names, old);
+        cm_strs_add(&renamed.new_names, name);
     }
-    cm_index_free(&lines.index);
-    cm_strs_free(&lines.names);
-    cm_free(lines.seen);
+    cm_lines_free(&lines);
     cm_index_make(&renamed.old.index, &renamed.old.names);
     renamed.old.seen = CM_ZNEW(bool, renamed.old.names.n + 1);
     if (renamed.old.index.duplicate != CM_ABSENT)
@@ -141,6 +135,8 @@ static void rename_rows(struct cm_strs *names)
         const char *name = cm_strs_get(names, i);
         size_t at = cm_index_find(&renamed.old.index, name);
         cm_strs_add(&out, at == CM_ABSENT ? name : cm_strs_get(&renamed.new_names, at));
+        if (at != CM_ABSENT)
+            renamed.old.seen[at] = true;
     }
     cm_strs_free(names);
     *names = out;
@@ -156,6 +152,7 @@ static void select_columns(struct input *in, const struct list *l)
                cm_reader_path(in->r));
     bool *found = CM_ZNEW(bool, l->names.n + 1);
     for (size_t k = 0; k < in->h->nslots; k++) {
+        cm_try(cm_cols_unique(&in->h->slot[k].cols, cm_reader_path(in->r)));
         const struct cm_strs *names = &in->h->slot[k].cols.names;
         struct cm_index x;
         cm_index_make(&x, names);
@@ -238,10 +235,10 @@ static void choose(struct cm_chunk *c, const struct input *in, uint64_t first, s
     size_t n = 0;
     for (size_t i = 0; i < c->rows; i++) {
         bool keep = first + i >= from && first + i < to;
-        for (size_t k = 0; keep && k < o.where.n; k++)
-            keep = cm_where_row(&in->where[k], in->h, c, i);
-        for (size_t k = 0; keep && k < o.except.n; k++)
-            keep = !cm_where_row(&in->except[k], in->h, c, i);
+        for (size_t k = 0; k < o.where.n; k++) /* all are asked: they remember what they met */
+            keep &= cm_where_row(&in->where[k], in->h, c, i);
+        for (size_t k = 0; k < o.except.n; k++)
+            keep &= !cm_where_row(&in->except[k], in->h, c, i);
         if (keep && o.names) {
             size_t place = cm_index_find(&names->index, cm_strs_get(&c->names, i));
             keep = place != CM_ABSENT;
@@ -293,6 +290,34 @@ static void copy_tensor(struct cm_writer *w, struct cm_chunk *c, const struct cm
     tensors.hash[tensors.names.n] = hash;
     cm_strs_add(&tensors.names, t->name);
     cm_try(cm_writer_chunk(w, c, NULL));
+}
+
+/* A value counts as met where any input has it. */
+static void warn_missing(const char *option, size_t k, bool except)
+{
+    struct cm_where *w = except ? &input[0].except[k] : &input[0].where[k];
+    for (size_t j = 1; j < inputs; j++) {
+        const struct cm_where *other = except ? &input[j].except[k] : &input[j].where[k];
+        for (size_t p = 0; p < w->values->part.n && p < other->values->part.n; p++)
+            w->values->seen[p] |= other->values->seen[p];
+    }
+    cm_warn_missing(w, inputs == 1 ? cm_reader_path(input[0].r) : "all inputs", option);
+}
+
+/* Names of a list that no row has; repeated ones count once. */
+static void warn_unseen(const struct list *l, const char *path)
+{
+    size_t missing = 0, all = 0, first = CM_ABSENT;
+    for (size_t k = 0; k < l->names.n; k++) {
+        if (cm_index_find(&l->index, cm_strs_get(&l->names, k)) != k)
+            continue;
+        all++;
+        missing += !l->seen[k];
+        first = first == CM_ABSENT && !l->seen[k] ? k : first;
+    }
+    if (missing)
+        cm_warn("%zu of %zu names in %s are not among the rows (the first: '%s')", missing, all,
+                path, cm_strs_get(&l->names, first));
 }
 
 static void free_input(struct input *in)
@@ -354,7 +379,7 @@ int main(int argc, char **argv)
     struct cm_writer *w = cm_out_open(&out);
     cm_writer_max_row(w, UINT64_MAX); /* the input's own limit was its writer's matter */
     struct cm_chunk c = {0}, all = {0};
-    uint64_t row = 0;
+    uint64_t row = 0, kept = 0;
     for (size_t k = 0; k < inputs; k++)
         while (cm_next(input[k].r, &c)) {
             if (c.is_tensor) {
@@ -364,6 +389,7 @@ int main(int argc, char **argv)
             uint64_t first = row;
             row += c.rows;
             choose(&c, &input[k], first, &names);
+            kept += c.rows;
             if (o.rename)
                 rename_rows(&c.names);
             for (size_t s = 0; o.materialize && s < out.nslots; s++)
@@ -377,11 +403,16 @@ int main(int argc, char **argv)
         }
     if (o.shuffle)
         write_shuffled(w, &all, &out);
-    size_t missing = 0;
-    for (size_t k = 0; k < names.names.n; k++)
-        missing += !names.seen[k];
-    if (missing)
-        cm_warn("%zu of %zu names in %s are not among the rows", missing, names.names.n, o.names);
+    for (size_t k = 0; k < o.where.n; k++)
+        warn_missing("where", k, false);
+    for (size_t k = 0; k < o.except.n; k++)
+        warn_missing("except", k, true);
+    if (o.names)
+        warn_unseen(&names, o.names);
+    if (o.rename && !selects)
+        warn_unseen(&renamed.old, o.rename);
+    if (row && !kept)
+        cm_warn("none of %" PRIu64 " rows is kept", row);
     for (size_t k = 0; k < inputs; k++)
         free_input(&input[k]);
     cm_free(input);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/conditions.h"
 #include "prep/select.h"
 
 static struct {
@@ -86,6 +87,8 @@ static size_t choose_best(struct cm_reader *r, const struct cm_slot *in, uint64_
         cm_try(cm_where_parse(&rows, o.fit));
     cm_try(cm_reader_keep(r));
     cm_try(cm_select_fit(&s, r, o.fit ? &rows : NULL));
+    if (o.fit)
+        cm_warn_missing(&rows, cm_reader_path(r), "fit");
     cm_try(cm_fail_in(cm_select_score(&s, (enum cm_select_by)o.by), cm_reader_path(r)));
     *keep = CM_NEW(uint64_t, in->cols.names.n + 1);
     size_t n = cm_select_top(&s, (size_t)o.top, (uint64_t)o.min_cells, *keep);
@@ -111,6 +114,8 @@ int main(int argc, char **argv)
     uint64_t *keep;
     size_t n = o.like ? choose_like(slot, &keep) : choose_best(r, slot, &keep);
     cm_info("%zu of %zu features kept", n, slot->cols.names.n);
+    if (!n && slot->cols.names.n)
+        cm_warn("none of %zu features is kept", slot->cols.names.n);
     uint32_t *map = CM_NEW(uint32_t, slot->cols.names.n + 1);
     for (size_t j = 0; j < slot->cols.names.n; j++)
         map[j] = UINT32_MAX;

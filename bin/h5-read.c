@@ -13,12 +13,13 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "cli/cli.h"
+#include "cli/conditions.h"
 #include "format/hdf5/source.h"
 
 static struct {
     const char *layer, *obsm, *type, *genome, *labels, *cell_names, *feature_names;
     struct cm_list where, to;
-    bool list, match, pairs, plugins;
+    bool list, match, pairs, plugins, make_unique;
     int state, encoding;
     uint64_t max_memory;
 } o;
@@ -38,6 +39,8 @@ static const struct cm_opt options[] = {
      "of text that is not UTF-8: refuse it, or convert it from Latin-1"},
     {"where", 0, CM_O_LIST, &o.where, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
      "cells with one of these values alone (repeatable)"},
+    {"make-unique", 0, CM_O_FLAG, &o.make_unique, NULL, 0, 0, NULL,
+     "repeated names of features get numbers: name, name-1, name-2"},
     {"state", 0, CM_O_CHOICE, &o.state, NULL, 0, 0,
      "unknown|counts|binary|lognorm|sqrt|tfidf|clr|scaled|svd|embedding|similarity|probability",
      "what the values are, in place of a guess"},
@@ -161,6 +164,13 @@ static void pass(struct cm_source *s, struct job **job, size_t n)
                 s->file->name, s->mat.path, s->mat.summed);
     if (!s->has_matrix)
         cm_warn("%s: has no X; its rows have no entries", s->file->name);
+    for (size_t k = 0; k < s->nwhere && s->obs.rows; k++) {
+        struct cm_buf missing = {0};
+        const char *label;
+        cm_source_missing(s, k, &label, &missing);
+        cm_warn_values(s->file->name, "where", label, &missing);
+        cm_buf_free(&missing);
+    }
     if (!cells && s->obs.rows)
         cm_warn("%s: no cell meets the conditions of --where", s->file->name);
     for (size_t k = 0; k < n; k++) {
@@ -197,6 +207,10 @@ static void serve(struct cm_h5 *h, const char *modality, struct job *job, size_t
             cm_try(code);
         if (!code)
             mine[m++] = &job[k];
+    }
+    if (m && !o.match) {
+        size_t renamed = o.make_unique ? cm_strs_make_unique(&s.cols.names) : 0;
+        cm_warn_repeats(h->name, renamed, cm_strs_repeats(&s.cols.names));
     }
     if (m) {
         cm_try(cm_source_labels(&s, o.labels));

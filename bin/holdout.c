@@ -6,6 +6,7 @@
  * prep/split.h for why names and not rows.
  */
 #include "cli/cli.h"
+#include "cli/conditions.h"
 #include "prep/split.h"
 
 #include <string.h>
@@ -62,6 +63,8 @@ int main(int argc, char **argv)
     }
     cm_info("%llu of %llu cells are %s now, %llu train", (unsigned long long)s.held,
             (unsigned long long)s.rows, o.name, (unsigned long long)s.trained);
+    if (o.by && s.rows)
+        cm_warn_missing(&s.where, cm_reader_path(r), "by");
     if (s.rows && !s.held)
         cm_warn("no cell is held out");
     else if (s.rows && !s.trained)

@@ -122,6 +122,7 @@ static void column_pass(struct cm_feed *e, struct cm_search *search, struct cm_w
     cm_try(more);
     cm_matcher_learn(x, within->col);
     cm_try(cm_feed_rewind(e));
+    cm_within_again(within);
 }
 
 int main(int argc, char **argv)

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/conditions.h"
 #include "format/mtx/read.h"
 
 static struct {
@@ -31,6 +32,8 @@ static const struct cm_opt options[] = {
      "which of the two the cells are"},
     {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE", "features of this type alone"},
     {"to", 0, CM_O_OUTPUTS, &o.to, NULL, 0, 0, "TYPE=OUT", "write this type to OUT (repeatable)"},
+    {"make-unique", 0, CM_O_FLAG, &o.want.make_unique, NULL, 0, 0, NULL,
+     "repeated names of features get numbers: name, name-1, name-2"},
     {"state", 0, CM_O_CHOICE, &o.state, NULL, 0, 0,
      "unknown|counts|binary|lognorm|sqrt|tfidf|clr|scaled|svd|embedding|similarity|probability",
      "what the values are, in place of a guess"},
@@ -68,8 +71,8 @@ static struct job *make_jobs(size_t *n)
 /* The files that were found in a directory, or beside the matrix. */
 static void note_files(const struct cm_mtx_files *f)
 {
-    const char *input[] = {f->matrix, f->features, f->barcodes, f->labels};
-    for (size_t k = 0; k < 4; k++)
+    const char *input[] = {f->matrix, f->features, f->barcodes, f->labels, f->symbols};
+    for (size_t k = 0; k < 5; k++)
         if (input[k])
             cm_in_note(input[k]);
 }
@@ -90,6 +93,7 @@ static size_t only_part(const struct cm_mtx *m)
 
 static void load(struct cm_mtx *m)
 {
+    size_t said = m->warnings.n;
     for (int more; (more = cm_mtx_load(m)) != 0;) {
         cm_try(more);
         cm_progress(m->read, m->front.shape.entries, "entries");
@@ -97,6 +101,8 @@ static void load(struct cm_mtx *m)
     cm_progress_end();
     if (m->runs.spilled)
         cm_info("%" PRIu64 " bytes of entries went to a temporary file", m->runs.spilled);
+    for (; said < m->warnings.n && !cm_given("state"); said++)
+        cm_warn("%s", cm_strs_get(&m->warnings, said));
     if (cm_given("state"))
         m->state = (enum cm_state)o.state;
 }
@@ -139,6 +145,7 @@ int main(int argc, char **argv)
     cm_try(cm_mtx_open(&m, in[0], &o.want));
     for (size_t k = 0; k < m.warnings.n; k++)
         cm_warn("%s", cm_strs_get(&m.warnings, k));
+    cm_warn_repeats(m.files.features, m.renamed, m.repeated);
     size_t *part = CM_NEW(size_t, n);
     note_files(&m.files);
     for (size_t k = 0; k < n; k++)

@@ -161,6 +161,11 @@ static struct cm_labels labels; /* of --labels */
 static void load_labels(const char *path)
 {
     cm_try(cm_labels_load(&labels, cm_in_open(path)));
+    if (cm_head_find_label(&labels.head, "batch") < 0 &&
+        cm_head_find_label(&labels.head, "cell_type") < 0) {
+        cm_head_no_label(&labels.head, "batch\" or \"cell_type");
+        cm_try(cm_fail_in(CM_EINPUT, path));
+    }
     size_t found = cm_labels_found(&labels, &match.names);
     if (found == 0)
         cm_die(3, "%s: none of its cells is a row of the match", path);

@@ -6,6 +6,7 @@
  * Two passes: the cells of the fit are held in memory for the first, the second needs one block.
  */
 #include "cli/cli.h"
+#include "cli/conditions.h"
 #include "prep/project.h"
 
 static struct {
@@ -53,6 +54,8 @@ int main(int argc, char **argv)
     char **in = cm_start(&tool, argc, argv);
     if (o.like && (o.fit || cm_given("tolerance") || cm_given("seed")))
         cm_usage_error("--like applies a fit; --fit, --tolerance and --seed make one");
+    if (!o.like && o.zscore && o.k < 2)
+        cm_usage_error("--zscore needs two components (-k): one alone becomes 0 in every cell");
     struct cm_where rows = {0};
     if (o.fit)
         cm_try(cm_where_parse(&rows, o.fit));
@@ -73,6 +76,8 @@ int main(int argc, char **argv)
     } else {
         cm_try(cm_reader_keep(r));
         cm_try(cm_projection_fit(&p, r, o.fit ? &rows : NULL, cm_seed(), o.tolerance));
+        if (o.fit)
+            cm_warn_missing(&rows, cm_reader_path(r), "fit");
         cm_info("%zu components of %llu cells and %zu columns in %zu iterations", p.fitted,
                 (unsigned long long)p.cells, p.cols, p.iterations);
     }

@@ -53,7 +53,7 @@ static void group_cells(struct chosen *c, const struct cm_cells *cells, size_t s
     const struct cm_table *t = &cells->table;
     int l = cm_head_find_label(&t->head, o.by);
     if (l < 0)
-        cm_die(3, "%s: no label '%s'", path, o.by);
+        cm_try(cm_fail_in(cm_head_no_label(&t->head, o.by), path));
     struct cm_strs text = {0}, mine = {0};
     struct cm_groups groups;
     cm_vec_text(&t->label[l], &t->head.label[l].dict, &text);
@@ -66,6 +66,12 @@ static void group_cells(struct chosen *c, const struct cm_cells *cells, size_t s
         if (c->group[i] == c->value.n)
             cm_strs_add(&c->value, cm_strs_get(&mine, i));
     c->groups = groups.n;
+    size_t missing = 0;
+    for (size_t i = 0; i < c->n; i++)
+        missing += c->group[i] == CM_GROUP_NONE;
+    if (missing && c->groups)
+        cm_warn("%s: --by: %zu of %zu cells have no value of label \"%s\" and are left out", path,
+                missing, c->n, o.by);
     if (c->groups == 0)
         cm_die(3, "%s: label '%s' has no value in any cell", path, o.by);
     cm_groups_free(&groups);

@@ -6,12 +6,15 @@
  */
 #include "base/strs.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 void cm_strs_free(struct cm_strs *s)
 {
@@ -67,6 +70,19 @@ bool cm_strs_equal(const struct cm_strs *a, const struct cm_strs *b)
         if (strcmp(cm_strs_get(a, i), cm_strs_get(b, i)))
             return false;
     return true;
+}
+
+size_t cm_strs_not_utf8(const struct cm_strs *s, size_t from)
+{
+    if (from >= s->n)
+        return CM_ABSENT;
+    /* one pass over all of them: a NUL between two ends any sequence */
+    size_t begin = (size_t)s->off[from], n = s->used - begin;
+    size_t bad = cm_utf8_bad(s->bytes + begin, n);
+    size_t at = from;
+    while (bad < n && at + 1 < s->n && s->off[at + 1] <= begin + bad)
+        at++;
+    return bad < n ? at : CM_ABSENT;
 }
 
 /* The place of `name`, or the free place where it would go. */
@@ -128,4 +144,48 @@ size_t cm_index_find(const struct cm_index *x, const char *name)
 {
     size_t at = probe(x, x->strs, name);
     return x->slot[at] ? x->slot[at] - 1 : CM_ABSENT;
+}
+
+size_t cm_strs_make_unique(struct cm_strs *s)
+{
+    struct cm_index old;
+    struct cm_strs out = {0};
+    size_t changed = 0;
+    cm_index_make(&old, s);
+    if (old.duplicate == CM_ABSENT) {
+        cm_index_free(&old);
+        return 0;
+    }
+    uint64_t *next = CM_ZNEW(uint64_t, s->n); /* number to try next, by first position */
+    for (size_t i = 0; i < s->n; i++) {
+        const char *name = cm_strs_get(s, i);
+        size_t first = cm_index_find(&old, name), room = strlen(name) + 24;
+        if (first == i) {
+            cm_strs_add(&out, name);
+            continue;
+        }
+        char *text = CM_NEW(char, room);
+        do /* made names differ from one another: "a" + "-1-1" cannot meet "a-1" + "-1" ... */
+            snprintf(text, room, "%s-%" PRIu64, name, ++next[first]);
+        while (cm_index_find(&old, text) != CM_ABSENT);
+        cm_strs_add(&out, text);
+        cm_free(text);
+        changed++;
+    }
+    cm_free(next);
+    cm_index_free(&old);
+    cm_strs_free(s);
+    *s = out;
+    return changed;
+}
+
+size_t cm_strs_repeats(const struct cm_strs *s)
+{
+    struct cm_index x;
+    size_t n = 0;
+    cm_index_make(&x, s);
+    for (size_t i = 0; x.duplicate != CM_ABSENT && i < s->n; i++)
+        n += cm_index_find(&x, cm_strs_get(s, i)) != i;
+    cm_index_free(&x);
+    return n;
 }

@@ -16,6 +16,8 @@
 extern "C" {
 #endif
 
+#define CM_ABSENT SIZE_MAX
+
 /* Zero-initialise ({0}); release with cm_strs_free.  String i is at bytes + off[i]. */
 struct cm_strs {
     size_t n, cap;
@@ -32,12 +34,19 @@ void cm_strs_addn(struct cm_strs *s, const char *text, size_t n);  /* text has n
 void cm_strs_copy(struct cm_strs *to, const struct cm_strs *from); /* replaces what `to` holds */
 bool cm_strs_equal(const struct cm_strs *a, const struct cm_strs *b);
 
+/* The first string from `from` on that is not UTF-8, or CM_ABSENT. */
+size_t cm_strs_not_utf8(const struct cm_strs *s, size_t from);
+/* Makes repeated names different as anndata does: the second "name" becomes "name-1", the third
+ * "name-2", a number that would make a name which is there already being left out.  How many were
+ * changed. */
+size_t cm_strs_make_unique(struct cm_strs *s);
+
+size_t cm_strs_repeats(const struct cm_strs *s); /* how many strings occurred before */
+
 static inline const char *cm_strs_get(const struct cm_strs *s, size_t i)
 {
     return s->bytes + s->off[i];
 }
-
-#define CM_ABSENT SIZE_MAX
 
 /* name -> position.  Borrows the list, which must outlive the index and may only grow. */
 struct cm_index {

@@ -1,7 +1,7 @@
 /* cli/match.c - choosing a decision rule, and the label that restricts candidates.  See match.h. */
 #include "cli/match.h"
 
-#include <math.h>
+#include <inttypes.h>
 
 #include "base/mem.h"
 
@@ -55,11 +55,8 @@ static void take_model(const struct cm_rule_options *o, size_t inputs, struct cm
         rule->temperature = o->temperature;
         more->values = CM_RULE_GIVEN;
     } else if (o->calibrated || (!sharp && cm_kv_get(kv, "rule.calibrated"))) {
-        double t = 0;
-        cm_try(cm_fail_in(cm_kv_f64(kv, "rule.calibrated", &t), o->model));
-        if (!(t > 0) || !isfinite(t))
-            cm_die(3, "%s: rule.calibrated: expected a positive number, found %g", o->model, t);
-        rule->temperature = t / (double)(inputs ? inputs : 1);
+        cm_try(cm_fail_in(cm_rule_calibrated(kv, rule), o->model));
+        rule->temperature /= (double)(inputs ? inputs : 1);
         more->values = CM_RULE_CALIBRATED;
     } else if (!sharp) {
         cm_warn("%s has no calibrated temperature: probabilities at temperature %g, that of the "
@@ -115,9 +112,23 @@ void cm_print_choices(FILE *to, const struct cm_choice *c, size_t n, size_t best
     print_choice(to, "choice\t", &c[best]);
 }
 
-static _Noreturn void no_label(const struct cm_reader *r, const char *side, const char *name)
+static _Noreturn void no_label(const struct cm_reader *r, const struct cm_head *h, const char *side,
+                               const char *name)
 {
-    cm_die(3, "%s: --within: the %s have no label '%s'", cm_reader_path(r), side, name);
+    char what[64];
+    snprintf(what, sizeof what, "--within: the %s", side);
+    cm_fail_in(cm_fail_in(cm_head_no_label(h, name), what), cm_reader_path(r));
+    cm_die_code(CM_EINPUT);
+}
+
+/* The same of the columns of a match, whose labels are columns of its table. */
+static _Noreturn void no_column_label(const struct cm_reader *r, const char *name)
+{
+    const struct cm_cols *c = &cm_reader_head(r)->slot[0].cols;
+    struct cm_head h = {0};
+    for (size_t k = 0; k < c->nvec; k++)
+        cm_head_add_label(&h, c->vec[k].name, CM_T_STR, -1);
+    no_label(r, &h, "columns", name);
 }
 
 void cm_within_make(struct cm_within *x, const struct cm_rule_options *o,
@@ -130,21 +141,26 @@ void cm_within_make(struct cm_within *x, const struct cm_rule_options *o,
     if (cols) {
         int at = cm_head_find_label(&cols->head, o->within);
         if (at < 0)
-            no_label(of, "cells", o->within);
+            no_label(of, &cols->head, "cells", o->within);
         cm_vec_text(&cols->label[at], &cols->head.label[at].dict, &text);
     } else {
         const struct cm_vec *v = cm_cols_find(&cm_reader_head(rows)->slot[0].cols, o->within);
         if (!v)
-            no_label(rows, "columns", o->within);
+            no_column_label(rows, o->within);
         cm_vec_text(v, NULL, &text);
     }
     int at = cm_head_find_label(cm_reader_head(rows), o->within);
     if (at < 0)
-        no_label(rows, cols ? "cells" : "rows", o->within);
+        no_label(rows, cm_reader_head(rows), cols ? "cells" : "rows", o->within);
     x->rows = rows;
     x->label = (size_t)at;
     cm_groups_make(&x->groups, &text);
     x->col = x->groups.code;
+    x->name = o->within;
+    x->cols_path = cm_reader_path(cols ? of : rows);
+    x->ncols = text.n;
+    for (size_t j = 0; j < text.n; j++)
+        x->cols_missing += !*cm_strs_get(&text, j);
     cm_strs_free(&text);
 }
 
@@ -157,11 +173,31 @@ void cm_within_rows(struct cm_within *x, const struct cm_vec *labels)
     cm_vec_text(v, &cm_reader_head(x->rows)->label[x->label].dict, &text);
     x->row = cm_realloc(x->row, v->n, sizeof *x->row);
     cm_groups_codes(&x->groups, &text, x->row);
+    x->nrows += text.n;
+    for (size_t i = 0; i < text.n; i++) {
+        bool missing = !*cm_strs_get(&text, i);
+        x->rows_missing += missing;
+        x->rows_foreign += !missing && x->row[i] == CM_GROUP_NONE;
+    }
     cm_strs_free(&text);
 }
 
+void cm_within_again(struct cm_within *x) { x->nrows = x->rows_missing = x->rows_foreign = 0; }
+
 void cm_within_free(struct cm_within *x)
 {
+    if (x->rows_missing)
+        cm_warn("%s: --within: %" PRIu64 " of %" PRIu64
+                " rows have no value of label \"%s\" and so no candidate",
+                cm_reader_path(x->rows), x->rows_missing, x->nrows, x->name);
+    if (x->rows_foreign)
+        cm_warn("%s: --within: %" PRIu64 " of %" PRIu64
+                " rows have a value of label \"%s\" that no column has, and so no candidate",
+                cm_reader_path(x->rows), x->rows_foreign, x->nrows, x->name);
+    if (x->cols_missing)
+        cm_warn("%s: --within: %" PRIu64 " of %" PRIu64
+                " columns have no value of label \"%s\" and are no candidates",
+                x->cols_path, x->cols_missing, x->ncols, x->name);
     cm_groups_free(&x->groups);
     cm_free(x->row);
     *x = (struct cm_within){0};

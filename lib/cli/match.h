@@ -73,6 +73,9 @@ struct cm_within {
     const struct cm_reader *rows;
     size_t label;        /* among the rows' labels */
     uint32_t *col, *row; /* codes */
+    const char *name, *cols_path;
+    uint64_t nrows, rows_missing, rows_foreign; /* foreign: a value that no column has */
+    uint64_t ncols, cols_missing;
 };
 /* The columns' values come from a label of `cols` (the table of reader `of`) or, with cols NULL,
  * from the column table of the match that `rows` reads.  A missing label is status 3. */
@@ -81,6 +84,9 @@ void cm_within_make(struct cm_within *x, const struct cm_rule_options *o,
                     const struct cm_table *cols);
 /* Codes of a portion: labels are those of a chunk or feed of the reader. */
 void cm_within_rows(struct cm_within *x, const struct cm_vec *labels);
+/* Before the rows come a second time: forgets what was counted. */
+void cm_within_again(struct cm_within *x);
+/* Warns of cells without the label, which have no candidates and are none; frees. */
 void cm_within_free(struct cm_within *x);
 
 #ifdef __cplusplus

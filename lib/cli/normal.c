@@ -7,6 +7,7 @@
 #include "cli/normal.h"
 
 #include "base/mem.h"
+#include "cli/conditions.h"
 #include "prep/where.h"
 
 const struct cm_norm_method *cm_normal_method(const struct cm_norm *n, const struct cm_normal *o,
@@ -25,9 +26,12 @@ static void fit(struct cm_norm *n, const struct cm_normal *o, struct cm_reader *
     struct cm_where rows = {0};
     if (o->fit)
         cm_try(cm_where_parse(&rows, o->fit));
-    if (cm_norm_passes(n))
+    bool reads = cm_norm_passes(n) > 0; /* fitting sets the scale, which changes the answer */
+    if (reads)
         cm_try(cm_reader_keep(r));
     cm_try(cm_norm_fit(n, r, o->fit ? &rows : NULL));
+    if (o->fit && reads)
+        cm_warn_missing(&rows, cm_reader_path(r), "fit");
     cm_where_free(&rows);
     if (n->unseen)
         cm_info("%zu of %zu columns have no counts in the cells fitted on", n->unseen, n->cols);
@@ -54,6 +58,7 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
     }
     if (!o->like)
         cm_try(cm_norm_check(n));
+    n->fractional = o->fractional;
     cm_mem_lean();
     struct cm_reader *r = cm_in_open(input);
     const struct cm_head *h = cm_reader_head(r);
@@ -87,6 +92,10 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
     if (n->empty)
         cm_warn("%llu of %llu cells have no counts%s", (unsigned long long)n->empty,
                 (unsigned long long)n->rows, n->method->dense ? "" : "; their rows stay zero");
+    if (n->lost)
+        cm_warn("%llu of %llu cells became zero though they have counts: the cells fitted on give "
+                "their columns no weight",
+                (unsigned long long)n->lost, (unsigned long long)n->rows);
     cm_chunk_free(&c);
     cm_head_free(&out);
     cm_norm_free(n);

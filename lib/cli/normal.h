@@ -16,7 +16,7 @@ extern "C" {
 /* Where the options of a tool keep what all three have. */
 struct cm_normal {
     const char *fit, *like;
-    bool materialize;
+    bool materialize, fractional;
     bool binary; /* input in state binary will do */
 };
 
@@ -28,7 +28,9 @@ struct cm_normal {
     {"like", 0, CM_O_INPUT, &(o).like, NULL, 0, 0, "FILE",                                         \
      "take method and constants from this stream or model"},                                       \
     {"materialize", 0, CM_O_FLAG, &(o).materialize, NULL, 0, 0, NULL,                              \
-     "write plain numbers in place of counts and factors"}
+     "write plain numbers in place of counts and factors"},                                        \
+    {"fractional", 0, CM_O_FLAG, &(o).fractional, NULL, 0, 0, NULL,                                \
+     "take counts that are no whole numbers (alevin, SoupX)"}
 /* clang-format on */
 
 /* The method of that name in the tool's catalogue; NULL leaves it to --like (`given` false), and an

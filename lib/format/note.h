@@ -1,8 +1,8 @@
 /* format/note.h - a short text by which a matrix is known again.
  *
- * h5-write notes the state of X in the file, and people change X afterwards.  The text is the number
- * of values and a hash of the first and last of them: what changes the scale of a matrix changes
- * those, and reading them costs nothing.
+ * h5-write notes the state of X in the file, and people change X afterwards.  The text is the
+ * number of values and a hash of the first and last of them: what changes the scale of a matrix
+ * changes those, and reading them costs nothing.
  */
 #ifndef CM_FORMAT_NOTE_H
 #define CM_FORMAT_NOTE_H

@@ -2,11 +2,10 @@
 #include "match/pairs.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -30,7 +29,9 @@ static int refuse_duplicates(const struct cm_index *x, const char *side)
 {
     if (x->duplicate == CM_ABSENT)
         return 0;
-    return cm_fail(CM_EINPUT, "the name '%s' occurs twice among the %s of the match",
+    return cm_fail(CM_EINPUT,
+                   "the name '%s' occurs twice among the %s of the match; a table of row numbers "
+                   "(row1, row2) can tell them apart",
                    cm_strs_get(x->strs, x->duplicate), side);
 }
 
@@ -38,7 +39,7 @@ struct reading {
     struct cm_pairs *p;
     const char *path;
     size_t line;
-    bool numbers;
+    bool numbers, digits;     /* the header says row numbers; its fields are numbers themselves */
     struct cm_index row, col; /* of the names */
     size_t swapped;           /* pairs that would fit the other way round */
 };
@@ -66,6 +67,9 @@ static int add_pair(struct reading *r, const char *a, const char *b)
             return 0;
         }
     }
+    if (p->col_of_row[i] == j)
+        return cm_fail(CM_EINPUT, "%s: line %zu: the pair '%s', '%s' stands in a line before",
+                       r->path, r->line, a, b);
     if (p->col_of_row[i] != CM_UNPAIRED || p->row_of_col[j] != CM_UNPAIRED)
         return cm_fail(CM_EINPUT, "%s: line %zu: '%s' is in two pairs", r->path, r->line,
                        p->col_of_row[i] != CM_UNPAIRED ? a : b);
@@ -75,34 +79,34 @@ static int add_pair(struct reading *r, const char *a, const char *b)
     return 0;
 }
 
-static int read_lines(struct reading *r, FILE *f)
+/* A header that is a pair itself is none: its pair would be lost. */
+static int take_header(struct reading *r, const char *a, const char *b)
 {
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t n;
+    r->numbers = !strcmp(a, "row1") && !strcmp(b, "row2");
+    if (!r->numbers && cm_index_find(&r->row, a) != CM_ABSENT &&
+        cm_index_find(&r->col, b) != CM_ABSENT)
+        return cm_fail(CM_EINPUT,
+                       "%s: line 1: expected a header line, found the pair '%s' and '%s'", r->path,
+                       a, b);
+    r->digits = a[strspn(a, "0123456789")] == 0 && b[strspn(b, "0123456789")] == 0;
+    return 0;
+}
+
+static int read_lines(struct reading *r, const struct cm_lines *l)
+{
     int code = 0;
-    while (code == 0 && (n = getline(&line, &room, f)) >= 0) {
-        r->line++;
-        if (memchr(line, 0, (size_t)n)) {
-            code =
-                cm_fail(CM_EINPUT, "%s: line %zu: not text: it holds a NUL byte", r->path, r->line);
-            break;
-        }
-        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-            line[--n] = 0;
-        char *rest = line;
-        const char *a = cm_next_field(&rest), *b = cm_next_field(&rest);
+    for (size_t k = 0; k < l->n && code == 0; k++) {
+        char *rest = l->line[k];
+        const char *a = cm_lines_field(&rest, '\t'), *b = cm_lines_field(&rest, '\t');
+        r->line = k + 1;
         if (!b)
             code = cm_fail(CM_EINPUT, "%s: line %zu: expected two fields parted by a tab", r->path,
                            r->line);
-        else if (r->line == 1)
-            r->numbers = !strcmp(a, "row1") && !strcmp(b, "row2");
+        else if (k == 0)
+            code = take_header(r, a, b);
         else
             code = add_pair(r, a, b);
     }
-    if (code == 0 && !feof(f)) /* getline also fails for want of memory, without ferror */
-        code = cm_fail_errno(CM_ESYSTEM, "%s", r->path);
-    free(line);
     return code;
 }
 
@@ -110,15 +114,18 @@ int cm_pairs_read(struct cm_pairs *p, const char *path, const struct cm_strs *ro
                   const struct cm_strs *cols)
 {
     *p = (struct cm_pairs){0};
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return cm_fail_errno(CM_ESYSTEM, "%s", path);
+    struct cm_lines lines = {0};
+    int code = cm_lines_read(&lines, path);
+    if (code < 0) {
+        cm_lines_free(&lines);
+        return code;
+    }
     pairs_make(p, rows->n, cols->n);
     struct reading r = {.p = p, .path = path};
     cm_index_make(&r.row, rows);
     cm_index_make(&r.col, cols);
-    int code = read_lines(&r, f);
-    fclose(f);
+    code = read_lines(&r, &lines);
+    cm_lines_free(&lines);
     if (code == 0 && r.line == 0)
         code = cm_fail(CM_EINPUT, "%s: empty, expected a header line and pairs", path);
     if (code == 0 && !r.numbers)
@@ -127,7 +134,9 @@ int cm_pairs_read(struct cm_pairs *p, const char *path, const struct cm_strs *ro
         code = refuse_duplicates(&r.col, "columns");
     if (code == 0 && p->n == 0)
         code = cm_fail(CM_EINPUT, "%s: none of its %zu pairs is in the match%s", path, p->elsewhere,
-                       r.swapped ? " (its second column names the match's rows)" : "");
+                       r.swapped  ? " (its second column names the match's rows)"
+                       : r.digits ? " (row numbers need the header line row1 TAB row2)"
+                                  : "");
     cm_index_free(&r.row);
     cm_index_free(&r.col);
     if (code < 0)

@@ -424,10 +424,7 @@ int cm_model_columns(const struct cm_model *m, size_t side, const struct cm_cols
     }
     struct cm_index at;
     cm_index_make(&at, have);
-    int code = 0;
-    if (at.duplicate != CM_ABSENT)
-        code = cm_fail(CM_EINPUT, "%s: the column name '%s' occurs twice", path,
-                       cm_strs_get(have, at.duplicate));
+    int code = cm_cols_unique(in, path);
     *map = CM_NEW(uint32_t, have->n);
     memset(*map, 0xFF, have->n * sizeof **map);
     size_t found = 0, first = 0; /* the first that is missing */

@@ -25,7 +25,7 @@ static int check_matrix(struct cm_reader *r)
     if (h->kind != CM_MATRIX || h->nslots != 1)
         return cm_fail(CM_EINPUT, "%s: expected kind matrix with one slot, found kind %s with %zu",
                        cm_reader_path(r), cm_kind_name(h->kind), h->nslots);
-    return 0;
+    return cm_cols_unique(&h->slot[0].cols, cm_reader_path(r)); /* no model could be applied */
 }
 
 /* The conditions that make a cell a validation or a training cell; either may be absent. */
@@ -79,6 +79,8 @@ static int scan_first(struct cm_batcher *x, struct cm_strs *names, struct cm_str
         code = 0;
     }
     x->rows_a = names->n;
+    if (code == 0 && x->o.valid && x->rows_a)
+        cm_where_missing(&roles.valid, &x->no_valid);
     cm_chunk_free(&c);
     cm_where_free(&roles.valid);
     cm_where_free(&roles.train);
@@ -93,8 +95,8 @@ static int load_second(struct cm_batcher *x, struct cm_strs *within)
                     ? cm_head_find_label(h, x->o.within)
                     : -1;
     if (x->o.within && label < 0 && cm_head_find_label(first, x->o.within) < 0)
-        return cm_fail(CM_EINPUT, "%s: no label '%s', nor in %s", cm_reader_path(x->a), x->o.within,
-                       cm_reader_path(x->b));
+        return cm_fail_in(cm_fail_in(cm_head_no_label(first, x->o.within), cm_reader_path(x->a)),
+                          "--within");
     x->second_label = CM_ZNEW(struct cm_vec, h->nlabels);
     for (size_t k = 0; k < h->nlabels; k++)
         if (cm_head_find_label(first, h->label[k].name) < 0)
@@ -400,4 +402,5 @@ void cm_batcher_free(struct cm_batcher *x)
         cm_vec_free(&x->second_label[k]);
     cm_free(x->second_label);
     cm_schedule_free(&x->schedule);
+    cm_buf_free(&x->no_valid);
 }

@@ -14,8 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pairs/rowstore.h"
+#include "base/bytes.h"
 #include "pairs/pairing.h"
+#include "pairs/rowstore.h"
 #include "stream/cms.h"
 
 #ifdef __cplusplus
@@ -50,7 +51,8 @@ struct cm_batcher {
     uint64_t elsewhere;  /* lines of the pairs file about cells that are not here */
     uint64_t unlabelled; /* training cells without a value of `within` */
     size_t groups;
-    uint64_t memory; /* bytes of the second stream */
+    uint64_t memory;        /* bytes of the second stream */
+    struct cm_buf no_valid; /* values of --valid that no row has, "A", "B"; n 0 = none */
 };
 
 /* Reads a once (names, labels) and b wholly, joins, assigns roles, makes schedule and head.

@@ -157,6 +157,11 @@ static int load(struct cm_reader *r, struct cm_train_data *d,
     if (d->head.kind != CM_PAIRS || d->head.nslots != 2)
         return cm_fail(CM_EINPUT, "%s: expected kind pairs with two slots, found kind %s with %zu",
                        path, cm_kind_name(d->head.kind), d->head.nslots);
+    for (size_t s = 0; s < 2; s++) {
+        int code = cm_cols_unique(&d->head.slot[s].cols, path);
+        if (code)
+            return code;
+    }
     for (size_t s = 0; counts && s < 2; s++) {
         const struct cm_slot *slot = &d->head.slot[s];
         if (slot->dense || (slot->lazy == CM_LAZY_NO && slot->state != CM_S_COUNTS))

@@ -23,8 +23,11 @@ static int index_unique(struct cm_index *x, const struct cm_strs *names, const c
         return 0;
     size_t again = x->duplicate;
     const char *name = cm_strs_get(names, again);
-    int code = cm_fail(CM_EINPUT, "%s: the cell name '%s' occurs twice, in rows %zu and %zu", what,
-                       name, cm_index_find(x, name) + 1, again + 1);
+    int code = cm_fail(
+        CM_EINPUT,
+        "%s: the cell name '%s' occurs twice, in rows %zu and %zu; such cells are joined by "
+        "--by-position or --pairs with row numbers (row1, row2)",
+        what, name, cm_index_find(x, name) + 1, again + 1);
     cm_index_free(x);
     return code;
 }

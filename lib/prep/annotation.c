@@ -14,7 +14,9 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sniff.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 struct gene {
     uint32_t chrom;
@@ -58,13 +60,12 @@ static int kind_of(const char *path, enum kind *kind)
     return 0;
 }
 
-/* A whole line without its end, of any length; false at the end of the file or on an error.
- * *text: whether it held no NUL byte. */
-static bool read_line(gzFile f, char **line, size_t *cap, bool *text)
+/* A whole line without its end, of any length; false at the end of the file or on an error, or at a
+ * zero byte (*zero). */
+static bool read_line(gzFile f, char **line, size_t *cap, bool *zero)
 {
     size_t n = 0;
     bool any = false;
-    *text = true;
     for (;;) {
         CM_GROW(*line, *cap, n + 65536);
         z_off_t at = gztell(f);
@@ -72,10 +73,10 @@ static bool read_line(gzFile f, char **line, size_t *cap, bool *text)
             break;
         any = true;
         size_t got = strlen(*line + n);
-        *text = (size_t)(gztell(f) - at) == got;
+        *zero = (size_t)(gztell(f) - at) != got;
+        if (*zero)
+            return false;
         n += got;
-        if (!*text)
-            break;
         if (n && (*line)[n - 1] == '\n')
             break;
     }
@@ -163,6 +164,21 @@ static void widen(struct gene *g, const struct gene *by)
 {
     g->start = by->start < g->start ? by->start : g->start;
     g->end = by->end > g->end ? by->end : g->end;
+}
+
+/* Text of a stream must be UTF-8, and what is no text at all is better named. */
+static int check_text(const struct cm_annotation *a, const char *line, size_t number)
+{
+    size_t n = strlen(line), bad = *line == '#' ? n : cm_utf8_bad(line, n);
+    const char *kind = number == 1 ? cm_sniff(line, n) : "";
+    if (strchr(kind, '('))
+        return cm_fail(CM_EINPUT, "%s: expected lines of text, found %s", a->path, kind);
+    if (bad < n)
+        return cm_fail(CM_EINPUT,
+                       "%s: line %zu: byte %zu (0x%02x) is not UTF-8; if the file is Latin-1, "
+                       "iconv -f LATIN1 -t UTF-8 converts it",
+                       a->path, number, bad + 1, (unsigned char)line[bad]);
+    return 0;
 }
 
 static int bad_line(const struct cm_annotation *a, size_t number, const char *expected)
@@ -313,12 +329,16 @@ int cm_annotation_read(struct cm_annotation **out, const char *path)
     a->path = cm_strdup(path);
     char *line = NULL;
     size_t cap = 0, number = 0;
-    bool whole_genes = kind != GTF, text;
-    while (!code && read_line(f, &line, &cap, &text)) {
-        number++;
-        code = text ? take_line(a, kind, line, number, &whole_genes)
-                    : bad_line(a, number, "text, found a NUL byte");
+    bool whole_genes = kind != GTF;
+    bool zero = false;
+    while (!code && read_line(f, &line, &cap, &zero)) {
+        bool mark = ++number == 1 && !strncmp(line, "\xef\xbb\xbf", 3);
+        code = check_text(a, line, number);
+        if (!code)
+            code = take_line(a, kind, line + (mark ? 3 : 0), number, &whole_genes);
     }
+    if (!code && zero)
+        code = cm_fail(CM_EINPUT, "%s: line %zu: holds a zero byte: no text", path, number + 1);
     int failed = Z_OK;
     const char *why = gzerror(f, &failed);
     if (!code && failed != Z_OK && failed != Z_STREAM_END)

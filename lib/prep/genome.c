@@ -15,6 +15,7 @@
 #include <strings.h>
 
 #include "base/error.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -401,26 +402,21 @@ size_t cm_genome_sort(const struct cm_genome *g, enum cm_genome_order by,
 
 int cm_chrom_list_read(const char *path, struct cm_strs *out)
 {
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return cm_fail_errno(CM_ESYSTEM, "%s", path);
-    char *line = NULL;
-    size_t cap = 0;
-    while (getline(&line, &cap, f) > 0) {
-        const char *at = line;
+    struct cm_lines l = {0};
+    int code = cm_lines_read(&l, path);
+    for (size_t k = 0; k < l.n && !code; k++) {
+        const char *at = l.line[k];
         if (*at == '#' || (*at == '@' && strncmp(at, "@SQ", 3)))
             continue;
         if (*at == '@') {
             at = strstr(at, "\tSN:");
             at = at ? at + 4 : "";
         }
-        size_t n = strcspn(at, " \t\r\n");
+        size_t n = strcspn(at, " \t");
         if (n)
             cm_strs_addn(out, at, n);
     }
-    int code = !feof(f) ? cm_fail_errno(CM_ESYSTEM, "%s", path) : 0;
-    free(line);
-    fclose(f);
+    cm_lines_free(&l);
     if (code)
         return code;
     if (out->n == 0)

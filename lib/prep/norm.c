@@ -166,6 +166,15 @@ static int take_row(struct cm_norm *n, const struct cm_head *h, const struct cm_
                                cm_strs_get(&c->names, i),
                                cm_strs_get(&h->slot[0].cols.names, b->dense ? k : b->idx[from + k]),
                                out[k]);
+    if (b->type >= CM_V_F32 && !n->fractional)
+        for (size_t k = 0; k < len; k++)
+            if (out[k] != floor(out[k]))
+                return cm_fail(CM_EINPUT,
+                               "row \"%s\", column \"%s\": the state is counts, but %g is no whole "
+                               "number: normalised already? (--fractional takes fractions)",
+                               cm_strs_get(&c->names, i),
+                               cm_strs_get(&h->slot[0].cols.names, b->dense ? k : b->idx[from + k]),
+                               out[k]);
     if (n->binarize)
         for (size_t k = 0; k < len; k++)
             out[k] = out[k] > 0;
@@ -208,7 +217,7 @@ int cm_norm_bind(struct cm_norm *n, const struct cm_head *h)
 {
     n->label_at = cm_head_find_label(h, n->label);
     if (n->label_at < 0)
-        return cm_fail(CM_EINPUT, "no label \"%s\" with size factors", n->label);
+        return cm_fail_in(cm_head_no_label(h, n->label), "size factors");
     enum cm_type t = h->label[n->label_at].type;
     if (t != CM_T_F64 && t != CM_T_I64)
         return cm_fail(CM_EINPUT, "label \"%s\" is not numeric: no size factors", n->label);
@@ -487,6 +496,30 @@ static void settle_scale(struct cm_norm *n)
     }
 }
 
+/* A fit must have something to go by; a matrix that holds no counts at all is no mistake. */
+static int check_fit(const struct cm_norm *n, const struct cm_reader *r,
+                     const struct cm_where *where)
+{
+    size_t high = 0;
+    bool sizes = n->nsize > 0, seen = n->seen && total(n->seen, n->cols) > 0;
+    for (size_t j = 0; n->use && j < n->cols; j++)
+        high += n->use[j] == 0;
+    if (!(n->cells > 0)) /* NAN: no pass was made */
+        return 0;
+    if (n->use && wants_sizes(n) && !sizes && high)
+        return cm_fail(
+            CM_ENUMERIC,
+            "%s: %zu of %zu columns are above %g of the counts of some cell, and no cell "
+            "has counts in others: nothing is left to total (--max-fraction)",
+            cm_reader_path(r), high, n->cols, cm_norm_param(n));
+    if (where && (n->seen || wants_sizes(n)) && !seen && !sizes)
+        return cm_fail(CM_ENUMERIC,
+                       "%s: the %.0f cells that meet the condition on \"%s\" have no "
+                       "counts: nothing to fit",
+                       cm_reader_path(r), n->cells, where->label);
+    return 0;
+}
+
 int cm_norm_fit(struct cm_norm *n, struct cm_reader *r, struct cm_where *where)
 {
     const struct cm_head *h = cm_reader_head(r);
@@ -512,8 +545,14 @@ int cm_norm_fit(struct cm_norm *n, struct cm_reader *r, struct cm_where *where)
         code = pass_over(n, r, where, PASS_CONSTANTS);
     if (code)
         return code;
+    code = check_fit(n, r, where);
+    if (code)
+        return code;
     n->measured = wants_sizes(n);
     settle_scale(n);
+    if (n->measured && n->scale == 0 && n->nsize && n->size[n->nsize - 1] > 0)
+        return cm_fail(CM_ENUMERIC, "%s: the median total is 0, because most cells have no counts",
+                       cm_reader_path(r));
     if (m->second && !(code = pass_over(n, r, where, PASS_SECOND)))
         n->second = n->n_second > 0 ? n->sum_second / n->n_second : 0;
     cm_norm_settle(n);

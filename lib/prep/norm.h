@@ -117,6 +117,7 @@ struct cm_norm {
     const struct cm_norm_method *method; /* NULL: not chosen yet (--like chooses) */
     double scale;                        /* NAN: not given */
     bool binarize;
+    bool fractional;        /* counts need not be whole */
     bool sublinear;         /* x becomes 1 + ln x, behind all sums */
     enum cm_norm_unit norm; /* 0: not given */
     const char *param;      /* the parameter that was given, NULL = none */
@@ -127,12 +128,14 @@ struct cm_norm {
     /* The constants. */
     double *col, *post, *use; /* NULL = 1; one a column of the input */
     size_t cols;
-    bool measured; /* the scale is a median or mean of the cells fitted on */
-    double second; /* total of the second scaling */
-    double cells;  /* N; NAN when no pass was made */
+    bool weightless; /* some column's factor is 0 */
+    bool measured;   /* the scale is a median or mean of the cells fitted on */
+    double second;   /* total of the second scaling */
+    double cells;    /* N; NAN when no pass was made */
 
-    /* Counted by cm_norm_apply: rows, and rows without counts. */
-    uint64_t rows, empty;
+    /* Counted by cm_norm_apply: rows, rows without counts, and rows that have counts but whose
+     * values are all zero (their columns or their size have no weight in this fit). */
+    uint64_t rows, empty, lost;
     /* Columns never seen in the cells fitted on, counted by cm_norm_fit. */
     size_t unseen;
     /* Columns that --method exclude-high leaves out of the sizes. */
@@ -165,7 +168,9 @@ bool cm_norm_lazy(const struct cm_norm *n);
 
 /* Reads r to its end once or twice, fits the constants on the rows that meet `where` (NULL = all)
  * and rewinds.  cm_reader_keep must have been called.  Without need for a pass it only sets
- * constants.  Memory: 36 bytes a column, and 8 bytes a cell where the scale is a median or mean. */
+ * constants.  CM_ENUMERIC where the cells give nothing to fit: those that meet `where` have no
+ * counts, or the total that all are scaled to is 0.  Memory: 36 bytes a column, and 8 bytes a cell
+ * where the scale is a median or mean. */
 int cm_norm_fit(struct cm_norm *n, struct cm_reader *r, struct cm_where *where);
 
 /* Takes method and constants from the slot of `like` that has the input slot's name.  Options set

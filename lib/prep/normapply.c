@@ -114,6 +114,33 @@ static int check_factor(const struct cm_chunk *c, size_t i, double factor, doubl
                    cm_strs_get(&c->names, i), sum);
 }
 
+/* Has a cell with counts lost all its values?  row 0: its size is 0. */
+static bool is_lost(const struct cm_norm *n, const struct cm_norm_cell *cell, double row)
+{
+    if (n->method->dense || cell->sum == 0 || n->method->second)
+        return false;
+    if (row == 0)
+        return true;
+    if (!n->weightless)
+        return false;
+    for (size_t k = 0; k < cell->len; k++) {
+        size_t j = cell->idx ? cell->idx[k] : k;
+        bool stored = !cell->x || cell->x[k] > 0;
+        if (stored && (!n->col || n->col[j] != 0) && (!n->post || n->post[j] != 0))
+            return false;
+    }
+    return true;
+}
+
+/* Are there columns whose values are all zero by the fit? */
+static bool has_weightless(const struct cm_norm *n)
+{
+    for (size_t j = 0; j < n->cols; j++)
+        if ((n->col && n->col[j] == 0) || (n->post && n->post[j] == 0))
+            return true;
+    return false;
+}
+
 static int make_rows(struct cm_norm *n, const struct cm_head *h, struct cm_chunk *c, float *factor,
                      struct cm_block *plain)
 {
@@ -132,6 +159,7 @@ static int make_rows(struct cm_norm *n, const struct cm_head *h, struct cm_chunk
         if ((code = check_factor(c, i, row, cell.sum)))
             return code;
         n->empty += cell.sum == 0;
+        n->lost += is_lost(n, &cell, by > 0 ? row : 0);
         if (!plain)
             factor[i] = (float)row;
         else if (n->method->dense)
@@ -150,6 +178,8 @@ int cm_norm_apply(struct cm_norm *n, const struct cm_head *h, struct cm_chunk *c
     int code;
     if (n->label && n->label_at < 0 && (code = cm_norm_bind(n, h)))
         return code;
+    if (n->rows == 0)
+        n->weightless = has_weightless(n);
     float *factor = CM_NEW(float, c->rows);
     struct cm_block plain = {0};
     if (!lazy)

@@ -90,8 +90,11 @@ static int match_names(const struct cm_strs *to, const struct cm_strs *from, con
     cm_index_make(&x, from);
     int code = 0;
     if (what && x.duplicate != CM_ABSENT)
-        code = cm_fail(CM_EINPUT, "column \"%s\" occurs twice in %s: cannot match by name",
-                       cm_strs_get(from, x.duplicate), what);
+        code =
+            cm_fail(CM_EINPUT,
+                    "column \"%s\" occurs twice in %s: cannot match by name (h5-read and mtx-read "
+                    "--make-unique tell such features apart)",
+                    cm_strs_get(from, x.duplicate), what);
     for (size_t j = 0; !code && j < to->n; j++)
         at[j] = cm_index_find(&x, cm_strs_get(to, j));
     cm_index_free(&x);

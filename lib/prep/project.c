@@ -104,6 +104,9 @@ int cm_projection_fit(struct cm_projection *p, struct cm_reader *r, struct cm_wh
                        "%s: expected at least %zu cells and columns to fit %zu components, found "
                        "%zu cells and %zu columns",
                        cm_reader_path(r), need, need, x.rows, x.cols);
+    if (!code && rows && !x.ptr[x.rows])
+        code = cm_fail(CM_ENUMERIC, "%s: the %zu cells fitted on have no values: no components",
+                       cm_reader_path(r), x.rows);
     if (!code && rows) {
         p->fitted = need;
         p->cells = x.rows;
@@ -215,7 +218,10 @@ static int reorder(struct cm_projection *p, const struct cm_strs *have, const fl
         return code;
     cm_index_make(&at, want);
     if (at.duplicate != CM_ABSENT)
-        code = cm_fail(CM_EINPUT, "column \"%s\" is there twice", cm_strs_get(want, at.duplicate));
+        code = cm_fail(CM_EINPUT,
+                       "column \"%s\" is there twice (h5-read and mtx-read --make-unique tell such "
+                       "features apart)",
+                       cm_strs_get(want, at.duplicate));
     for (size_t j = 0; j < have->n && !code; j++)
         if (cm_index_find(&at, cm_strs_get(have, j)) == CM_ABSENT)
             code = cm_fail(CM_EINPUT, "column \"%s\" of %s is missing", cm_strs_get(have, j), path);

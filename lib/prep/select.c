@@ -129,6 +129,12 @@ int cm_select_score(struct cm_select *s, enum cm_select_by by)
 {
     if (!s->rows)
         return cm_fail(CM_EINPUT, "no cells to choose features by");
+    bool any = !s->cols;
+    for (size_t j = 0; j < s->cols; j++)
+        any = any || s->cells[j];
+    if (!any)
+        return cm_fail(CM_ENUMERIC, "the %llu cells have no values: nothing to choose features by",
+                       (unsigned long long)s->rows);
     if (by == CM_BY_DISPERSION)
         score_dispersion(s);
     else
@@ -178,7 +184,7 @@ int cm_select_like(const struct cm_cols *like, const char *path, const struct cm
                    uint64_t *keep)
 {
     struct cm_index x;
-    int code = 0;
+    int code = cm_cols_unique(in, "the input");
     cm_index_make(&x, &in->names);
     for (size_t k = 0; k < like->names.n && !code; k++) {
         const char *name = cm_strs_get(&like->names, k);

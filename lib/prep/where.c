@@ -1,18 +1,28 @@
 /* prep/where.c - conditions on row labels; see where.h.
  *
- * The words are kept as the user typed them and compared row by row: a condition has a handful of
- * words and a stream has at most millions of rows, so a compiled form would save nothing.  A
- * category's text is looked up in the head's dictionary at each row, because the dictionary may
+ * A category's text is looked up in the head's dictionary at each row, because the dictionary may
  * grow while the stream is read.
  */
 #include "prep/where.h"
 
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+
+/* Parts the text at its '=' at eq. */
+static void part_at(struct cm_where *w, const char *eq)
+{
+    if (w->values)
+        cm_values_free(w->values);
+    else
+        w->values = CM_NEW(struct cm_values, 1);
+    cm_values_make(w->values, eq + 1);
+    cm_free(w->label);
+    w->label = cm_strdup(w->text);
+    w->label[eq - w->text] = 0;
+}
 
 int cm_where_parse(struct cm_where *w, const char *text)
 {
@@ -20,48 +30,35 @@ int cm_where_parse(struct cm_where *w, const char *text)
     if (!eq || eq == text)
         return cm_fail(CM_EUSAGE, "expected LABEL=VALUE[,VALUE...], found \"%s\"", text);
     cm_where_free(w);
-    w->label = cm_strdup(text);
-    w->label[eq - text] = 0;
-    for (const char *at = eq + 1;; at++) {
-        size_t n = strcspn(at, ",");
-        cm_strs_addn(&w->values, at, n);
-        at += n;
-        if (!*at)
-            return 0;
-    }
+    w->text = cm_strdup(text);
+    part_at(w, w->text + (eq - text));
+    return 0;
 }
 
-/* true, yes and 1 are 1; false, no and 0 are 0; anything else -1. */
-static int truth(const char *s)
+static int find_label(struct cm_where *w, const struct cm_head *h)
 {
-    static const char *const word[2][4] = {{"false", "False", "no", "0"},
-                                           {"true", "True", "yes", "1"}};
-    for (int v = 0; v < 2; v++)
-        for (int k = 0; k < 4; k++)
-            if (!strcmp(s, word[v][k]))
-                return v;
-    return -1;
+    int at = cm_head_find_label(h, w->label);
+    for (char *eq = strchr(w->text, '='); at < 0 && (eq = strchr(eq + 1, '='));) {
+        *eq = 0;
+        at = cm_head_find_label(h, w->text);
+        *eq = '=';
+        if (at >= 0)
+            part_at(w, eq);
+    }
+    return at;
 }
 
 int cm_where_bind(struct cm_where *w, const struct cm_head *h)
 {
-    w->at = cm_head_find_label(h, w->label);
-    if (w->at < 0) {
-        struct cm_buf have = {0};
-        for (size_t k = 0; k < h->nlabels && have.n < 400; k++)
-            cm_buf_printf(&have, "%s%.60s", k ? ", " : "", h->label[k].name);
-        cm_buf_u8(&have, 0);
-        int code = cm_fail(CM_EINPUT, "no label \"%s\"; labels here: %s", w->label,
-                           h->nlabels ? (const char *)have.p : "none");
-        cm_buf_free(&have);
-        return code;
-    }
-    for (size_t k = 0; k < w->values.n; k++) {
-        const char *word = cm_strs_get(&w->values, k);
+    w->at = find_label(w, h);
+    if (w->at < 0)
+        return cm_head_no_label(h, w->label);
+    for (size_t k = 0; k < w->values->part.n; k++) {
+        const char *word = cm_strs_get(&w->values->part, k);
         double number;
         switch (h->label[w->at].type) {
         case CM_T_BOOL:
-            if (truth(word) < 0)
+            if (cm_values_truth(word) < 0)
                 return cm_fail(CM_EINPUT, "label \"%s\" is true or false, not \"%s\"", w->label,
                                word);
             break;
@@ -79,42 +76,54 @@ int cm_where_bind(struct cm_where *w, const struct cm_head *h)
     return 0;
 }
 
+/* Does part k say what a boolean or number of the row is? */
+static bool part_is(const struct cm_vec *v, size_t row, const char *word)
+{
+    double number = 0;
+    switch (v->type) {
+    case CM_T_BOOL:
+        return v->b[row] == cm_values_truth(word);
+    case CM_T_I64:
+        return v->i[row] != CM_I64_MISSING && cm_parse_f64(word, &number) &&
+               (double)v->i[row] == number;
+    case CM_T_F64:
+        return cm_parse_f64(word, &number) && v->f[row] == number;
+    case CM_T_CAT:
+    case CM_T_STR:
+        break;
+    }
+    return false;
+}
+
 bool cm_where_row(const struct cm_where *w, const struct cm_head *h, const struct cm_chunk *c,
                   size_t row)
 {
     const struct cm_vec *v = &c->label[w->at];
     const struct cm_strs *dict = &h->label[w->at].dict.names;
-    for (size_t k = 0; k < w->values.n; k++) {
-        const char *word = cm_strs_get(&w->values, k);
-        double number = 0;
-        bool is = false;
-        switch (v->type) {
-        case CM_T_CAT:
-            is = v->cat[row] < dict->n && !strcmp(cm_strs_get(dict, v->cat[row]), word);
-            break;
-        case CM_T_STR:
-            is = !strcmp(cm_strs_get(&v->s, row), word);
-            break;
-        case CM_T_BOOL:
-            is = v->b[row] == truth(word);
-            break;
-        case CM_T_I64:
-            is = v->i[row] != CM_I64_MISSING && cm_parse_f64(word, &number) &&
-                 (double)v->i[row] == number;
-            break;
-        case CM_T_F64:
-            is = cm_parse_f64(word, &number) && v->f[row] == number;
-            break;
-        }
-        if (is)
-            return true;
-    }
-    return false;
+    struct cm_values *values = w->values;
+    if (v->type == CM_T_CAT)
+        return v->cat[row] < dict->n &&
+               cm_values_find(values, cm_strs_get(dict, v->cat[row])) != CM_ABSENT;
+    if (v->type == CM_T_STR)
+        return cm_values_find(values, cm_strs_get(&v->s, row)) != CM_ABSENT;
+    bool is = false;
+    for (size_t k = 0; k < values->part.n; k++)
+        if (part_is(v, row, cm_strs_get(&values->part, k)))
+            is = values->seen[k] = true;
+    return is;
+}
+
+size_t cm_where_missing(const struct cm_where *w, struct cm_buf *out)
+{
+    return cm_values_missing(w->values, out);
 }
 
 void cm_where_free(struct cm_where *w)
 {
+    if (w->values)
+        cm_values_free(w->values);
+    cm_free(w->values);
+    cm_free(w->text);
     cm_free(w->label);
-    cm_strs_free(&w->values);
     *w = (struct cm_where){0};
 }

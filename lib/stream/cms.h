@@ -109,6 +109,8 @@ void cm_cols_drop(struct cm_cols *c, const char *name);
 void cm_cols_copy(struct cm_cols *to, const struct cm_cols *from);
 /* Replaces c by its columns at[0..n-1]: names and every vector with them. */
 void cm_cols_select(struct cm_cols *c, const uint64_t *at, size_t n);
+/* CM_EINPUT where a name occurs twice: for all that finds features by name.  path: the stream's. */
+int cm_cols_unique(const struct cm_cols *c, const char *path);
 void cm_cols_free(struct cm_cols *c);
 /* XXH64 over the names, each with its NUL: the feature-order hash that models carry. */
 uint64_t cm_cols_hash(const struct cm_cols *c);
@@ -173,6 +175,8 @@ int cm_head_find_label(const struct cm_head *h, const char *name);
 /* The label of h that l is: of the same name and slot (pairs have one of each side), else of the
  * same name.  hint: where it probably stands. */
 int cm_head_match_label(const struct cm_head *h, const struct cm_label *l, size_t hint);
+/* CM_EINPUT and the message: no such label, and which ones there are. */
+int cm_head_no_label(const struct cm_head *h, const char *name);
 /* GEX, ATAC or ADT for the names that 10x, mudata and muon use; otherwise `name` itself. */
 const char *cm_slot_alias(const char *name);
 /* Code of a category, added to the dict when new. */

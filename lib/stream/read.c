@@ -24,7 +24,9 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/sniff.h"
 #include "base/spool.h"
+#include "base/utf8.h"
 #include "stream/cms.h"
 #include "stream/planes.h"
 #include "stream/wire.h"
@@ -129,23 +131,6 @@ static int fill(struct cm_reader *r)
     return r->copying ? spool(r, r->in, r->in_n) : 0;
 }
 
-/* What the first bytes look like, for people. */
-static const char *looks_like(const unsigned char *p, size_t n)
-{
-    if (n == 0)
-        return "nothing (an empty input)";
-    if (n >= 8 && !memcmp(p, "\x89HDF\r\n\x1a\n", 8))
-        return "an HDF5 file (read it with h5-read)";
-    if (n >= 2 && p[0] == 0x1f && p[1] == 0x8b)
-        return "a gzip file";
-    if (n >= 14 && !memcmp(p, "%%MatrixMarket", 14))
-        return "a Matrix Market file";
-    for (size_t k = 0; k < n && k < 64; k++)
-        if ((p[k] < 32 && !strchr("\t\n\r", p[k])) || p[k] == 127)
-            return "other bytes";
-    return "text";
-}
-
 /* Makes at least n decompressed bytes available at r->out.p + r->out_at.
  * 1 done, 0 the input ended first, < 0 error. */
 static int need(struct cm_reader *r, size_t n)
@@ -163,12 +148,12 @@ static int need(struct cm_reader *r, size_t n)
             bool first = r->in_total == r->in_n;
             if (first && r->in_n && memcmp(r->in, "\x28\xb5\x2f\xfd", r->in_n < 4 ? r->in_n : 4))
                 return fail(r, CM_EINPUT, "not a CMS stream: expected zstd frames, found %s",
-                            looks_like(r->in, r->in_n));
+                            cm_sniff(r->in, r->in_n));
         }
         if (r->in_at == r->in_n && r->eof) {
             if (r->in_total == 0)
                 return fail(r, CM_EINPUT, "not a CMS stream: expected zstd frames, found %s",
-                            looks_like(NULL, 0));
+                            cm_sniff(NULL, 0));
             if (r->frame_open)
                 return fail(r, CM_EINPUT,
                             "cut in the middle of a compressed frame (after %" PRIu64 " bytes)",
@@ -302,6 +287,10 @@ static int take_dict(struct cm_reader *r)
         return bad_record(r, "its first code does not follow the last one");
     if (!cm_wire_get_strs(&c, n, &d->names))
         return bad_record(r, "damaged list of names");
+    size_t bad = cm_strs_not_utf8(&d->names, first);
+    if (bad != CM_ABSENT)
+        return fail(r, CM_EINPUT, "label %s: the category \"%.60s\" is not UTF-8",
+                    r->head.label[label].name, cm_strs_get(&d->names, bad));
     d->ordered = ordered & 1;
     return 0;
 }
@@ -460,9 +449,10 @@ int cm_reader_open(struct cm_reader **out, const char *path)
         int tty = isatty(fd);
         if (fd)
             close(fd);
-        return cm_fail(CM_EUSAGE, "%s: %s", name,
-                       tty ? "is a terminal; expected a CMS stream from a file or a pipe"
-                           : "is a directory; expected a CMS stream");
+        return cm_fail(
+            CM_EUSAGE, "%s: %s", name,
+            tty ? "is a terminal; expected a CMS stream from a file or a pipe"
+                : "is a directory; expected a CMS stream (mtx-read reads MTX directories)");
     }
     struct cm_reader *r = CM_ZNEW(struct cm_reader, 1);
     r->path = cm_strdup(name);
@@ -588,6 +578,10 @@ static int take_rows(struct cm_reader *r, struct cm_chunk *c)
         width += label_size(h->label[k].type);
     if (cm_mul(n, width, &bytes) || bytes > u.n)
         return bad_record(r, "cut label values");
+    size_t bad = cm_strs_not_utf8(&c->names, 0);
+    if (bad != CM_ABSENT)
+        return fail(r, CM_EINPUT, "row %" PRIu64 ": the name \"%.60s\" is not UTF-8", first + bad,
+                    cm_strs_get(&c->names, bad));
     c->first = first;
     c->rows = n;
     cm_chunk_labels(c, h);
@@ -597,6 +591,9 @@ static int take_rows(struct cm_reader *r, struct cm_chunk *c)
             cm_strs_clear(&v->s);
             if (!cm_wire_get_strs(&u, n, &v->s))
                 return bad_record(r, "damaged text label");
+            if ((bad = cm_strs_not_utf8(&v->s, 0)) != CM_ABSENT)
+                return fail(r, CM_EINPUT, "row %" PRIu64 ": label %s: \"%.60s\" is not UTF-8",
+                            first + bad, v->name, cm_strs_get(&v->s, bad));
             continue;
         }
         size_t size = label_size(v->type);

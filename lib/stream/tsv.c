@@ -26,7 +26,9 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sniff.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "stream/wire.h"
 
 static const char *const value_name[] = {"one", "u8", "u16", "u32", "f32", "f64"};
@@ -468,6 +470,22 @@ static int fail(const struct cm_tsv_in *in, const char *format, ...)
     return cm_fail(CM_EINPUT, "%s: line %" PRIu64 ": %s", in->what, in->line_number, text);
 }
 
+/* n bytes of in->line are text, or the input is told as what it is. */
+static int check_line(const struct cm_tsv_in *in, size_t n)
+{
+    size_t bad = cm_utf8_bad(in->line, n);
+    bool zero = memchr(in->line, 0, n) != NULL;
+    const char *kind = in->line_number == 1 ? cm_sniff(in->line, n) : "";
+    if (strchr(kind, '('))
+        return fail(in, "expected text, found %s", kind);
+    if (bad == n && !zero)
+        return 0;
+    if (zero)
+        return fail(in, "not text: it holds a NUL byte");
+    return fail(in, "byte %zu (0x%02x) is not UTF-8", bad + 1,
+                (unsigned)(unsigned char)in->line[bad]);
+}
+
 /* Makes in->line the next line, without its end.  1, 0 at the end of the file, < 0 an error. */
 static int read_line(struct cm_tsv_in *in)
 {
@@ -479,8 +497,11 @@ static int read_line(struct cm_tsv_in *in)
     if (n < 0) /* also for want of memory, without ferror */
         return feof(in->file) ? 0 : cm_fail_errno(CM_ESYSTEM, "%s: read", in->what);
     in->line_number++;
-    if (memchr(in->line, 0, (size_t)n))
-        return fail(in, "not text: it holds a NUL byte");
+    if (in->line_number == 1 && n >= 3 && !memcmp(in->line, "\xef\xbb\xbf", 3))
+        memmove(in->line, in->line + 3, (size_t)(n -= 3) + 1);
+    int code = check_line(in, (size_t)n);
+    if (code)
+        return code;
     if (n && in->line[n - 1] == '\n')
         in->line[--n] = 0;
     if (n && in->line[n - 1] == '\r') /* an editor's line ends; our own are escaped */

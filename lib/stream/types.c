@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -229,6 +230,25 @@ void cm_cols_drop(struct cm_cols *c, const char *name)
     cm_vec_free(v);
     memmove(v, v + 1, (c->nvec - k - 1) * sizeof *v);
     c->nvec--;
+}
+
+int cm_cols_unique(const struct cm_cols *c, const char *path)
+{
+    struct cm_index x;
+    size_t repeated = 0;
+    int code = 0;
+    cm_index_make(&x, &c->names);
+    size_t again = x.duplicate;
+    for (size_t j = 0; again != CM_ABSENT && j < c->names.n; j++)
+        repeated += cm_index_find(&x, cm_strs_get(&c->names, j)) != j;
+    if (again != CM_ABSENT)
+        code = cm_fail(CM_EINPUT,
+                       "%s: the column name '%s' occurs twice, in columns %zu and %zu (%zu names "
+                       "repeat others); h5-read and mtx-read --make-unique tell them apart",
+                       path, cm_strs_get(&c->names, again),
+                       cm_index_find(&x, cm_strs_get(&c->names, again)) + 1, again + 1, repeated);
+    cm_index_free(&x);
+    return code;
 }
 
 void cm_cols_free(struct cm_cols *c)
@@ -484,6 +504,17 @@ int cm_head_match_label(const struct cm_head *h, const struct cm_label *l, size_
         if (same_label(&h->label[k], l))
             return (int)k;
     return cm_head_find_label(h, l->name);
+}
+
+int cm_head_no_label(const struct cm_head *h, const char *name)
+{
+    struct cm_buf have = {0};
+    for (size_t k = 0; k < h->nlabels && have.n < 400; k++)
+        cm_buf_printf(&have, "%s%.60s", k ? ", " : "", h->label[k].name);
+    int code = cm_fail(CM_EINPUT, "no label \"%s\"; labels here: %s", name,
+                       have.n ? (const char *)have.p : "none");
+    cm_buf_free(&have);
+    return code;
 }
 
 uint32_t cm_dict_code(struct cm_dict *d, const char *name)

@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 static const char *const type_name[] = {"cat", "bool", "i64", "f64", "str"};
 static const char *const lazy_name[] = {"no", "identity", "log1p", "sqrt"};
@@ -207,6 +208,12 @@ static int get_labels(const struct cm_kv *kv, struct cm_head *h)
     return rc ? rc : check_labels(h);
 }
 
+static bool is_utf8(const char *text)
+{
+    size_t n = strlen(text);
+    return cm_utf8_bad(text, n) == n;
+}
+
 /* The lines of HEAD.  What is said twice would be two things to two readers. */
 static int get_pairs(char *text, struct cm_kv *kv)
 {
@@ -221,6 +228,8 @@ static int get_pairs(char *text, struct cm_kv *kv)
         *tab = 0;
         cm_unescape(line);
         cm_unescape(tab + 1);
+        if (!is_utf8(line) || !is_utf8(tab + 1))
+            return cm_fail(CM_EINPUT, "HEAD: key \"%.40s\": its text is not UTF-8", line);
         if (cm_kv_get(kv, line))
             return cm_fail(CM_EINPUT, "HEAD: the key %.60s occurs twice", line);
         cm_kv_add(kv, line, tab + 1);
@@ -319,6 +328,9 @@ static int get_field(char *field, struct cm_vec *v, size_t j)
 {
     cm_unescape(field);
     bool ok = true;
+    if (v->type == CM_T_STR && !is_utf8(field))
+        return cm_fail(CM_EINPUT, "COLS: row %zu, column %s: \"%.60s\" is not UTF-8", j + 1,
+                       v->name, field);
     if (v->type == CM_T_STR)
         cm_strs_add(&v->s, field);
     else if (!*field)
@@ -385,6 +397,9 @@ int cm_wire_get_cols(char *text, size_t cols, struct cm_cols *c)
         rest = line;
         char *name = cm_next_field(&rest);
         cm_unescape(name);
+        if (!is_utf8(name))
+            return cm_fail(CM_EINPUT, "COLS: row %zu: the name \"%.60s\" is not UTF-8", j + 1,
+                           name);
         if (strlen(name) > CM_MAX_NAME)
             return cm_fail(CM_EINPUT, "COLS: row %zu: a name longer than 64 KiB", j + 1);
         cm_strs_add(&c->names, name);

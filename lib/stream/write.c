@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "stream/cms.h"
 #include "stream/planes.h"
 #include "stream/wire.h"
@@ -194,6 +195,9 @@ void cm_writer_stage(struct cm_writer *w, const char *tool, const char *version,
             cm_escape(&w->stage, pair[k][1]);
             cm_buf_puts(&w->stage, "\n");
         }
+    for (size_t at = 0;
+         (at += cm_utf8_bad((const char *)w->stage.p + at, w->stage.n - at)) < w->stage.n;)
+        w->stage.p[at] = '?'; /* names of files are in any encoding, text of a stream is not */
 }
 
 void cm_writer_parent(struct cm_writer *w, struct cm_reader *r)
@@ -273,8 +277,25 @@ static int write_dict(struct cm_writer *w, size_t k)
     cm_buf_u32(&w->frame, (uint32_t)(d->names.n - w->sent[k]));
     cm_buf_u32(&w->frame, d->ordered);
     cm_wire_put_strs(&w->frame, &d->names, w->sent[k], d->names.n - w->sent[k]);
+    size_t bad = cm_strs_not_utf8(&d->names, w->sent[k]);
+    if (bad != CM_ABSENT)
+        return fail(w, CM_EINPUT, "label %s: the category \"%.60s\" is not UTF-8",
+                    w->head.label[k].name, cm_strs_get(&d->names, bad));
     w->sent[k] = d->names.n;
     return record_end(w);
+}
+
+/* Is the text of the record at hand, behind `skip` bytes, UTF-8?  Names the line if not. */
+static int check_text(struct cm_writer *w, const char *what, size_t skip)
+{
+    const char *text = (const char *)w->frame.p + w->record + skip;
+    size_t n = w->frame.n - w->record - skip, bad = cm_utf8_bad(text, n), line = bad;
+    if (bad == n)
+        return 0;
+    while (line && text[line - 1] != '\n')
+        line--;
+    return fail(w, CM_EINPUT, "%s: \"%.*s\" is not UTF-8", what,
+                (int)strcspn(text + line, "\t\n") % 60, text + line);
 }
 
 int cm_writer_head(struct cm_writer *w, const struct cm_head *h)
@@ -294,14 +315,16 @@ int cm_writer_head(struct cm_writer *w, const struct cm_head *h)
     cm_buf_put(&w->frame, version, 8);
     record_begin(w, "HEAD");
     cm_wire_put_head(&w->frame, &w->head);
-    int rc = record_end(w);
+    int rc = check_text(w, "head", 0);
+    rc = rc ? rc : record_end(w);
     for (size_t k = 0; !rc && k < h->nslots; k++) {
         if (check_names(w, &w->head.slot[k].cols.names, 0, w->head.slot[k].cols.names.n,
                         "a column"))
             return w->error;
         record_begin(w, "COLS");
         cm_wire_put_cols(&w->frame, k, &w->head.slot[k].cols);
-        rc = record_end(w);
+        rc = check_text(w, "column", 8);
+        rc = rc ? rc : record_end(w);
     }
     for (size_t k = 0; !rc && k < h->nlabels; k++)
         if (h->label[k].type == CM_T_CAT && h->label[k].dict.names.n)
@@ -353,8 +376,15 @@ static int write_rows(struct cm_writer *w, struct cm_chunk *c, const struct cm_h
     int long_one = check_names(w, &c->names, 0, c->rows, "a name");
     if (long_one)
         return long_one;
+    size_t bad = cm_strs_not_utf8(&c->names, 0);
+    if (bad != CM_ABSENT)
+        return fail(w, CM_EINPUT, "row %" PRIu64 ": the name \"%.60s\" is not UTF-8",
+                    w->rows[0] + bad, cm_strs_get(&c->names, bad));
     for (size_t k = 0; k < h->nlabels; k++) {
         const struct cm_vec *v = &c->label[k];
+        if (v->type == CM_T_STR && (bad = cm_strs_not_utf8(&v->s, 0)) < c->rows)
+            return fail(w, CM_EINPUT, "row %" PRIu64 ": label %s: \"%.60s\" is not UTF-8",
+                        w->rows[0] + bad, v->name, cm_strs_get(&v->s, bad));
         size_t have = v->type == CM_T_STR ? v->s.n : v->n;
         if (v->type != h->label[k].type || have < c->rows)
             return fail(w, CM_EBUG, "label %s: wrong type or length", h->label[k].name);

@@ -137,7 +137,7 @@ info() { cms-info "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     grep -q '1 of 60 cells have no candidate' err
     cms-text --triplets p.cms | awk -F '\t' 'substr($1, 5) % 3 != substr($2, 5) % 3 { exit 1 }'
     fails 3 assign --within donor s.cms -o x.cms
-    says "no label 'donor'"
+    says 'no label "donor"; labels here: batch, cell_type'
 }
 
 @test "the same bytes for any number of threads, from a file and from a pipe" {

@@ -30,7 +30,7 @@ rows() { cms-text --bare "$1"; }
     cms-cat --names names gex.cms | rows - | cmp - <(awk -F '\t' 'NR == FNR { n[$1]; next } $1 in n' names all)
     echo nobody >>names
     cms-cat --names names gex.cms 2>err >x.cms
-    [ "$(cat err)" = "cms-cat: warning: 1 of 21 names in names are not among the rows" ]
+    [ "$(cat err)" = "cms-cat: warning: 1 of 21 names in names are not among the rows (the first: 'nobody')" ]
 }
 
 @test "--rename gives rows new names; others keep theirs, and all else stays" {

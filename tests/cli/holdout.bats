@@ -46,7 +46,8 @@ count() { split "$1" | awk -v w="$2" '$2 == w { n++ } END { print n + 0 }'; }
 @test "warnings: nobody held out, nobody left" {
     prepared gex.cms
     holdout --by batch=nobody -o g.cms gex.cms 2>err
-    [ "$(cat err)" = "holdout: warning: no cell is held out" ]
+    [ "$(cat err)" = 'holdout: warning: gex.cms: --by: no row has batch "nobody"
+holdout: warning: no cell is held out' ]
     holdout --by split=train,valid,test -o g.cms gex.cms 2>err
     [ "$(cat err)" = "holdout: warning: no cell is left in training" ]
     cms-cat --where batch=nobody gex.cms | holdout --fraction 0.5 -o none.cms

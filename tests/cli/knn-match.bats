@@ -95,7 +95,7 @@ entries() {
         awk '$1 != $2 { exit 1 } END { exit NR == 0 }'
     ! cms-text --triplets m.cms | grep -q '^cell7	'
     fails 3 knn-match --within donor "$e" "$t" -o x.cms
-    says "no label 'donor'"
+    says 'no label "donor"; labels here: batch, cell_type'
     [ ! -e x.cms ]
 }
 

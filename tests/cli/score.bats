@@ -108,6 +108,9 @@ compare() { # KIND SCORES
     cms-gen --gex gex.cms --atac atac.cms --cells 20 --genes 20 --peaks 20
     fails 3 score --labels gex.cms m.cms
     says 'none of its cells is a row of the match'
+    cms-text "$e" | sed 's/\tbatch/\tdonor/; s/\tcell_type/\tkind/' | cms-text --from -o other.cms
+    fails 3 score --labels other.cms m.cms
+    says 'no label "batch" or "cell_type"; labels here: donor, kind'
 }
 
 @test "demands and JSON" {

@@ -86,7 +86,7 @@ rows() { cms-text --bare "$1"; }
     fails 3 xattn-map --model m.cms --gex g.cms -o x.cms
     says 'lognorm --like m.cms'
     fails 3 xattn-map --model m.cms --gex gn.cms --by nothing -o x.cms
-    says "no label 'nothing'"
+    says 'no label "nothing"; labels here: batch, cell_type, split'
     fails 2 xattn-map --model m.cms --gex gn.cms --module cross -o x.cms
     says --atac
     fails 2 xattn-map --model m.cms --gex gn.cms --by cells -o x.cms

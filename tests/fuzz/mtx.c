@@ -68,17 +68,19 @@ static void names(const uint8_t *data, size_t size, int what)
     struct cm_cols cols = {0};
     struct cm_head head = {0};
     struct cm_vec *vec = NULL;
+    const struct cm_mtx_shape shape = {.rows = 2, .cols = 3};
     const char *slot;
+    bool untyped;
     if (fd < 0 || write(fd, data, size) != (ssize_t)size)
         return;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     if (what == 0) {
-        cm_mtx_barcodes(path, &list);
+        cm_mtx_barcodes(path, &shape, &list, &warnings);
     } else if (what == 1) {
-        cm_mtx_features(path, NULL, &cols, &slot, &warnings);
+        cm_mtx_features(path, NULL, &shape, &cols, &slot, &untyped, &warnings);
     } else if (what == 2) {
-        cm_mtx_features(path, "i64 start\tstr chrom\tf64 fit.a%09b\tcat odd\tbool b", &cols, &slot,
-                        &warnings);
+        cm_mtx_features(path, "i64 start\tstr chrom\tf64 fit.a%09b\tcat odd\tbool b", &shape, &cols,
+                        &slot, &untyped, &warnings);
     } else {
         cm_strs_add(&list, "a");
         cm_strs_add(&list, "b");

@@ -428,7 +428,8 @@ int cm_h5_members(const struct cm_h5 *h, const char *path, struct cm_strs *names
 /* ===== strings of every storage =========================================================== */
 
 /* Length of a fixed-length string: to its first NUL, without trailing blanks if space-padded.
- * Something behind that NUL (SIZE_MAX) is no text; where the NUL is a terminator it means nothing. */
+ * Something behind that NUL (SIZE_MAX) is no text; where the NUL is a terminator it means nothing.
+ * */
 static size_t fixed_length(const char *p, size_t size, H5T_str_t pad)
 {
     size_t n = strnlen(p, size);
@@ -1022,8 +1023,8 @@ int cm_h5set_f64(const struct cm_h5set *s, uint64_t first, uint64_t n, double *o
     return code ? code : cm_h5set_read(s, first, n, H5T_NATIVE_DOUBLE, out);
 }
 
-/* The character that an entity at p ("&#233;", "&#xe9;", "&amp;") stands for; *n: its bytes.  0 = it
- * is none. */
+/* The character that an entity at p ("&#233;", "&#xe9;", "&amp;") stands for; *n: its bytes.  0 =
+ * it is none. */
 static unsigned long entity(const char *p, size_t *n)
 {
     static const struct {

@@ -43,9 +43,9 @@ int cm_frame_open_names(struct cm_frame *f, struct cm_h5 *h, const char *path);
 /* Adds the dataset or group at `path` as a column called `name`; 1 added, 0 left out, CM_EINPUT. */
 int cm_frame_add(struct cm_frame *f, struct cm_h5 *h, const char *path, const char *name,
                  const char *member, const char *categories);
-/* Moves column k of `from` to the end of f, whose row i is row at[i] of `from` (UINT64_MAX: none, so
- * that the value is missing).  at: f->rows items, which f owns from the first call on and which must
- * be the same in all.  Values of all rows of such a column are held once one was read. */
+/* Moves column k of `from` to the end of f, whose row i is row at[i] of `from` (UINT64_MAX: none,
+ * so that the value is missing).  at: f->rows items, which f owns from the first call on and which
+ * must be the same in all.  Values of all rows of such a column are held once one was read. */
 void cm_frame_join(struct cm_frame *f, struct cm_frame *from, size_t k, uint64_t *at);
 void cm_frame_close(struct cm_frame *f);
 

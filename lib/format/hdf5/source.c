@@ -19,13 +19,14 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/values.h"
 #include "format/hdf5/sourceparts.h"
 
 #define NOWHERE UINT32_MAX
 
 struct cm_where {
-    size_t col;            /* of obs */
-    struct cm_strs values; /* the parts between commas, and the whole */
+    size_t col; /* of obs */
+    struct cm_values *values;
 };
 
 /* ===== formats ============================================================================ */
@@ -509,8 +510,10 @@ void cm_source_close(struct cm_source *s)
     cm_free(s->fallback);
     for (size_t k = 0; k < s->nparts; k++)
         cm_free(s->part[k].type);
-    for (size_t k = 0; k < s->nwhere; k++)
-        cm_strs_free(&s->where[k].values);
+    for (size_t k = 0; k < s->nwhere; k++) {
+        cm_values_free(s->where[k].values);
+        cm_free(s->where[k].values);
+    }
     cm_free(s->part);
     cm_free(s->where);
     cm_free(s->part_of);
@@ -562,43 +565,39 @@ static int find_label(const struct cm_source *s, const char *name, size_t *at)
     return code;
 }
 
-/* Adds the parts of `text` between commas. */
-static void split_commas(const char *text, struct cm_strs *out)
+/* Labels by a list of names, in the order of the list. */
+static int listed_labels(struct cm_source *s, const char *names)
 {
-    for (const char *p = text;; p++) {
-        size_t n = strcspn(p, ",");
-        cm_strs_addn(out, p, n);
-        p += n;
-        if (!*p)
-            return;
-    }
+    struct cm_values list;
+    cm_values_make(&list, names);
+    size_t *place = CM_NEW(size_t, s->obs.ncols + 1);
+    for (size_t k = 0; k < s->obs.ncols; k++)
+        place[k] = cm_values_find(&list, s->obs.col[k].name);
+    for (size_t p = 0; p < list.part.n; p++)
+        for (size_t k = 0; k < s->obs.ncols; k++)
+            if (place[k] == p)
+                s->label[s->nlabels++] = k;
+    int code = 0;
+    size_t at = 0;
+    for (size_t p = 0; p < list.part.n && !code; p++)
+        if (!list.seen[p])
+            code = find_label(s, cm_strs_get(&list.part, p), &at);
+    cm_free(place);
+    cm_values_free(&list);
+    return code;
 }
 
 int cm_source_labels(struct cm_source *s, const char *names)
 {
-    int code = 0;
-    struct cm_strs list = {0};
     s->nlabels = 0;
     cm_free(s->label);
     s->label = CM_NEW(size_t, s->obs.ncols + 1);
     if (!strcmp(names, "all")) {
         for (size_t k = 0; k < s->obs.ncols; k++)
             s->label[s->nlabels++] = k;
-    } else if (strcmp(names, "none")) {
-        split_commas(names, &list);
-        s->label = cm_realloc(s->label, list.n + 1, sizeof *s->label);
-        for (size_t k = 0; k < list.n && !code; k++) {
-            size_t at;
-            code = find_label(s, cm_strs_get(&list, k), &at);
-            bool twice = false;
-            for (size_t j = 0; j < s->nlabels && !code; j++)
-                twice = twice || s->label[j] == at;
-            if (!code && !twice)
-                s->label[s->nlabels++] = at;
-        }
+        return 0;
     }
-    cm_strs_free(&list);
-    return code;
+    return strcmp(names, "none") ? listed_labels(s, names) : 0;
 }
 
 int cm_source_where(struct cm_source *s, const char *condition)
@@ -607,19 +606,31 @@ int cm_source_where(struct cm_source *s, const char *condition)
     if (!eq || eq == condition)
         return cm_fail(CM_EUSAGE, "--where %s: expected LABEL=VALUE[,VALUE...]", condition);
     char *name = cm_strdup(condition);
+    size_t at = CM_ABSENT;
+    for (const char *end = eq; end && at == CM_ABSENT; end = strchr(end + 1, '=')) {
+        memcpy(name, condition, strlen(condition));
+        name[end - condition] = 0;
+        at = cm_frame_find(&s->obs, name);
+        eq = at == CM_ABSENT ? eq : end;
+    }
     name[eq - condition] = 0;
-    size_t at;
     int code = find_label(s, name, &at);
     if (!code) {
         s->where = cm_realloc(s->where, s->nwhere + 1, sizeof *s->where);
         struct cm_where *w = &s->where[s->nwhere++];
-        *w = (struct cm_where){.col = at};
-        split_commas(eq + 1, &w->values);
-        if (strchr(eq + 1, ','))
-            cm_strs_add(&w->values, eq + 1);
+        *w = (struct cm_where){.col = at, .values = CM_NEW(struct cm_values, 1)};
+        cm_values_make(w->values, eq + 1);
     }
     cm_free(name);
     return code;
+}
+
+size_t cm_source_missing(const struct cm_source *s, size_t condition, const char **label,
+                         struct cm_buf *out)
+{
+    const struct cm_where *w = &s->where[condition];
+    *label = s->obs.col[w->col].name;
+    return cm_values_missing(w->values, out);
 }
 
 /* ===== heads ============================================================================== */
@@ -664,23 +675,38 @@ int cm_source_head(const struct cm_source *s, size_t part, const char *name, str
 
 /* ===== rows =============================================================================== */
 
-static bool value_is(const struct cm_h5col *c, const struct cm_vec *v, size_t i, const char *want)
+static bool number_is(const struct cm_vec *v, size_t i, const char *word)
 {
-    int64_t whole;
-    double real;
+    double number;
     switch (v->type) {
-    case CM_T_CAT:
-        return v->cat[i] != CM_CAT_MISSING && !strcmp(cm_strs_get(&c->dict.names, v->cat[i]), want);
     case CM_T_BOOL:
-        return v->b[i] != CM_BOOL_MISSING && !strcasecmp(v->b[i] ? "true" : "false", want);
+        return v->b[i] == cm_values_truth(word);
     case CM_T_I64:
-        return v->i[i] != CM_I64_MISSING && cm_parse_i64(want, &whole) && v->i[i] == whole;
+        return v->i[i] != CM_I64_MISSING && cm_parse_f64(word, &number) &&
+               (double)v->i[i] == number;
     case CM_T_F64:
-        return cm_parse_f64(want, &real) && v->f[i] == real;
+        return cm_parse_f64(word, &number) && v->f[i] == number;
+    case CM_T_CAT:
     case CM_T_STR:
-        return !strcmp(cm_strs_get(&v->s, i), want);
+        break;
     }
     return false;
+}
+
+static bool meets(const struct cm_source *s, const struct cm_where *w, const struct cm_vec *v,
+                  size_t i)
+{
+    const struct cm_strs *dict = &s->obs.col[w->col].dict.names;
+    if (v->type == CM_T_CAT)
+        return v->cat[i] < dict->n &&
+               cm_values_find(w->values, cm_strs_get(dict, v->cat[i])) != CM_ABSENT;
+    if (v->type == CM_T_STR)
+        return cm_values_find(w->values, cm_strs_get(&v->s, i)) != CM_ABSENT;
+    bool is = false;
+    for (size_t k = 0; k < w->values->part.n; k++)
+        if (number_is(v, i, cm_strs_get(&w->values->part, k)))
+            is = w->values->seen[k] = true;
+    return is;
 }
 
 /* The rows of first .. first + n - 1 that all conditions keep, into s->keep (0-based in block). */
@@ -695,15 +721,14 @@ static int keep_rows(struct cm_source *s, uint64_t first, uint64_t n, size_t *ke
     for (size_t k = 0; k < s->nwhere && !code; k++) {
         const struct cm_where *w = &s->where[k];
         code = cm_frame_read(&s->obs, w->col, first, n, &v);
+        bool *yes = CM_ZNEW(bool, n + 1);
+        for (uint64_t i = 0; i < n && !code; i++) /* all rows: values remember that they were met */
+            yes[i] = meets(s, w, &v, (size_t)i);
         size_t left = 0;
-        for (size_t i = 0; i < *kept && !code; i++) {
-            bool yes = false;
-            for (size_t j = 0; j < w->values.n && !yes; j++)
-                yes = value_is(&s->obs.col[w->col], &v, (size_t)s->keep[i],
-                               cm_strs_get(&w->values, j));
-            if (yes)
+        for (size_t i = 0; i < *kept && !code; i++)
+            if (yes[s->keep[i]])
                 s->keep[left++] = s->keep[i];
-        }
+        cm_free(yes);
         *kept = left;
     }
     cm_vec_free(&v);

@@ -31,8 +31,8 @@ void cm_h5_split_path(const char *operand, char **file, char **modality);
  * stored; "." = does not apply.  Appended to `out`.  modality: NULL = all. */
 int cm_h5_list(struct cm_h5 *h, const char *modality, struct cm_buf *out);
 
-/* The layers of the AnnData at `root`, by the names that `layer` below takes: raw where there is one,
- * and "layers/NAME" where NAME alone means something else. */
+/* The layers of the AnnData at `root`, by the names that `layer` below takes: raw where there is
+ * one, and "layers/NAME" where NAME alone means something else. */
 int cm_h5_layers(const struct cm_h5 *h, const char *root, struct cm_strs *names);
 /* The members of its obsm. */
 int cm_h5_obsm(const struct cm_h5 *h, const char *root, struct cm_strs *names);
@@ -97,9 +97,13 @@ int cm_source_part(const struct cm_source *s, const char *type, size_t *part);
 int cm_source_labels(struct cm_source *s, const char *names);
 /* Only cells whose label has one of the values: "LABEL=VALUE[,VALUE...]".  All conditions hold. */
 int cm_source_where(struct cm_source *s, const char *condition);
+/* After the last row: appends the values of a condition (in the order of the calls) that no cell
+ * has, as "A", "B"; how many.  *label: its label, borrowed. */
+size_t cm_source_missing(const struct cm_source *s, size_t condition, const char **label,
+                         struct cm_buf *out);
 
-/* Scans the values where they are needed to know: sets wide, and state unless it is known.  A note of
- * h5-write holds as long as X is what it was made for; else, as in 10x files of floats, what the
+/* Scans the values where they are needed to know: sets wide, and state unless it is known.  A note
+ * of h5-write holds as long as X is what it was made for; else, as in 10x files of floats, what the
  * values contradict is not believed (with a warning).  Without: counts if all values are whole and
  * none is negative, else unknown. */
 int cm_source_survey(struct cm_source *s);

@@ -1,4 +1,5 @@
-/* format/hdf5/sourcejoin.c - labels that a MuData file has for all its cells, beside a modality's own.
+/* format/hdf5/sourcejoin.c - labels that a MuData file has for all its cells, beside a modality's
+ * own.
  *
  * /obsmap/MODALITY says which row of the modality a row of /obs is (1-based, 0 = it is not in it).
  * Maps go stale when a modality is cut without an update; the names of the cells tell, and join

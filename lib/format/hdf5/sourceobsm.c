@@ -1,7 +1,9 @@
-/* format/hdf5/sourceobsm.c - obsm/NAME of an AnnData as a matrix: where CITE-seq proteins often stand.
+/* format/hdf5/sourceobsm.c - obsm/NAME of an AnnData as a matrix: where CITE-seq proteins often
+ * stand.
  *
  * It is a dense or sparse array of as many rows as there are cells, or a table whose columns have
- * names.  An array has none; they are looked for in uns, and made from the key where there are none.
+ * names.  An array has none; they are looked for in uns, and made from the key where there are
+ * none.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +15,8 @@
 
 #define BATCH ((uint64_t)65536)
 
-/* Names from a list of `cols` texts at `path`; false, and nothing taken, if there is no such list. */
+/* Names from a list of `cols` texts at `path`; false, and nothing taken, if there is no such list.
+ * */
 static int names_at(struct cm_source *s, const char *path, uint64_t cols, bool *found)
 {
     struct cm_h5set d;

@@ -1,4 +1,5 @@
-/* format/hdf5/sourcestate.c - what state the values are in: noted, by definition of a format, or guessed.
+/* format/hdf5/sourcestate.c - what state the values are in: noted, by definition of a format, or
+ * guessed.
  *
  * A note is believed as long as the values that it was made for are there; after that, and where it
  * carries no text of note.h, only if nothing in the values contradicts it.

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -18,14 +19,24 @@
 
 /* '*' stands for PREFIX, '%' for STEM. */
 static const char *const feature_names[] = {
-    "*features.tsv",  "*genes.tsv",     "*peaks.bed",  "%.genes.txt",
-    "%.features.txt", "%.genes.tsv",    "%.peaks.bed", "%.features.tsv",
-    "%_cols.txt",     "%_features.tsv", "%_genes.tsv", "*genes.txt",
-    "*features.txt",  "features.tsv",   "genes.tsv",   "peaks.bed",
-    "genes.txt",      "features.txt",   NULL};
-static const char *const barcode_names[] = {"*barcodes.tsv", "%.barcodes.txt", "%.barcodes.tsv",
-                                            "%_rows.txt",    "%_barcodes.tsv", "*barcodes.txt",
-                                            "barcodes.tsv",  "barcodes.txt",   NULL};
+    "*features.tsv",  "*genes.tsv",    "*peaks.bed",     "%.genes.txt", "%.features.txt",
+    "%.genes.tsv",    "%.peaks.bed",   "%.features.tsv", "%_cols.txt",  "%_features.tsv",
+    "%_genes.tsv",    "*genes.txt",    "*features.txt",  "%.mtx_rows",  "%.features.csv",
+    "*all_genes.csv", "features.tsv",  "genes.tsv",      "peaks.bed",   "genes.txt",
+    "features.txt",   "all_genes.csv", "genes.csv",      NULL};
+static const char *const barcode_names[] = {"*barcodes.tsv",
+                                            "%.barcodes.txt",
+                                            "%.barcodes.tsv",
+                                            "%_rows.txt",
+                                            "%_barcodes.tsv",
+                                            "*barcodes.txt",
+                                            "%.mtx_cols",
+                                            "%.barcodes.csv",
+                                            "*cell_metadata.csv",
+                                            "barcodes.tsv",
+                                            "barcodes.txt",
+                                            "cell_metadata.csv",
+                                            NULL};
 
 void cm_mtx_files_free(struct cm_mtx_files *f)
 {
@@ -33,6 +44,7 @@ void cm_mtx_files_free(struct cm_mtx_files *f)
     cm_free(f->features);
     cm_free(f->barcodes);
     cm_free(f->labels);
+    cm_free(f->symbols);
     *f = (struct cm_mtx_files){0};
 }
 
@@ -48,6 +60,32 @@ static size_t stem_of(const char *name)
     size_t n = strlen(name);
     n -= ends_in(name, n, ".gz") ? 3 : 0;
     return ends_in(name, n, ".mtx") ? n - 4 : 0;
+}
+
+/* Adds what there is in a directory that could be meant: names that end so, at most two levels
+ * down. */
+static void look_down(const char *dir, const char *below, int levels, struct cm_strs *found)
+{
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d)) && found->n < 6;) {
+        struct cm_buf path = {0}, name = {0};
+        struct stat st;
+        cm_buf_printf(&path, "%s/%s", dir, e->d_name);
+        cm_buf_printf(&name, "%s%s", below, e->d_name);
+        bool folder = *e->d_name != '.' && !stat((char *)path.p, &st) && S_ISDIR(st.st_mode);
+        if (folder && levels) {
+            cm_buf_puts(&name, "/");
+            cm_buf_u8(&name, 0);
+            look_down((char *)path.p, (char *)name.p, levels - 1, found);
+        } else if (!folder && (stem_of(e->d_name) || ends_in(e->d_name, strlen(e->d_name), ".h5") ||
+                               ends_in(e->d_name, strlen(e->d_name), ".h5ad"))) {
+            cm_strs_add(found, (char *)name.p);
+        }
+        cm_buf_free(&path);
+        cm_buf_free(&name);
+    }
+    if (d)
+        closedir(d);
 }
 
 static int list_names(const char *text, const char *dir, const struct cm_strs *names)
@@ -86,7 +124,13 @@ static int matrix_in(const char *dir, const char *prefix, char **path)
                       cm_strs_get(found, 0));
         *path = (char *)b.p;
     } else if (!found->n) {
-        code = cm_fail(CM_EINPUT, "%s: holds no %s*.mtx or %s*.mtx.gz", dir, front, front);
+        struct cm_strs other = {0};
+        char what[512];
+        look_down(dir, "", 2, &other);
+        snprintf(what, sizeof what, "holds no %.150s*.mtx or %.150s*.mtx.gz%s", front, front,
+                 other.n ? "; there is " : "");
+        code = other.n ? list_names(what, dir, &other) : cm_fail(CM_EINPUT, "%s: %s", dir, what);
+        cm_strs_free(&other);
     } else {
         code = list_names("holds several matrices; name one, or use --prefix: ", dir, found);
     }
@@ -127,6 +171,22 @@ static void beside(const char *matrix, const char *const *names, struct cm_strs 
     }
 }
 
+/* Other files beside the matrix, at most eight. */
+static void neighbours(const char *matrix, struct cm_strs *out)
+{
+    const char *slash = strrchr(matrix, '/'), *base = slash ? slash + 1 : matrix;
+    char *dir = cm_strdup(slash ? matrix : ".");
+    if (slash)
+        dir[slash - matrix + (slash == matrix)] = 0;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d)) && out->n < 8;)
+        if (*e->d_name != '.' && strcmp(e->d_name, base))
+            cm_strs_add(out, e->d_name);
+    if (d)
+        closedir(d);
+    cm_free(dir);
+}
+
 static int need(const char *matrix, const char *what, const char *given, const char *const *names,
                 char **path)
 {
@@ -141,10 +201,28 @@ static int need(const char *matrix, const char *what, const char *given, const c
         cm_buf_printf(&b, "no file of %s beside it; --%s names one; looked for (also .gz): ", what,
                       what);
         code = list_names((char *)b.p, matrix, &tried);
+        struct cm_strs there = {0};
+        neighbours(matrix, &there);
+        b.n = 0;
+        for (size_t k = 0; k < there.n; k++)
+            cm_buf_printf(&b, "%s%.60s", k ? ", " : "; there is ", cm_strs_get(&there, k));
+        if (there.n)
+            code = cm_fail(code, "%.700s%.300s", cm_error_message(), (char *)b.p);
+        cm_strs_free(&there);
         cm_buf_free(&b);
     }
     cm_strs_free(&tried);
     return code;
+}
+
+char *cm_mtx_find_symbols(const char *matrix)
+{
+    static const char *const names[] = {"%.genes.names.txt", NULL};
+    struct cm_strs tried = {0};
+    char *path = NULL;
+    beside(matrix, names, &tried, &path);
+    cm_strs_free(&tried);
+    return path;
 }
 
 char *cm_mtx_find_labels(const char *matrix)

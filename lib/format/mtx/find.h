@@ -12,9 +12,10 @@
 
 #include <stdbool.h>
 
-/* Paths, the caller's; free with cm_mtx_files_free.  labels may be NULL. */
+/* Paths, the caller's; free with cm_mtx_files_free.  labels and symbols (names of genes
+ * in a file of their own, as kb writes them) may be NULL. */
 struct cm_mtx_files {
-    char *matrix, *features, *barcodes, *labels;
+    char *matrix, *features, *barcodes, *labels, *symbols;
 };
 
 /* operand: a directory, a matrix file, or "-" (then features and barcodes must be given).
@@ -24,6 +25,8 @@ int cm_mtx_find(struct cm_mtx_files *f, const char *operand, const char *prefix,
                 const char *features, const char *barcodes, const char *labels);
 /* PREFIXlabels.tsv[.gz] beside the matrix: the caller's, or NULL. */
 char *cm_mtx_find_labels(const char *matrix);
+/* STEM.genes.names.txt of kb beside the matrix: the caller's, or NULL. */
+char *cm_mtx_find_symbols(const char *matrix);
 void cm_mtx_files_free(struct cm_mtx_files *f);
 
 #endif

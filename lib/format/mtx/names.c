@@ -7,64 +7,36 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/error.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "format/mtx/gz.h"
 #include "stream/wire.h"
 
-#define MOST_BYTES ((size_t)4 << 30)
+#define MAX_BYTES ((size_t)4 << 30)
 
-/* Lines of a file, NUL-terminated in place. */
-struct lines {
-    struct cm_buf text;
-    char **line;
-    size_t n, cap;
-};
-
-static void lines_free(struct lines *l)
-{
-    cm_buf_free(&l->text);
-    cm_free(l->line);
-    *l = (struct lines){0};
-}
-
-static int lines_read(const char *path, struct lines *l)
+/* Lines of a file, plain or gzipped. */
+static int lines_read(const char *path, struct cm_lines *l)
 {
     struct cm_gzin *g;
-    *l = (struct lines){0};
+    *l = (struct cm_lines){0};
     int code = cm_gzin_open(&g, path);
     if (!code)
-        code = cm_gzin_all(g, MOST_BYTES, &l->text);
+        code = cm_gzin_all(g, MAX_BYTES, &l->text);
     cm_gzin_close(g);
-    if (code)
-        return code;
-    size_t bytes = l->text.n;
-    cm_buf_put(&l->text, "", 1);
-    char *at = (char *)l->text.p, *end = at + bytes;
-    if (bytes >= 3 && !memcmp(at, "\xef\xbb\xbf", 3))
-        at += 3;
-    while (at < end) {
-        char *stop = memchr(at, '\n', (size_t)(end - at));
-        stop = stop ? stop : end;
-        CM_GROW(l->line, l->cap, l->n + 1);
-        l->line[l->n++] = at;
-        if (memchr(at, 0, (size_t)(stop - at)))
-            return cm_fail(CM_EINPUT, "%s: line %zu: holds a zero byte: no text", path, l->n);
-        if (stop > at && stop[-1] == '\r')
-            stop[-1] = 0;
-        *stop = 0;
-        if (strlen(at) > CM_MAX_NAME)
-            return cm_fail(CM_EINPUT, "%s: line %zu: longer than 64 KiB", path, l->n);
-        at = stop + 1;
-    }
-    while (l->n && !*l->line[l->n - 1])
-        l->n--;
-    return 0;
+    if (!code)
+        code = cm_lines_cut(l, path);
+    for (size_t k = 0; k < l->n && !code; k++)
+        if (strlen(l->line[k]) > CM_MAX_NAME)
+            code = cm_fail(CM_EINPUT, "%s: line %zu: longer than 64 KiB", path, k + 1);
+    return code;
 }
 
 static bool stem_ends(const char *path, const char *tail)
@@ -74,17 +46,88 @@ static bool stem_ends(const char *path, const char *tail)
     return n >= m && !strncmp(path + n - m, tail, m);
 }
 
-int cm_mtx_barcodes(const char *path, struct cm_strs *names)
+static char separator(const char *path) { return stem_ends(path, ".csv") ? ',' : '\t'; }
+
+static void warn(struct cm_strs *warnings, const char *format, ...) CM_PRINTF(2, 3);
+static void warn(struct cm_strs *warnings, const char *format, ...)
 {
-    struct lines l;
+    char text[CM_MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    cm_strs_add(warnings, text);
+}
+
+/* ===== header lines ======================================================================= */
+
+static bool is_word(const char *s, const char *const *words)
+{
+    for (; *words; words++)
+        if (!strcasecmp(s, *words))
+            return true;
+    return false;
+}
+
+/* Is the first line one of names of columns?  By its word, where the number of lines allows it:
+ * nothing is dropped that could be a name.  A .csv of names always has one. */
+static bool has_header(const struct cm_lines *l, const char *path, const struct cm_mtx_shape *shape)
+{
+    static const char *const clear[] = {
+        "barcode",  "barcodes",     "cell_id",     "cellid",     "cell.id",    "cell_name",
+        "cellname", "cell_barcode", "bc_wells",    "gene_id",    "gene_ids",   "geneid",
+        "gene.id",  "gene_name",    "gene_symbol", "feature_id", "ensembl_id", NULL};
+    static const char *const vague[] = {"",     "x",     "v1",       "id",         "name",
+                                        "cell", "cells", "rownames", "unnamed: 0", "index",
+                                        "gene", "genes", "feature",  "features",   "symbol",
+                                        "peak", "peaks", "region",   NULL};
+    if (!l->n)
+        return false;
+    char *copy = cm_strdup(l->line[0]), *rest = copy;
+    const char *word = cm_lines_field(&rest, separator(path));
+    bool is_clear = is_word(word, clear), is_vague = is_word(word, vague);
+    cm_free(copy);
+    if (separator(path) == ',' || !shape)
+        return (is_clear || is_vague) && separator(path) == ',';
+    size_t n = l->n;
+    bool fits = n == shape->rows || n == shape->cols;
+    return (n - 1 == shape->rows || n - 1 == shape->cols) && (is_clear || (is_vague && !fits));
+}
+
+static void warn_header(const char *path, const char *line, struct cm_strs *warnings)
+{
+    if (separator(path) != ',')
+        warn(warnings, "%s: line 1 (\"%.60s\") is taken for a header line", path, line);
+}
+
+int cm_mtx_barcodes(const char *path, const struct cm_mtx_shape *shape, struct cm_strs *names,
+                    struct cm_strs *warnings)
+{
+    struct cm_lines l;
+    int code = lines_read(path, &l);
+    size_t from = !code && has_header(&l, path, shape);
+    if (from)
+        warn_header(path, l.line[0], warnings);
+    for (size_t k = from; k < l.n && !code; k++) {
+        char *rest = l.line[k];
+        const char *name = cm_lines_field(&rest, separator(path));
+        if (!*name)
+            code = cm_fail(CM_EINPUT, "%s: line %zu: expected a barcode, found \"\"", path, k + 1);
+        cm_strs_add(names, name);
+    }
+    cm_lines_free(&l);
+    return code;
+}
+
+int cm_mtx_name_list(const char *path, struct cm_strs *names)
+{
+    struct cm_lines l;
     int code = lines_read(path, &l);
     for (size_t k = 0; k < l.n && !code; k++) {
-        size_t n = strcspn(l.line[k], "\t");
-        if (!n)
-            code = cm_fail(CM_EINPUT, "%s: line %zu: expected a barcode, found \"\"", path, k + 1);
-        cm_strs_addn(names, l.line[k], n);
+        char *rest = l.line[k];
+        cm_strs_add(names, cm_lines_field(&rest, separator(path)));
     }
-    lines_free(&l);
+    cm_lines_free(&l);
     return code;
 }
 
@@ -150,7 +193,7 @@ static bool convert(const struct cm_vec *v, const char *name, enum cm_type type,
     return true;
 }
 
-static int bed(const char *path, struct lines *l, struct cm_cols *cols)
+static int bed(const char *path, struct cm_lines *l, struct cm_cols *cols)
 {
     struct cm_strs chrom = {0};
     int64_t *start = CM_NEW(int64_t, l->n + 1), *end = CM_NEW(int64_t, l->n + 1);
@@ -218,109 +261,278 @@ static int take_column(const char *path, struct cm_cols *cols, const struct cm_v
     return code;
 }
 
-static int tsv(const char *path, const char *note, struct lines *l, struct cm_cols *cols,
-               struct cm_strs *warnings)
+/* ===== tables of features ================================================================= */
+
+static const struct {
+    const char *name;
+    enum cm_type type;
+} standard[] = {{"feature_name", CM_T_STR},
+                {"feature_types", CM_T_STR},
+                {"chrom", CM_T_STR},
+                {"start", CM_T_I64},
+                {"end", CM_T_I64}};
+enum { NAME, TYPES, CHROM, START, END, STANDARD };
+
+/* A table of features as text, and which of its columns is what (0 = none: column 0 is the id). */
+struct features {
+    const char *path;
+    struct cm_strs header; /* names of the columns, where there is a header line */
+    struct cm_vec *column;
+    size_t width, rows, is[STANDARD];
+};
+
+static void features_free(struct features *f)
 {
-    size_t width = 0;
+    for (size_t k = 0; k < f->width; k++)
+        cm_vec_free(&f->column[k]);
+    cm_free(f->column);
+    cm_strs_free(&f->header);
+}
+
+static int features_split(struct features *f, struct cm_lines *l, bool header, struct cm_cols *cols)
+{
+    char separates = separator(f->path), *rest;
+    struct cm_strs first = {0};
+    if (l->n) {
+        char *copy = cm_strdup(l->line[0]);
+        rest = copy;
+        for (const char *s; (s = cm_lines_field(&rest, separates));)
+            cm_strs_add(&first, s);
+        cm_free(copy);
+    }
+    f->width = first.n;
+    f->column = CM_ZNEW(struct cm_vec, f->width + 1);
     int code = 0;
-    for (const char *p = l->n ? l->line[0] : NULL; p; p = strchr(p, '\t'), p += p != NULL)
-        width++;
-    struct cm_vec *column = CM_ZNEW(struct cm_vec, width + 1);
-    for (size_t k = 0; k < l->n && !code; k++) {
-        char *rest = l->line[k];
-        for (size_t f = 0; f < width; f++) {
-            const char *s = cm_next_field(&rest);
-            cm_strs_add(f ? &column[f].s : &cols->names, s ? s : "");
+    for (size_t k = header; k < l->n && !code; k++) {
+        rest = l->line[k];
+        for (size_t j = 0; j < f->width; j++) {
+            const char *s = cm_lines_field(&rest, separates);
+            cm_strs_add(j ? &f->column[j].s : &cols->names, s ? s : "");
         }
-        if (!*cm_strs_get(&cols->names, k))
-            code = cm_fail(CM_EINPUT, "%s: line %zu: expected a feature's id, found \"\"", path,
+        if (!*cm_strs_get(&cols->names, f->rows++))
+            code = cm_fail(CM_EINPUT, "%s: line %zu: expected a feature's id, found \"\"", f->path,
                            k + 1);
+        else if (rest)
+            code = cm_fail(CM_EINPUT, "%s: line %zu: expected %zu columns as in line 1, found more",
+                           f->path, k + 1, f->width);
     }
-    for (size_t f = 1; f < width; f++)
-        column[f].n = l->n;
-#define COLUMN(f) ((f) < width ? &column[f] : NULL)
-    struct noted noted = {0};
-    if (note)
-        noted_read(&noted, note);
-    size_t extra = 6;
-    for (size_t k = 0; k < noted.name.n && !code; k++) {
-        static const char *const fixed[] = {"feature_name", "feature_types", "chrom", "start",
-                                            "end"};
-        static const enum cm_type kind[] = {CM_T_STR, CM_T_STR, CM_T_STR, CM_T_I64, CM_T_I64};
-        const char *name = cm_strs_get(&noted.name, k);
-        size_t f = 0;
-        while (f < 5 && (strcmp(name, fixed[f]) || noted.type[k] != kind[f]))
-            f++;
-        f = f < 5 ? f + 1 : extra++;
-        enum cm_type type = noted.type[k] == CM_T_CAT ? CM_T_STR : noted.type[k];
-        code = take_column(path, cols, COLUMN(f), name, type, true, warnings);
-    }
-    if (!note && !code) {
-        take_column(path, cols, COLUMN(1), "feature_name", CM_T_STR, false, warnings);
-        take_column(path, cols, COLUMN(2), "feature_types", CM_T_STR, false, warnings);
-        if (width >= 6) {
-            for (size_t i = 0; i < column[3].s.n; i++)
-                if (!strcmp(cm_strs_get(&column[3].s, i), "NA")) {
-                    struct cm_strs clean = {0};
-                    for (size_t j = 0; j < column[3].s.n; j++) {
-                        const char *s = cm_strs_get(&column[3].s, j);
-                        cm_strs_add(&clean, is_missing(s) ? "" : s);
-                    }
-                    cm_strs_free(&column[3].s);
-                    column[3].s = clean;
-                    break;
-                }
-            if (!take_column(path, cols, COLUMN(4), "start", CM_T_I64, false, warnings) &&
-                !take_column(path, cols, COLUMN(5), "end", CM_T_I64, false, warnings))
-                take_column(path, cols, COLUMN(3), "chrom", CM_T_STR, false, warnings);
-            else
-                cm_cols_drop(cols, "start");
-        }
-    }
-#undef COLUMN
-    noted_free(&noted);
-    for (size_t f = 0; f < width; f++)
-        cm_vec_free(&column[f]);
-    cm_free(column);
+    for (size_t j = 1; j < f->width; j++)
+        f->column[j].n = f->rows;
+    if (header)
+        cm_strs_copy(&f->header, &first);
+    cm_strs_free(&first);
     return code;
 }
 
-int cm_mtx_features(const char *path, const char *note, struct cm_cols *cols, const char **slot,
+/* Are all values whole numbers (or missing, but not all of them)? */
+static bool whole_numbers(const struct features *f, size_t column)
+{
+    int64_t number;
+    bool any = false;
+    if (column >= f->width)
+        return false;
+    for (size_t i = 0; i < f->rows; i++) {
+        const char *s = cm_strs_get(&f->column[column].s, i);
+        if (!is_missing(s) && !cm_parse_i64(s, &number))
+            return false;
+        any = any || !is_missing(s);
+    }
+    return any;
+}
+
+/* Does the column hold a type that any program gives features?  Biotypes, chromosomes and genomes
+ * are none. */
+static bool holds_types(const struct features *f, size_t column)
+{
+    static const char *const known[] = {
+        "GEX", "ATAC",   "ADT", "CRISPR Guide Capture", "Multiplexing Capture", "Antigen Capture",
+        "VDJ", "Custom", NULL};
+    bool any = false;
+    for (size_t i = 0; i < f->rows; i++) {
+        const char *s = cm_strs_get(&f->column[column].s, i);
+        if (is_word(cm_slot_alias(s), known))
+            return true;
+        any = any || !is_missing(s);
+    }
+    return !any; /* nothing said contradicts nothing */
+}
+
+static void by_position(struct features *f)
+{
+    f->is[NAME] = f->width > 1 ? 1 : 0;
+    f->is[TYPES] = f->width > 2 ? 2 : 0;
+    if (f->width >= 5 && !holds_types(f, 2) && whole_numbers(f, 3) && whole_numbers(f, 4)) {
+        f->is[TYPES] = 0;
+        f->is[CHROM] = 2;
+        f->is[START] = 3;
+        f->is[END] = 4;
+    } else if (f->width >= 6) {
+        f->is[CHROM] = 3;
+        f->is[START] = 4;
+        f->is[END] = 5;
+    }
+}
+
+static void by_header(struct features *f)
+{
+    static const char *const words[STANDARD][7] = {
+        {"feature_name", "gene_name", "gene_symbol", "symbol", "name", "gene_short_name"},
+        {"feature_types", "feature_type", "type"},
+        {"chrom", "chr", "chromosome", "seqnames"},
+        {"start"},
+        {"end"}};
+    for (size_t j = 1; j < f->width; j++)
+        for (size_t k = 0; k < STANDARD; k++)
+            if (!f->is[k] && is_word(cm_strs_get(&f->header, j), words[k]))
+                f->is[k] = j;
+}
+
+/* "protein_coding (2), lncRNA (1)": the first values of a column. */
+static void describe(const struct features *f, size_t column, struct cm_buf *out)
+{
+    struct cm_strs value = {0};
+    size_t count[4] = {0};
+    bool more = false;
+    for (size_t i = 0; i < f->rows; i++) {
+        const char *s = cm_strs_get(&f->column[column].s, i);
+        size_t k = 0;
+        while (k < value.n && strcmp(cm_strs_get(&value, k), s))
+            k++;
+        if (k == value.n && k < 4)
+            cm_strs_add(&value, s);
+        more = more || k == 4;
+        if (k < 4)
+            count[k]++;
+    }
+    for (size_t k = 0; k < value.n; k++)
+        cm_buf_printf(out, "%s%.40s (%zu)", k ? ", " : "", cm_strs_get(&value, k), count[k]);
+    cm_buf_puts(out, more ? ", ..." : "");
+    cm_buf_u8(out, 0);
+    cm_strs_free(&value);
+}
+
+/* Missing chromosomes are empty, however they are written. */
+static void clean_missing(struct cm_vec *v)
+{
+    struct cm_strs clean = {0};
+    for (size_t i = 0; i < v->s.n; i++) {
+        const char *s = cm_strs_get(&v->s, i);
+        cm_strs_add(&clean, is_missing(s) ? "" : s);
+    }
+    cm_strs_free(&v->s);
+    v->s = clean;
+}
+
+static void take_standard(const struct features *f, struct cm_cols *cols, struct cm_strs *warnings)
+{
+    static const size_t order[STANDARD] = {NAME, TYPES, START, END, CHROM}; /* numbers decide */
+    bool places = f->is[CHROM] && f->is[START] && f->is[END];
+    if (places)
+        clean_missing(&f->column[f->is[CHROM]]);
+    for (size_t i = 0; i < STANDARD; i++) {
+        size_t k = order[i];
+        if (!f->is[k] || (k >= CHROM && !places))
+            continue;
+        if (take_column(f->path, cols, &f->column[f->is[k]], standard[k].name, standard[k].type,
+                        false, warnings)) {
+            cm_cols_drop(cols, "start");
+            places = false;
+        }
+    }
+}
+
+/* Columns that a header names and that have no meaning here keep their names. */
+static void take_named(const struct features *f, struct cm_cols *cols, struct cm_strs *warnings)
+{
+    for (size_t j = 1; j < f->header.n; j++) {
+        const char *name = cm_strs_get(&f->header, j);
+        bool taken = !*name || cm_cols_find(cols, name) || !strncmp(name, "fit.", 4) ||
+                     !strcmp(name, "tss") || !strcmp(name, "name");
+        for (size_t k = 0; k < STANDARD; k++)
+            taken = taken || f->is[k] == j || !strcmp(name, standard[k].name);
+        if (!taken)
+            take_column(f->path, cols, &f->column[j], name, CM_T_STR, false, warnings);
+    }
+}
+
+/* What mtx-write noted about the columns. */
+static int take_noted(const struct features *f, const char *note, struct cm_cols *cols,
+                      struct cm_strs *warnings)
+{
+    struct noted noted = {0};
+    noted_read(&noted, note);
+    size_t extra = STANDARD + 1;
+    int code = 0;
+    for (size_t k = 0; k < noted.name.n && !code; k++) {
+        const char *name = cm_strs_get(&noted.name, k);
+        size_t s = 0;
+        while (s < STANDARD &&
+               (strcmp(name, standard[s].name) || noted.type[k] != standard[s].type))
+            s++;
+        s = s < STANDARD ? s + 1 : extra++;
+        enum cm_type type = noted.type[k] == CM_T_CAT ? CM_T_STR : noted.type[k];
+        code = take_column(f->path, cols, s < f->width ? &f->column[s] : NULL, name, type, true,
+                           warnings);
+    }
+    noted_free(&noted);
+    return code;
+}
+
+static int take_table(struct features *f, const char *note, struct cm_cols *cols, bool *untyped,
+                      struct cm_strs *warnings)
+{
+    if (note)
+        return take_noted(f, note, cols, warnings);
+    if (f->header.n)
+        by_header(f);
+    else
+        by_position(f);
+    size_t third = f->is[TYPES];
+    *untyped = third ? !holds_types(f, third) : f->is[CHROM] == 2;
+    if (third && *untyped) {
+        struct cm_buf values = {0};
+        describe(f, third, &values);
+        warn(warnings,
+             "%s: column %zu holds no types of features (%s): it becomes the column %s, and all "
+             "features are read",
+             f->path, third + 1, (const char *)values.p, CM_MTX_CLASS);
+        cm_buf_free(&values);
+        f->is[TYPES] = 0;
+        take_column(f->path, cols, &f->column[third], CM_MTX_CLASS, CM_T_STR, false, warnings);
+    }
+    take_standard(f, cols, warnings);
+    take_named(f, cols, warnings);
+    return 0;
+}
+
+int cm_mtx_features(const char *path, const char *note, const struct cm_mtx_shape *shape,
+                    struct cm_cols *cols, const char **slot, bool *untyped,
                     struct cm_strs *warnings)
 {
-    struct lines l;
+    struct cm_lines l;
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
     int code = lines_read(path, &l);
-    *slot = strstr(base, "peaks") || stem_ends(path, ".bed") ? "ATAC"
-            : strstr(base, "genes")                          ? "GEX"
-                                                             : NULL;
-    if (!code)
-        code = stem_ends(path, ".bed") ? bed(path, &l, cols) : tsv(path, note, &l, cols, warnings);
-    lines_free(&l);
+    *untyped = false;
+    *slot = strstr(base, "peaks") || stem_ends(path, ".bed")        ? "ATAC"
+            : strstr(base, "genes") || stem_ends(base, ".mtx_rows") ? "GEX"
+                                                                    : NULL;
+    if (!code && stem_ends(path, ".bed")) {
+        code = bed(path, &l, cols);
+    } else if (!code) {
+        struct features f = {.path = path};
+        bool header = !note && has_header(&l, path, shape);
+        if (header)
+            warn_header(path, l.line[0], warnings);
+        code = features_split(&f, &l, header, cols);
+        if (!code)
+            code = take_table(&f, note, cols, untyped, warnings);
+        features_free(&f);
+    }
+    cm_lines_free(&l);
     return code;
 }
 
 /* ===== labels ============================================================================= */
-
-/* The next field of a line; in a CSV quotes hold commas and doubled quotes.  NULL at the end. */
-static char *next_cell(char **rest, bool csv)
-{
-    if (!csv || !*rest)
-        return cm_next_field(rest);
-    char *from = *rest, *to = from, *at = from;
-    bool quoted = false;
-    for (; *at && (quoted || *at != ','); at++) {
-        if (*at == '"' && quoted && at[1] == '"')
-            *to++ = *at++;
-        else if (*at == '"')
-            quoted = !quoted;
-        else
-            *to++ = *at;
-    }
-    *rest = *at ? at + 1 : NULL;
-    *to = 0;
-    return from;
-}
 
 /* Text v into a label of the narrowest type (or the noted one) that holds it. */
 static void make_label(struct cm_head *head, struct cm_vec *to, const char *name,
@@ -358,26 +570,32 @@ static void make_label(struct cm_head *head, struct cm_vec *to, const char *name
 int cm_mtx_labels(const char *path, const char *note, const struct cm_strs *cells,
                   struct cm_head *head, struct cm_vec **out, struct cm_strs *warnings)
 {
-    struct lines l;
+    struct cm_lines l;
     struct cm_strs names = {0};
     struct noted noted = {0};
-    bool csv = stem_ends(path, ".csv");
+    char csv = separator(path);
     int code = lines_read(path, &l);
     if (!code && !l.n)
         code = cm_fail(CM_EINPUT, "%s: is empty: expected a line of names", path);
     char *rest = code ? NULL : l.line[0], *field;
-    next_cell(&rest, csv);
-    while ((field = next_cell(&rest, csv)))
+    cm_lines_field(&rest, csv);
+    while ((field = cm_lines_field(&rest, csv)))
         cm_strs_add(&names, field);
     if (note)
         noted_read(&noted, note);
     /* line of each cell */
     struct cm_index x;
     cm_index_make(&x, cells);
+    if (!code && x.duplicate != CM_ABSENT)
+        code = cm_fail(CM_EINPUT,
+                       "%s: labels are found by the cell's name, but \"%s\" occurs twice among the "
+                       "cells (rows %zu and %zu)",
+                       path, cm_strs_get(cells, x.duplicate),
+                       cm_index_find(&x, cm_strs_get(cells, x.duplicate)) + 1, x.duplicate + 1);
     size_t *line = CM_ZNEW(size_t, cells->n + 1), found = 0;
     for (size_t k = 1; k < l.n && !code; k++) {
         rest = l.line[k];
-        size_t at = cm_index_find(&x, next_cell(&rest, csv));
+        size_t at = cm_index_find(&x, cm_lines_field(&rest, csv));
         if (at != CM_ABSENT && line[at])
             code = cm_fail(CM_EINPUT, "%s: line %zu: cell \"%s\" stands already in line %zu", path,
                            k + 1, cm_strs_get(cells, at), line[at]);
@@ -401,7 +619,7 @@ int cm_mtx_labels(const char *path, const char *note, const struct cm_strs *cell
     for (size_t i = 0; i < cells->n && !code; i++) {
         rest = line[i] ? l.line[line[i] - 1] : NULL;
         for (size_t k = 0; k < names.n && !code; k++) {
-            field = next_cell(&rest, csv);
+            field = cm_lines_field(&rest, csv);
             if (!field && line[i])
                 code = cm_fail(CM_EINPUT, "%s: line %zu: expected %zu columns, found %zu", path,
                                line[i], names.n + 1, k + 1);
@@ -432,6 +650,6 @@ int cm_mtx_labels(const char *path, const char *note, const struct cm_strs *cell
     cm_free(line);
     cm_strs_free(&names);
     noted_free(&noted);
-    lines_free(&l);
+    cm_lines_free(&l);
     return code;
 }

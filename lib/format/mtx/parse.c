@@ -16,6 +16,8 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sniff.h"
+#include "base/utf8.h"
 #include "stream/wire.h"
 
 #define MOST 9007199254740992.0 /* 2^53: beyond it doubles skip whole numbers */
@@ -79,7 +81,10 @@ static int banner(struct cm_mtx_shape *s, const char *name, const char *line, si
                                             {"double", "1"},
                                             {"pattern", "2"}};
     char word[5][24];
+    const char *kind = cm_sniff(line, n);
     size_t k = words(line, n, word, 5);
+    if ((k < 1 || strcasecmp(word[0], "%%MatrixMarket")) && strchr(kind, '('))
+        return cm_fail(CM_EINPUT, "%s: expected a Matrix Market file, found %s", name, kind);
     if (k < 1 || strcasecmp(word[0], "%%MatrixMarket"))
         return front_fail(name, 1, "%%MatrixMarket matrix coordinate ...", line, n);
     if (k < 5 || strcasecmp(word[1], "matrix"))

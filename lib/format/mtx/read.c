@@ -9,10 +9,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sniff.h"
 #include "base/pool.h"
+#include "base/utf8.h"
 #include "format/mtx/names.h"
 
 enum { PIECES = 8 };
@@ -103,13 +107,39 @@ static int take_pieces(struct loader *l)
         cm_free(l->run[k].own);
         l->run[k] = (struct cm_mtx_run){0};
         m->wide = m->wide || p->wide;
-        if (!m->state_known && (p->negative || p->fraction)) {
-            m->state = CM_S_UNKNOWN;
-            m->state_known = true;
-        }
+        m->odd = m->odd || p->negative || p->fraction;
     }
     m->read = l->listed;
     return code;
+}
+
+static void warn_state(struct cm_mtx *m, const char *why, enum cm_state state)
+{
+    struct cm_buf b = {0};
+    cm_buf_printf(&b, "%s: %s: state %s; --state can say otherwise", m->files.matrix, why,
+                  cm_state_name(state));
+    cm_strs_add(&m->warnings, (char *)b.p);
+    cm_buf_free(&b);
+    m->state = state;
+}
+
+/* What a note says is believed unless the values contradict it: files are edited. */
+static void settle_state(struct cm_mtx *m)
+{
+    bool noted = m->state_known, whole = !m->odd && m->read;
+    m->state_known = true;
+    if (m->front.shape.field == CM_MTX_PATTERN && !noted)
+        m->state = CM_S_BINARY;
+    else if (!noted && !m->odd)
+        m->state = CM_S_COUNTS;
+    else if (!noted)
+        warn_state(m, "some values are fractions or negative, so they are no counts", CM_S_UNKNOWN);
+    else if (m->state == CM_S_COUNTS && m->odd)
+        warn_state(m, "the file's note says counts, but some values are fractions or negative",
+                   CM_S_UNKNOWN);
+    else if ((m->state == CM_S_LOGNORM || m->state == CM_S_TFIDF) && whole)
+        warn_state(m, "the file's note says normalised, but all values are whole numbers",
+                   CM_S_COUNTS);
 }
 
 int cm_mtx_load(struct cm_mtx *m)
@@ -142,10 +172,7 @@ int cm_mtx_load(struct cm_mtx *m)
                        "%s: ends after %" PRIu64 " of the %" PRIu64
                        " entries of the line of sizes: is it cut?",
                        cm_gzin_name(m->in), l->listed, m->front.shape.entries);
-    if (!m->state_known) {
-        m->state = m->front.shape.field == CM_MTX_PATTERN ? CM_S_BINARY : CM_S_COUNTS;
-        m->state_known = true;
-    }
+    settle_state(m);
     return cm_mtx_runs_seal(&m->runs);
 }
 
@@ -251,14 +278,42 @@ static int open_text(struct cm_mtx *m)
     return code;
 }
 
+/* Parse Biosciences: the file of the cells' names is a table of their labels. */
+static bool is_table(const char *barcodes)
+{
+    const char *slash = strrchr(barcodes, '/'), *dot = strstr(slash ? slash : barcodes, ".csv");
+    return dot && (!dot[4] || !strcmp(dot, ".csv.gz"));
+}
+
 static int open_labels(struct cm_mtx *m)
 {
     if (!m->files.labels && m->front.labels)
         m->files.labels = cm_mtx_find_labels(m->files.matrix);
+    if (!m->files.labels && is_table(m->files.barcodes))
+        m->files.labels = cm_strdup(m->files.barcodes);
     if (!m->files.labels)
         return 0;
     return cm_mtx_labels(m->files.labels, m->front.labels, &m->cells, &m->labels, &m->label,
                          &m->warnings);
+}
+
+/* The names of genes that kb writes into a file of their own. */
+static int open_symbols(struct cm_mtx *m)
+{
+    const char *path = m->files.symbols = cm_mtx_find_symbols(m->files.matrix);
+    struct cm_strs names = {0};
+    int code = path ? cm_mtx_name_list(path, &names) : 0;
+    if (path && !code && names.n <= m->cols.names.n) {
+        struct cm_strs *to = &cm_cols_vec(&m->cols, "feature_name", CM_T_STR)->s;
+        while (names.n < m->cols.names.n)
+            cm_strs_add(&names, "");
+        cm_strs_copy(to, &names);
+    } else if (path && !code) {
+        code = cm_fail(CM_EINPUT, "%s: expected %zu names as in %s, found %zu", path,
+                       m->cols.names.n, m->files.features, names.n);
+    }
+    cm_strs_free(&names);
+    return code;
 }
 
 /* Names are there: everything else before the entries. */
@@ -267,6 +322,9 @@ static int prepare(struct cm_mtx *m, const struct cm_mtx_want *want)
     int code = orient(m, want->cells);
     if (code)
         return code;
+    if (want->make_unique)
+        m->renamed = cm_strs_make_unique(&m->cols.names);
+    m->repeated = cm_strs_repeats(&m->cols.names);
     cut_parts(m);
     cm_mtx_runs_init(&m->runs, m->cells.n, m->cols.names.n, want->max_memory);
     m->runs.pattern = m->front.shape.field == CM_MTX_PATTERN;
@@ -274,21 +332,56 @@ static int prepare(struct cm_mtx *m, const struct cm_mtx_want *want)
     return 0;
 }
 
+/* A file of another kind is told as what it is, before its names are looked for. */
+static int refuse_others(const char *operand)
+{
+    enum { HEAD = 512 };
+    struct stat st;
+    struct cm_gzin *g;
+    char head[HEAD + 1];
+    size_t n = 0;
+    if (!strcmp(operand, "-") || stat(operand, &st) || !S_ISREG(st.st_mode))
+        return 0;
+    int code = cm_gzin_open(&g, operand);
+    if (!code && cm_gzin_read(g, head, HEAD, &n))
+        n = 0; /* damage is told with its place later */
+    cm_gzin_close(g);
+    head[n] = 0;
+    const char *kind = cm_sniff(head, n);
+    if (code || !n || !strncasecmp(head, "%%MatrixMarket", 14))
+        return code;
+    if (strcmp(kind, "text"))
+        return cm_fail(CM_EINPUT, "%s: expected a Matrix Market file, found %s", operand, kind);
+    head[strcspn(head, "\r\n")] = 0;
+    bool table = strpbrk(head, "\t,;") != NULL;
+    return cm_fail(CM_EINPUT,
+                   "%s: line 1: expected %%%%MatrixMarket matrix coordinate ..., found \"%.60s\"%s",
+                   operand, head,
+                   table ? " (a table with all its zeros? anndata.read_csv(FILE).write_h5ad(OUT) "
+                           "makes a file for h5-read)"
+                         : "");
+}
+
 int cm_mtx_open(struct cm_mtx *m, const char *operand, const struct cm_mtx_want *want)
 {
     *m = (struct cm_mtx){.runs = {.fd = -1}};
     const char *slot = NULL;
-    int code =
-        cm_mtx_find(&m->files, operand, want->prefix, want->features, want->barcodes, want->labels);
+    int code = refuse_others(operand);
+    if (!code)
+        code = cm_mtx_find(&m->files, operand, want->prefix, want->features, want->barcodes,
+                           want->labels);
     if (!code)
         code = cm_gzin_open(&m->in, m->files.matrix);
     if (!code)
         code = open_text(m);
     if (!code)
-        code = cm_mtx_barcodes(m->files.barcodes, &m->cells);
+        code = cm_mtx_barcodes(m->files.barcodes, &m->front.shape, &m->cells, &m->warnings);
     if (!code)
-        code = cm_mtx_features(m->files.features, m->front.columns, &m->cols, &slot, &m->warnings);
+        code = cm_mtx_features(m->files.features, m->front.columns, &m->front.shape, &m->cols,
+                               &slot, &m->untyped, &m->warnings);
     m->slot = slot;
+    if (!code && !m->cols.nvec)
+        code = open_symbols(m);
     if (!code)
         code = prepare(m, want);
     if (!code)
@@ -332,6 +425,13 @@ int cm_mtx_part(const struct cm_mtx *m, const char *type, size_t *part)
 {
     if (m->nparts == 1 && !*m->part[0].type) {
         const char *slot = m->front.slot ? m->front.slot : m->slot;
+        const struct cm_vec *class = m->untyped ? cm_cols_find(&m->cols, CM_MTX_CLASS) : NULL;
+        for (size_t j = 0; class && j < class->s.n; j++)
+            if (!strcmp(cm_strs_get(&class->s, j), type))
+                return cm_fail(CM_EINPUT,
+                               "%s: %s is no type of features but a value of column 3; all "
+                               "features are read as one type, for instance GEX",
+                               m->files.features, type);
         *part = CM_MTX_WHOLE;
         if (slot && strcmp(slot, "X") && strcmp(cm_slot_alias(slot), cm_slot_alias(type)))
             return cm_fail(CM_EINPUT, "%s: holds %s, not %s", m->files.matrix, slot, type);
@@ -363,6 +463,8 @@ void cm_mtx_head(const struct cm_mtx *m, size_t part, const char *name, struct c
         slot = m->front.slot ? m->front.slot : m->slot;
     if (!slot && m->nparts == 1 && *m->part[0].type)
         slot = cm_slot_alias(m->part[0].type);
+    if (!slot && m->untyped)
+        slot = "GEX";
     struct cm_slot *s = cm_head_add_slot(head, slot ? slot : "X");
     s->wide = m->wide;
     s->state = m->state;

@@ -102,7 +102,16 @@ static int put_name(struct cm_buf *b, const char *what, const char *name)
         return cm_fail(CM_EINPUT, "%s \"%.100s\" %s", what, name,
                        *name ? "holds a tab or a line end, which no MTX directory can"
                              : "has no name, which an MTX directory needs");
-    cm_buf_puts(b, name);
+    size_t n = strlen(name);
+    bool quote = *name == '"' || name[n - 1] == ' '; /* readers take either away */
+    if (!quote) {
+        cm_buf_put(b, name, n);
+        return 0;
+    }
+    cm_buf_u8(b, '"');
+    for (; *name; name++)
+        cm_buf_puts(b, *name == '"' ? "\"\"" : (const char[]){*name, 0});
+    cm_buf_u8(b, '"');
     return 0;
 }
 

@@ -451,6 +451,26 @@ int cm_config_read(struct cm_config *c, const struct cm_head *head, enum cm_conf
     return code;
 }
 
+int cm_config_check_sizes(const struct cm_kv *kv, size_t k, size_t q)
+{
+    const struct {
+        const char *key;
+        size_t size;
+    } part[] = {{FRONT "k", k}, {FRONT "q", q}};
+    for (size_t i = 0; i < 2; i++) {
+        int64_t v;
+        if (!cm_kv_get(kv, part[i].key))
+            continue;
+        int code = cm_kv_i64(kv, part[i].key, &v);
+        if (code)
+            return code;
+        if (v < 0 || (uint64_t)v != part[i].size)
+            return cm_fail(CM_EINPUT, "%s is %lld, the tensors of the linear part have %zu",
+                           part[i].key, (long long)v, part[i].size);
+    }
+    return 0;
+}
+
 int cm_config_settled(const struct cm_config *have, const struct cm_config *want,
                       const char *const slot[2], bool fit, const char *path)
 {

@@ -57,6 +57,9 @@ void cm_config_write_batches(const struct cm_kv *pairs, bool used, struct cm_kv 
 enum cm_config_use { CM_CONFIG_APPLY, CM_CONFIG_TRAIN };
 int cm_config_read(struct cm_config *c, const struct cm_head *head, enum cm_config_use use);
 
+/* CM_EINPUT when a head tells another k or q than the tensors of its linear part have. */
+int cm_config_check_sizes(const struct cm_kv *kv, size_t k, size_t q);
+
 /* ===== the table ============================================================================ */
 
 enum cm_field_type {

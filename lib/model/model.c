@@ -214,28 +214,6 @@ static int take_cis(struct cm_model *m, const struct cm_tensors *ts, size_t gene
     return code;
 }
 
-/* hp.* says how large the linear part is, and so do its tensors: encoders take sizes from the one
- * and numbers from the other. */
-static int check_linear(const struct cm_kv *hp, const struct cm_linear *linear)
-{
-    const struct {
-        const char *key;
-        size_t size;
-    } part[] = {{"hp.k", linear->k}, {"hp.q", linear->q}};
-    for (size_t i = 0; linear->k && i < 2; i++) {
-        int64_t v;
-        if (!cm_kv_get(hp, part[i].key))
-            continue;
-        int code = cm_kv_i64(hp, part[i].key, &v);
-        if (code)
-            return code;
-        if (v < 0 || (uint64_t)v != part[i].size)
-            return cm_fail(CM_EINPUT, "%s is %" PRId64 ", the tensors of the linear part have %zu",
-                           part[i].key, v, part[i].size);
-    }
-    return 0;
-}
-
 static int take_model(struct cm_model *m, const struct cm_tensors *ts)
 {
     if (m->head.kind != CM_MODEL || m->head.nslots != 2)
@@ -248,8 +226,8 @@ static int take_model(struct cm_model *m, const struct cm_tensors *ts)
         code = cm_fail(CM_EINPUT, "a model without a linear part and without encoders");
     if (!code && linear)
         code = take_linear(m, ts);
-    if (!code)
-        code = check_linear(&m->head.kv, &m->linear);
+    if (!code && linear)
+        code = cm_config_check_sizes(&m->head.kv, m->linear.k, m->linear.q);
     if (code)
         return code;
     if (linear)

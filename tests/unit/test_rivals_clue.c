@@ -180,7 +180,9 @@ static void applied(void **state)
     struct cm_params table = {.p = room, .room = 64};
     cm_kv_seti(&hp, "hp.k", (int64_t)c.in);
     cm_clue_write(&hp, &c.o);
-    assert_int_equal(cm_encoder_clue.make(&e, &hp, NULL, NULL, &table, "GEX.r"), 0);
+    const struct cm_linear_side linear = {0};
+    assert_true(cm_encoder_clue.make(&e, &hp, NULL, NULL, &table, "GEX.r") < 0);
+    assert_int_equal(cm_encoder_clue.make(&e, &hp, NULL, &linear, &table, "GEX.r"), 0);
     assert_int_equal(e.q, c.q);
     float *arena = CM_ZNEW(float, table.size), *out = CM_NEW(float, e.q),
           *scratch = CM_NEW(float, cm_encoder_clue.scratch(&e, 1)), cache[1];

@@ -85,12 +85,15 @@ unnamed() { cms-text "$1" | sed 's/^\(#head\tslot.0.name\t\).*/\1X/' | cms-text 
     zstd -dqc "$REF/mtx.tar.zst" | tar -xf - ./arc
     zcat arc/features.tsv.gz | sed 's/\tPeaks\t/\tAntibody Capture\t/' >arc/features.tsv
     rm arc/features.tsv.gz
-    export SECOND=ADT ROOT
-    bash -c '. "$ROOT/pipelines/common.bash"; read_inputs arc arc; cp "$gex" g.cms; cp "$atac" p.cms'
-    mtx-read --type GEX arc | cms-diff g.cms -
-    mtx-read --type ADT arc | cms-diff p.cms -
-    bash -c '. "$ROOT/pipelines/common.bash"; read_inputs g.cms arc; cp "$atac" q.cms'
-    cms-diff p.cms q.cms
+    export SECOND=ADT TFIDF=clr
+    mtx-read --type GEX -o g.cms arc
+    mtx-read --type ADT -o p.cms arc
+    names() { cms-text --cols "$1" | cut -f 1 | grep -vE '^(name|#slot)$'; }
+    train.sh -q --preset linear arc arc one.cms
+    train.sh -q --preset linear g.cms arc two.cms
+    [ "$(digest one.cms)" = "$(digest two.cms)" ]
+    [ "$(cms-info one.cms | awk -F '\t' '/^slot.[01].name/ { print $2 }' | paste -sd ' ')" = 'GEX ADT' ]
+    diff <(names one.cms | sort) <({ names g.cms && names p.cms; } | sort)
     [ -z "$(ls -A tmp)" ]
 }
 

@@ -341,11 +341,12 @@ static int sample_similarities(const struct cm_model *m, const struct cm_train_s
                : 0;
 }
 
-/* The presets' start fitted to one fold; the sizes are what its cells allow. */
+/* The closed form fitted to one fold; the sizes are what its cells allow.  Links keep the weights
+ * of their correlations: to learn them in every fold takes four times the training, and moves the
+ * temperature by less than its error (tests/bench/calibration.sh). */
 struct fold_job {
     const struct cm_model *m;
     const struct cm_train_options *o;
-    const struct cm_train_sample *v;
 };
 
 static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm_csr *const held[2],
@@ -360,8 +361,6 @@ static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm
     float *z[2] = {CM_NEW(float, n *k + 1), CM_NEW(float, n *k + 1)};
     if (!code)
         code = fit_start(&m, fold, z, NULL);
-    if (!code && m.has_cis && m.config.links.learned)
-        code = learn_links(&m, fold, z, job->v);
     if (!code && job->o->middle)
         code = job->o->middle(job->o->middle_arg, &m, fold, z);
     if (!code)
@@ -416,7 +415,7 @@ static int calibrate(struct cm_model *m, const struct cm_train_data *d,
         put_calibrated(kv, t, v->n, "validation");
         return 0;
     }
-    struct fold_job job = {m, o, v};
+    struct fold_job job = {m, o};
     struct cm_crossfit x = {
         d, method, (uint64_t)o->config->seed, {&v->x[0], &v->x[1]}, v->group, t, fit_fold, &job};
     size_t cells;

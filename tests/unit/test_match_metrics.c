@@ -474,7 +474,7 @@ static void groups(void **state)
     assert_true(found[0] == 3 && found[1] == 1 && found[2] == CM_GROUP_NONE);
     cm_groups_free(&g);
     cm_vec_free(&v);
-    cm_strs_free(&dict.names);
+    cm_dict_free(&dict);
     cm_strs_free(&text);
     cm_strs_free(&want);
     cm_strs_free(&other);

@@ -303,7 +303,7 @@ double cm_norm_factor(const struct cm_norm *n, const struct cm_norm_cell *cell)
     case CM_ROW_GMEAN:
         for (size_t k = 0; k < cell->len; k++)
             sum += log(cell->x[k] + m->shift);
-        return n->cols ? exp(-sum / (double)n->cols) : 1;
+        return n->cols ? exp(-sum / (double)(n->cols + n->missing)) : 1; /* ln(0 + shift) is 0 */
     }
     return 0;
 }
@@ -571,6 +571,7 @@ void cm_norm_free(struct cm_norm *n)
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         cm_free(all[k]);
     cm_free(n->own_label);
+    cm_free(n->example);
     cm_free(n->tally);
     n->col = n->post = n->use = n->sum = n->seen = n->size = n->row = NULL;
     n->own_label = NULL;

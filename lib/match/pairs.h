@@ -37,6 +37,9 @@ void cm_pairs_free(struct cm_pairs *p);
 int cm_pairs_read(struct cm_pairs *p, const char *path, const struct cm_strs *rows,
                   const struct cm_strs *cols);
 
+/* Are most of these names mere numbers?  Equal ones need not be the same cell then. */
+bool cm_names_are_numbers(const struct cm_strs *names);
+
 /* Pairs cells of equal names.  CM_EINPUT where most names of a side are mere numbers, a name is not
  * unique, or fewer than 9 in 10 rows have a namesake. */
 int cm_pairs_by_name(struct cm_pairs *p, const struct cm_strs *rows, const struct cm_strs *cols);

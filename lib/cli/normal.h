@@ -33,7 +33,7 @@ struct cm_normal {
     {"materialize", 0, CM_O_FLAG, &(o).materialize, NULL, 0, 0, NULL,                              \
      "write plain numbers in place of counts and factors"},                                        \
     {"fractional", 0, CM_O_FLAG, &(o).fractional, NULL, 0, 0, NULL,                                \
-     "take counts that are no whole numbers (alevin, SoupX)"}
+     "take counts that are not whole numbers (alevin, SoupX)"}
 /* clang-format on */
 
 /* The method of that name in the tool's catalogue; NULL leaves it to --like (`given` false), and an

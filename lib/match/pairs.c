@@ -100,8 +100,8 @@ static int read_lines(struct reading *r, const struct cm_lines *l)
         const char *a = cm_lines_field(&rest, '\t'), *b = cm_lines_field(&rest, '\t');
         r->line = k + 1;
         if (!b)
-            code = cm_fail(CM_EINPUT, "%s: line %zu: expected two fields parted by a tab", r->path,
-                           r->line);
+            code = cm_fail(CM_EINPUT, "%s: line %zu: expected two fields separated by a tab",
+                           r->path, r->line);
         else if (k == 0)
             code = take_header(r, a, b);
         else

@@ -30,7 +30,7 @@ struct cm_pairs {
 };
 void cm_pairs_free(struct cm_pairs *p);
 
-/* Reads a table: a header line, then lines of two fields parted by tabs (further fields are
+/* Reads a table: a header line, then lines of two fields separated by tabs (further fields are
  * ignored). Pairs of names of which one or both are absent here are counted in `elsewhere`; no pair
  * left, a number out of range, a cell in two pairs, or a name that is not unique here are CM_EINPUT
  * with file and line.  rows, cols: the cells' names. */

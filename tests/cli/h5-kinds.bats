@@ -147,7 +147,7 @@ triplets() { h5-read -q "$@" | cms-text --triplets | tr '\t\n' '  '; }
     [ "$(state a.h5ad)" = counts ] && [ "$(state log.h5ad)" = lognorm ]
     cp a.h5ad b.h5ad && "$edit" b.h5ad scale X/data .9
     [ "$(state b.h5ad)" = unknown ]
-    h5-read b.h5ad 2>&1 >x.cms | grep -q 'note that its values are counts is out of date: some are no whole numbers'
+    h5-read b.h5ad 2>&1 >x.cms | grep -q 'note that its values are counts is out of date: some are not whole numbers'
     cp a.h5ad b.h5ad && "$edit" b.h5ad scale X/data -1
     [ "$(state b.h5ad)" = unknown ]
     cp a.h5ad b.h5ad && "$edit" b.h5ad scale X/data 2 # still counts, in silence
@@ -178,7 +178,7 @@ triplets() { h5-read -q "$@" | cms-text --triplets | tr '\t\n' '  '; }
 @test "h5-read: X without counts names the layer that has some" {
     "$edit" a.h5ad copy X layers/counts -- del uns/cellmatch -- scale X/data -.5
     h5-read -o x.cms a.h5ad 2>err
-    grep -q 'a.h5ad: /X holds no counts (values below zero); --layer counts does' err
+    grep -q 'a.h5ad: /X holds no counts (values below zero); --layer counts does (h5-read --layer counts FILE >x.cms)' err
     "$edit" a.h5ad move layers/counts raw/X -- copy var raw/var
     h5-read -o x.cms a.h5ad 2>err
     grep -q 'holds no counts (values below zero); --layer raw does' err
@@ -273,6 +273,7 @@ mudata() {
     printf 'version https://git-lfs.github.com/spec/v1\n' >lfs.h5ad
     printf 'gene,c1\nx,1\n' >a.csv
     : >empty.h5ad
+    cms-gen --cells 600 --genes 500 --peaks 10 --gex big.cms # a first block beyond one page
     while IFS=: read -r f text; do
         fails 3 h5-read -o x.cms "$f"
         says "$f: not an HDF5 file: it is $text"
@@ -287,6 +288,7 @@ a.parquet:a Parquet table
 a.mtx:a MatrixMarket file (mtx-read reads it)
 a.mtx.gz:a gzip-compressed MatrixMarket file (mtx-read reads it)
 small.cms:a CMS stream already
+big.cms:a CMS stream already
 small.txt:a stream as text (cms-text --from reads it)
 page.h5ad:an HTML page
 lfs.h5ad:a Git LFS pointer

@@ -47,7 +47,7 @@ struct cm_mtx {
     size_t renamed, repeated;     /* names of features that got numbers, or that repeat others */
     bool untyped;                 /* something else stands where types should */
     enum cm_state state;
-    bool state_known, wide, odd; /* odd: a value is negative or no whole number */
+    bool state_known, wide, odd; /* odd: a value is negative or not whole */
     struct cm_mtx_runs runs;
     uint64_t next, read; /* cells delivered; entries read */
     struct loader *load;

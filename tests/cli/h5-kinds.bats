@@ -175,6 +175,32 @@ triplets() { h5-read -q "$@" | cms-text --triplets | tr '\t\n' '  '; }
     h5-read x.h5 2>&1 >x.cms | grep -q 'no counts as in other 10x files'
 }
 
+@test "h5-read: features of a 10x file by id or by symbol" {
+    "$edit" x.h5 text matrix/barcodes A B -- text matrix/features/id g1 g2 g3 \
+        -- text matrix/features/name MT-ND1 TBCE TBCE -- i64 matrix/data 1 2 3 \
+        -- i64 matrix/indices 0 1 2 -- i64 matrix/indptr 0 1 3 -- i64 matrix/shape 3 2
+    [ "$(triplets x.h5)" = "A g1 1 B g2 2 B g3 3 " ]
+    [ "$(triplets --feature-names id x.h5)" = "A g1 1 B g2 2 B g3 3 " ]
+    for name in name feature_name; do
+        h5-read --feature-names $name -o x.cms x.h5 2>err
+        grep -q '1 names of features occurred before; --make-unique' err
+        [ "$(triplets --feature-names $name --make-unique x.h5)" = "A MT-ND1 1 B TBCE 2 B TBCE-1 3 " ]
+    done
+    h5-read -q --feature-names name --make-unique x.h5 | cms-text --cols >cols
+    [ "$(cut -f 1 cols | paste -sd,)" = name,MT-ND1,TBCE,TBCE-1 ]
+    grep -qP 'gene_ids' cols
+    grep -qP '^TBCE-1\t.*g3' cols
+    fails 3 h5-read --feature-names symbol -o y.cms x.h5
+    says '--feature-names symbol: no text of the features (name and id are)'
+    fails 3 h5-read --feature-names name -o y.cms a.h5ad
+    says 'is for 10x and loom files and --obsm'
+    [ ! -e y.cms ]
+    # the older layout
+    "$edit" old.h5 text hg19/barcodes A B -- text hg19/genes g1 g2 -- text hg19/gene_names S1 S2 \
+        -- i64 hg19/data 1 2 -- i64 hg19/indices 0 1 -- i64 hg19/indptr 0 1 2 -- i64 hg19/shape 2 2
+    [ "$(triplets --feature-names name old.h5)" = "A S1 1 B S2 2 " ]
+}
+
 @test "h5-read: X without counts names the layer that has some" {
     "$edit" a.h5ad copy X layers/counts -- del uns/cellmatch -- scale X/data -.5
     h5-read -o x.cms a.h5ad 2>err

@@ -191,7 +191,7 @@ triplets() { h5-read -q "$@" | cms-text --triplets | tr '\t\n' '  '; }
     grep -qP 'gene_ids' cols
     grep -qP '^TBCE-1\t.*g3' cols
     fails 3 h5-read --feature-names symbol -o y.cms x.h5
-    says '--feature-names symbol: no text of the features (name and id are)'
+    says "x.h5: --feature-names: the features have no text 'symbol'"
     fails 3 h5-read --feature-names name -o y.cms a.h5ad
     says 'is for 10x and loom files and --obsm'
     [ ! -e y.cms ]

@@ -360,19 +360,8 @@ static int rename_tenx(struct cm_source *s, const char *asked)
     bool symbol = !strcmp(asked, "name") || !strcmp(asked, "gene_names");
     if (!strcmp(asked, "id") || !strcmp(asked, "genes"))
         return 0;
-    const struct cm_vec *v = cm_cols_find(&s->cols, symbol ? "feature_name" : asked);
-    if (!v || v->type != CM_T_STR)
-        return cm_fail(CM_EINPUT,
-                       "%s: --feature-names %s: no text of the features (name and id are)",
-                       s->file->name, asked);
-    struct cm_strs names = {0}, ids = {0};
-    cm_strs_copy(&names, &v->s);
-    cm_strs_copy(&ids, &s->cols.names);
-    cm_strs_copy(&s->cols.names, &names);
-    cm_strs_copy(&cm_cols_vec(&s->cols, "gene_ids", CM_T_STR)->s, &ids);
-    cm_strs_free(&names);
-    cm_strs_free(&ids);
-    return 0;
+    int code = cm_cols_rename(&s->cols, symbol ? "feature_name" : asked, "gene_ids");
+    return cm_fail_in(cm_fail_in(code, "--feature-names"), s->file->name);
 }
 
 static int open_tenx(struct cm_source *s, const struct cm_source_want *w, const char *group)

@@ -22,8 +22,9 @@ enum cm_mtx_cells { CM_MTX_AUTO, CM_MTX_CELLS_ROWS, CM_MTX_CELLS_COLUMNS };
 struct cm_mtx_want {
     const char *prefix, *features, *barcodes, *labels; /* NULL = look for them */
     enum cm_mtx_cells cells;
-    bool make_unique;    /* repeated names of features get numbers */
-    uint64_t max_memory; /* bytes of entries held before the temporary file */
+    const char *feature_names; /* column of text that names the features; NULL, name, id */
+    bool make_unique;          /* repeated names of features get numbers */
+    uint64_t max_memory;       /* bytes of entries held before the temporary file */
 };
 
 /* Features of one type. */

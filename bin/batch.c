@@ -42,6 +42,10 @@ static void progress(uint64_t done, uint64_t total) { cm_progress(done, total, "
 static void report(const struct cm_batcher *x, char **in)
 {
     unsigned long long pairs = x->pairs;
+    if (x->numbers)
+        cm_warn("%s, %s: the cells' names are mere numbers, and equal numbers need not be the same "
+                "cell; --by-position or --pairs FILE says which are",
+                in[0], in[1]);
     if (x->rows_a > x->pairs)
         cm_warn("%s: %llu of %zu cells have no partner and are left out", in[0], x->rows_a - pairs,
                 x->rows_a);

@@ -35,7 +35,7 @@ static const struct cm_opt options[] = {
      "not the rows whose label is one of these"},
     {"names", 0, CM_O_INPUT, &o.names, NULL, 0, 0, "FILE", "rows whose name is a line of FILE"},
     {"rename", 0, CM_O_INPUT, &o.rename, NULL, 0, 0, "FILE.tsv",
-     "new names of rows: lines of old and new name, parted by a tab"},
+     "new names of rows: lines of old and new name, separated by a tab"},
     {"columns", 0, CM_O_INPUT, &o.columns, NULL, 0, 0, "FILE",
      "these columns, one name a line, in this order"},
     {"shard", 0, CM_O_STR, &o.shard, NULL, 0, 0, "I/N", "part I of N equal parts, I from 1"},
@@ -115,7 +115,7 @@ static void load_renamed(const char *path)
             continue;
         const char *old = cm_lines_field(&rest, '\t'), *name = cm_lines_field(&rest, '\t');
         if (!*old || !name || !*name || rest)
-            cm_die(3, "%s: line %zu: expected old and new name, parted by a tab", path, k + 1);
+            cm_die(3, "%s: line %zu: expected old and new name, separated by a tab", path, k + 1);
         cm_strs_add(&renamed.old.names, old);
         cm_strs_add(&renamed.new_names, name);
     }

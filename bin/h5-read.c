@@ -34,7 +34,7 @@ static const struct cm_opt options[] = {
     {"cell-names", 0, CM_O_STR, &o.cell_names, NULL, 0, 0, "NAME",
      "loom: the attribute that names the cells"},
     {"feature-names", 0, CM_O_STR, &o.feature_names, NULL, 0, 0, "NAME",
-     "loom: the attribute that names the features; --obsm: a list in uns"},
+     "loom, 10x: what names the features (10x: name for symbols); --obsm: a list in uns"},
     {"encoding", 0, CM_O_CHOICE, &o.encoding, "utf8", 0, 0, "utf8|latin1",
      "of text that is not UTF-8: refuse it, or convert it from Latin-1"},
     {"where", 0, CM_O_LIST, &o.where, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",

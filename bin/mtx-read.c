@@ -32,6 +32,8 @@ static const struct cm_opt options[] = {
      "which of the two the cells are"},
     {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE", "features of this type alone"},
     {"to", 0, CM_O_OUTPUTS, &o.to, NULL, 0, 0, "TYPE=OUT", "write this type to OUT (repeatable)"},
+    {"feature-names", 0, CM_O_STR, &o.want.feature_names, NULL, 0, 0, "NAME",
+     "what names the features: id, name (symbols) or another column of text"},
     {"make-unique", 0, CM_O_FLAG, &o.want.make_unique, NULL, 0, 0, NULL,
      "repeated names of features get numbers: name, name-1, name-2"},
     {"state", 0, CM_O_CHOICE, &o.state, NULL, 0, 0,

@@ -248,7 +248,7 @@ static bool probable(void)
     enum cm_rule_values values = cm_rule_values(&match.head.kv);
     if (match.head.slot[0].state == CM_S_SIMILARITY) {
         cm_warn("these are similarities, not probabilities: match_probability takes them for some, "
-                "as the competition's code would.  The way that works: knn-match --model MODEL E T "
+                "as the competition's code would; for probabilities: knn-match --model MODEL E T "
                 "| score, or knn-match E T | assign --model MODEL | score");
         return false;
     }

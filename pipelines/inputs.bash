@@ -77,7 +77,7 @@ check_side() { # TYPE FILE STREAM ORDER: a matrix, and not of the other side
     regions=$(awk '/^[^ ]+[:_-][0-9]+[-_][0-9]+$/ { n++ } END { print (NR && n > .9 * NR) ? "ATAC" : "" }' "$tmp/$1.names")
     [ -z "$regions" ] || [ "$1" != GEX ] || die 3 "$4: '$2' holds ATAC (its features are regions: '$(head -n 1 "$tmp/$1.names")')"
     twice=$(LC_ALL=C sort "$tmp/$1.names" | uniq -d)
-    [ -z "$twice" ] || die 3 "'$2': the feature name '${twice%%$'\n'*}' occurs twice ($(wc -l <<<"$twice") names do); a model finds features by name"
+    [ -z "$twice" ] || die 3 "'$2': the feature name '${twice%%$'\n'*}' occurs twice ($(wc -l <<<"$twice") of its names are repeated); a model finds features by name"
 }
 
 label_names() { awk -F '\t' '$1 ~ /^label[.][0-9]+[.]name$/ { print $2 }' "$tmp/head"; }

@@ -44,6 +44,9 @@ static void load(struct cm_norm *n, const struct cm_normal *o, const struct cm_s
 {
     struct cm_reader *like = cm_in_open(o->like);
     cm_try(cm_norm_load(n, cm_reader_head(like), cm_reader_path(like), slot));
+    if (n->missing)
+        cm_warn("%zu of %zu features of %s are missing in the input ('%s' is one); they count as 0",
+                n->missing, n->fit_cols, cm_reader_path(like), n->example);
     cm_try(cm_reader_drain(like));
 }
 
@@ -51,6 +54,8 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
 {
     if (o->like && (o->fit || n->median_all))
         cm_usage_error("--like applies a fit, --%s makes one", o->fit ? "fit" : "median-all");
+    if (cm_given("missing") && !o->like)
+        cm_usage_error("--missing goes with --like");
     if (o->fit) { /* before anything is read: a slip of the pen is status 2 */
         struct cm_where rows = {0};
         cm_try(cm_where_parse(&rows, o->fit));
@@ -59,6 +64,7 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
     if (!o->like)
         cm_try(cm_norm_check(n));
     n->fractional = o->fractional;
+    n->missing_zero = o->missing == 1;
     cm_mem_lean();
     struct cm_reader *r = cm_in_open(input);
     const struct cm_head *h = cm_reader_head(r);

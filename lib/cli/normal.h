@@ -17,6 +17,7 @@ extern "C" {
 struct cm_normal {
     const char *fit, *like;
     bool materialize, fractional;
+    int missing; /* 0 error, 1 zero */
     bool binary; /* input in state binary will do */
 };
 
@@ -27,10 +28,12 @@ struct cm_normal {
      "fit the constants on these cells only"},                                                     \
     {"like", 0, CM_O_INPUT, &(o).like, NULL, 0, 0, "FILE",                                         \
      "take method and constants from this stream or model"},                                       \
+    {"missing", 0, CM_O_CHOICE, &(o).missing, "error", 0, 0, "error|zero",                         \
+     "--like: features that the input lacks are an error, or 0 in every cell"},                    \
     {"materialize", 0, CM_O_FLAG, &(o).materialize, NULL, 0, 0, NULL,                              \
      "write plain numbers in place of counts and factors"},                                        \
     {"fractional", 0, CM_O_FLAG, &(o).fractional, NULL, 0, 0, NULL,                                \
-     "take counts that are no whole numbers (alevin, SoupX)"}
+     "take counts that are not whole numbers (alevin, SoupX)"}
 /* clang-format on */
 
 /* The method of that name in the tool's catalogue; NULL leaves it to --like (`given` false), and an

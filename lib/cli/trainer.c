@@ -6,6 +6,10 @@
 
 #define MIB 1048576.0
 
+/* From so many validation cells on, a match probability of at most so many times chance is one. */
+#define CHANCE_CELLS 30
+#define CHANCE_TIMES 1.5
+
 void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint)
 {
     struct cm_reader *r;
@@ -19,6 +23,15 @@ void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint)
     cm_try(cm_fail_in(cm_config_read(&t->start_config, &t->start.head, CM_CONFIG_TRAIN), path));
 }
 
+/* The tool that counts of a slot go through first. */
+static const char *normaliser(const char *slot)
+{
+    return !strcmp(slot, "GEX")    ? "lognorm"
+           : !strcmp(slot, "ATAC") ? "tfidf"
+           : !strcmp(slot, "ADT")  ? "clr"
+                                   : "lognorm, tfidf or clr";
+}
+
 struct cm_reader *cm_trainer_open(const char *path, const char *slot[2])
 {
     struct cm_reader *r = cm_in_open(path);
@@ -26,6 +39,10 @@ struct cm_reader *cm_trainer_open(const char *path, const char *slot[2])
     const struct cm_head *head = cm_reader_head(r);
     if (head->nslots != 2)
         cm_die(3, "%s: expected two slots, found %zu", cm_reader_path(r), head->nslots);
+    for (size_t k = 0; k < 2; k++)
+        if (head->slot[k].state == CM_S_COUNTS && head->slot[k].lazy == CM_LAZY_NO)
+            cm_warn("%s: slot %s holds counts that are not normalised: run %s before batch",
+                    cm_reader_path(r), head->slot[k].name, normaliser(head->slot[k].name));
     slot[0] = head->slot[0].name;
     slot[1] = head->slot[1].name;
     return r;
@@ -149,6 +166,20 @@ const char *cm_trainer_result(const struct cm_trainer *t, const char *key)
     return v ? v : "-";
 }
 
+/* Did the validation cells find their partners no better than by guessing? */
+static void warn_of_chance(const struct cm_kv *kv)
+{
+    double cells, soft, chance;
+    if (!cm_kv_get(kv, "valid.cells") || cm_kv_f64(kv, "valid.cells", &cells) ||
+        cm_kv_f64(kv, "valid.soft", &soft) || cm_kv_f64(kv, "valid.chance", &chance))
+        return;
+    if (cells >= CHANCE_CELLS && soft <= CHANCE_TIMES * chance)
+        cm_warn(
+            "validation is at chance (match probability %.3g, chance %.3g): are the rows of the "
+            "two files the same cells?",
+            soft, chance);
+}
+
 void cm_trainer_sum(const struct cm_trainer *t, unsigned also)
 {
     char cis[100] = "", epoch[60] = "";
@@ -163,6 +194,7 @@ void cm_trainer_sum(const struct cm_trainer *t, unsigned also)
             cm_trainer_result(t, "valid.soft"), cm_trainer_result(t, "valid.dual"),
             cm_trainer_result(t, "valid.top5"), cm_trainer_result(t, "valid.chance"), epoch,
             cm_trainer_result(t, "rule.method"), cm_trainer_result(t, "rule.temperature"));
+    warn_of_chance(&t->model.head.kv);
 }
 
 void cm_trainer_stopped(const struct cm_trainer *t)

@@ -81,7 +81,7 @@ void cm_trainer_take(const struct cm_trainer *t, struct cm_config *c, bool fit);
 void cm_trainer_usage(int code);
 /* Prints every setting, and the preparation and schedule of the preset; the end of main. */
 int cm_trainer_show(const struct cm_config *c);
-/* Opens the pairs; slot: their names. */
+/* Opens the pairs; slot: their names.  Warns of counts that are not normalised. */
 struct cm_reader *cm_trainer_open(const char *path, const char *slot[2]);
 /* Reads t->start and t->start_config from a model; `checkpoint`: t->state, too.  It is no parent of
  * the output, and --checkpoint may write over it. */
@@ -111,7 +111,8 @@ void cm_trainer_told(const struct cm_trainer *t, const struct cm_fit_report *r, 
 
 const char *cm_trainer_result(const struct cm_trainer *t, const char *key); /* "-": none */
 enum { CM_SUM_CIS = 1, CM_SUM_EPOCH = 2 };
-/* One line on t->model; `also`: with the peak-gene pairs, with the best epoch. */
+/* One line on t->model; `also`: with the peak-gene pairs, with the best epoch.  Warns where 30 or
+ * more validation cells find their partners no better than 1.5 times chance. */
 void cm_trainer_sum(const struct cm_trainer *t, unsigned also);
 /* A warning if a signal ended it, with how to go on. */
 void cm_trainer_stopped(const struct cm_trainer *t);

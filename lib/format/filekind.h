@@ -8,7 +8,11 @@
 
 #include <stddef.h>
 
-/* p: the first n bytes of the file, n up to a few thousand; name: of the file, whose ending is used
+/* Bytes from the start of a file that tell most: a whole block of zstd, of which nothing can be
+ * unpacked before its end is there. */
+#define CM_FILE_KIND_BYTES ((128 << 10) + 64)
+
+/* p: the first n bytes of the file, CM_FILE_KIND_BYTES where it has so many; name: of the file, whose ending is used
  * where bytes do not tell.  A static text without a full stop, such as "it is gzip-compressed
  * (gunzip it first)"; NULL if the kind is not known. */
 const char *cm_file_kind(const unsigned char *p, size_t n, const char *name);

@@ -100,8 +100,8 @@ static int read_lines(struct reading *r, const struct cm_lines *l)
         const char *a = cm_lines_field(&rest, '\t'), *b = cm_lines_field(&rest, '\t');
         r->line = k + 1;
         if (!b)
-            code = cm_fail(CM_EINPUT, "%s: line %zu: expected two fields parted by a tab", r->path,
-                           r->line);
+            code = cm_fail(CM_EINPUT, "%s: line %zu: expected two fields separated by a tab",
+                           r->path, r->line);
         else if (k == 0)
             code = take_header(r, a, b);
         else
@@ -144,7 +144,7 @@ int cm_pairs_read(struct cm_pairs *p, const char *path, const struct cm_strs *ro
     return code;
 }
 
-static bool mostly_numbers(const struct cm_strs *s)
+bool cm_names_are_numbers(const struct cm_strs *s)
 {
     size_t numbers = 0;
     for (size_t i = 0; i < s->n; i++) {
@@ -157,10 +157,11 @@ static bool mostly_numbers(const struct cm_strs *s)
 int cm_pairs_by_name(struct cm_pairs *p, const struct cm_strs *rows, const struct cm_strs *cols)
 {
     *p = (struct cm_pairs){0};
-    if (mostly_numbers(rows) || mostly_numbers(cols))
+    if (cm_names_are_numbers(rows) || cm_names_are_numbers(cols))
         return cm_fail(CM_EINPUT,
-                       "the cells' names are mere numbers, equal numbers need not be the "
-                       "same cell: give the pairs");
+                       "the cells' names are mere numbers ('%s' and '%s' are the first), and equal "
+                       "numbers need not be the same cell: --pairs FILE says which are",
+                       rows->n ? cm_strs_get(rows, 0) : "", cols->n ? cm_strs_get(cols, 0) : "");
     struct cm_index row, col;
     cm_index_make(&row, rows);
     cm_index_make(&col, cols);
@@ -178,9 +179,12 @@ int cm_pairs_by_name(struct cm_pairs *p, const struct cm_strs *rows, const struc
             p->n++;
         }
         if (10 * p->n < 9 * rows->n || p->n == 0)
-            code = cm_fail(CM_EINPUT,
-                           "only %zu of %zu rows have a column of the same name: give the pairs",
-                           p->n, rows->n);
+            code =
+                cm_fail(CM_EINPUT,
+                        "only %zu of %zu rows have a column of the same name (the first row is "
+                        "'%s', the first column '%s'): --pairs FILE says which are the same cell",
+                        p->n, rows->n, rows->n ? cm_strs_get(rows, 0) : "",
+                        cols->n ? cm_strs_get(cols, 0) : "");
     }
     cm_index_free(&row);
     cm_index_free(&col);

@@ -30,12 +30,15 @@ struct cm_pairs {
 };
 void cm_pairs_free(struct cm_pairs *p);
 
-/* Reads a table: a header line, then lines of two fields parted by tabs (further fields are
+/* Reads a table: a header line, then lines of two fields separated by tabs (further fields are
  * ignored). Pairs of names of which one or both are absent here are counted in `elsewhere`; no pair
  * left, a number out of range, a cell in two pairs, or a name that is not unique here are CM_EINPUT
  * with file and line.  rows, cols: the cells' names. */
 int cm_pairs_read(struct cm_pairs *p, const char *path, const struct cm_strs *rows,
                   const struct cm_strs *cols);
+
+/* Are most of these names mere numbers?  Equal ones need not be the same cell then. */
+bool cm_names_are_numbers(const struct cm_strs *names);
 
 /* Pairs cells of equal names.  CM_EINPUT where most names of a side are mere numbers, a name is not
  * unique, or fewer than 9 in 10 rows have a namesake. */

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "match/groups.h"
+#include "match/pairs.h"
 #include "prep/split.h"
 #include "prep/where.h"
 
@@ -130,6 +131,7 @@ static int join(struct cm_batcher *x, const struct cm_strs *names)
     if (x->o.pairs)
         return cm_pair_by_file(x->o.pairs, names, &x->second_names, x->partner, &x->pairs,
                                &x->elsewhere);
+    x->numbers = cm_names_are_numbers(names) && cm_names_are_numbers(&x->second_names);
     return cm_pair_by_name(names, &x->second_names, a, b, x->partner, &x->pairs);
 }
 

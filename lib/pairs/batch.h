@@ -48,6 +48,7 @@ struct cm_batcher {
     struct cm_schedule schedule;
     /* what a user wants to know */
     uint64_t pairs, train, valid, left_out; /* left_out: paired, but of another split */
+    bool numbers;        /* joined by names that are mere numbers on both sides */
     uint64_t elsewhere;  /* lines of the pairs file about cells that are not here */
     uint64_t unlabelled; /* training cells without a value of `within` */
     size_t groups;

@@ -83,8 +83,10 @@ int cm_norm_accepts(const struct cm_head *h, bool binary)
     case CM_S_SCALED:
         return cm_fail(CM_EINPUT, "already normalised (state %s)", cm_state_name(s->state));
     case CM_S_UNKNOWN:
-        return cm_fail(CM_EINPUT, "expected counts, found state unknown (if these are counts, "
-                                  "h5-read --state counts says so)");
+        return cm_fail(CM_EINPUT,
+                       "expected counts, found state unknown, as h5-read says of fractions (counts "
+                       "corrected to fractions, by SoupX say: h5-read --state counts, then "
+                       "--fractional; counts in a layer: h5-read --layer NAME)");
     case CM_S_SVD:
     case CM_S_EMBEDDING:
     case CM_S_SIMILARITY:
@@ -169,12 +171,12 @@ static int take_row(struct cm_norm *n, const struct cm_head *h, const struct cm_
     if (b->type >= CM_V_F32 && !n->fractional)
         for (size_t k = 0; k < len; k++)
             if (out[k] != floor(out[k]))
-                return cm_fail(CM_EINPUT,
-                               "row \"%s\", column \"%s\": the state is counts, but %g is no whole "
-                               "number: normalised already? (--fractional takes fractions)",
-                               cm_strs_get(&c->names, i),
-                               cm_strs_get(&h->slot[0].cols.names, b->dense ? k : b->idx[from + k]),
-                               out[k]);
+                return cm_fail(
+                    CM_EINPUT,
+                    "row \"%s\", column \"%s\": the state is counts, but %g is not a whole "
+                    "number: normalised already? (--fractional takes fractions)",
+                    cm_strs_get(&c->names, i),
+                    cm_strs_get(&h->slot[0].cols.names, b->dense ? k : b->idx[from + k]), out[k]);
     if (n->binarize)
         for (size_t k = 0; k < len; k++)
             out[k] = out[k] > 0;
@@ -303,7 +305,7 @@ double cm_norm_factor(const struct cm_norm *n, const struct cm_norm_cell *cell)
     case CM_ROW_GMEAN:
         for (size_t k = 0; k < cell->len; k++)
             sum += log(cell->x[k] + m->shift);
-        return n->cols ? exp(-sum / (double)n->cols) : 1;
+        return n->cols ? exp(-sum / (double)(n->cols + n->missing)) : 1; /* ln(0 + shift) is 0 */
     }
     return 0;
 }
@@ -571,6 +573,7 @@ void cm_norm_free(struct cm_norm *n)
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         cm_free(all[k]);
     cm_free(n->own_label);
+    cm_free(n->example);
     cm_free(n->tally);
     n->col = n->post = n->use = n->sum = n->seen = n->size = n->row = NULL;
     n->own_label = NULL;

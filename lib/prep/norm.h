@@ -124,6 +124,7 @@ struct cm_norm {
     double value;           /* its value */
     bool median_all;        /* the median counts empty cells too (scanpy before 2026, CSR) */
     const char *label;      /* size factors, NULL = none; borrowed until loaded */
+    bool missing_zero;      /* cm_norm_load: features that the input lacks count as 0 */
 
     /* The constants. */
     double *col, *post, *use; /* NULL = 1; one a column of the input */
@@ -140,6 +141,9 @@ struct cm_norm {
     size_t unseen;
     /* Columns that --method exclude-high leaves out of the sizes. */
     size_t excluded;
+    /* By cm_norm_load: features of the fit, how many of them the input lacks, one of these. */
+    size_t fit_cols, missing;
+    char *example;
 
     /* Of the fit and of the row at hand. */
     char *own_label;
@@ -176,7 +180,9 @@ int cm_norm_fit(struct cm_norm *n, struct cm_reader *r, struct cm_where *where);
 /* Takes method and constants from the slot of `like` that has the input slot's name.  Options set
  * before must agree (CM_EUSAGE).  Columns are matched by name: every fitted column must be in the
  * input, and where the method has fitted vectors every column of the input must be fitted
- * (CM_EINPUT with the first missing name).  `path` names the file in messages. */
+ * (CM_EINPUT with the first missing name and their number).  With n->missing_zero a column that the
+ * input lacks counts as 0 in every cell instead and n->missing counts them, unless the input lacks
+ * them all or the method takes no zeros.  `path` names the file in messages. */
 int cm_norm_load(struct cm_norm *n, const struct cm_head *like, const char *path,
                  const struct cm_slot *in);
 

@@ -118,6 +118,37 @@ static int load_vector(const struct cm_slot *s, const char *name, const char *pa
     return 0;
 }
 
+/* Features of the fit that the input lacks: refused, or counted in n. */
+static int check_missing(struct cm_norm *n, const struct cm_strs *theirs,
+                         const struct cm_strs *ours, const size_t *back, const char *path)
+{
+    size_t missing = 0, first = 0;
+    for (size_t j = 0; j < theirs->n; j++)
+        if (back[j] == CM_ABSENT && missing++ == 0)
+            first = j;
+    const char *name = missing ? cm_strs_get(theirs, first) : NULL;
+    n->fit_cols = theirs->n;
+    if (!missing)
+        return 0;
+    if (missing == theirs->n)
+        return cm_fail(CM_EINPUT,
+                       "none of the %zu features of %s is in the input (%s: '%s', input: '%s')",
+                       missing, path, path, name, ours->n ? cm_strs_get(ours, 0) : "");
+    if (!n->missing_zero)
+        return cm_fail(CM_EINPUT,
+                       "column \"%s\" of %s is missing in the input (%zu of %zu features are; "
+                       "--missing zero counts them as 0)",
+                       name, path, missing, theirs->n);
+    if (n->method->positive)
+        return cm_fail(CM_EINPUT,
+                       "column \"%s\" of %s is missing in the input (%zu of %zu features are), and "
+                       "%s takes no zeros",
+                       name, path, missing, theirs->n, n->method->name);
+    n->missing = missing;
+    n->example = cm_strdup(name);
+    return 0;
+}
+
 static int load_columns(struct cm_norm *n, const struct cm_slot *s, const char *path,
                         const struct cm_slot *in)
 {
@@ -126,10 +157,8 @@ static int load_columns(struct cm_norm *n, const struct cm_slot *s, const char *
     const struct cm_norm_method *m = n->method;
     bool fitted = m->fitted || m->low;
     int code = match_names(theirs, ours, fitted ? "the input" : NULL, back);
-    for (size_t j = 0; !code && j < theirs->n; j++)
-        if (back[j] == CM_ABSENT)
-            code = cm_fail(CM_EINPUT, "column \"%s\" of %s is missing in the input",
-                           cm_strs_get(theirs, j), path);
+    if (!code)
+        code = check_missing(n, theirs, ours, back, path);
     if (!code && fitted) {
         code = match_names(ours, theirs, path, at);
         for (size_t j = 0; !code && j < ours->n; j++)

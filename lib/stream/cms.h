@@ -105,6 +105,9 @@ struct cm_cols {
 struct cm_vec *cm_cols_find(const struct cm_cols *c, const char *name); /* NULL if absent */
 /* Finds or adds a typed column of names.n missing values. */
 struct cm_vec *cm_cols_vec(struct cm_cols *c, const char *name, enum cm_type type);
+/* Takes the text column `name` for the columns' names, except where it is empty; the names that
+ * they had go to the column `ids`.  CM_EINPUT if there is no such text. */
+int cm_cols_rename(struct cm_cols *c, const char *name, const char *ids);
 void cm_cols_drop(struct cm_cols *c, const char *name);
 void cm_cols_copy(struct cm_cols *to, const struct cm_cols *from);
 /* Replaces c by its columns at[0..n-1]: names and every vector with them. */

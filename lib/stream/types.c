@@ -221,6 +221,22 @@ struct cm_vec *cm_cols_vec(struct cm_cols *c, const char *name, enum cm_type typ
     return v;
 }
 
+int cm_cols_rename(struct cm_cols *c, const char *name, const char *ids)
+{
+    const struct cm_vec *v = cm_cols_find(c, name);
+    if (!v || v->type != CM_T_STR)
+        return cm_fail(CM_EINPUT, "the features have no text '%s'", name);
+    struct cm_strs names = {0}, had = {0};
+    for (size_t j = 0; j < c->names.n; j++)
+        cm_strs_add(&names, cm_strs_get(*cm_strs_get(&v->s, j) ? &v->s : &c->names, j));
+    cm_strs_copy(&had, &c->names);
+    cm_strs_copy(&c->names, &names);
+    cm_strs_copy(&cm_cols_vec(c, ids, CM_T_STR)->s, &had);
+    cm_strs_free(&names);
+    cm_strs_free(&had);
+    return 0;
+}
+
 void cm_cols_drop(struct cm_cols *c, const char *name)
 {
     struct cm_vec *v = cm_cols_find(c, name);

@@ -80,7 +80,7 @@ END
     for tool in lognorm 'lognorm --method scanpy' tfidf 'tfidf --binarize' clr; do
         # shellcheck disable=SC2086 # several words
         fails 3 $tool -o y.cms frac.cms
-        says 'row "c1", column "g1": the state is counts, but 3.5 is no whole number'
+        says 'row "c1", column "g1": the state is counts, but 3.5 is not a whole number'
         # shellcheck disable=SC2086
         $tool --fractional -o y.cms frac.cms 2>/dev/null
     done

@@ -147,7 +147,7 @@ triplets() { h5-read -q "$@" | cms-text --triplets | tr '\t\n' '  '; }
     [ "$(state a.h5ad)" = counts ] && [ "$(state log.h5ad)" = lognorm ]
     cp a.h5ad b.h5ad && "$edit" b.h5ad scale X/data .9
     [ "$(state b.h5ad)" = unknown ]
-    h5-read b.h5ad 2>&1 >x.cms | grep -q 'note that its values are counts is out of date: some are no whole numbers'
+    h5-read b.h5ad 2>&1 >x.cms | grep -q 'note that its values are counts is out of date: some are not whole numbers'
     cp a.h5ad b.h5ad && "$edit" b.h5ad scale X/data -1
     [ "$(state b.h5ad)" = unknown ]
     cp a.h5ad b.h5ad && "$edit" b.h5ad scale X/data 2 # still counts, in silence
@@ -175,10 +175,36 @@ triplets() { h5-read -q "$@" | cms-text --triplets | tr '\t\n' '  '; }
     h5-read x.h5 2>&1 >x.cms | grep -q 'no counts as in other 10x files'
 }
 
+@test "h5-read: features of a 10x file by id or by symbol" {
+    "$edit" x.h5 text matrix/barcodes A B -- text matrix/features/id g1 g2 g3 \
+        -- text matrix/features/name MT-ND1 TBCE TBCE -- i64 matrix/data 1 2 3 \
+        -- i64 matrix/indices 0 1 2 -- i64 matrix/indptr 0 1 3 -- i64 matrix/shape 3 2
+    [ "$(triplets x.h5)" = "A g1 1 B g2 2 B g3 3 " ]
+    [ "$(triplets --feature-names id x.h5)" = "A g1 1 B g2 2 B g3 3 " ]
+    for name in name feature_name; do
+        h5-read --feature-names $name -o x.cms x.h5 2>err
+        grep -q '1 names of features occurred before; --make-unique' err
+        [ "$(triplets --feature-names $name --make-unique x.h5)" = "A MT-ND1 1 B TBCE 2 B TBCE-1 3 " ]
+    done
+    h5-read -q --feature-names name --make-unique x.h5 | cms-text --cols >cols
+    [ "$(cut -f 1 cols | paste -sd,)" = name,MT-ND1,TBCE,TBCE-1 ]
+    grep -qP 'gene_ids' cols
+    grep -qP '^TBCE-1\t.*g3' cols
+    fails 3 h5-read --feature-names symbol -o y.cms x.h5
+    says "x.h5: --feature-names: the features have no text 'symbol'"
+    fails 3 h5-read --feature-names name -o y.cms a.h5ad
+    says 'is for 10x and loom files and --obsm'
+    [ ! -e y.cms ]
+    # the older layout
+    "$edit" old.h5 text hg19/barcodes A B -- text hg19/genes g1 g2 -- text hg19/gene_names S1 S2 \
+        -- i64 hg19/data 1 2 -- i64 hg19/indices 0 1 -- i64 hg19/indptr 0 1 2 -- i64 hg19/shape 2 2
+    [ "$(triplets --feature-names name old.h5)" = "A S1 1 B S2 2 " ]
+}
+
 @test "h5-read: X without counts names the layer that has some" {
     "$edit" a.h5ad copy X layers/counts -- del uns/cellmatch -- scale X/data -.5
     h5-read -o x.cms a.h5ad 2>err
-    grep -q 'a.h5ad: /X holds no counts (values below zero); --layer counts does' err
+    grep -q 'a.h5ad: /X holds no counts (values below zero); --layer counts does (h5-read --layer counts FILE >x.cms)' err
     "$edit" a.h5ad move layers/counts raw/X -- copy var raw/var
     h5-read -o x.cms a.h5ad 2>err
     grep -q 'holds no counts (values below zero); --layer raw does' err
@@ -273,6 +299,7 @@ mudata() {
     printf 'version https://git-lfs.github.com/spec/v1\n' >lfs.h5ad
     printf 'gene,c1\nx,1\n' >a.csv
     : >empty.h5ad
+    cms-gen --cells 600 --genes 500 --peaks 10 --gex big.cms # a first block beyond one page
     while IFS=: read -r f text; do
         fails 3 h5-read -o x.cms "$f"
         says "$f: not an HDF5 file: it is $text"
@@ -287,6 +314,7 @@ a.parquet:a Parquet table
 a.mtx:a MatrixMarket file (mtx-read reads it)
 a.mtx.gz:a gzip-compressed MatrixMarket file (mtx-read reads it)
 small.cms:a CMS stream already
+big.cms:a CMS stream already
 small.txt:a stream as text (cms-text --from reads it)
 page.h5ad:an HTML page
 lfs.h5ad:a Git LFS pointer

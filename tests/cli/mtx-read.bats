@@ -266,3 +266,25 @@ c g2:9007199254740991" ]
     cms-text --triplets h.cms >h
     cms-text --triplets x.cms | cmp h -
 }
+
+@test "mtx-read: features by id or by symbol" {
+    mkdir -p d
+    printf '%%%%MatrixMarket matrix coordinate integer general\n4 2 4\n1 1 1\n2 1 2\n3 2 3\n4 2 4\n' >d/matrix.mtx
+    printf 'g1\tMT-ND1\tGene Expression\ng2\tTBCE\tGene Expression\ng3\tTBCE\tGene Expression\ng4\t\tGene Expression\n' >d/features.tsv
+    printf 'a\nb\n' >d/barcodes.tsv
+    names() { cms-text --cols "$1" | tail -n +2 | cut -f 1 | paste -sd,; }
+    for name in "" "--feature-names id"; do
+        mtx-read -o x.cms $name d # several words
+        [ "$(names x.cms)" = g1,g2,g3,g4 ]
+    done
+    mtx-read -o x.cms --feature-names name d 2>err
+    [ "$(names x.cms)" = MT-ND1,TBCE,TBCE,g4 ]
+    grep -q '1 names of features occurred before; --make-unique' err
+    mtx-read -q -o x.cms --feature-names feature_name --make-unique d
+    [ "$(names x.cms)" = MT-ND1,TBCE,TBCE-1,g4 ]
+    [[ "$(info x.cms slot.0.columns)" = *gene_ids* ]]
+    cms-text --cols x.cms | grep -qP '^TBCE-1\t.*g3'
+    fails 3 mtx-read -o y.cms --feature-names symbol d
+    says "features.tsv: --feature-names: the features have no text 'symbol'"
+    [ ! -e y.cms ]
+}

@@ -217,7 +217,7 @@ AA"G B E2:2 E3:1' ]
     says "t.tsv: line 3: the pair 'AAAC', 'AAAC' stands in a line before"
     printf 'a,b\nAAAC,AAAC\n' >t.tsv
     fails 3 pairs
-    says 't.tsv: line 1: expected two fields parted by a tab'
+    says 't.tsv: line 1: expected two fields separated by a tab'
     gzip -k t.tsv
     fails 3 batch --pairs t.tsv.gz -o p.cms x.cms a.cms
     says 'found a gzip file (gunzip it first)'

@@ -201,20 +201,22 @@ static ssize_t read_at(int fd, const struct cm_buf *image, uint64_t at, unsigned
 static int need_signature(const struct cm_h5 *h, int fd, const struct cm_buf *image)
 {
     static const unsigned char want[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
-    unsigned char head[4096];
+    unsigned char first[8];
     ssize_t n = 8;
     for (uint64_t at = 0; at <= (uint64_t)1 << 40 && n == 8; at = at ? at * 2 : 512) {
-        n = read_at(fd, image, at, head, 8);
-        if (n == 8 && !memcmp(head, want, 8))
+        n = read_at(fd, image, at, first, 8);
+        if (n == 8 && !memcmp(first, want, 8))
             return 0;
     }
+    unsigned char *head = CM_NEW(unsigned char, CM_FILE_KIND_BYTES);
     if (n >= 0)
-        n = read_at(fd, image, 0, head, sizeof head);
-    if (n < 0)
-        return cm_fail_errno(CM_ESYSTEM, "%s: cannot read", h->name);
-    const char *kind = cm_file_kind(head, (size_t)n, h->name);
-    return cm_fail(CM_EINPUT, "%s: not an HDF5 file%s%s", h->name, kind ? ": " : "",
-                   kind ? kind : "");
+        n = read_at(fd, image, 0, head, CM_FILE_KIND_BYTES);
+    const char *kind = n >= 0 ? cm_file_kind(head, (size_t)n, h->name) : NULL;
+    int code = n < 0 ? cm_fail_errno(CM_ESYSTEM, "%s: cannot read", h->name)
+                     : cm_fail(CM_EINPUT, "%s: not an HDF5 file%s%s", h->name, kind ? ": " : "",
+                               kind ? kind : "");
+    cm_free(head);
+    return code;
 }
 
 static int open_image(struct cm_h5 *h, hid_t fapl, struct cm_buf *image)

@@ -353,6 +353,17 @@ static int check_tenx_shape(struct cm_source *s, const char *group)
     return code;
 }
 
+/* Names the features by another column of text, by its name here or in the file; their ids go to
+ * gene_ids, where scanpy has them. */
+static int rename_tenx(struct cm_source *s, const char *asked)
+{
+    bool symbol = !strcmp(asked, "name") || !strcmp(asked, "gene_names");
+    if (!strcmp(asked, "id") || !strcmp(asked, "genes"))
+        return 0;
+    int code = cm_cols_rename(&s->cols, symbol ? "feature_name" : asked, "gene_ids");
+    return cm_fail_in(cm_fail_in(code, "--feature-names"), s->file->name);
+}
+
 static int open_tenx(struct cm_source *s, const struct cm_source_want *w, const char *group)
 {
     static const char *const column[][2] = {{"features/name", "feature_name"},
@@ -382,6 +393,8 @@ static int open_tenx(struct cm_source *s, const struct cm_source_want *w, const 
     cm_frame_close(&var);
     if (!code)
         code = check_tenx_shape(s, group);
+    if (!code && w->feature_names)
+        code = rename_tenx(s, w->feature_names);
     if (!code)
         code = cm_h5mat_open(&s->mat, h, group, s->obs.rows, s->cols.names.n, CM_H5_CSR,
                              w->max_memory);
@@ -470,8 +483,9 @@ int cm_source_open(struct cm_source *s, struct cm_h5 *h, const struct cm_source_
         code = cm_fail(CM_EINPUT, "%s: only AnnData has obsm", h->name);
     else if (!code && want->cell_names && s->format != CM_H5_LOOM)
         code = cm_fail(CM_EINPUT, "%s: --cell-names is for loom files", h->name);
-    else if (!code && want->feature_names && s->format != CM_H5_LOOM && !want->obsm)
-        code = cm_fail(CM_EINPUT, "%s: --feature-names is for loom files and --obsm", h->name);
+    else if (!code && want->feature_names && anndata && !want->obsm)
+        code =
+            cm_fail(CM_EINPUT, "%s: --feature-names is for 10x and loom files and --obsm", h->name);
     if (!code)
         switch (s->format) {
         case CM_H5_ANNDATA:

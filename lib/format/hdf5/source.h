@@ -44,8 +44,10 @@ struct cm_source_want {
     const char *genome;   /* 10x: this genome alone */
     uint64_t max_memory;  /* bytes for turning a CSC matrix and for HDF5's caches */
     const char *obsm;     /* the matrix obsm/NAME in place of X; NULL = no */
-    const char *cell_names, *feature_names; /* loom: the attributes; obsm: a list of uns; NULL */
-    bool no_matrix;                         /* tables alone */
+    const char *cell_names,
+        *feature_names; /* loom: the attributes; obsm: a list of uns; features of
+                                               10x: a column; NULL */
+    bool no_matrix;     /* tables alone */
 };
 
 /* Features of one type.  type: as the file says it, "" when it does not. */

@@ -37,7 +37,7 @@ static const char *against(enum cm_state state, const struct cm_h5survey *v)
 {
     switch (state) {
     case CM_S_COUNTS:
-        return v->negative ? "some are negative" : v->whole ? NULL : "some are no whole numbers";
+        return v->negative ? "some are negative" : v->whole ? NULL : "some are not whole numbers";
     case CM_S_BINARY:
         return v->negative || v->large || !v->whole ? "some are neither 0 nor 1" : NULL;
     case CM_S_LOGNORM:
@@ -92,8 +92,11 @@ static void hint_counts(struct cm_source *s, const struct cm_h5survey *v)
         found = looks_like_counts(s, path);
         cm_free(path);
         if (found)
-            cm_h5_warn(s->file, "%s: %s holds no counts (%s); --layer %s does", s->file->name,
-                       s->mat.path, v->negative ? "values below zero" : "fractions", at[k][1]);
+            cm_h5_warn(s->file,
+                       "%s: %s holds no counts (%s); --layer %s does (h5-read --layer %s FILE "
+                       ">x.cms)",
+                       s->file->name, s->mat.path, v->negative ? "values below zero" : "fractions",
+                       at[k][1], at[k][1]);
     }
     s->file->trouble = trouble;
 }

@@ -322,6 +322,11 @@ static int prepare(struct cm_mtx *m, const struct cm_mtx_want *want)
     int code = orient(m, want->cells);
     if (code)
         return code;
+    const char *names = want->feature_names;
+    if (names && strcmp(names, "id"))
+        code = cm_cols_rename(&m->cols, strcmp(names, "name") ? names : "feature_name", "gene_ids");
+    if (code)
+        return cm_fail_in(cm_fail_in(code, "--feature-names"), m->files.features);
     if (want->make_unique)
         m->renamed = cm_strs_make_unique(&m->cols.names);
     m->repeated = cm_strs_repeats(&m->cols.names);

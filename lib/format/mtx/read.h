@@ -22,8 +22,9 @@ enum cm_mtx_cells { CM_MTX_AUTO, CM_MTX_CELLS_ROWS, CM_MTX_CELLS_COLUMNS };
 struct cm_mtx_want {
     const char *prefix, *features, *barcodes, *labels; /* NULL = look for them */
     enum cm_mtx_cells cells;
-    bool make_unique;    /* repeated names of features get numbers */
-    uint64_t max_memory; /* bytes of entries held before the temporary file */
+    const char *feature_names; /* column of text that names the features; NULL, name, id */
+    bool make_unique;          /* repeated names of features get numbers */
+    uint64_t max_memory;       /* bytes of entries held before the temporary file */
 };
 
 /* Features of one type. */
@@ -47,7 +48,7 @@ struct cm_mtx {
     size_t renamed, repeated;     /* names of features that got numbers, or that repeat others */
     bool untyped;                 /* something else stands where types should */
     enum cm_state state;
-    bool state_known, wide, odd; /* odd: a value is negative or no whole number */
+    bool state_known, wide, odd; /* odd: a value is negative or not whole */
     struct cm_mtx_runs runs;
     uint64_t next, read; /* cells delivered; entries read */
     struct loader *load;

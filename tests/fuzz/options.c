@@ -1,6 +1,6 @@
 /* options.c - fuzz target: the words of a command line, and the conditions that options hold.
  *
- * Words are separated by newlines.  Promises: what is accepted lies in its range, and is a choice of
+ * Newlines separate words.  Promises: what is accepted lies in its range, and is a choice of
  * the table; operands are as many as the tool takes.
  */
 #include "fuzz.h"

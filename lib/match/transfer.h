@@ -33,8 +33,8 @@ struct cm_candidates {
     const float *p;
 };
 
-/* The two values with the largest shares, the lower code among equals (the first by name); CM_CAT_MISSING and 0 where
- * there is none. */
+/* The two values with the largest shares, the lower code among equals (the first by name);
+ * CM_CAT_MISSING and 0 where there is none. */
 struct cm_vote {
     uint32_t first, second;
     double first_share, second_share; /* of the row's probability, 0 to 1 */

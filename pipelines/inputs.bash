@@ -23,7 +23,7 @@ given_one() { # SIDE FILE: sets $input
 # A file of one type tells what it is; TYPE chooses among several, and names what does not say.  Type
 # `second` is ATAC, or ADT where a file of several types has that and no ATAC.
 read_one() { # TYPE FILE
-    local reader status=2 out=$tmp/$1.read.cms said=$tmp/said.$1 slot= type=$1
+    local reader status=2 out=$tmp/$1.read.cms said=$tmp/said.$1 slot='' type=$1
     reader=$(reader_of "$2")
     if [[ $2 != *.h5mu ]]; then
         status=0

@@ -17,7 +17,11 @@ die() { # STATUS MESSAGE
     printf '%s: error: %s\n' "$me" "${2//$'\n'/ }" >&8
     exit "$1"
 }
-misused() { die 2 "$1 (see '$me --help')"; }
+misused() { # MESSAGE, and a call that works where this one did: installed, the scripts are not on PATH
+    local call=$me
+    command -v "$me" >/dev/null || call="cellmatch ${me%.sh}"
+    die 2 "$1 (see '$call --help')"
+}
 warn() { [ "${opt[quiet]:-}" ] || printf '%s: warning: %s\n' "$me" "${1//$'\n'/ }" >&8; }
 tell() { [ "${opt[quiet]:-}" ] || printf '%s: %s\n' "$me" "${1//$'\n'/ }" >&8; }
 
@@ -48,8 +52,13 @@ help() {
     done <<<"$options"$'\nend\n'"$common"
     printf '\nMore: %s\n' "$me(1), cellmatch(7)"
 }
+near() { # WORD PREFIX NAME...: ", did you mean ...?" where one is near enough
+    local name
+    name=$(printf '%s\n' "${@:3}" | awk -v word="$1" -f "$pipelines/near.awk")
+    [ -z "$name" ] || printf ", did you mean '%s%s'?" "$2" "$name"
+}
 option() { # NAME WORD: sets $meta, or refuses
-    [[ $1 =~ ^[a-z][a-z0-9-]*$ && ${takes[$1]+known} ]] || misused "unknown option '$2'"
+    [[ $1 =~ ^[a-z][a-z0-9-]*$ && ${takes[$1]+known} ]] || misused "unknown option '$2'$(near "$1" -- "${!takes[@]}")"
     meta=${takes[$1]}
 }
 parse() { # WORDS: fills opt[NAME] and operand[]
@@ -115,9 +124,10 @@ one_of() { # WHAT VALUE CHOICE...
 # ---- the end --------------------------------------------------------------------------------
 # Histories name temporary files by their last part where they lie in TMPDIR: the same bytes wherever that is.  A pipeline
 # within a pipeline keeps the outer one's.
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/cellmatch.XXXXXX") || die 4 "cannot make a directory in '${TMPDIR:-/tmp}'"
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/cellmatch.XXXXXX" 2>/dev/null) || die 4 "cannot make a directory in '${TMPDIR:-/tmp}'"
 [[ ${TMPDIR:-} = */cellmatch.?????? ]] || export TMPDIR=$tmp
 jobs=() part='' patience=40
+: >"$tmp/called"
 
 stop() { # ends every process of every job
     local j n
@@ -146,13 +156,18 @@ trap failed USR1
 named() { # VARIABLE-OR-NAME: LOGNORM ('./mine'), or the name alone
     if [[ $1 = [A-Z]* && -v $1 ]]; then printf "%s ('%s')" "$1" "${!1}"; else printf %s "$1"; fi
 }
-# A program in a job.  What it says is passed on but for errors, which wait until it is known whose came first.
+quoted() { printf %s "${1//$'\n'/ }" | sed 's/[][\\.*^$|&]/\\&/g'; }
+called() { # PATH NAME: how messages call a temporary file
+    printf 's|%s|%s|g\n' "$(quoted "$1")" "$(quoted "$2")" >>"$tmp/called"
+}
+# A program in a job; $subject is what its standard input was made from.
+# What it says is passed on but for errors, which wait until it is known whose came first.
 stage() { # VARIABLE-OR-NAME COMMAND...
     local said=$tmp/said.$BASHPID status=0
     if [ "$1" = TRAIN ] && [ -t 8 ]; then # progress is drawn by the trainer itself
         "${@:2}" 2>&8 || status=$? said=
     else
-        { "${@:2}" 2>&1 >&7 7>&- 8>&- | sed -u -e '/^[^ ]*: error: /{w /dev/fd/9' -e 'd}' >&8; } 7>&1 9>"$said" || status=$?
+        { "${@:2}" 2>&1 >&7 7>&- 8>&- | sed -u -f "$tmp/called" -e "s|^\([^ ]*: [a-z]*: \)stdin: |\1$(quoted "${subject:-stdin}"): |" -e '/^[^ ]*: error: /{w /dev/fd/9' -e 'd}' >&8; } 7>&1 9>"$said" || status=$?
     fi
     [ $status != 0 ] || return 0
     printf '%s\t%s\t%s\n' $status "$1" "$said" >>"$tmp/failures"
@@ -205,7 +220,8 @@ run() { start "$@" && finish; }
 head_of() { # STREAM: its HEAD as TSV, in $tmp/head
     cms-text --head "$1" >"$tmp/head" 2>"$tmp/said" || { local s=$?; head -n 1 "$tmp/said" >&8 && exit $s; }
 }
-key() { awk -F '\t' -v k="$1" '$1 == k { print $2 }' "$tmp/head"; }
+value_of() { awk -F '\t' -v k="$2" '$1 == k { print $2 }' "$1"; } # TSV KEY
+key() { value_of "$tmp/head" "$1"; }
 short() { key "$1" | awk '{ printf "%.4g", $1 }'; }
 slot_of() { head_of "$1" && key slot.0.name; }
 require_kind() { # KIND FILE: of what the user gave

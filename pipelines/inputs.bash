@@ -4,6 +4,7 @@
 # What reads FILE: nothing (a stream), mtx-read or h5-read; its content decides where the name does not.
 reader_of() { # FILE
     if [ -d "$1" ] || [[ $1 = *.mtx || $1 = *.mtx.gz ]]; then echo mtx-read
+    elif [[ $1 = *.h5mu/* ]]; then echo h5-read
     elif [[ $1 = *.cms ]] || [ "$(head -c 4 -- "$1" | od -An -tx1 | tr -d ' ')" = 28b52ffd ]; then echo
     else echo h5-read; fi
 }
@@ -19,9 +20,10 @@ given_one() { # SIDE FILE: sets $input
     input=$tmp/$1.given
     run keep "$2" "$input"
 }
-# A file of one type tells what it is; TYPE chooses among several, and names what does not say.
+# A file of one type tells what it is; TYPE chooses among several, and names what does not say.  Type
+# `second` is ATAC, or ADT where a file of several types has that and no ATAC.
 read_one() { # TYPE FILE
-    local reader status=2 out=$tmp/$1.read.cms said=$tmp/said.$1 slot=
+    local reader status=2 out=$tmp/$1.read.cms said=$tmp/said.$1 slot='' type=$1
     reader=$(reader_of "$2")
     if [[ $2 != *.h5mu ]]; then
         status=0
@@ -29,7 +31,8 @@ read_one() { # TYPE FILE
         [ $status != 0 ] || slot=$(cms-text --head "$out" | awk -F '\t' '$1 == "slot.0.name" { print $2 }')
     fi
     if [ $status = 2 ] || [ "$slot" = X ]; then
-        stage "$reader" "$reader" "${noise[@]}" --type "$1" -o "$out" -- "$2"
+        [ "$type" != second ] || type=$(second_type "$reader" "$2")
+        stage "$reader" "$reader" "${noise[@]}" --type "$type" -o "$out" -- "$2"
     elif [ $status != 0 ]; then
         stage "$reader" fail_as $status "$said"
     else
@@ -37,13 +40,19 @@ read_one() { # TYPE FILE
     fi
 }
 fail_as() { cat "$2" >&2 && return "$1"; }
-read_two() { # FILE: both types at once
-    local reader
-    reader=$(reader_of "$1")
-    stage "$reader" "$reader" "${noise[@]}" --to GEX="$tmp/GEX.read.cms" --to "$second=$tmp/$second.read.cms" -- "$1"
+second_type() { # READER FILE
+    if ! "$1" -q --type ATAC -- "$2" >/dev/null 2>&1 && "$1" -q --type ADT -- "$2" >/dev/null 2>&1; then echo ADT; else echo ATAC; fi
 }
-read_inputs() { # GEX ATAC: sets $gex and $atac, streams of them; a file of both is read once
-    second=${SECOND:-ATAC}
+read_two() { # FILE: both types at once
+    local reader type=$second
+    reader=$(reader_of "$1")
+    [ "$type" != second ] || type=$(second_type "$reader" "$1")
+    stage "$reader" "$reader" "${noise[@]}" --to GEX="$tmp/GEX.read.cms" --to "$type=$tmp/$second.read.cms" -- "$1"
+}
+# Sets $gex and $atac, streams of them, and $second, the slot of the second file: SECOND, or what it
+# holds, ATAC or ADT; a file of both types is read once.
+read_inputs() { # GEX ATAC
+    second=${SECOND:-second}
     given_one GEX "$1" && gex=$input
     [ "$1$2" != -- ] || misused "standard input ('-') can be read only once"
     if [ "$1" = "$2" ]; then atac=$gex; else given_one "$second" "$2" && atac=$input; fi
@@ -56,8 +65,20 @@ read_inputs() { # GEX ATAC: sets $gex and $atac, streams of them; a file of both
         finish
     fi
     check_side GEX "$1" "$gex" 'GEX file first'
+    if [ "$second" = second ]; then
+        require_kind matrix "$atac"
+        second=$(key slot.0.name)
+        [ "$second" = ADT ] || second=ATAC
+    fi
     check_side "$second" "$2" "$atac" "$second file second"
 }
+# What a preset of xattn-train is, from the trainer itself.
+presets() { xattn-train --help | sed -n 's/.*--preset \([a-z|]*\).*/\1/p' | tr '|' ' '; }
+preset_of() { # [NAME]: sets $preset, and what `setting` reads
+    xattn-train ${1:+--preset "$1"} --show >"$tmp/preset.$1"
+    settings=$tmp/preset.$1 preset=$(value_of "$tmp/preset.$1" hp.preset)
+}
+setting() { value_of "$settings" "$1"; }
 names_of() { # STREAM [SLOT]: its features
     cms-text --cols -- "$1" | awk -F '\t' -v slot="${2:-}" '
         $1 == "#slot" { on = $2 == slot; head = 1; next }
@@ -109,3 +130,23 @@ can_join() { # LABEL ROWS COLUMNS [WHAT-FOLLOWS]
 require_label() { # LABEL FILE STREAM
     has_label "$3" "$1" || die 3 "'$2' has no label '$1'; it has: $(label_names | paste -sd , | sed 's/,/, /g')"
 }
+require_counts() { # VARIABLE FILE STREAM: our own preparation begins with counts
+    local state hint=
+    [ ! -v "$1" ] || [ -z "${!1}" ] || return 0
+    head_of "$3"
+    state=$(key slot.0.state)
+    case $state in counts | unknown | binary) return 0 ;; esac
+    case $(reader_of "$2") in
+    h5-read) hint="; if a layer has them: h5-read --layer counts '$2' >counts.cms, and counts.cms in its place" ;;
+    *) hint="; $1 in the environment replaces the preparation" ;;
+    esac
+    die 3 "'$2' holds $state values, expected counts$hint"
+}
+require_partners() { # FILE STREAM FILE STREAM: cells are joined by name
+    local k
+    run table_of "$2" "$tmp/table.1" && run table_of "$4" "$tmp/table.2"
+    for k in 1 2; do awk -F '\t' 'NR > 1 { print $1 }' "$tmp/table.$k" | LC_ALL=C sort >"$tmp/cells.$k"; done
+    [ -z "$(LC_ALL=C comm -12 "$tmp/cells.1" "$tmp/cells.2" | head -n 1)" ] || return 0
+    die 3 "no cell of '$1' has a cell of the same name in '$3' ($(some "$tmp/table.1") against $(some "$tmp/table.2"))"
+}
+some() { awk -F '\t' 'NR > 1 && NR < 5 { printf "%s\047%s\047", (NR > 2 ? ", " : ""), $1 }' "$1"; }

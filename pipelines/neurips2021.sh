@@ -18,8 +18,10 @@ annotation|FILE|coordinates of the genes [env ANNOTATION]
 sharp||the temperature of the highest match probability (the default)
 calibrated||the temperature whose probabilities can be believed'
 parse "$@" && expect 6
-preset=${opt[preset]-${PRESET:-best}} annotation=${opt[annotation]-${ANNOTATION:-}} patience=200
-one_of preset "$preset" linear best attn paper authors
+preset=${opt[preset]-${PRESET:-}} annotation=${opt[annotation]-${ANNOTATION:-}} patience=200
+read -ra known < <(presets)
+[ -z "${opt[preset]+given}$preset" ] || one_of preset "$preset" "${known[@]}"
+preset_of "$preset"
 [ -z "$annotation" ] || [ -r "$annotation" ] || die 4 "cannot open '$annotation'"
 sure=--sharp && [ -z "${opt[calibrated]:-}" ] || sure=--calibrated
 [ -z "${ASSIGN:-}" ] || sure=
@@ -27,6 +29,11 @@ sure=--sharp && [ -z "${opt[calibrated]:-}" ] || sure=--calibrated
 check_output "${operand[5]}" "${operand[@]:0:5}" "$annotation"
 for f in "${operand[@]:0:5}"; do [ -r "$f" ] || die 4 "cannot open '$f'"; done
 
+k=0
+for name in train1 train2 pairs test1 test2; do
+    called "$tmp/$name.cms" "${operand[k]}" && k=$((k + 1))
+done
+called "$tmp/paired.cms" "${operand[1]}"
 counts() { # FILE NAME: a stream of the file's counts
     local layer=()
     step h5-read --list "$1" >"$tmp/$2.list"

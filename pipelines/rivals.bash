@@ -39,6 +39,7 @@ published() { step assign "${join[@]}" $1 -o "$tmp/published" "$tmp/similar"; }
 rival() { # NAME RNA ATAC BATCH EPOCHS TRAINER [PUBLISHED-RULE]
     local name=$1 epochs=EPOCHS_${1//-/_} m=$dir/$1 prep=${2// /_}+${3// /_} cost
     wanted "$name" || return 0
+    called "$tmp/$prep.gex" "${operand[1]}" && called "$tmp/$prep.atac" "${operand[2]}"
     [ -e "$tmp/$prep.atac" ] || run prepare "$2" "$3" "$prep"
     rm -f "$tmp/cannot"
     run train_one "$name" "$prep" "$4" "${!epochs:-$5}" "$6"

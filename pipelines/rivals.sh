@@ -22,7 +22,8 @@ within,w|LABEL|candidates only where this label is equal; auto (default), none [
 parse "$@" && expect 3
 dir=${operand[0]} within=${opt[within]-${WITHIN:-auto}} RIVALS=${opt[rivals]-${RIVALS:-}} fixed=(--seed "${opt[seed]-42}")
 RIVALS=${RIVALS//,/ }
-ours=(linear closed best attn paper authors) theirs=(cca cca-scaled ridge procrustes small novel matchclot clue)
+read -ra known < <(presets)
+ours=("${known[0]}" closed "${known[@]:1}") theirs=(cca cca-scaled ridge procrustes small novel matchclot clue)
 fixtures=(random constant semi-solution solution)
 for name in $RIVALS; do one_of rival "$name" "${ours[@]}" "${theirs[@]}" "${fixtures[@]}"; done
 for name in "${ours[@]}" "${theirs[@]}"; do
@@ -33,6 +34,7 @@ for name in "${ours[@]}" "${theirs[@]}"; do
     done
 done
 check_output - "${operand[@]:1}"
+SECOND=${SECOND:-ATAC}
 mkdir -p -- "$dir" 2>/dev/null || die 4 "cannot create the directory '$dir'"
 check_directory "$dir" "$dir/x"
 
@@ -43,6 +45,9 @@ values "$gex" split "$tmp/split"
 grep -qx test "$tmp/split" || die 3 "'${operand[1]}': no cell has the label split=test"
 hold=(cms-cat)
 grep -qx valid "$tmp/split" || hold=(holdout --fraction 0.1 --name valid "${fixed[@]}")
+for side in train test; do called "$tmp/gex.$side.cms" "${operand[1]}" && called "$tmp/atac.$side.cms" "${operand[2]}"; done
+called "$tmp/now.gex" "${operand[1]}" && called "$tmp/now.atac" "${operand[2]}"
+require_partners "${operand[1]}" "$gex" "${operand[2]}" "$atac"
 split_one() { # NAME STREAM
     step cms-cat --where split=test -o "$tmp/$1.test.cms" "$2"
     step cms-cat --except split=test "$2" | step "${hold[@]}" | step feature-sort >"$tmp/$1.train.cms"
@@ -56,13 +61,15 @@ auto) ! can_join batch "$gex" "$atac" || join=(--within batch) ;;
 esac
 
 printf 'method\tsoft\thard\ttop5\tfoscttm\taupr\tseconds\tmib\n'
-plain=('--method sqrt' '--method logtfidf') scaled=('--method sqrt' '--method logtfidf --scale 300') glue=('--method seurat' '--method glue')
-rival linear "${plain[@]}" 0 0 'xattn-train --preset linear'
-rival closed "${scaled[@]}" 0 0 'xattn-train --preset linear --lsi-scale 0.6 --links yes'
-rival best "${scaled[@]}" "${BATCH:-0}" 60 'xattn-train --preset best'
-rival attn "${scaled[@]}" "${BATCH:-0}" 60 'xattn-train --preset attn'
-rival paper '--method seurat' '--method signac1 --binarize' 128 20 'xattn-train --preset paper'
-rival authors '--method seurat' '--method signac1 --binarize' 100 15 'xattn-train --preset authors'
+preset_of best && scaled=("$(setting prepare.gex)" "$(setting prepare.atac)") glue=('--method seurat' '--method glue')
+preset_of linear && plain=("$(setting prepare.gex)" "$(setting prepare.atac)")
+for name in "${known[@]}"; do
+    preset_of "$name"
+    read -r epochs size < <(setting schedule | sed -n 's/--epochs \([0-9]*\)\( --size \([0-9]*\)\)\{0,1\}$/\1 \3/p')
+    [ "${size:-0}" != 0 ] || [ "$epochs" = 0 ] || size=${BATCH:-0}
+    rival "$name" "$(setting prepare.gex)" "$(setting prepare.atac)" "${size:-0}" "$epochs" "xattn-train --preset $name"
+    [ "$name" != linear ] || rival closed "${scaled[@]}" 0 0 'xattn-train --preset linear --lsi-scale 0.6 --links yes'
+done
 rival cca "${plain[@]}" 0 0 cca-train
 rival cca-scaled "${scaled[@]}" 0 0 'cca-train --lsi-scale 0.6' # the preparation of best, and none of its locality
 rival ridge "${plain[@]}" 0 0 'cca-train --method ridge'

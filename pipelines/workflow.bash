@@ -8,6 +8,12 @@
 # shellcheck source=pipelines/inputs.bash
 . "$pipelines/inputs.bash"
 me=workflow.mk second=$SECOND
+if [[ " $LOGNORM_FIT $TFIDF_FIT $BATCH " = *' preset '* ]]; then
+    preset_of ''
+    [ "$LOGNORM_FIT" != preset ] || LOGNORM_FIT="$(setting prepare.gex) --fit split=train"
+    [ "$TFIDF_FIT" != preset ] || TFIDF_FIT="$(setting prepare.atac) --fit split=train"
+    [ "$BATCH" != preset ] || BATCH="batch $(setting schedule)"
+fi
 
 claim() { # TARGET: may it be written?
     local f
@@ -35,6 +41,7 @@ read_side() { # TYPE FILE TARGET
     claim "$3"
     given_one "$1" "$2" && stream=$input
     [ -z "$(reader_of "$stream")" ] || { run read_one "$1" "$stream" && stream=$tmp/$1.read.cms; }
+    called "$stream" "$2"
     check_side "$1" "$2" "$stream" "$([ "$1" = GEX ] && echo 'the variable GEX' || echo 'the variable ATAC')"
     { has_label "$stream" split && values "$stream" split "$tmp/split" && grep -qx valid "$tmp/split"; } ||
         hold=(holdout --fraction 0.1 --name valid)

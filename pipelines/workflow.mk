@@ -19,10 +19,10 @@ TEST ?= valid
 SECOND ?= ATAC
 LOGNORM ?= lognorm
 TFIDF ?= tfidf
-LOGNORM_FIT ?= $(if $(filter-out lognorm,$(LOGNORM)),,--method sqrt --fit split=train)
-TFIDF_FIT ?= $(if $(filter-out tfidf,$(TFIDF)),,--method logtfidf --scale 300 --fit split=train)
-# As train.sh does it for the default preset, up to a few thousand cells.
-BATCH ?= batch --epochs 60 --size 0
+LOGNORM_FIT ?= $(if $(filter-out lognorm,$(LOGNORM)),,preset)
+TFIDF_FIT ?= $(if $(filter-out tfidf,$(TFIDF)),,preset)
+# preset: as train.sh does it for the default preset, up to a few thousand cells.
+BATCH ?= preset
 TRAIN ?= xattn-train
 EMBED ?= embed --by-name
 KNN_MATCH ?= knn-match

@@ -99,7 +99,7 @@ only() {
     only sh awk sed readlink dirname
     PATH=$PWD/only "$BINDIR/cellmatch" help >page
     grep -q '^CELLMATCH(7)' page
-    grep -q 'batch gex.cms atac.cms | xattn-train' page
+    grep -q 'batch gex.norm.cms atac.norm.cms | xattn-train' page
     PATH=$PWD/only "$BINDIR/cellmatch" help tfidf >page
     grep -q 'tfidf - weigh accessibility counts' page
     PATH=$PWD/only "$BINDIR/cellmatch" help cms >page

@@ -120,7 +120,7 @@ all='train.sh match.sh rivals.sh neurips2021.sh demo.sh fixture.sh'
     says "'atac.cms' holds ATAC"
     fails 3 rivals.sh out atac.cms gex.cms
     says "'atac.cms' holds ATAC"
-    fails 3 match.sh gex.cms gex.cms atac.cms out.cms
+    fails 2 match.sh gex.cms gex.cms atac.cms out.cms
     says "'gex.cms' is a stream of kind matrix, expected a model"
     fails 3 train.sh gex.cms model.cms out.cms
     says "'model.cms' is a stream of kind model, expected a matrix"
@@ -351,4 +351,117 @@ soon() { # COMMAND...: becomes true
     kill -9 $!
     [ ! -e v/gex.train.cms ]
     kill $(cat pids) || true
+}
+
+slot() { cms-text "$1" | sed "s/^\(#head\tslot.0.name\t\).*/\1$2/; s/$3/$4/g" | cms-text --from -o "$5"; } # IN SLOT FROM TO OUT
+@test "genes and proteins: no variable is needed, in training or in matching; those that are set win" {
+    slot gex.cms ADT Gene0 CD0 adt.cms
+    h5-write -o p.h5ad adt.cms
+    train.sh -q -p linear gex.cms adt.cms m.cms
+    [ "$(cms-text --head m.cms | awk -F '\t' '/^slot.1.(name|fit.tool)\t/ { print $2 }' | paste -sd ' ')" = 'ADT clr' ]
+    train.sh -q -p linear g.h5ad p.h5ad h.cms
+    cms-diff --tolerance 0 m.cms h.cms
+    match.sh m.cms gex.cms adt.cms k.cms 2>said
+    grep -q "'adt.cms' has all 120 ADT features of the model" said
+    SECOND=ADT TFIDF='clr -q' match.sh -q m.cms g.h5ad p.h5ad x.cms
+    cms-diff --tolerance 0 k.cms x.cms
+    TFIDF='tfidf --fit split=train' train.sh -q -p linear gex.cms adt.cms m.cms
+    cms-text --head m.cms | grep -qx 'slot.1.fit.tool	tfidf'
+    match.sh -q m.cms gex.cms adt.cms x.cms
+    SECOND=ATAC fails 3 train.sh -p linear gex.cms adt.cms out.cms
+    says "ATAC file second: 'adt.cms' holds ADT"
+    fails 3 match.sh model.cms gex.cms adt.cms out.cms
+    says "ATAC file second: 'adt.cms' holds ADT"
+    clean
+}
+
+@test "features that new cells lack count as 0, and one line says how many" {
+    cms-text --cols gex.cms | awk -F '\t' 'NR > 6 { print $1 }' >genes
+    cms-text --cols atac.cms | awk -F '\t' 'NR > 1 && NR < 200 { print $1 }' >peaks
+    cms-cat --columns genes -o g.cms gex.cms
+    cms-cat --columns peaks -o a.cms atac.cms
+    match.sh model.cms g.cms a.cms k.cms 2>said
+    [ "$(grep -c warning: said)" = 2 ]
+    grep -q "^match.sh: warning: 'g.cms' has 115 of the 120 GEX features of the model (missing: 'Gene0000.'); they count as 0$" said
+    grep -q "^match.sh: warning: 'a.cms' has 198 of the 200 ATAC features of the model (missing: '.*'); they count as 0$" said
+    lognorm -q --missing zero --like model.cms -o gn.cms g.cms
+    tfidf -q --missing zero --like model.cms -o an.cms a.cms
+    printf '#!/bin/sh\ncat >/dev/null\nexec cat gn.cms\n' | stage norm
+    LOGNORM=./norm match.sh -q model.cms g.cms a.cms x.cms
+    cms-diff --tolerance 0 k.cms x.cms
+    LOGNORM=lognorm fails 3 match.sh -q model.cms g.cms a.cms out.cms
+    clean
+}
+
+@test "the label split: its words, on both sides; no warning about values that nobody wrote" {
+    for m in gex atac; do
+        cms-cat --except split=test -o $m.known.cms $m.cms
+        cms-text $m.cms | sed 's/\ttrain\b/\tfoldA/' | cms-text --from -o $m.odd.cms
+    done
+    train.sh -p linear gex.known.cms atac.known.cms m.cms 2>said
+    ! grep warning: said || false
+    cms-diff --tolerance 0 model.cms m.cms
+    fails 3 train.sh -p linear gex.odd.cms atac.odd.cms out.cms
+    says "'gex.odd.cms': the label split may be train, valid or test; found: foldA ("
+    fails 3 train.sh -p linear gex.cms atac.odd.cms out.cms
+    says "'atac.odd.cms': the label split"
+    clean
+}
+
+@test "messages of the stages name the files that were given, and no option that a script lacks" {
+    cms-text --labels atac.cms | awk -F '\t' 'NR > 1 { print $1 "\t" $1 "-9" }' >all
+    awk 'NR % 2' all >half
+    cms-cat --rename all -o none.cms atac.cms
+    cms-cat --rename half -o 'half [x]|&.cms' atac.cms
+    fails 3 train.sh -p linear gex.cms none.cms out.cms
+    says "no cell of 'gex.cms' has a cell of the same name in 'none.cms' ('"
+    says "-1-9')"
+    [[ $message != *--pairs* && $message != *$TMPDIR* ]]
+    train.sh -p linear gex.cms 'half [x]|&.cms' m.cms 2>said
+    grep -qE '^batch: warning: gex.cms: [0-9]+ of [0-9]+ cells have no partner' said
+    grep -qF 'batch: warning: half [x]|&.cms: ' said
+    ! grep -F "$TMPDIR" said || false
+    # values that are prepared already
+    lognorm -o n.cms gex.cms
+    h5-write -o n.h5ad n.cms
+    fails 3 train.sh -p linear n.h5ad atac.cms out.cms
+    says "'n.h5ad' holds lognorm values, expected counts; if a layer has them: h5-read --layer counts 'n.h5ad' >counts.cms"
+    fails 3 match.sh model.cms n.cms atac.cms out.cms
+    says "'n.cms' holds lognorm values, expected counts"
+    # a stage says stdin
+    LOGNORM='lognorm --method sqrt --fit split=nobody' fails 3 train.sh -p linear gex.cms atac.cms out.cms
+    says 'lognorm: error: gex.cms: '
+    clean
+}
+
+@test "the model comes first; a mistyped option; a directory for temporary files that is not there" {
+    fails 2 match.sh g.h5ad a.h5ad model.cms out.cms
+    says "MODEL.cms comes first; 'g.h5ad' is no stream"
+    fails 2 match.sh gex.cms atac.cms model.cms out.cms
+    says "MODEL.cms comes first; 'gex.cms' is a stream of kind matrix"
+    fails 2 train.sh --presett linear gex.cms atac.cms out.cms
+    says "unknown option '--presett', did you mean '--preset'?"
+    TMPDIR=/no/such fails 4 train.sh gex.cms atac.cms out.cms
+    [ "$(wc -l <fails.err)" = 1 ]
+    fails 2 bash -c "env PATH=/usr/bin:/bin bash '$ROOT/pipelines/train.sh' --foo"
+    says "see 'cellmatch train --help'"
+    [ "$MODE" != release ] || { fails 2 cellmatch help h5read && says "did you mean 'h5-read'"; }
+    [ "$MODE" != release ] || { fails 2 cellmatch trainn && says "did you mean 'train'"; }
+    clean
+}
+
+@test "every preset is the trainer's: its preparation, schedule and name" {
+    printf '#!/bin/sh\necho "$*" >>asked\ncase "$*" in *--show*) exec xattn-train "$@" ;; esac\ncat >pairs.cms\nexec cat model.cms\n' | stage trainer
+    for p in $(xattn-train --help | sed -n 's/.*--preset \([a-z|]*\).*/\1/p' | tr '|' ' '); do
+        train.sh --help | grep -q "$p"
+        TRAIN=./trainer train.sh -q -p $p gex.cms atac.cms m.cms
+        cms-info pairs.cms >info
+        xattn-train --preset $p --show >show
+        for s in gex atac schedule; do
+            [ $s = schedule ] && key=schedule || key=prepare.$s
+            words=$(awk -F '\t' -v k=$key '$1 == k { print $2 }' show)
+            [ "$words" ]
+            grep -qF -- "$(tr ' ' '\t' <<<"$words")" info || grep -qF -- "$words" info || { echo "$p: $words" && cat info && return 1; }
+        done
+    done
 }

@@ -214,6 +214,11 @@ require_kind() { # KIND FILE: of what the user gave
 }
 
 # ---- outputs --------------------------------------------------------------------------------
+values_in() { # WORD: what of --option=FILE, TYPE=FILE or -xFILE may be a file; words of a stage hold no blanks
+    local rest=$1 k
+    while [[ $rest = *=* ]]; do rest=${rest#*=} && printf '%s\n' "$rest"; done
+    [[ $1 != -[!-]* ]] || for ((k = 2; k < ${#1}; k++)); do printf '%s\n' "${1:k}"; done
+}
 refuse_input() { # OUTPUT INPUT...: one file, through whatever links
     local f stage output=$1 beside
     [ "$1" != - ] || output=/dev/stdout
@@ -230,7 +235,9 @@ refuse_input() { # OUTPUT INPUT...: one file, through whatever links
     done
     for stage in "${stages[@]}"; do
         for f in ${!stage:-}; do
-            ! [ "$f" -ef "$output" ] || misused "output '$1' is part of $stage ('${!stage}'), which would be lost"
+            for f in "$f" $(values_in "$f"); do
+                ! [ "$f" -ef "$output" ] || misused "output '$1' is part of $stage ('${!stage}'), which would be lost"
+            done
         done
     done
 }

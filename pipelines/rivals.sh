@@ -32,7 +32,7 @@ for name in "${ours[@]}" "${theirs[@]}"; do
         wanted "$name" && refuse_input "$dir/$name.$kind.cms" "${operand[@]:1}"
     done
 done
-check_output - "${operand[@]:1}"
+may_print && refuse_input - "${operand[@]:1}"
 mkdir -p -- "$dir" 2>/dev/null || die 4 "cannot create the directory '$dir'"
 check_directory "$dir" "$dir/x"
 
@@ -55,7 +55,7 @@ auto) ! can_join batch "$gex" "$atac" || join=(--within batch) ;;
 *) join=(--within "$within") ;;
 esac
 
-printf 'method\tsoft\thard\ttop5\tfoscttm\taupr\tseconds\tmib\n'
+printf 'method\tsoft\thard\ttop5\tfoscttm\taupr\tseconds\tmib\n' >"$tmp/line" && show "$tmp/line"
 plain=('--method sqrt' '--method logtfidf') scaled=('--method sqrt' '--method logtfidf --scale 300') glue=('--method seurat' '--method glue')
 rival linear "${plain[@]}" 0 0 'xattn-train --preset linear'
 rival closed "${scaled[@]}" 0 0 'xattn-train --preset linear --lsi-scale 0.6 --links yes'

@@ -9,21 +9,28 @@ me=$(basename -- "$0")
 pipelines=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 command -v xattn-train >/dev/null || export PATH=$pipelines/../bin:$PATH
 export OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
-# For jobs, whose own standard input and standard error are /dev/null.
+# For jobs, whose own standard input and standard error are /dev/null.  Numbers that the caller does not use: an operand
+# may be /dev/fd/N.
+shut=
 [ -e /proc/self/fd/0 ] || exec </dev/null
-exec 6<&0 8>&2
+[ -e /proc/self/fd/1 ] || { exec >/dev/null && shut=1; }
+[ -e /proc/self/fd/2 ] || exec 2>/dev/null
+exec {in}<&0 {err}>&2
+explained= # who ends the script says why
 
+leave() { explained=1 && exit "$1"; } # STATUS
+hint() { printf '%s\n' "${1//$'\n'/ }" >&$err 2>/dev/null || :; } # LINE; one that cannot be written is no failure
 die() { # STATUS MESSAGE
-    printf '%s: error: %s\n' "$me" "${2//$'\n'/ }" >&8
-    exit "$1"
+    hint "$me: error: $2"
+    leave "$1"
 }
 misused() { # MESSAGE, and a call that works where this one did: installed, the scripts are not on PATH
     local call=$me
     command -v "$me" >/dev/null || call="cellmatch ${me%.sh}"
     die 2 "$1 (see '$call --help')"
 }
-warn() { [ "${opt[quiet]:-}" ] || printf '%s: warning: %s\n' "$me" "${1//$'\n'/ }" >&8; }
-tell() { [ "${opt[quiet]:-}" ] || printf '%s: %s\n' "$me" "${1//$'\n'/ }" >&8; }
+warn() { [ "${opt[quiet]:-}" ] || hint "$me: warning: $1"; }
+tell() { [ "${opt[quiet]:-}" ] || hint "$me: $1"; }
 
 command -v xattn-train >/dev/null || die 2 'the tools are not on PATH (eval "$(cellmatch env)")'
 
@@ -87,8 +94,8 @@ parse() { # WORDS: fills opt[NAME] and operand[]
         *) [ $# -gt 0 ] || misused "option '$word' needs a value: $meta" && opt[$name]=$1 && shift ;;
         esac
     done
-    [ -z "${opt[help]:-}" ] || { help && exit; }
-    [ -z "${opt[version]:-}" ] || { xattn-train --version | sed "1s/^xattn-train/$me/" && exit; }
+    [ -z "${opt[help]:-}" ] || { help >"$tmp/shown" && show "$tmp/shown" && exit; }
+    [ -z "${opt[version]:-}" ] || { xattn-train --version | sed "1s/^xattn-train/$me/" >"$tmp/shown" && show "$tmp/shown" && exit; }
     number threads 1024 && number seed 999999999999999999
     [ -z "${opt[threads]:-}" ] || export CM_THREADS=${opt[threads]}
     runnable
@@ -128,6 +135,9 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/cellmatch.XXXXXX" 2>/dev/null) || die 4 "cannot
 [[ ${TMPDIR:-} = */cellmatch.?????? ]] || export TMPDIR=$tmp
 jobs=() part='' patience=40
 : >"$tmp/called"
+# What failed: STATUS, name, what it said; through a pipe, since TMPDIR may be full.
+failures=()
+mkfifo -- "$tmp/failures" && exec {failed}<>"$tmp/failures" || die 4 "cannot make a pipe in '${tmp%/*}'"
 
 stop() { # ends every process of every job
     local j n
@@ -135,22 +145,30 @@ stop() { # ends every process of every job
     for j in "${jobs[@]}"; do
         for ((n = 0; n < patience; n++)); do kill -0 -- "-$j" 2>/dev/null && sleep 0.05 || break; done
         kill -KILL -- "-$j" 2>/dev/null || :
+        wait "$j" 2>/dev/null || : # or bash tells that it was terminated
     done
     jobs=()
 }
+no_room() { # sets $why, if TMPDIR takes no more
+    ! why=$({ printf '%65536s' '' >"$tmp/room"; } 2>&1) && why="cannot write in '${tmp%/*}': ${why##*: }"
+}
 clean() {
-    local status=$?
+    local status=$? why
     trap - EXIT
     trap '' HUP INT TERM USR1
     stop
+    if [ $status != 0 ] && [ $status != 4 ] && [ -z "$explained" ]; then
+        if no_room; then hint "$me: error: $why" && status=4
+        elif [ $status = 1 ]; then hint "$me: error: it ended without a word" && status=70; fi
+    fi
     rm -rf -- "$tmp" ${part:+"$part"}
     exit $status
 }
 trap clean EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-trap failed USR1
+trap 'leave 129' HUP
+trap 'leave 130' INT
+trap 'leave 143' TERM
+trap 'collect; [ ${#failures[@]} != 0 ] || leave 138; failed' USR1
 
 # ---- stages ---------------------------------------------------------------------------------
 named() { # VARIABLE-OR-NAME: LOGNORM ('./mine'), or the name alone
@@ -160,34 +178,55 @@ quoted() { printf %s "${1//$'\n'/ }" | sed 's/[][\\.*^$|&]/\\&/g'; }
 called() { # PATH NAME: how messages call a temporary file
     printf 's|%s|%s|g\n' "$(quoted "$1")" "$(quoted "$2")" >>"$tmp/called"
 }
-# A program in a job; $subject is what its standard input was made from.
-# What it says is passed on but for errors, which wait until it is known whose came first.
+# What a program says is passed on but for errors, which go to descriptor N.  A line that ends with \1 is the last.
+hear() { # N
+    local words=(sed -u -e $'/\1$/{s///\n/^$/Q\nh\n}'
+        -f "$tmp/called" -e "s|^\([^ ]*: [a-z]*: \)stdin: |\1$(quoted "${subject:-stdin}"): |"
+        -e "/^[^ ]*: error: /{w /dev/fd/$1" -e $'x\n/./Q\nx\nd\n}' -e $'p\nx\n/./Q\nx\nd')
+    "${words[@]}" >&$err || "${words[@]}" >/dev/null || : # a message that cannot be written is no failure
+}
+# A program in a job; $subject is what its standard input was made from.  Its errors wait until it is known whose came
+# first.  Only the program is waited for: a child that it leaves behind may keep its standard error.
 stage() { # VARIABLE-OR-NAME COMMAND...
-    local said=$tmp/said.$BASHPID status=0
-    if [ "$1" = TRAIN ] && [ -t 8 ]; then # progress is drawn by the trainer itself
-        "${@:2}" 2>&8 || status=$? said=
+    local status=0 said='' out log
+    if [ "$1" = TRAIN ] && [ -t $err ]; then # progress is drawn by the trainer itself
+        "${@:2}" 2>&$err || status=$? said=shown
     else
-        { "${@:2}" 2>&1 >&7 7>&- 8>&- | sed -u -f "$tmp/called" -e "s|^\([^ ]*: [a-z]*: \)stdin: |\1$(quoted "${subject:-stdin}"): |" -e '/^[^ ]*: error: /{w /dev/fd/9' -e 'd}' >&8; } 7>&1 9>"$said" || status=$?
+        exec {out}>&1
+        said=$(
+            exec {log}>&1
+            { "${@:2}" 2>&1 >&$out {out}>&- {log}>&- {err}>&- {failed}>&- || status=$?
+                printf '\1\n' && exit $status; } | hear $log {out}>&-
+        ) || status=$?
+        exec {out}>&-
     fi
     [ $status != 0 ] || return 0
-    printf '%s\t%s\t%s\n' $status "$1" "$said" >>"$tmp/failures"
+    said=${said%%$'\n'*}
+    printf '%s\t%s\t%s\n' $status "$1" "${said:0:900}" >&$failed # less than a pipe takes at once
     case $status in 5 | 141) ;; *) kill -USR1 $$ ;; esac # those two are of another stage's making
     return $status
 }
 step() { stage "$1" "$@"; }
+collect() { # fills failures[]
+    local line
+    while read -r -t 0 -u $failed; do IFS= read -r -u $failed line && failures+=("$line"); done
+}
 failed() { # tells the first cause, and ends
-    local status=70 name=a said=
+    local status name said why
     stop
-    [ -e "$tmp/failures" ] || die 70 'a job ended without a word'
-    IFS=$'\t' read -r status name said < <(awk -F '\t' '
+    collect
+    [ ${#failures[@]} != 0 ] || ! no_room || die 4 "$why"
+    [ ${#failures[@]} != 0 ] || die 70 'a job ended without a word'
+    IFS=$'\t' read -r status name said < <(printf '%s\n' "${failures[@]}" | awk -F '\t' '
         { rank = $1 == 141 ? 2 : $1 == 5 }
         NR == 1 || rank < best { best = rank; line = $0 }
-        END { print line }' "$tmp/failures")
-    if [ -z "$said" ]; then exit "$status"
-    elif [ -s "$said" ]; then head -n 1 "$said" >&8 && exit "$status"
-    elif [ "$status$name" = 141output ]; then exit 141
+        END { print line }')
+    if [ "$said" = shown ]; then leave "$status"
+    elif [ "$said" ]; then hint "$said" && leave "$status"
+    elif [ "$status$name" = 141output ]; then leave 141
     elif [ "$status" = 141 ]; then die 3 "the stage that reads from $(named "$name") stopped before the end"
     elif [ "$status" -gt 128 ]; then die "$status" "$(named "$name") was killed by signal $((status - 128))"
+    elif no_room; then die 4 "$why"
     else die "$status" "$(named "$name") failed with status $status"; fi
 }
 start() { # FUNCTION WORD...: as a job
@@ -199,26 +238,31 @@ start() { # FUNCTION WORD...: as a job
 finish() { # [VARIABLE FILE KIND]...: waits for every job; what those stages wrote is of that kind
     local j status=0
     for j in "${jobs[@]}"; do wait "$j" 2>/dev/null || status=$?; done
-    if [ $status != 0 ] && grep -qvE '^(5|141)' "$tmp/failures" 2>/dev/null; then failed; fi
+    collect
+    if [ $status != 0 ] && printf '%s\n' "${failures[@]}" | grep -qvE '^(5\b|141\b|$)'; then failed; fi
     while [ $# -gt 0 ]; do
         [ -s "$2" ] || [ $status = 5 ] || die 3 "$(named "$1") wrote nothing"
         [ $status != 0 ] || wrote "$1" "$2" "$3"
         shift 3
     done
     [ $status = 0 ] || failed
-    jobs=()
+    stop # what a stage has left behind
 }
 wrote() { # VARIABLE FILE KIND
-    local kind
-    cms-info --check -- "$2" >"$tmp/info" 2>"$tmp/said" ||
-        die 3 "$(named "$1") wrote no whole stream: $(sed "s|^cms-info: error: ||;s|^$2: ||" "$tmp/said")"
+    local kind said status=0
+    said=$(cms-info --check -- "$2" 2>&1 >"$tmp/info") || status=$?
+    [ $status != 4 ] || { hint "$said" && leave 4; }
+    said=${said#cms-info: error: }
+    [ $status = 0 ] || die 3 "$(named "$1") wrote no whole stream: ${said#"$2: "}"
     kind=$(awk -F '\t' '$1 == "kind" { print $2 }' "$tmp/info")
     [ "$kind" = "$3" ] || die 3 "$(named "$1") wrote a stream of kind $kind, expected $3"
 }
 run() { start "$@" && finish; }
 
 head_of() { # STREAM: its HEAD as TSV, in $tmp/head
-    cms-text --head "$1" >"$tmp/head" 2>"$tmp/said" || { local s=$?; head -n 1 "$tmp/said" >&8 && exit $s; }
+    local said status=0
+    said=$(cms-text --head "$1" 2>&1 >"$tmp/head") || status=$?
+    [ $status = 0 ] || { hint "${said%%$'\n'*}" && leave $status; }
 }
 value_of() { awk -F '\t' -v k="$2" '$1 == k { print $2 }' "$1"; } # TSV KEY
 key() { value_of "$tmp/head" "$1"; }
@@ -230,6 +274,11 @@ require_kind() { # KIND FILE: of what the user gave
 }
 
 # ---- outputs --------------------------------------------------------------------------------
+values_in() { # WORD: what of --option=FILE, TYPE=FILE or -xFILE may be a file; words of a stage hold no blanks
+    local rest=$1 k
+    while [[ $rest = *=* ]]; do rest=${rest#*=} && printf '%s\n' "$rest"; done
+    [[ $1 != -[!-]* ]] || for ((k = 2; k < ${#1}; k++)); do printf '%s\n' "${1:k}"; done
+}
 refuse_input() { # OUTPUT INPUT...: one file, through whatever links
     local f stage output=$1 beside
     [ "$1" != - ] || output=/dev/stdout
@@ -246,7 +295,9 @@ refuse_input() { # OUTPUT INPUT...: one file, through whatever links
     done
     for stage in "${stages[@]}"; do
         for f in ${!stage:-}; do
-            ! [ "$f" -ef "$output" ] || misused "output '$1' is part of $stage ('${!stage}'), which would be lost"
+            for f in "$f" $(values_in "$f"); do
+                ! [ "$f" -ef "$output" ] || misused "output '$1' is part of $stage ('${!stage}'), which would be lost"
+            done
         done
     done
 }
@@ -259,6 +310,7 @@ check_directory() { # NAME FILE: can one be made beside it?
 }
 check_output() { # OUTPUT INPUT...: before any work; sets $target, with links followed
     target=$1
+    case $1 in - | /dev/stdout | /dev/fd/1 | /proc/self/fd/1) may_print ;; esac
     [ "$1" != - ] || [ ! -t 1 ] || misused 'standard output is a terminal and the output is binary'
     refuse_input "$@"
     [ "$1" != - ] || return 0
@@ -271,11 +323,17 @@ check_output() { # OUTPUT INPUT...: before any work; sets $target, with links fo
     target=${target%/}
     check_directory "$1" "$target"
 }
+may_print() { [ -z "$shut" ] || die 4 'standard output is closed'; }
+show() { may_print && target=- && run pass "$1"; } # FILE: to standard output
 told() { # COMMAND...: what cp or cat says, in our words
-    local status=0
-    "$@" 2>"$tmp/why" || status=$?
+    local status=0 why to
+    exec {to}>&1
+    why=$("$@" 2>&1 >&$to {to}>&-) || status=$?
+    exec {to}>&-
     [ $status = 1 ] || return $status
-    printf '%s: error: cannot write %s: %s\n' "$me" "'${target//$'\n'/ }'" "$(sed -n '1s/.*: //p' "$tmp/why")" >&2
+    local name="'${target//$'\n'/ }'"
+    [ "$target" != - ] || name='standard output'
+    printf '%s: error: cannot write %s: %s\n' "$me" "$name" "${why##*: }" >&2
     return 4
 }
 put() { stage output told cp -- "$1" "$part"; }

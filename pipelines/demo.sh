@@ -8,7 +8,7 @@
 
 about='generate cells, train, match, and score beside the best possible matcher' operands='[DIR]' options=
 parse "$@" && [ ${#operand[@]} = 0 ] && operand=("$tmp/demo") kept= || kept=1
-expect 1
+expect 1 && may_print
 dir=${operand[0]} patience=200
 if [ -e "$dir" ] || [ -L "$dir" ]; then
     [ -d "$dir" ] || die 4 "'$dir' is no directory"
@@ -21,7 +21,7 @@ else
 fi
 check_directory "$dir" "$dir/.demo"
 : >"$dir/.demo"
-say() { [ "${opt[quiet]:-}" ] || printf '%3ds  %-9s %s\n' $SECONDS "$1" "$2"; }
+say() { [ "${opt[quiet]:-}" ] || { printf '%3ds  %-9s %s\n' $SECONDS "$1" "$2" >"$tmp/line" && show "$tmp/line"; }; }
 
 say generate '2,000 paired cells, 8 types, 4 batches; 2,500 genes, 5,000 peaks'
 generate() { step cms-gen "${seed[@]}" "${noise[@]}" --gex "$dir/gex.cms" --atac "$dir/atac.cms" --oracle "$dir/oracle.cms" >/dev/null; }
@@ -55,4 +55,5 @@ awk -F '\t' '
         line("cellmatch (linear)", 1)
         line("best possible matcher", 2)
         row("chance", number(1, "chance"), number(1, "chance"), sprintf("%.4f", 5 / n))
-    }' "$dir/score.tsv" "$dir/oracle.tsv"
+    }' "$dir/score.tsv" "$dir/oracle.tsv" >"$tmp/table"
+show "$tmp/table"

@@ -12,7 +12,7 @@ keep() { stage input cat -- "$1" >"$2"; }
 # What can be read only once, standard input (-) or a pipe, is kept.
 given_one() { # SIDE FILE: sets $input
     input=$2
-    [ "$2" != - ] || set -- "$1" /dev/fd/6
+    [ "$2" != - ] || set -- "$1" "/dev/fd/$in"
     [[ -e $2 || $2 != *.h5mu/* ]] || set -- "$1" "${2%.h5mu/*}.h5mu"
     [ -e "$2" ] || die 4 "cannot open '$2': there is no such file"
     [ -r "$2" ] || die 4 "cannot open '$2': it may not be read"
@@ -36,7 +36,7 @@ read_one() { # TYPE FILE
     elif [ $status != 0 ]; then
         stage "$reader" fail_as $status "$said"
     else
-        cat "$said" >&8
+        cat "$said" >&$err || :
     fi
 }
 fail_as() { cat "$2" >&2 && return "$1"; }

@@ -9,7 +9,8 @@ judge() { step score "${@:2}" "$1" >"$tmp/score"; }
 line() { # NAME MATCH SECONDS MIB [--embeddings E T]: a row of the table
     run judge "$2" "${@:5}"
     awk -F '\t' -v OFS='\t' -v name="$1" -v s="$3" -v mib="$4" '{ v[$1] = $2 } function f(k) { return k in v ? sprintf("%.4f", v[k]) : "-" }
-        END { print name, f("match_probability_filled"), f("match_probability_hard"), f("top5"), f("foscttm"), f("aupr"), s, mib }' "$tmp/score"
+        END { print name, f("match_probability_filled"), f("match_probability_hard"), f("top5"), f("foscttm"), f("aupr"), s, mib }' "$tmp/score" >"$tmp/line"
+    show "$tmp/line"
 }
 prepare() { # RNA ATAC NAME
     step lognorm $1 --fit split=train -o "$tmp/$3.gex" "$tmp/gex.train.cms"
@@ -19,7 +20,7 @@ learn() { # TRAINER MODEL: status 3, data that it cannot take, is an answer
     local status=0
     $1 -v "${fixed[@]}" -o "$2" 2>"$tmp/told" || status=$?
     if [ $status = 3 ]; then grep -m 1 error: "$tmp/told" >"$tmp/cannot" && cat >/dev/null; else
-        [ $status = 0 ] || { cat "$tmp/told" >&2 && return $status; }
+        [ $status = 0 ] || { grep -E '^[^ ]*: (error|warning): ' "$tmp/told" >&2 || :; } && return $status
     fi
 }
 train_one() { # NAME PREPARATION BATCH EPOCHS TRAINER
@@ -45,7 +46,7 @@ rival() { # NAME RNA ATAC BATCH EPOCHS TRAINER [PUBLISHED-RULE]
     run train_one "$name" "$prep" "$4" "${!epochs:-$5}" "$6"
     if [ -e "$tmp/cannot" ]; then
         warn "$name: $(sed 's/: error: /: /' "$tmp/cannot")"
-        printf '%s\t-\t-\t-\t-\t-\t-\t-\n' "$name"
+        printf '%s\t-\t-\t-\t-\t-\t-\t-\n' "$name" >"$tmp/line" && show "$tmp/line"
         return 0
     fi
     run match_one "$name"

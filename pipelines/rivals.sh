@@ -33,7 +33,7 @@ for name in "${ours[@]}" "${theirs[@]}"; do
         wanted "$name" && refuse_input "$dir/$name.$kind.cms" "${operand[@]:1}"
     done
 done
-check_output - "${operand[@]:1}"
+may_print && refuse_input - "${operand[@]:1}"
 SECOND=${SECOND:-ATAC}
 mkdir -p -- "$dir" 2>/dev/null || die 4 "cannot create the directory '$dir'"
 check_directory "$dir" "$dir/x"
@@ -60,7 +60,7 @@ auto) ! can_join batch "$gex" "$atac" || join=(--within batch) ;;
 *) join=(--within "$within") ;;
 esac
 
-printf 'method\tsoft\thard\ttop5\tfoscttm\taupr\tseconds\tmib\n'
+printf 'method\tsoft\thard\ttop5\tfoscttm\taupr\tseconds\tmib\n' >"$tmp/line" && show "$tmp/line"
 preset_of best && scaled=("$(setting prepare.gex)" "$(setting prepare.atac)") glue=('--method seurat' '--method glue')
 preset_of linear && plain=("$(setting prepare.gex)" "$(setting prepare.atac)")
 for name in "${known[@]}"; do

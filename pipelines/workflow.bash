@@ -7,23 +7,26 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.bash"
 # shellcheck source=pipelines/inputs.bash
 . "$pipelines/inputs.bash"
-me=workflow.mk second=$SECOND
-if [[ " $LOGNORM_FIT $TFIDF_FIT $BATCH " = *' preset '* ]]; then
+me=workflow.mk second=${SECOND:-ATAC}
+if [[ " ${LOGNORM_FIT:-} ${TFIDF_FIT:-} ${BATCH:-} " = *' preset '* ]]; then
     preset_of ''
-    [ "$LOGNORM_FIT" != preset ] || LOGNORM_FIT="$(setting prepare.gex) --fit split=train"
-    [ "$TFIDF_FIT" != preset ] || TFIDF_FIT="$(setting prepare.atac) --fit split=train"
-    [ "$BATCH" != preset ] || BATCH="batch $(setting schedule)"
+    [ "${LOGNORM_FIT:-}" != preset ] || LOGNORM_FIT="$(setting prepare.gex) --fit split=train"
+    [ "${TFIDF_FIT:-}" != preset ] || TFIDF_FIT="$(setting prepare.atac) --fit split=train"
+    [ "${BATCH:-}" != preset ] || BATCH="batch $(setting schedule)"
 fi
 
-claim() { # TARGET: may it be written?
+targets=({gex,atac}{,.train,.test,.e}.cms {model,match}.cms score.tsv)
+stages+=(LOGNORM_FIT TFIDF_FIT BATCH FEATURE_SORT WITHIN)
+claim() { # TARGET: may it be written?  All are looked at: the mark lets each be replaced, and `make clean` remove it
     local f
-    for f in "$OUT"/{gex,atac}{,.train,.test,.e}.cms "$OUT"/{model,match}.cms "$OUT/score.tsv"; do
-        refuse_input "$f" "$GEX" "$ATAC" # of all of them: `make clean` removes them
+    for f in "${targets[@]/#/$OUT/}"; do
+        refuse_input "$f" "$GEX" "$ATAC"
+        [ ! -L "$f" ] || die 2 "'$f' is a link; what it leads to would be lost"
+        # asked again: the recipe beside this one may have marked OUT and written
+        [ -e "$OUT/.workflow" ] || [ ! -e "$f" ] || [ -e "$OUT/.workflow" ] || die 2 "'$f' was not made by $me and would be lost"
     done
-    [ -e "$OUT/.workflow" ] || [ ! -e "$1" ] || die 2 "'$1' was not made by $me and would be lost"
     mkdir -p -- "$OUT" 2>/dev/null || die 4 "cannot create the directory '$OUT'"
     check_output "$1" "$GEX" "$ATAC"
-    [ ! -L "$1" ] || die 2 "'$1' is a link; what it leads to would be lost"
     : >"$OUT/.workflow"
 }
 into() { # TARGET KIND FUNCTION WORD...: what the function writes; KIND *.tsv: no stream
@@ -39,6 +42,7 @@ into() { # TARGET KIND FUNCTION WORD...: what the function writes; KIND *.tsv: n
 read_side() { # TYPE FILE TARGET
     local stream hold=(cms-cat)
     claim "$3"
+    [[ $2 != -?* ]] || set -- "$1" "./$2" "$3"
     given_one "$1" "$2" && stream=$input
     [ -z "$(reader_of "$stream")" ] || { run read_one "$1" "$stream" && stream=$tmp/$1.read.cms; }
     called "$stream" "$2"
@@ -61,8 +65,11 @@ embed_one() { stage EMBED $EMBED --model "$3" --type "$1" <"$2"; }
 embed_side() { stage=EMBED && into "$4" embedding embed_one "${@:1:3}"; } # TYPE STREAM MODEL TARGET
 pairs() { stage KNN_MATCH $KNN_MATCH $WITHIN "$4" "$5" | stage XATTN_SCORE $XATTN_SCORE --model "$1" --gex "$2" --atac "$3" | stage ASSIGN $ASSIGN --model "$1" $WITHIN; }
 match() { stage=ASSIGN && into "$6" match pairs "${@:1:5}"; } # MODEL GEX ATAC E T TARGET
-clean_up() { # NAME...
-    [ ! -e "$OUT/.workflow" ] || (cd -- "$OUT" && rm -f -- "$@" .workflow)
+clean_up() { [ ! -e "$OUT/.workflow" ] || (cd -- "$OUT" && rm -f -- "${targets[@]}" .workflow); }
+look() { # which inputs are newer than what was read from them; `name` where make cannot take that of OUT
+    [[ $OUT != -* && $OUT != *[][:space:]:\;\|\&\$\#%=*?[~\\\'\"\`\(\)\<\>!]* && $OUT ]] || echo name
+    [ -e "$GEX" ] && [ -e "$OUT/gex.cms" ] && [ ! "$GEX" -nt "$OUT/gex.cms" ] || echo GEX
+    [ -e "$ATAC" ] && [ -e "$OUT/atac.cms" ] && [ ! "$ATAC" -nt "$OUT/atac.cms" ] || echo ATAC
 }
 
 [ "$1" = -c ] || die 2 'it is a shell for workflow.mk alone'

@@ -10,9 +10,10 @@
 # What a recipe does stands in workflow.bash.  See workflow.mk(7).
 SHELL := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))/workflow.bash
 .SHELLFLAGS := -c
-.DELETE_ON_ERROR:
+MAKEFLAGS += -rR
+.SUFFIXES:
 .SECONDARY:
-.PHONY: all score clean
+.PHONY: all score clean again
 
 OUT ?= cellmatch-out
 TEST ?= valid
@@ -30,22 +31,32 @@ XATTN_SCORE ?= xattn-score --by-name
 ASSIGN ?= assign
 FEATURE_SORT ?= feature-sort
 WITHIN ?=
-export GEX ATAC OUT SECOND LOGNORM TFIDF LOGNORM_FIT TFIDF_FIT BATCH TRAIN EMBED KNN_MATCH XATTN_SCORE ASSIGN FEATURE_SORT WITHIN
+# Files of the user's are no prerequisites: make would expand their names, and knows rules to make them.  The
+# values are taken as they stand ($ and all), and workflow.bash says which of the two is to be read again.
+override GEX := $(value GEX)
+override ATAC := $(value ATAC)
+override OUT := $(value OUT)
+override TEST := $(value TEST)
+export GEX ATAC OUT TEST SECOND LOGNORM TFIDF LOGNORM_FIT TFIDF_FIT BATCH TRAIN EMBED KNN_MATCH XATTN_SCORE ASSIGN FEATURE_SORT WITHIN
 
-$(if $(filter 1,$(words $(OUT))),,$(error OUT: expected a directory without blanks in its name, found '$(OUT)'))
+define newline
+
+
+endef
+quoted = $$'$(subst $(newline),\n,$(subst ',\',$(subst \,\\,$1)))'
+is := $(shell OUT=$(call quoted,$(OUT)) GEX=$(call quoted,$(GEX)) ATAC=$(call quoted,$(ATAC)) look)
+$(if $(filter name,$(is)),$(error OUT: make cannot take a directory with blanks, a leading dash or one of : ; | & $$ # % = * ? [ ] ~ \ ' " ` ( ) < > ! in its name: '$(OUT)'))
 ifeq ($(filter clean,$(MAKECMDGOALS)),)
 $(foreach v,GEX ATAC,$(if $($v),,$(error give $v=FILE)))
 endif
-empty :=
-name = $(subst $(empty) ,\ ,$1)
 
 all: score
 score: $(OUT)/score.tsv
 	cat $<
 
-$(OUT)/gex.cms: $(call name,$(GEX))
+$(OUT)/gex.cms: $(if $(filter GEX,$(is)),again)
 	read_side GEX "$$GEX" $@
-$(OUT)/atac.cms: $(call name,$(ATAC))
+$(OUT)/atac.cms: $(if $(filter ATAC,$(is)),again)
 	read_side "$$SECOND" "$$ATAC" $@
 $(OUT)/gex.train.cms: $(OUT)/gex.cms
 	train_side LOGNORM $< $@
@@ -54,9 +65,9 @@ $(OUT)/atac.train.cms: $(OUT)/atac.cms
 $(OUT)/model.cms: $(OUT)/gex.train.cms $(OUT)/atac.train.cms
 	train $^ $@
 $(OUT)/gex.test.cms: $(OUT)/gex.cms $(OUT)/model.cms
-	test_side LOGNORM $(TEST) $^ $@
+	test_side LOGNORM "$$TEST" $^ $@
 $(OUT)/atac.test.cms: $(OUT)/atac.cms $(OUT)/model.cms
-	test_side TFIDF $(TEST) $^ $@
+	test_side TFIDF "$$TEST" $^ $@
 $(OUT)/gex.e.cms: $(OUT)/gex.test.cms $(OUT)/model.cms
 	embed_side GEX $^ $@
 $(OUT)/atac.e.cms: $(OUT)/atac.test.cms $(OUT)/model.cms
@@ -67,4 +78,4 @@ $(OUT)/score.tsv: $(OUT)/match.cms
 	into $@ score.tsv score $<
 
 clean:
-	clean_up gex.cms atac.cms gex.train.cms atac.train.cms gex.test.cms atac.test.cms gex.e.cms atac.e.cms model.cms match.cms score.tsv
+	clean_up

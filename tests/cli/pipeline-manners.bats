@@ -16,6 +16,7 @@ setup() {
     }
     cp "$BATS_FILE_TMPDIR"/* .
 }
+teardown() { ! mountpoint -q small || umount small; }
 left() { ls -A tmp; find . -name '*.tmp.*'; [ ! -e out.cms ] || echo out.cms; }
 clean() { [ -z "$(left)" ] || { echo "left: $(left)"; return 1; }; }
 stage() { # NAME: a program from standard input
@@ -464,4 +465,85 @@ slot() { cms-text "$1" | sed "s/^\(#head\tslot.0.name\t\).*/\1$2/; s/$3/$4/g" | 
             grep -qF -- "$(tr ' ' '\t' <<<"$words")" info || grep -qF -- "$words" info || { echo "$p: $words" && cat info && return 1; }
         done
     done
+}
+@test "/dev/fd/N of the caller's, whatever N" {
+    for n in "6 7 8" "8 9 6" "7 6 9" "10 11 12"; do
+        read -r g a o <<<"$n"
+        eval "train.sh -q -p linear /dev/fd/$g /dev/fd/$a /dev/fd/$o $g<gex.cms $a<atac.cms $o>fd.cms"
+        cms-diff --tolerance 0 model.cms fd.cms
+        eval "match.sh -q /dev/fd/$o /dev/fd/$g atac.cms k$g.cms $g<gex.cms $o<model.cms"
+    done
+}
+
+@test "standard streams that are shut or full: no message is worth a result, and a result that is lost is status 4" {
+    for r in '2>/dev/full' '2>&-' '>&-' '>/dev/full' '<&- >&- 2>&-'; do
+        eval "train.sh -p linear gex.cms atac.cms m.cms $r"
+        cms-diff --tolerance 0 model.cms m.cms
+        eval "match.sh model.cms gex.cms atac.cms k.cms $r"
+        rm m.cms k.cms
+        status=0
+        eval "train.sh -p linear nothing.cms atac.cms m.cms $r" || status=$?
+        [ $status = 4 ]
+    done
+    for p in "match.sh -q model.cms gex.cms atac.cms -" "rivals.sh --rivals linear r gex.cms atac.cms" demo.sh \
+        "train.sh --help" "match.sh --version" "fixture.sh random gex.cms atac.cms"; do
+        # shellcheck disable=SC2086 # words
+        fails 4 bash -c "$p >/dev/full"
+        says "${p%% *}: error: cannot write standard output: No space left on device" || says 'stdout: write: No space left on device'
+        # shellcheck disable=SC2086 # words
+        fails 4 bash -c "$p <&- >&-"
+        says "${p%% *}: error: standard output is closed"
+        [ "$(wc -l <fails.err)" = 1 ]
+    done
+    clean
+}
+
+@test "a TMPDIR that is full is told with its reason, status 4" {
+    mkdir small && mount -t tmpfs -o size=40k tmpfs small 2>/dev/null || skip 'no file system can be mounted'
+    for kib in 40 160 320; do
+        mount -o remount,size=${kib}k small
+        for c in 'train.sh -q -p linear gex.cms atac.cms out.cms' 'match.sh -q model.cms gex.cms atac.cms out.cms' \
+            'match.sh -q model.cms g.h5ad a.h5ad out.cms' 'rivals.sh --rivals linear r gex.cms atac.cms'; do
+            status=0
+            TMPDIR=small $c >said.out 2>said || status=$?
+            if [ $status = 0 ] && [ $kib != 40 ]; then rm -f out.cms && continue; fi
+            [ $status = 4 ] && [ "$(grep -c ': error: .*No space left on device' said)" = 1 ]
+            [ "$(grep -c ': error: ' said)" = 1 ] && [ -z "$(ls -A small)" ]
+            clean
+        done
+    done
+}
+
+@test "a child that a stage leaves behind, with its standard error open, holds up nothing" {
+    # ended by the test where it is in a session of its own
+    printf '#!/bin/bash\nsetsid sleep 1000 &\necho $! >>pids\nexec false\n' | stage fails_early
+    printf '#!/bin/bash\nsleep 1000 &\necho $! >>pids\nexec lognorm "$@"\n' | stage leaves
+    touch pids
+    for c in 'train.sh -q -p linear gex.cms atac.cms out.cms' 'match.sh -q model.cms gex.cms atac.cms out.cms'; do
+        LOGNORM=./fails_early fails 1 $c
+        says "LOGNORM ('./fails_early') failed with status 1"
+        kill $(cat pids)
+        rm -f pids
+        LOGNORM="./leaves$([[ $c = match* ]] || echo ' --fit split=train')" $c
+        [ -s out.cms ] && rm out.cms
+        soon gone $(cat pids) # in the stage's group
+        rm -f pids
+    done
+    clean
+}
+
+@test "USR1 from elsewhere is a signal like others; a rival that fails in training says its error alone" {
+    printf '#!/bin/bash\necho $$ >>pids\nexec sleep 1000\n' | stage slow
+    LOGNORM=./slow train.sh gex.cms atac.cms out.cms 2>said &
+    soon test -s pids
+    kill -USR1 $!
+    status=0
+    wait $! || status=$?
+    [ "$status" = 138 ]
+    soon gone $(cat pids)
+    mkdir -p r bin && printf '#!/bin/bash\ncat >/dev/null\nfor k in 1 2 3; do echo "cca-train: round $k" >&2; done\necho "cca-train: error: no memory" >&2\nexit 4\n' | stage bin/cca-train
+    PATH=$PWD/bin:$PATH fails 4 rivals.sh --rivals cca r gex.cms atac.cms
+    says 'cca-train: error: no memory'
+    [ "$(wc -l <fails.err)" = 1 ]
+    clean
 }

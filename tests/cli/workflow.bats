@@ -1,0 +1,73 @@
+# workflow.mk: what is the user's own stays, whatever its name; make's own ways are shut out.
+load ../helper
+
+setup() {
+    scratch
+    need lognorm tfidf batch xattn-train
+    export TMPDIR=$PWD/tmp TRAIN='xattn-train --preset linear'
+    mkdir tmp
+    [ -e "$BATS_FILE_TMPDIR/gex.cms" ] ||
+        cms-gen --gex "$BATS_FILE_TMPDIR/gex.cms" --atac "$BATS_FILE_TMPDIR/atac.cms" --cells 60 --genes 40 --peaks 60 --nnz-gex 20 --nnz-atac 30
+    cp "$BATS_FILE_TMPDIR"/*.cms .
+}
+flow() { make -s -f "$ROOT/pipelines/workflow.mk" ATAC=atac.cms "$@"; }
+
+@test "rules that make knows never make an input" {
+    for s in sh c m y; do echo 'echo lost' >gex.cms.$s && touch -d tomorrow gex.cms.$s; done
+    before=$(md5sum gex.cms)
+    flow GEX=gex.cms OUT=w w/gex.cms
+    [ "$before" = "$(md5sum gex.cms)" ]
+    cms-info --check w/gex.cms
+}
+
+@test "any name of an input; it is read again when it is newer, and only then" {
+    k=0
+    for n in $'a\tb|;$(x)$$:& c.cms' -d.cms $'new\nli\'ne\\.cms' 'x=%#*?"`.cms' clean all score; do
+        cp gex.cms "./$n" && touch -d yesterday "./$n"
+        k=$((k + 1))
+        case $n in *.cms) ;; *) mv "./$n" "./$n.cms" && ln -s "$n.cms" "./$n" ;; esac
+        flow "GEX=$n" OUT=w$k w$k/gex.cms
+        flow -q "GEX=$n" OUT=w$k w$k/gex.cms
+        touch -d tomorrow "./$n"
+        run flow -q "GEX=$n" OUT=w$k w$k/gex.cms
+        [ "$status" = 1 ]
+    done
+    run flow GEX=absent.cms OUT=w w/gex.cms
+    [ "$status" = 2 ] && [[ $output == *"workflow.mk: error: cannot open 'absent.cms'"* ]]
+    for out in 'a b' 'a;b' 'a:b' 'a$$b' -w '*'; do
+        run flow GEX=gex.cms "OUT=$out"
+        [ "$status" = 2 ] && [[ $output == *"OUT: make cannot take a directory with blanks, a leading dash or one of"* ]]
+    done
+}
+
+@test "in a directory that is not marked, no file of any target's name is replaced or removed" {
+    for f in model.cms match.cms score.tsv gex.e.cms atac.test.cms; do
+        mkdir -p r && echo precious >r/$f && touch -d 2020-01-01 r/$f
+        run flow GEX=gex.cms OUT=r r/gex.cms
+        [ "$status" = 2 ] && [[ $output == *"'r/$f' was not made by workflow.mk and would be lost"* ]]
+        flow OUT=r clean
+        [ "$(cat r/$f)" = precious ] && [ "$(ls -A r)" = $f ]
+        rm -r r
+    done
+    : >precious && mkdir r && ln -s ../precious r/match.cms
+    run flow GEX=gex.cms OUT=r r/gex.cms
+    [ "$status" = 2 ] && [[ $output == *"is a link"* ]]
+}
+
+@test "an input that an option of a stage names is no output" {
+    mkdir r && cp gex.cms r/gex.e.cms && : >r/.workflow
+    before=$(md5sum r/gex.e.cms)
+    for set in LOGNORM_FIT=--like=r/gex.e.cms 'BATCH=batch --x=A=r/gex.e.cms' 'FEATURE_SORT=feature-sort -qxr/gex.e.cms' 'WITHIN=r/gex.e.cms'; do
+        run flow GEX=gex.cms OUT=r r/gex.cms "$set"
+        [ "$status" = 2 ] && [[ $output == *"would be lost"* ]]
+        [ "$before" = "$(md5sum r/gex.e.cms)" ]
+    done
+    cp gex.cms like.cms && before=$(md5sum like.cms)
+    for words in 'lognorm --like=like.cms' 'lognorm --like like.cms' 'lognorm -mlike.cms' 'lognorm -qmlike.cms'; do
+        LOGNORM=$words fails 2 train.sh -q --preset linear gex.cms atac.cms like.cms
+        says 'would be lost'
+        LOGNORM=$words fails 2 match.sh -q model.cms gex.cms atac.cms like.cms
+        says 'would be lost'
+    done
+    [ "$before" = "$(md5sum like.cms)" ]
+}

@@ -76,6 +76,16 @@ rows() { cms-text --bare "$1"; }
     cms-cat --shuffle --seed 1 --where split=test gex.cms | rows - | sort | cmp - <(cms-cat --where split=test gex.cms | rows - | sort)
 }
 
+@test "blocks of many rows lose none at their ends" {
+    cms-gen --gex g.cms --atac a.cms --cells 1100 --genes 8 --peaks 8
+    rows g.cms >all
+    [ "$(wc -l <all)" = 1100 ]
+    cms-cat --shuffle g.cms | rows - | sort | cmp - <(sort all)
+    sed -n 1,511p all | cut -f 1 >names
+    cms-cat --names names g.cms | rows - | cmp - <(sed -n 1,511p all)
+    cms-cat --rows 1:1100 g.cms | rows - | cmp - <(sed 1d all)
+}
+
 @test "labels and dictionaries of several inputs are merged" {
     prepared gex.cms
     cms-cat --rows 0:3 gex.cms | cms-text | sed 's/batch1/other/; s/^\(#head\tlabel.1.name\t\)cell_type/\1kind/; s/#dict\tcell_type/#dict\tkind/' |

@@ -83,3 +83,14 @@ each() {
         [ $failed -gt 5 ]
     done
 }
+
+@test "cms-cat, cms-text: a close that fails is an error" {
+    cms-cat --no-provenance -t 1 -o out.cms few.cms
+    mv out.cms out.cms.good
+    each close 5 1 out.cms cms-cat --no-provenance -t 1 -o out.cms few.cms
+    [ $failed -gt 0 ]
+    cms-text -o out.tsv few.cms
+    mv out.tsv out.tsv.good
+    each close 5 1 out.tsv cms-text -o out.tsv few.cms
+    [ $failed -gt 0 ]
+}

@@ -520,6 +520,48 @@ static void test_only_escapes_are_unescaped(void **state)
     assert_string_equal(text, "A~/ %+1 % 1 %-1 %0x %4 %00 %G1 50%");
 }
 
+/* More entries in one row than 16 bits count, and a name of the greatest length. */
+static void test_the_longest_row_and_name(void **state)
+{
+    (void)state;
+    enum { COLS = 70000 };
+    struct cm_head h = {.kind = CM_MATRIX};
+    struct cm_slot *s = cm_head_add_slot(&h, "GEX");
+    char *name = CM_ZNEW(char, CM_MAX_NAME + 1);
+    for (int j = 0; j < COLS; j++) {
+        snprintf(name, CM_MAX_NAME, "%d", j);
+        cm_strs_add(&s->cols.names, name);
+    }
+    memset(name, 'n', CM_MAX_NAME);
+    struct cm_chunk c = {.rows = 1};
+    cm_strs_add(&c.names, name);
+    cm_block_shape(&c.block[0], false, 1, COLS, COLS, CM_V_F32);
+    for (uint32_t j = 0; j < COLS; j++) {
+        c.block[0].idx[j] = j;
+        ((float *)c.block[0].raw)[j] = (float)j;
+    }
+    c.block[0].ptr[1] = COLS;
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    struct cm_writer *w = cm_writer_make(fd, "test", 1);
+    assert_int_equal(cm_writer_head(w, &h), 0);
+    assert_int_equal(cm_writer_chunk(w, &c, NULL), 0);
+    assert_int_equal(cm_writer_end(w), 0);
+    cm_writer_free(w);
+    close(fd);
+    struct cm_reader *r;
+    assert_int_equal(cm_reader_open(&r, path), 0);
+    assert_int_equal(cm_reader_next(r, &c), 1);
+    assert_string_equal(cm_strs_get(&c.names, 0), name);
+    assert_int_equal(c.block[0].ptr[1], COLS);
+    for (uint32_t j = 0; j < COLS; j++)
+        assert_true(cm_block_x(&c.block[0], j) == j);
+    assert_int_equal(cm_reader_next(r, &c), 0);
+    cm_reader_close(r);
+    cm_chunk_free(&c);
+    cm_head_free(&h);
+    cm_free(name);
+}
+
 int main(void)
 {
     close(mkstemp(path));
@@ -537,6 +579,7 @@ int main(void)
         cmocka_unit_test(test_passes_must_agree),
         cmocka_unit_test(test_columns_are_mapped_and_rows_taken),
         cmocka_unit_test(test_only_escapes_are_unescaped),
+        cmocka_unit_test(test_the_longest_row_and_name),
     };
     int failed = cmocka_run_group_tests_name("stream_cms", tests, NULL, NULL);
     unlink(path);

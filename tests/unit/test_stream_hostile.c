@@ -249,6 +249,43 @@ static void test_labels_are_counted_before_memory(void **state)
     cm_head_free(&h);
 }
 
+/* The first code behind the last category is no category. */
+static void test_codes_stay_below_their_categories(void **state)
+{
+    (void)state;
+    for (uint8_t code = 0; code < 3; code++) {
+        struct cm_head h = make_head(CM_LAZY_NO, 1);
+        struct cm_label *l = cm_head_add_label(&h, "type", CM_T_CAT, -1);
+        cm_dict_code(&l->dict, "T");
+        cm_dict_code(&l->dict, "B");
+        int fd = memfd_create("stream", MFD_CLOEXEC);
+        struct cm_writer *w = cm_writer_make(fd, "stream", 1);
+        struct cm_chunk c = {.rows = 2};
+        cm_strs_add(&c.names, "r1");
+        cm_strs_add(&c.names, "r2");
+        cm_block_shape(&c.block[0], false, 2, 3, 0, CM_V_U8);
+        c.block[0].ptr[1] = c.block[0].ptr[2] = 0;
+        cm_chunk_labels(&c, &h);
+        c.label[0].cat[0] = c.label[0].cat[1] = 1;
+        assert_int_equal(cm_writer_head(w, &h), 0);
+        assert_int_equal(cm_writer_chunk(w, &c, NULL), 0);
+        assert_int_equal(cm_writer_end(w), 0);
+        cm_writer_free(w);
+        struct cm_buf b = inner_of(fd);
+        close(fd);
+        size_t at = 1 + FUZZ_PREFIX, n = 0;
+        while (n = fuzz_payload(b.p + at, b.n - at), memcmp(b.p + at, "ROWS", 5))
+            at += FUZZ_RECORD + fuzz_padded(n);
+        b.p[at + FUZZ_RECORD + n - 4] = code; /* of the last row, the last label */
+        assert_int_equal(read_inner(&b), code < 2 ? 0 : CM_EINPUT);
+        if (code == 2)
+            says("row 1: label type has code 2, its DICT has 2 categories");
+        cm_buf_free(&b);
+        cm_chunk_free(&c);
+        cm_head_free(&h);
+    }
+}
+
 /* ===== names, keys, records in numbers ===================================================== */
 
 static void test_a_million_names(void **state)
@@ -516,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_writer_refuses_them_too),
         cmocka_unit_test(test_columns_are_counted_before_memory),
         cmocka_unit_test(test_labels_are_counted_before_memory),
+        cmocka_unit_test(test_codes_stay_below_their_categories),
         cmocka_unit_test(test_a_million_names),
         cmocka_unit_test(test_many_notes),
         cmocka_unit_test(test_keys_of_any_length_stay_whole),

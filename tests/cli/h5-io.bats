@@ -84,9 +84,11 @@ each() {
     done
 }
 
-@test "cms-cat, cms-text: a close that fails is an error" {
+@test "cms-cat, cms-text: a close or an fsync that fails is an error" {
     cms-cat --no-provenance -t 1 -o out.cms few.cms
     mv out.cms out.cms.good
+    each fsync 5 1 out.cms cms-cat --no-provenance -t 1 -o out.cms few.cms
+    [ $tried = 1 ] && [ $failed = 1 ]
     each close 5 1 out.cms cms-cat --no-provenance -t 1 -o out.cms few.cms
     [ $failed -gt 0 ]
     cms-text -o out.tsv few.cms

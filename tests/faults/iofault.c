@@ -2,7 +2,7 @@
  *
  * IOFAULT="CALL N ERRNO": call N (from 1) of that sort fails with this errno; ERRNO 0: it transfers
  * one byte only, which is no failure.  CALL: read (also pread), write (also pwrite; standard error
- * does not count), open, close (it fails after the file was closed).  IOFAULT_MARK: a file that is
+ * does not count), open, close (it fails after the file was closed), fsync.  IOFAULT_MARK: a file that is
  * made when it happens, so that a test knows when there is no call N any more.
  *
  * The count goes on in a forked child; of several threads the order is theirs.
@@ -81,6 +81,12 @@ int close(int fd)
 {
     int code = (int)syscall(SYS_close, fd);
     return now("close") && error_number ? -1 : code;
+}
+
+int fsync(int fd)
+{
+    int code = (int)syscall(SYS_fsync, fd);
+    return now("fsync") && error_number ? -1 : code;
 }
 
 static int open_it(const char *path, int flags, va_list ap)

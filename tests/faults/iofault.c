@@ -2,8 +2,8 @@
  *
  * IOFAULT="CALL N ERRNO": call N (from 1) of that sort fails with this errno; ERRNO 0: it transfers
  * one byte only, which is no failure.  CALL: read (also pread), write (also pwrite; standard error
- * does not count), open, close (it fails after the file was closed), fsync.  IOFAULT_MARK: a file that is
- * made when it happens, so that a test knows when there is no call N any more.
+ * does not count), open, close (it fails after the file was closed), fsync.  IOFAULT_MARK: a file
+ * that is made when it happens, so that a test knows when there is no call N any more.
  *
  * The count goes on in a forked child; of several threads the order is theirs.
  */

@@ -249,6 +249,62 @@ static void test_labels_are_counted_before_memory(void **state)
     cm_head_free(&h);
 }
 
+/* The bytes themselves: a writer and a reader that agree may both be wrong. */
+static void test_numbers_are_little_endian(void **state)
+{
+    (void)state;
+    static const unsigned char pick[] = "PICK\0\0\0\0" /* and 24 bytes: epoch, rows, step, row */
+                                        "\x18\0\0\0\0\0\0\0"
+                                        "\4\3\2\1"
+                                        "\1\0\0\0"
+                                        "\x17\x16\x15\x14\x13\x12\x11\x10"
+                                        "\x27\x26\x25\x24\x23\x22\x21\x20";
+    static const unsigned char batch[] = "BATCH\0\0\0" /* epoch, rows, step, split */
+                                         "\x18\0\0\0\0\0\0\0"
+                                         "\4\3\2\1"
+                                         "\2\0\0\0"
+                                         "\x17\x16\x15\x14\x13\x12\x11\x10"
+                                         "\1\0\0\0\0\0\0\0";
+    static const unsigned char rows[] = "\2\0\0\0\0\0\0\0" /* of a BLOCK: rows, flags, the */
+                                        "\0\0\0\0\0\0\0\0" /* first row, entries, of each row */
+                                        "\2\0\0\0\0\0\0\0"
+                                        "\1\0\0\0\1\0\0\0";
+    struct cm_head h = make_head(CM_LAZY_NO, 1);
+    h.kind = CM_PAIRS;
+    int fd = memfd_create("stream", MFD_CLOEXEC);
+    struct cm_writer *w = cm_writer_make(fd, "stream", 1);
+    assert_int_equal(cm_writer_head(w, &h), 0);
+    struct cm_chunk c = {.rows = 2};
+    struct cm_block *b = &c.block[0];
+    cm_strs_add(&c.names, "r1");
+    cm_strs_add(&c.names, "r2");
+    cm_block_shape(b, false, 2, 3, 2, CM_V_U8);
+    for (uint32_t i = 0; i < 2; i++) {
+        b->idx[i] = i;
+        b->ptr[i + 1] = i + 1;
+        ((uint8_t *)b->raw)[i] = 7;
+    }
+    c.batch.epoch = 0x01020304;
+    c.batch.step = 0x1011121314151617;
+    c.batch.split = 1;
+    assert_int_equal(cm_writer_chunk(w, &c, NULL), 0);
+    uint64_t row = 0x2021222324252627, *old = c.pick;
+    c.is_pick = true;
+    c.pick = &row;
+    c.batch.rows = 1;
+    assert_int_equal(cm_writer_chunk(w, &c, NULL), 0);
+    c.pick = old;
+    cm_writer_free(w);
+    struct cm_buf in = inner_of(fd);
+    assert_non_null(memmem(in.p, in.n, batch, sizeof batch - 1));
+    assert_non_null(memmem(in.p, in.n, rows, sizeof rows - 1));
+    assert_non_null(memmem(in.p, in.n, pick, sizeof pick - 1));
+    close(fd);
+    cm_buf_free(&in);
+    cm_chunk_free(&c);
+    cm_head_free(&h);
+}
+
 /* The first code behind the last category is no category. */
 static void test_codes_stay_below_their_categories(void **state)
 {
@@ -553,6 +609,7 @@ int main(void)
         cmocka_unit_test(test_writer_refuses_them_too),
         cmocka_unit_test(test_columns_are_counted_before_memory),
         cmocka_unit_test(test_labels_are_counted_before_memory),
+        cmocka_unit_test(test_numbers_are_little_endian),
         cmocka_unit_test(test_codes_stay_below_their_categories),
         cmocka_unit_test(test_a_million_names),
         cmocka_unit_test(test_many_notes),

@@ -797,6 +797,8 @@ static int take_tensor(struct cm_reader *r, struct cm_chunk *c)
     if (u.bad || memchr(text, 0, name))
         return bad_record(r, "cut, or a damaged name");
     t->name = memcpy(cm_zalloc(name + 1, 1), text, name);
+    if (cm_utf8_bad(t->name, name) != name)
+        return fail(r, CM_EINPUT, "the tensor name \"%.60s\" is not UTF-8", t->name);
     t->data = cm_alloc((size_t)t->n + 1, size);
     cm_le_copy(t->data, data, (size_t)t->n, size);
     for (uint64_t k = 0; type >= CM_V_F32 && k < t->n; k++) {

@@ -369,6 +369,8 @@ static int get_types(char *line, size_t cols, size_t left, struct cm_cols *c)
             return cm_fail(CM_EINPUT, "COLS: column \"%.40s\" has no known type", field);
         *colon = 0;
         cm_unescape(field);
+        if (!is_utf8(field))
+            return cm_fail(CM_EINPUT, "COLS: the column \"%.60s\" is not UTF-8", field);
         c->vec = cm_realloc(c->vec, c->nvec + 1, sizeof *c->vec);
         struct cm_vec *v = &c->vec[c->nvec++];
         *v = (struct cm_vec){0};

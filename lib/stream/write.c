@@ -723,6 +723,8 @@ int cm_writer_tensor(struct cm_writer *w, const char *name, enum cm_value type, 
     CM_ASSERT(type != CM_V_ONE && ndim <= CM_TENSOR_DIMS);
     if (strlen(name) > CM_MAX_NAME)
         return fail(w, CM_EINPUT, "the name of a tensor longer than 64 KiB: %.40s...", name);
+    if (cm_utf8_bad(name, strlen(name)) != strlen(name))
+        return fail(w, CM_EINPUT, "the tensor name \"%.60s\" is not UTF-8", name);
     uint64_t n = 1;
     for (unsigned k = 0; k < ndim; k++)
         n *= shape[k];

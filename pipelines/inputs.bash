@@ -147,6 +147,8 @@ require_partners() { # FILE STREAM FILE STREAM: cells are joined by name
     run table_of "$2" "$tmp/table.1" && run table_of "$4" "$tmp/table.2"
     for k in 1 2; do awk -F '\t' 'NR > 1 { print $1 }' "$tmp/table.$k" | LC_ALL=C sort >"$tmp/cells.$k"; done
     [ -z "$(LC_ALL=C comm -12 "$tmp/cells.1" "$tmp/cells.2" | head -n 1)" ] || return 0
+    [ -s "$tmp/cells.1" ] || die 3 "'$1' has no cells"
+    [ -s "$tmp/cells.2" ] || die 3 "'$3' has no cells"
     die 3 "no cell of '$1' has a cell of the same name in '$3' ($(some "$tmp/table.1") against $(some "$tmp/table.2"))"
 }
 some() { awk -F '\t' 'NR > 1 && NR < 5 { printf "%s\047%s\047", (NR > 2 ? ", " : ""), $1 }' "$1"; }

@@ -32,7 +32,14 @@ struct output {
     int fd;       /* -1 once closed, and for a path given away */
     struct cm_writer *w;
     FILE *text;
+    struct sink *sink; /* of text */
     bool ended;
+};
+
+/* Where a text stream writes to, and the errno of the first write that failed: stdio notices in
+ * the middle of a long text, and says so at its end, when errno is another. */
+struct sink {
+    int fd, error;
 };
 
 enum { OUTPUTS_MAX = CM_TEMP_MAX };
@@ -190,16 +197,44 @@ struct cm_writer *cm_out_open_file(const char *path, const struct cm_head *h)
 
 struct cm_writer *cm_out_open(const struct cm_head *h) { return cm_out_open_file(cm_output(), h); }
 
+static ssize_t sink_write(void *cookie, const char *p, size_t n)
+{
+    struct sink *s = cookie;
+    for (size_t at = 0; at < n;) {
+        ssize_t done = write(s->fd, p + at, n - at);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0) {
+            s->error = s->error ? s->error : errno;
+            return 0;
+        }
+        at += (size_t)done;
+    }
+    return (ssize_t)n;
+}
+
 FILE *cm_out_text(void) { return cm_out_text_file(cm_output()); }
 
 FILE *cm_out_text_file(const char *path)
 {
     struct output *o = open_output(path, false);
-    o->text = fdopen(o->fd, "w");
+    o->sink = CM_ZNEW(struct sink, 1);
+    o->sink->fd = o->fd;
+    o->text = fopencookie(o->sink, "w", (cookie_io_functions_t){.write = sink_write});
     if (!o->text)
         cannot_create(o->name);
     setvbuf(o->text, NULL, _IOFBF, (size_t)1 << 16);
     return o->text;
+}
+
+/* Writes what stdio holds; CM_ESYSTEM with the reason of the first failure. */
+static int flush_text(struct output *o)
+{
+    bool bad = ferror(o->text);
+    if (!fflush(o->text) && !bad)
+        return 0;
+    errno = o->sink->error ? o->sink->error : errno;
+    return cm_fail_errno(CM_ESYSTEM, "%s: cannot write", o->name);
 }
 
 void cm_out_flush(FILE *text)
@@ -208,11 +243,8 @@ void cm_out_flush(FILE *text)
     while (k < noutputs && outputs[k].text != text)
         k++;
     CM_ASSERT(k < noutputs);
-    bool bad = ferror(text);
-    if (!fflush(text) && !bad)
-        return;
-    cm_fail_errno(CM_ESYSTEM, "%s: cannot write", outputs[k].name);
-    cm_die_code(CM_ESYSTEM);
+    if (flush_text(&outputs[k]))
+        cm_die_code(CM_ESYSTEM);
 }
 
 const char *cm_out_path(const char *path)
@@ -257,15 +289,9 @@ static int end_output(struct output *o)
     if (o->w) {
         code = cm_writer_end(o->w);
     } else if (o->text) {
-        errno = 0;
-        bool bad = ferror(o->text);
-        if (fflush(o->text) || bad)
-            code = cm_fail_errno(CM_ESYSTEM, "%s: cannot write", o->name);
-        /* A copy of the descriptor is synced and closed below; fclose frees the rest. */
-        int copy = dup(o->fd);
-        fclose(o->text);
+        code = flush_text(o);
+        fclose(o->text); /* the descriptor is synced and closed below */
         o->text = NULL;
-        o->fd = copy;
     }
     if (!code)
         code = sync_and_close(o);
@@ -276,6 +302,7 @@ static int end_output(struct output *o)
 static void release_output(struct output *o)
 {
     cm_writer_free(o->w);
+    cm_free(o->sink);
     if (o->fd >= 0)
         close(o->fd);
     cm_free(o->name);

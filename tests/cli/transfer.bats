@@ -91,3 +91,10 @@ cms_of() {
     fails 3 transfer from.cms match.cms
     says 'expected a stream of kind match'
 }
+
+@test "a full disk in the middle of a long text: its reason is said, not that of the end" {
+    prepared match.cms gex.cms
+    [ "$(transfer -q match.cms gex.cms | wc -c)" -gt 4096 ] # more than stdio holds
+    ! transfer -q match.cms gex.cms 2>err >/dev/full || false
+    grep -q 'No space left on device' err
+}

@@ -64,13 +64,13 @@ int main(int argc, char **argv)
         return cm_trainer_show(c);
     struct cm_train_options how = {
         .config = c, .middle = project, .closed = true, .data_path = cm_reader_path(r)};
-    struct cm_train_voice voice = cm_trainer_voice(&t, NULL);
+    struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, NULL);
     cm_trainer_read(&t, r, false);
     uint64_t all = cm_trainer_plan(&t, &how, "");
     if (t.memory && all > t.memory)
         cm_die(4, "training would take %.1f MiB, --max-memory allows %.1f", (double)all / 1048576,
                (double)t.memory / 1048576);
-    cm_try(cm_train(&t.model, &t.data, &how, &voice));
+    cm_try(cm_train(&t.model, &t.data, &how, &callbacks));
     cm_trainer_sum(&t, 0);
     return cm_trainer_end(&t);
 }

@@ -30,8 +30,8 @@ static void report(void *unused, const struct cm_fit_report *r, const struct cm_
 
 static int train(void *unused, struct cm_model *m, const struct cm_train_data *d, float *const z[2])
 {
-    struct cm_train_voice said = cm_trainer_voice(&t, NULL);
-    struct cm_clue_voice voice = {report, said.warn, said.fit.stop, NULL};
+    struct cm_train_callbacks said = cm_trainer_callbacks(&t, NULL);
+    struct cm_clue_callbacks callbacks = {report, said.warn, said.fit.stop, NULL};
     (void)unused;
     uint64_t most = 0;
     for (size_t i = 0; i < d->picks.n; i++)
@@ -40,7 +40,7 @@ static int train(void *unused, struct cm_model *m, const struct cm_train_data *d
     int code = cm_trainer_check(&t, cm_clue_bytes(d, &m->config.net.clue, m->linear.k, most));
     if (code)
         return code;
-    code = cm_clue_fit(m, d, z, &voice);
+    code = cm_clue_fit(m, d, z, &callbacks);
     cm_trainer_step(&t, "network");
     return code;
 }
@@ -58,10 +58,10 @@ int main(int argc, char **argv)
     if (t.show)
         return cm_trainer_show(c);
     struct cm_train_options how = {.config = c, .middle = train, .data_path = cm_reader_path(r)};
-    struct cm_train_voice voice = cm_trainer_voice(&t, NULL);
+    struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, NULL);
     cm_trainer_read(&t, r, true);
     cm_signals_polite();
-    cm_try(cm_train(&t.model, &t.data, &how, &voice));
+    cm_try(cm_train(&t.model, &t.data, &how, &callbacks));
     cm_trainer_sum(&t, CM_SUM_EPOCH);
     if (cm_kv_get(&t.model.head.kv, "train.stopped"))
         cm_warn("stopped by a signal after %s steps; the model is what was best so far",

@@ -95,9 +95,9 @@ static int check_cells(const struct cm_model *m)
 
 static int train(void *arg, struct cm_model *m, const struct cm_train_data *d, float *const z[2])
 {
-    struct cm_train_voice voice = cm_trainer_voice(&t, report);
+    struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, report);
     int code = t.resume ? check_cells(m) : 0;
-    return code ? code : cm_deep_fit(m, d, arg, z, &voice);
+    return code ? code : cm_deep_fit(m, d, arg, z, &callbacks);
 }
 
 /* ===== main =============================================================================== */
@@ -123,7 +123,7 @@ int main(int argc, char **argv)
                                    .middle = train,
                                    .data_path = cm_reader_path(r)};
     how.middle_arg = &how;
-    struct cm_train_voice voice = cm_trainer_voice(&t, NULL);
+    struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, NULL);
     cm_trainer_read(&t, r, false);
     cm_trainer_plan(&t, &how, "the components");
     /* Fewer cells or columns than a preset's components are no mistake. */
@@ -133,7 +133,7 @@ int main(int argc, char **argv)
         c->linear.k = c->linear.k < most[i] ? c->linear.k : most[i];
     c->linear.q = c->linear.k; /* the CCA is not used */
     cm_signals_polite();
-    cm_try(cm_train(&t.model, &t.data, &how, &voice));
+    cm_try(cm_train(&t.model, &t.data, &how, &callbacks));
     cm_trainer_sum(&t, CM_SUM_EPOCH);
     cm_trainer_stopped(&t);
     return cm_trainer_end(&t);

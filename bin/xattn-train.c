@@ -179,8 +179,8 @@ int main(int argc, char **argv)
     cm_trainer_plan(&t, &how, "the linear part");
     if (trains)
         cm_signals_polite();
-    struct cm_train_voice voice = cm_trainer_voice(&t, report);
-    cm_try(cm_train(&t.model, &t.data, &how, &voice));
+    struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, report);
+    cm_try(cm_train(&t.model, &t.data, &how, &callbacks));
     cm_trainer_sum(&t, CM_SUM_CIS);
     say_links();
     cm_trainer_stopped(&t);

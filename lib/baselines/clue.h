@@ -122,7 +122,7 @@ void cm_clue_running(const struct cm_clue *c, cm_real *w, const struct cm_clue_w
 
 /* ===== training =========================================================================== */
 
-struct cm_clue_voice {
+struct cm_clue_callbacks {
     void (*report)(void *arg, const struct cm_fit_report *r, const struct cm_clue_terms *terms);
     void (*warn)(void *arg, const char *text);
     bool (*stop)(void *arg); /* asked between steps; true ends the loop */
@@ -135,7 +135,7 @@ struct cm_clue_voice {
  * of the best validation (cm_fit_score of unit codes); without validation cells the last ones.
  * CM_ENUMERIC names the step where something is not finite; CM_EINPUT: no schedule. */
 int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
-                const struct cm_clue_voice *voice);
+                const struct cm_clue_callbacks *callbacks);
 
 /* Upper bound of the bytes taken beside the data pass and the linear part, for mini-batches of at
  * most B cells and k components. */

@@ -19,7 +19,7 @@ struct clue_fit {
     struct cm_model *m;
     const struct cm_train_data *d;
     float *const *z;
-    const struct cm_clue_voice *voice;
+    const struct cm_clue_callbacks *callbacks;
     struct cm_clue c;
     cm_real *w, *v, *grad, *other;
     uint64_t seed;
@@ -212,7 +212,7 @@ struct progress {
 static void report(const struct clue_fit *f, const struct progress *g, size_t at, double score)
 {
     const struct cm_picks *p = &f->d->picks;
-    if (!f->voice || !f->voice->report)
+    if (!f->callbacks || !f->callbacks->report)
         return;
     struct cm_fit_report r = {.step = p->step[at],
                               .steps = p->step[p->n - 1] + 1,
@@ -224,7 +224,7 @@ static void report(const struct clue_fit *f, const struct progress *g, size_t at
                               .lr = f->m->config.loop.lr,
                               .score = score,
                               .best = g->best >= 0 ? g->best : NAN};
-    f->voice->report(f->voice->arg, &r, &g->last);
+    f->callbacks->report(f->callbacks->arg, &r, &g->last);
 }
 
 /* After the last mini-batch of an epoch that is due; NaN otherwise. */
@@ -257,7 +257,7 @@ static int run(struct clue_fit *f, struct progress *g)
         size_t B = p->begin[at + 1] - p->begin[at];
         if (patience > 0 && g->stale >= patience)
             break;
-        if (f->voice && f->voice->stop && f->voice->stop(f->voice->arg)) {
+        if (f->callbacks && f->callbacks->stop && f->callbacks->stop(f->callbacks->arg)) {
             g->stopped = true;
             break;
         }
@@ -267,9 +267,10 @@ static int run(struct clue_fit *f, struct progress *g)
             if (code)
                 return code;
             g->steps++;
-        } else if (!g->lonely && f->voice && f->voice->warn) {
-            f->voice->warn(f->voice->arg, "mini-batches of one cell are left out: batch norm needs "
-                                          "at least two");
+        } else if (!g->lonely && f->callbacks && f->callbacks->warn) {
+            f->callbacks->warn(f->callbacks->arg,
+                               "mini-batches of one cell are left out: batch norm needs "
+                               "at least two");
             g->lonely = true;
         }
         report(f, g, at, judge_epoch(f, g, at));
@@ -278,10 +279,10 @@ static int run(struct clue_fit *f, struct progress *g)
 }
 
 int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
-                const struct cm_clue_voice *voice)
+                const struct cm_clue_callbacks *callbacks)
 {
     uint64_t seed = (uint64_t)m->config.seed;
-    struct clue_fit f = {.m = m, .d = d, .z = z, .voice = voice, .seed = seed};
+    struct clue_fit f = {.m = m, .d = d, .z = z, .callbacks = callbacks, .seed = seed};
     struct cm_kv *kv = &m->head.kv;
     const char *const slot[2] = {m->head.slot[0].name, m->head.slot[1].name};
     if (d->blocks)

@@ -29,7 +29,7 @@ int cm_deep_side_parse(struct cm_deep_side *side, const char *text);
  * the head; o has the checkpoint to go on from, if any.  z: training components.  Errors as cm_fit.
  * */
 int cm_deep_fit(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
-                float *const z[2], const struct cm_train_voice *voice);
+                float *const z[2], const struct cm_train_callbacks *callbacks);
 
 #ifdef __cplusplus
 }

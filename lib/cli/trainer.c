@@ -126,10 +126,10 @@ static int save(void *arg, const struct cm_model *m, const struct cm_fit_state *
     return code;
 }
 
-struct cm_train_voice cm_trainer_voice(struct cm_trainer *t,
-                                       void (*report)(void *t, const struct cm_fit_report *r))
+struct cm_train_callbacks
+cm_trainer_callbacks(struct cm_trainer *t, void (*report)(void *t, const struct cm_fit_report *r))
 {
-    return (struct cm_train_voice){
+    return (struct cm_train_callbacks){
         .step = cm_trainer_step,
         .warn = warn,
         .memory = cm_trainer_check,

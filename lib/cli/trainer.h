@@ -8,7 +8,7 @@
  *     char **in = cm_trainer_start(&t, &tool, own, run, CM_BY_CLUE, argc, argv);
  *     ... the preset's settings; cm_trainer_take(&t, &t.config, false) ...
  *     cm_trainer_read(&t, r, false);
- *     cm_try(cm_train(&t.model, &t.data, &how, &voice));
+ *     cm_try(cm_train(&t.model, &t.data, &how, &callbacks));
  *     cm_trainer_sum(&t, 0);
  *     return cm_trainer_end(&t);
  *
@@ -98,8 +98,8 @@ uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_optio
 uint64_t cm_trainer_keep(const struct cm_trainer *t);
 
 /* Callbacks for the library with t as argument; `report` is the tool's, or NULL. */
-struct cm_train_voice cm_trainer_voice(struct cm_trainer *t,
-                                       void (*report)(void *t, const struct cm_fit_report *r));
+struct cm_train_callbacks
+cm_trainer_callbacks(struct cm_trainer *t, void (*report)(void *t, const struct cm_fit_report *r));
 void cm_trainer_step(void *t, const char *name); /* a step has ended: how long it took */
 int cm_trainer_check(void *t, uint64_t bytes);   /* against --max-memory, beside the cells */
 /* For a tool's report: the progress, a line after a validation, and a row of the log: step, epoch,

@@ -43,7 +43,7 @@ struct fit {
     const struct cm_loop_config *o;
     const struct cm_fit_data *d;
     struct cm_fit_state *s;
-    const struct cm_fit_voice *voice;
+    const struct cm_fit_callbacks *callbacks;
     uint64_t seed;
     size_t n, q, size, most; /* training cells, width, numbers in an arena, shards at most */
     float *table;            /* n x n: mu L of all training pairs, or NULL */
@@ -302,8 +302,8 @@ static void warn_collapse(struct fit *f, size_t B, uint64_t step)
              "collapse: at step %llu the similarities of a mini-batch differ by %.1e only; "
              "--negatives semihard or --loss nce avoid it",
              (unsigned long long)step, f->sd);
-    if (f->voice && f->voice->warn)
-        f->voice->warn(f->voice->arg, text);
+    if (f->callbacks && f->callbacks->warn)
+        f->callbacks->warn(f->callbacks->arg, text);
 }
 
 static struct cm_rng negatives_rng(const struct fit *f, uint64_t step, uint32_t purpose)
@@ -618,17 +618,17 @@ static void show(struct fit *f)
 
 static int save(struct fit *f)
 {
-    if (!f->voice || !f->voice->save)
+    if (!f->callbacks || !f->callbacks->save)
         return 0;
     show(f);
-    return f->voice->save(f->voice->arg, f->m, f->s);
+    return f->callbacks->save(f->callbacks->arg, f->m, f->s);
 }
 
 static void report(const struct fit *f, size_t at, double factor, double score)
 {
     const struct cm_picks *p = f->d->picks;
     const struct cm_fit_state *s = f->s;
-    if (!f->voice || !f->voice->report)
+    if (!f->callbacks || !f->callbacks->report)
         return;
     struct cm_fit_report r = {.step = p->step[at],
                               .steps = s->total,
@@ -643,7 +643,7 @@ static void report(const struct fit *f, size_t at, double factor, double score)
                               .sd = f->sd,
                               .score = score,
                               .best = s->best_score >= 0 ? s->best_score : NAN};
-    f->voice->report(f->voice->arg, &r);
+    f->callbacks->report(f->callbacks->arg, &r);
 }
 
 static int run(struct fit *f, bool *stopped)
@@ -662,7 +662,7 @@ static int run(struct fit *f, bool *stopped)
     for (; at < p->n; at++) {
         if (f->o->patience > 0 && s->stale >= (uint64_t)f->o->patience)
             return 0;
-        if (f->voice && f->voice->stop && f->voice->stop(f->voice->arg)) {
+        if (f->callbacks && f->callbacks->stop && f->callbacks->stop(f->callbacks->arg)) {
             *stopped = true;
             return save(f);
         }
@@ -680,7 +680,7 @@ static int run(struct fit *f, bool *stopped)
         if ((code = validate_when_due(f, at, &score)))
             return code;
         report(f, at, factor, score);
-        if (f->voice && f->voice->every && (step + 1) % f->voice->every == 0)
+        if (f->callbacks && f->callbacks->every && (step + 1) % f->callbacks->every == 0)
             if ((code = save(f)))
                 return code;
     }
@@ -701,7 +701,7 @@ static size_t shards_most(size_t size)
 }
 
 int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state *s,
-           const struct cm_fit_voice *voice, bool *stopped)
+           const struct cm_fit_callbacks *callbacks, bool *stopped)
 {
     const struct cm_picks *p = d->picks;
     struct fit f = {.m = m,
@@ -709,7 +709,7 @@ int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state 
                     .o = &m->config.loop,
                     .d = d,
                     .s = s,
-                    .voice = voice,
+                    .callbacks = callbacks,
                     .seed = (uint64_t)m->config.seed,
                     .n = d->x[0]->rows,
                     .q = m->net.q};

@@ -54,8 +54,8 @@ struct cm_fit_report {
     double best;                 /* NaN: none yet */
 };
 
-/* Each may be NULL. */
-struct cm_fit_voice {
+/* Progress callbacks; any may be NULL. */
+struct cm_fit_callbacks {
     void (*report)(void *arg, const struct cm_fit_report *r);
     void (*warn)(void *arg, const char *text);
     bool (*stop)(void *arg); /* asked between steps; true ends the loop */
@@ -83,7 +83,7 @@ struct cm_fit_data {
  * *stopped tells whether `stop` ended it.  CM_ENUMERIC names step and tensor when something is not
  * finite; CM_EINPUT: a schedule that does not fit the state. */
 int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state *s,
-           const struct cm_fit_voice *voice, bool *stopped);
+           const struct cm_fit_callbacks *callbacks, bool *stopped);
 
 /* A validation's score from similarities s (n x n): soft match probability at the best temperature,
  * mean of both directions, + 0.3 top-5. */

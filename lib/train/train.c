@@ -19,14 +19,14 @@
 #include "network/transformer.h"
 #include "train/crossfit.h"
 
-static void say_step(const struct cm_train_voice *v, const char *name)
+static void say_step(const struct cm_train_callbacks *v, const char *name)
 {
     if (v && v->step)
         v->step(v->arg, name);
 }
 
-static void say_warn(const struct cm_train_voice *v, const char *format, ...) CM_PRINTF(2, 3);
-static void say_warn(const struct cm_train_voice *v, const char *format, ...)
+static void say_warn(const struct cm_train_callbacks *v, const char *format, ...) CM_PRINTF(2, 3);
+static void say_warn(const struct cm_train_callbacks *v, const char *format, ...)
 {
     char text[CM_MESSAGE_MAX];
     va_list ap;
@@ -42,11 +42,11 @@ static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 /* ===== the shared start =================================================================== */
 
 static int fit_cis(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
-                   const struct cm_train_voice *voice)
+                   const struct cm_train_callbacks *callbacks)
 {
     int gene = cm_head_find_slot(&m->head, "GEX"), peak = cm_head_find_slot(&m->head, "ATAC");
     if (gene < 0 || peak < 0) {
-        say_warn(voice, "no peak-gene term: it needs the slots GEX and ATAC");
+        say_warn(callbacks, "no peak-gene term: it needs the slots GEX and ATAC");
         return 0;
     }
     const struct cm_train_part *p = &d->part[0];
@@ -63,7 +63,7 @@ static int fit_cis(struct cm_model *m, const struct cm_train_data *d, float *con
     }
     int code = cm_cis_fit(&m->cis, &m->config.links.fit, &data);
     if (code == 0)
-        say_warn(voice, "no peak-gene term: %s", cm_error_message());
+        say_warn(callbacks, "no peak-gene term: %s", cm_error_message());
     m->has_cis = code > 0;
     return code < 0 ? code : 0;
 }
@@ -100,7 +100,7 @@ static int learn_links(struct cm_model *m, const struct cm_train_data *d, float 
 
 /* Lowers k, q and the components of the term to what the cells allow. */
 static int lower_sizes(struct cm_config *c, const struct cm_train_data *d,
-                       const struct cm_train_voice *voice)
+                       const struct cm_train_callbacks *callbacks)
 {
     const struct cm_csr *x = d->part[0].x;
     size_t n = x[0].rows, asked = (size_t)c->linear.k,
@@ -113,10 +113,11 @@ static int lower_sizes(struct cm_config *c, const struct cm_train_data *d,
             "needed",
             n, n == 1 ? "" : "s", x[0].cols, x[1].cols);
     if (k < asked && c->linear.on)
-        say_warn(voice, "%zu components in place of %zu: there are %zu cells, %zu and %zu columns",
-                 k, asked, n, x[0].cols, x[1].cols);
+        say_warn(callbacks,
+                 "%zu components in place of %zu: there are %zu cells, %zu and %zu columns", k,
+                 asked, n, x[0].cols, x[1].cols);
     if (q < (size_t)c->linear.q && c->linear.on)
-        say_warn(voice, "embedding width %zu in place of %zu: there are %zu components", q,
+        say_warn(callbacks, "embedding width %zu in place of %zu: there are %zu components", q,
                  (size_t)c->linear.q, k);
     c->linear.k = (int64_t)k;
     c->linear.q = (int64_t)q;
@@ -139,7 +140,7 @@ static void start_head(struct cm_model *m, const struct cm_train_data *d)
 
 /* LSI, CCA and the peak-gene term of m->config; z: the training cells' components (n x k). */
 static int fit_start(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
-                     const struct cm_train_voice *voice)
+                     const struct cm_train_callbacks *callbacks)
 {
     const struct cm_config *c = &m->config;
     const struct cm_csr *const x[2] = {&d->part[0].x[0], &d->part[0].x[1]};
@@ -148,14 +149,14 @@ static int fit_start(struct cm_model *m, const struct cm_train_data *d, float *c
         return code;
     for (size_t s = 0; s < 2; s++)
         if (m->linear.side[s].iterations > CM_SVD_ITERATIONS)
-            say_warn(voice, "slot %s: the singular vectors had not settled after %d iterations",
+            say_warn(callbacks, "slot %s: the singular vectors had not settled after %d iterations",
                      m->head.slot[s].name, CM_SVD_ITERATIONS);
-    say_step(voice, "lsi and cca");
+    say_step(callbacks, "lsi and cca");
     if (!c->links.on)
         return 0;
-    code = fit_cis(m, d, z, voice);
+    code = fit_cis(m, d, z, callbacks);
     if (!code)
-        say_step(voice, "cis");
+        say_step(callbacks, "cis");
     return code;
 }
 
@@ -275,12 +276,13 @@ static int take_start(struct cm_model *m, const struct cm_train_data *d,
 
 /* Tensors of the same name and shape; the factor of the loss begins anew. */
 static void copy_tensors(struct cm_net *to, const struct cm_net *from,
-                         const struct cm_train_options *o, const struct cm_train_voice *voice)
+                         const struct cm_train_options *o,
+                         const struct cm_train_callbacks *callbacks)
 {
     for (size_t t = 0; t < from->table.n; t++) {
         const struct cm_param *a = &from->table.p[t], *b = cm_params_find(&to->table, a->name);
         if (b && memcmp(a->shape, b->shape, sizeof a->shape) != 0)
-            say_warn(voice, "%s: tensor %s has another shape there and begins anew",
+            say_warn(callbacks, "%s: tensor %s has another shape there and begins anew",
                      named(o->start_path, "the model"), a->name);
         else if (b && b->group != CM_GROUP_SCALE)
             memcpy(to->w + b->offset, from->w + a->offset, a->n * sizeof *to->w);
@@ -444,7 +446,7 @@ static void record_valid(struct cm_kv *kv, const struct cm_rule_tuning *t, const
 }
 
 static int tune(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
-                const struct cm_train_sample *v, const struct cm_train_voice *voice)
+                const struct cm_train_sample *v, const struct cm_train_callbacks *callbacks)
 {
     struct cm_kv *kv = &m->head.kv;
     size_t n = v->n;
@@ -452,7 +454,7 @@ static int tune(struct cm_model *m, const struct cm_train_data *d, const struct 
     if (n == 0) {
         struct cm_rule rule = {CM_RULE_DUAL, CM_RULE_TEMPERATURE, false};
         cm_rule_write(kv, &rule);
-        say_warn(voice,
+        say_warn(callbacks,
                  "no validation cells: the decision rule is the default, %s at temperature %g",
                  cm_rule_name(rule.method), rule.temperature);
         return calibrate(m, d, o, rule.method, v, NULL);
@@ -474,7 +476,7 @@ static int tune(struct cm_model *m, const struct cm_train_data *d, const struct 
 
 int cm_train_network(struct cm_model *m, const struct cm_train_data *d,
                      const struct cm_train_options *o, float *const z[2],
-                     const struct cm_train_sample *v, const struct cm_train_voice *voice)
+                     const struct cm_train_sample *v, const struct cm_train_callbacks *callbacks)
 {
     if (d->blocks)
         return cm_fail(CM_EINPUT,
@@ -496,7 +498,7 @@ int cm_train_network(struct cm_model *m, const struct cm_train_data *d,
                        named(o->data_path, "the pairs"), named(o->start_path, "the checkpoint"));
     cm_net_init(&m->net, &m->linear, m->config.loss.scale, (uint64_t)m->config.seed);
     if (o->start && o->start->has_net)
-        copy_tensors(&m->net, &o->start->net, o, voice);
+        copy_tensors(&m->net, &o->start->net, o, callbacks);
 
     struct cm_fit_data data = {.x = {&d->part[0].x[0], &d->part[0].x[1]},
                                .z = {m->linear.k ? z[0] : NULL, m->linear.k ? z[1] : NULL},
@@ -505,12 +507,12 @@ int cm_train_network(struct cm_model *m, const struct cm_train_data *d,
                                .group = v->group,
                                .keep = o->keep};
     struct cm_fit_state fresh = {0}, *state = o->state ? o->state : &fresh;
-    struct cm_fit_voice quiet = {0};
+    struct cm_fit_callbacks quiet = {0};
     bool stopped = false;
-    if (voice && voice->memory)
-        code = voice->memory(voice->arg, cm_fit_bytes(m, &data));
+    if (callbacks && callbacks->memory)
+        code = callbacks->memory(callbacks->arg, cm_fit_bytes(m, &data));
     if (!code)
-        code = cm_fit(m, &data, state, voice ? &voice->fit : &quiet, &stopped);
+        code = cm_fit(m, &data, state, callbacks ? &callbacks->fit : &quiet, &stopped);
     code = code == CM_EINPUT ? cm_fail_in(code, named(o->data_path, "the pairs")) : code;
     if (!code) {
         struct cm_kv *kv = &m->head.kv;
@@ -520,7 +522,7 @@ int cm_train_network(struct cm_model *m, const struct cm_train_data *d,
             cm_kv_seti(kv, "train.best.epoch", state->best_epoch);
         if (stopped)
             cm_kv_seti(kv, "train.stopped", 1);
-        say_step(voice, "network");
+        say_step(callbacks, "network");
     }
     cm_fit_state_free(&fresh);
     return code;
@@ -530,35 +532,35 @@ int cm_train_network(struct cm_model *m, const struct cm_train_data *d,
 
 static int fit_all(struct cm_model *m, const struct cm_train_data *d,
                    const struct cm_train_options *o, float *const z[2],
-                   const struct cm_train_sample *v, const struct cm_train_voice *voice)
+                   const struct cm_train_sample *v, const struct cm_train_callbacks *callbacks)
 {
     int code = 0;
     if (o->start)
         code = take_start(m, d, o, z);
     else if (m->config.linear.on)
-        code = fit_start(m, d, z, voice);
+        code = fit_start(m, d, z, callbacks);
     if (!code && o->start && m->config.linear.on)
-        say_step(voice, "lsi and cca");
+        say_step(callbacks, "lsi and cca");
     if (!code && m->has_cis && m->config.links.learned && !o->start) {
         code = learn_links(m, d, z, v);
         if (!code)
-            say_step(voice, "links");
+            say_step(callbacks, "links");
     }
     if (code)
         return code;
     record(m, d, o);
     if (o->middle)
         return o->middle(o->middle_arg, m, d, z);
-    return by_loop(o) ? cm_train_network(m, d, o, z, v, voice) : 0;
+    return by_loop(o) ? cm_train_network(m, d, o, z, v, callbacks) : 0;
 }
 
 int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
-             const struct cm_train_voice *voice)
+             const struct cm_train_callbacks *callbacks)
 {
     start_head(m, d);
     m->config = *o->config;
     struct cm_config *c = &m->config;
-    int code = lower_sizes(c, d, o->start ? NULL : voice);
+    int code = lower_sizes(c, d, o->start ? NULL : callbacks);
     if (code)
         return code;
     if (o->start && c->linear.on) {
@@ -571,12 +573,12 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
     float *z[2] = {CM_NEW(float, n *k), CM_NEW(float, n *k)};
     struct cm_train_sample v =
         cm_train_sample(d, (uint64_t)c->seed, 0, c->net.cross.on ? CM_VALID_CROSS : CM_VALID_CELLS);
-    code = fit_all(m, d, o, z, &v, voice);
+    code = fit_all(m, d, o, z, &v, callbacks);
     cm_free(z[0]);
     cm_free(z[1]);
     if (!code) {
-        code = tune(m, d, o, &v, voice);
-        say_step(voice, "rule");
+        code = tune(m, d, o, &v, callbacks);
+        say_step(callbacks, "rule");
     }
     cm_train_sample_free(&v);
     return code;

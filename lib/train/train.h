@@ -38,13 +38,13 @@ struct cm_train_options {
     bool closed; /* that step is a closed form, which folds can afford (train/crossfit.h) */
 };
 
-/* How the trainer speaks.  Each may be NULL. */
-struct cm_train_voice {
+/* Progress callbacks; any may be NULL. */
+struct cm_train_callbacks {
     void (*step)(void *arg, const char *name); /* a step has ended */
     void (*warn)(void *arg, const char *text);
     /* Before the first step, with the bytes that it takes: < 0 (a message left) refuses. */
     int (*memory)(void *arg, uint64_t bytes);
-    struct cm_fit_voice fit; /* its warn may be NULL */
+    struct cm_fit_callbacks fit; /* its warn may be NULL */
     void *arg;
 };
 
@@ -57,7 +57,7 @@ struct cm_train_voice {
  * train.*, cis.*, valid.* (cells, chance, soft, dual, argmax, top5; means of both directions),
  * rule.*.  0 or CM_E.... */
 int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
-             const struct cm_train_voice *voice);
+             const struct cm_train_callbacks *callbacks);
 
 /* Upper bound of the bytes taken beside the data pass by the linear part and the rule. */
 uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_options *o);
@@ -76,7 +76,7 @@ void cm_train_sample_free(struct cm_train_sample *s);
  * training components; v: cells to validate on. */
 int cm_train_network(struct cm_model *m, const struct cm_train_data *d,
                      const struct cm_train_options *o, float *const z[2],
-                     const struct cm_train_sample *v, const struct cm_train_voice *voice);
+                     const struct cm_train_sample *v, const struct cm_train_callbacks *callbacks);
 
 /* s (n x n, row-major) = similarities S0 of cells x[0] (rows) and x[1] (columns). */
 void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const x[2], float *s);

@@ -154,9 +154,9 @@ static bool on_stop(void *arg)
 
 static bool run(struct training *t, struct cm_fit_state *s)
 {
-    struct cm_fit_voice voice = {.report = on_step, .stop = on_stop, .arg = t};
+    struct cm_fit_callbacks callbacks = {.report = on_step, .stop = on_stop, .arg = t};
     bool stopped;
-    if (cm_fit(&t->m, &t->data, s, &voice, &stopped))
+    if (cm_fit(&t->m, &t->data, s, &callbacks, &stopped))
         fail_msg("%s", cm_error_message());
     return stopped;
 }

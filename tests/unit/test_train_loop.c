@@ -176,8 +176,8 @@ static bool on_stop(void *arg)
 
 static void run(struct fixture *f, struct cm_fit_state *s, bool *stopped)
 {
-    struct cm_fit_voice voice = {.report = on_step, .stop = on_stop, .arg = f};
-    int code = cm_fit(&f->m, &f->data, s, &voice, stopped);
+    struct cm_fit_callbacks callbacks = {.report = on_step, .stop = on_stop, .arg = f};
+    int code = cm_fit(&f->m, &f->data, s, &callbacks, stopped);
     if (code)
         fail_msg("%s", cm_error_message());
 }

@@ -126,69 +126,58 @@ static int append(const struct cm_h5out *o, hid_t d, hid_t mem, uint64_t at, uin
     return code;
 }
 
-/* Column numbers in 32 bits cannot stand beside offsets in 64 (SciPy takes one type for both), so
- * those that were written are copied once the entries do not fit. */
-static int widen_index(struct cm_h5out *o)
+/* Copies the `rows` items (of dense values, rows) of *from into a new dataset of a wider type, which
+ * takes its place and its name; `name` has no more than 16 letters.  mem, file: of 8 bytes. */
+static int widen(struct cm_h5out *o, hid_t *from, const char *name, hid_t mem, hid_t file_type,
+                 uint64_t rows)
 {
-    hid_t d = cm_put_dataset(&o->put, o->put.file, "X/indices.wide", H5T_STD_I64LE, 1, 0, 0, true);
-    if (d < 0)
-        return (int)d;
-    int64_t *v = CM_NEW(int64_t, PIECE);
-    int code = 0;
-    for (uint64_t at = 0; at < o->nnz && !code; at += PIECE) {
-        hsize_t start = at, n = o->nnz - at < PIECE ? o->nnz - at : PIECE;
-        hid_t file = H5Dget_space(o->indices), space = H5Screate_simple(1, &n, NULL);
-        if (H5Sselect_hyperslab(file, H5S_SELECT_SET, &start, NULL, &n, NULL) < 0 ||
-            H5Dread(o->indices, H5T_NATIVE_INT64, space, file, H5P_DEFAULT, v) < 0)
-            code = cm_put_broken(&o->put, "X/indices");
-        H5Sclose(file);
-        H5Sclose(space);
-        if (!code)
-            code = append(o, d, H5T_NATIVE_INT64, at, n, v);
-    }
-    cm_free(v);
-    code = cm_put_close(&o->put, o->indices, "X/indices", code);
-    o->indices = d;
-    o->long_index = true;
-    if (!code && (H5Ldelete(o->put.file, "X/indices", H5P_DEFAULT) < 0 ||
-                  H5Lmove(o->put.file, "X/indices.wide", o->put.file, "X/indices", H5P_DEFAULT,
-                          H5P_DEFAULT) < 0))
-        code = cm_put_broken(&o->put, "X/indices");
-    return code;
-}
-
-/* The values written so far, copied into an f64 dataset that takes the place of the f32 one. */
-static int widen(struct cm_h5out *o)
-{
-    const char *name = o->dense ? "X" : "X/data", *temp = o->dense ? "X.wide" : "X/data.wide";
-    uint64_t rows = o->dense ? o->rows : o->nnz, width = o->dense ? o->cols : 1;
+    char temp[32];
+    snprintf(temp, sizeof temp, "%s.wide", name);
+    unsigned rank = o->dense ? 2 : 1;
+    uint64_t width = o->dense ? o->cols : 1;
     uint64_t step = width && width < PIECE ? PIECE / width : 1;
-    hid_t d = cm_put_dataset(&o->put, o->put.file, temp, value_type(true), o->dense ? 2 : 1, 0,
-                             o->dense ? o->cols : 0, true);
-    if (d < 0)
-        return (int)d;
-    double *v = CM_NEW(double, step *(width ? width : 1));
+    hid_t to = cm_put_dataset(&o->put, o->put.file, temp, file_type, rank, 0,
+                              o->dense ? o->cols : 0, true);
+    if (to < 0)
+        return (int)to;
+    uint64_t *v = CM_NEW(uint64_t, step * (width ? width : 1));
     int code = 0;
     for (uint64_t at = 0; at < rows && !code; at += step) {
         uint64_t n = rows - at < step ? rows - at : step;
         hsize_t start[2] = {at, 0}, count[2] = {n, width};
-        hid_t file = H5Dget_space(o->data), space = H5Screate_simple(o->dense ? 2 : 1, count, NULL);
+        hid_t file = H5Dget_space(*from), space = H5Screate_simple((int)rank, count, NULL);
         if (H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
-            H5Dread(o->data, H5T_NATIVE_DOUBLE, space, file, H5P_DEFAULT, v) < 0)
-            code = cm_put_broken(&o->put, "X");
+            H5Dread(*from, mem, space, file, H5P_DEFAULT, v) < 0)
+            code = cm_put_broken(&o->put, name);
         H5Sclose(file);
         H5Sclose(space);
         if (!code)
-            code = append(o, d, H5T_NATIVE_DOUBLE, at, n, v);
+            code = append(o, to, mem, at, n, v);
     }
     cm_free(v);
-    code = cm_put_close(&o->put, o->data, "X", code);
-    o->data = d;
-    o->wide = true;
+    code = cm_put_close(&o->put, *from, name, code);
+    *from = to;
     if (!code && (H5Ldelete(o->put.file, name, H5P_DEFAULT) < 0 ||
                   H5Lmove(o->put.file, temp, o->put.file, name, H5P_DEFAULT, H5P_DEFAULT) < 0))
-        code = cm_put_broken(&o->put, "X");
-    return code || !o->dense ? code : cm_put_encoding(&o->put, d, "array", "0.2.0");
+        code = cm_put_broken(&o->put, name);
+    return code;
+}
+
+/* Column numbers in 32 bits cannot stand beside offsets in 64 (SciPy takes one type for both), so
+ * those that were written are copied once the entries do not fit. */
+static int widen_index(struct cm_h5out *o)
+{
+    o->long_index = true;
+    return widen(o, &o->indices, "X/indices", H5T_NATIVE_INT64, H5T_STD_I64LE, o->nnz);
+}
+
+/* The values written so far, as f64 in place of f32. */
+static int widen_values(struct cm_h5out *o)
+{
+    int code = widen(o, &o->data, o->dense ? "X" : "X/data", H5T_NATIVE_DOUBLE, value_type(true),
+                     o->dense ? o->rows : o->nnz);
+    o->wide = true;
+    return code || !o->dense ? code : cm_put_encoding(&o->put, o->data, "array", "0.2.0");
 }
 
 /* Does the block hold a value that f32 would round although the slot is not wide? */
@@ -282,7 +271,7 @@ int cm_h5out_chunk(struct cm_h5out *o, struct cm_chunk *c, const struct cm_head 
         if (c->label[k].type == CM_T_STR)
             code = check_text(o, c->label[k].name, c->first, &c->label[k].s);
     if (!code && !o->wide && needs_width(b, s))
-        code = widen(o);
+        code = widen_values(o);
     hid_t mem = o->wide ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
     const void *v = o->wide ? (const void *)cm_block_f64(b, s) : cm_block_f32(b, s);
     if (!code && o->dense) {

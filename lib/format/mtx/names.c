@@ -263,22 +263,19 @@ static int take_column(const char *path, struct cm_cols *cols, const struct cm_v
 
 /* ===== tables of features ================================================================= */
 
-static const struct {
-    const char *name;
-    enum cm_type type;
-} standard[] = {{"feature_name", CM_T_STR},
-                {"feature_types", CM_T_STR},
-                {"chrom", CM_T_STR},
-                {"start", CM_T_I64},
-                {"end", CM_T_I64}};
-enum { NAME, TYPES, CHROM, START, END, STANDARD };
+const struct cm_mtx_column cm_mtx_column[CM_MTX_COLUMNS] = {{"feature_name", CM_T_STR},
+                                                            {"feature_types", CM_T_STR},
+                                                            {"chrom", CM_T_STR},
+                                                            {"start", CM_T_I64},
+                                                            {"end", CM_T_I64}};
+enum { NAME, TYPES, CHROM, START, END }; /* places in it */
 
 /* A table of features as text, and which of its columns is what (0 = none: column 0 is the id). */
 struct features {
     const char *path;
     struct cm_strs header; /* names of the columns, where there is a header line */
     struct cm_vec *column;
-    size_t width, rows, is[STANDARD];
+    size_t width, rows, is[CM_MTX_COLUMNS];
 };
 
 static void features_free(struct features *f)
@@ -375,14 +372,14 @@ static void by_position(struct features *f)
 
 static void by_header(struct features *f)
 {
-    static const char *const words[STANDARD][7] = {
+    static const char *const words[CM_MTX_COLUMNS][7] = {
         {"feature_name", "gene_name", "gene_symbol", "symbol", "name", "gene_short_name"},
         {"feature_types", "feature_type", "type"},
         {"chrom", "chr", "chromosome", "seqnames"},
         {"start"},
         {"end"}};
     for (size_t j = 1; j < f->width; j++)
-        for (size_t k = 0; k < STANDARD; k++)
+        for (size_t k = 0; k < CM_MTX_COLUMNS; k++)
             if (!f->is[k] && is_word(cm_strs_get(&f->header, j), words[k]))
                 f->is[k] = j;
 }
@@ -425,16 +422,17 @@ static void clean_missing(struct cm_vec *v)
 
 static void take_standard(const struct features *f, struct cm_cols *cols, struct cm_strs *warnings)
 {
-    static const size_t order[STANDARD] = {NAME, TYPES, START, END, CHROM}; /* numbers decide */
+    static const size_t order[CM_MTX_COLUMNS] = {NAME, TYPES, START, END,
+                                                 CHROM}; /* numbers decide */
     bool places = f->is[CHROM] && f->is[START] && f->is[END];
     if (places)
         clean_missing(&f->column[f->is[CHROM]]);
-    for (size_t i = 0; i < STANDARD; i++) {
+    for (size_t i = 0; i < CM_MTX_COLUMNS; i++) {
         size_t k = order[i];
         if (!f->is[k] || (k >= CHROM && !places))
             continue;
-        if (take_column(f->path, cols, &f->column[f->is[k]], standard[k].name, standard[k].type,
-                        false, warnings)) {
+        if (take_column(f->path, cols, &f->column[f->is[k]], cm_mtx_column[k].name,
+                        cm_mtx_column[k].type, false, warnings)) {
             cm_cols_drop(cols, "start");
             places = false;
         }
@@ -448,8 +446,8 @@ static void take_named(const struct features *f, struct cm_cols *cols, struct cm
         const char *name = cm_strs_get(&f->header, j);
         bool taken = !*name || cm_cols_find(cols, name) || !strncmp(name, "fit.", 4) ||
                      !strcmp(name, "tss") || !strcmp(name, "name");
-        for (size_t k = 0; k < STANDARD; k++)
-            taken = taken || f->is[k] == j || !strcmp(name, standard[k].name);
+        for (size_t k = 0; k < CM_MTX_COLUMNS; k++)
+            taken = taken || f->is[k] == j || !strcmp(name, cm_mtx_column[k].name);
         if (!taken)
             take_column(f->path, cols, &f->column[j], name, CM_T_STR, false, warnings);
     }
@@ -461,15 +459,15 @@ static int take_noted(const struct features *f, const char *note, struct cm_cols
 {
     struct noted noted = {0};
     noted_read(&noted, note);
-    size_t extra = STANDARD + 1;
+    size_t extra = CM_MTX_COLUMNS + 1;
     int code = 0;
     for (size_t k = 0; k < noted.name.n && !code; k++) {
         const char *name = cm_strs_get(&noted.name, k);
         size_t s = 0;
-        while (s < STANDARD &&
-               (strcmp(name, standard[s].name) || noted.type[k] != standard[s].type))
+        while (s < CM_MTX_COLUMNS &&
+               (strcmp(name, cm_mtx_column[s].name) || noted.type[k] != cm_mtx_column[s].type))
             s++;
-        s = s < STANDARD ? s + 1 : extra++;
+        s = s < CM_MTX_COLUMNS ? s + 1 : extra++;
         enum cm_type type = noted.type[k] == CM_T_CAT ? CM_T_STR : noted.type[k];
         code = take_column(f->path, cols, s < f->width ? &f->column[s] : NULL, name, type, true,
                            warnings);

@@ -13,6 +13,13 @@
 #include "format/mtx/parse.h"
 #include "stream/cms.h"
 
+/* The columns that stand behind a feature's id in the files of Cell Ranger, in this order. */
+enum { CM_MTX_COLUMNS = 5 };
+extern const struct cm_mtx_column {
+    const char *name;
+    enum cm_type type;
+} cm_mtx_column[CM_MTX_COLUMNS];
+
 #define CM_MTX_CLASS "feature_class" /* a third column that holds no types */
 
 /* path: of a file, plain or gzipped, between tabs or (.csv) commas; shape: of the matrix, to tell

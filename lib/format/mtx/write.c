@@ -16,6 +16,7 @@
 #include "base/pool.h"
 #include "base/text.h"
 #include "format/mtx/gz.h"
+#include "format/mtx/names.h"
 #include "stream/wire.h"
 
 enum { SHARDS = 16 };
@@ -142,26 +143,15 @@ static int put_item(struct cm_buf *b, const char *what, const struct cm_vec *v, 
     return 0;
 }
 
-/* The columns of Cell Ranger: name, type, chrom, start, end. */
-static const struct {
-    const char *name;
-    enum cm_type type;
-} standard[] = {{"feature_name", CM_T_STR},
-                {"feature_types", CM_T_STR},
-                {"chrom", CM_T_STR},
-                {"start", CM_T_I64},
-                {"end", CM_T_I64}};
-enum { STANDARD = 5 };
-
 static const struct cm_vec *standard_column(const struct cm_cols *c, size_t k)
 {
-    const struct cm_vec *v = cm_cols_find(c, standard[k].name);
-    return v && v->type == standard[k].type ? v : NULL;
+    const struct cm_vec *v = cm_cols_find(c, cm_mtx_column[k].name);
+    return v && v->type == cm_mtx_column[k].type ? v : NULL;
 }
 
 static bool is_standard(const struct cm_cols *c, const struct cm_vec *v)
 {
-    for (size_t k = 0; k < STANDARD; k++)
+    for (size_t k = 0; k < CM_MTX_COLUMNS; k++)
         if (standard_column(c, k) == v)
             return true;
     return false;
@@ -181,17 +171,17 @@ static const char *type_of_slot(const char *slot)
 static int put_features(struct cm_mtxout *o)
 {
     const struct cm_cols *c = &o->head.slot[0].cols;
-    const struct cm_vec *at[STANDARD];
+    const struct cm_vec *at[CM_MTX_COLUMNS];
     struct cm_buf b = {0};
     int code = 0;
     size_t width = o->layout == CM_MTX_CELLRANGER2 ? 1 : 2;
     bool more = false;
-    for (size_t k = 0; k < STANDARD; k++)
+    for (size_t k = 0; k < CM_MTX_COLUMNS; k++)
         at[k] = standard_column(c, k);
     for (size_t k = 0; k < c->nvec; k++)
         more = more || !is_standard(c, &c->vec[k]);
     if (width == 2 && (more || at[2] || at[3] || at[4]))
-        width = STANDARD;
+        width = CM_MTX_COLUMNS;
     for (size_t j = 0; j < c->names.n && !code; j++) {
         const char *id = cm_strs_get(&c->names, j);
         b.n = 0;

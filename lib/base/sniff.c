@@ -11,6 +11,7 @@ const char *cm_sniff(const void *bytes, size_t n)
     } known[] = {
         {0, 8, "\x89HDF\r\n\x1a\n", "an HDF5 file (read it with h5-read)"},
         {0, 4, "PK\3\4", "a zip archive (unzip it first)"},
+        {0, 4, "PK\5\6", "a zip archive (unzip it first)"},
         {257, 5, "ustar", "a tar archive (unpack it first: tar xf)"},
         {0, 2, "\x1f\x8b", "a gzip file (gunzip it first)"},
         {0, 6,

@@ -9,6 +9,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/sniff.h"
+
 #define PEEK 512 /* bytes that are unpacked to look inside */
 
 static bool begins(const unsigned char *p, size_t n, const char *with, size_t len)
@@ -42,21 +44,16 @@ static bool is_r(const unsigned char *p, size_t n)
 /* Text that people mistake for a matrix in HDF5; NULL if it is none of these. */
 static const char *text_kind(const unsigned char *p, size_t n)
 {
-    if (BEGINS(p, n, "%%MatrixMarket"))
-        return "it is a MatrixMarket file (mtx-read reads it)";
     if (BEGINS(p, n, "#cms\t"))
-        return "it is a stream as text (cms-text --from reads it)";
+        return "a stream as text (cms-text --from reads it)";
     if (BEGINS(p, n, "version https://git-lfs"))
-        return "it is a Git LFS pointer (git lfs pull fetches the file itself)";
+        return "a Git LFS pointer (git lfs pull fetches the file itself)";
     if (n >= 9 && (!strncasecmp((const char *)p, "<!DOCTYPE", 9) ||
                    !strncasecmp((const char *)p, "<html", 5)))
-        return "it is an HTML page, perhaps of a server that refused the download";
+        return "an HTML page, perhaps of a server that refused the download";
     if (BEGINS(p, n, "<?xml"))
-        return "it is XML";
-    for (size_t k = 0; k < n; k++)
-        if (p[k] < ' ' && p[k] != '\t' && p[k] != '\n' && p[k] != '\r')
-            return NULL;
-    return n ? "it is text" : NULL;
+        return "XML";
+    return NULL;
 }
 
 /* The first bytes of what gzip or zstd packed; 0 if nothing can be unpacked. */
@@ -99,71 +96,62 @@ static const char *packed_kind(const unsigned char *p, size_t n, const char *nam
     if (BEGINS(p, n, "\x1f\x8b")) {
         size_t got = peek_gzip(p, n, in);
         if (is_r(in, got) || ends(name, ".rds") || ends(name, ".RData"))
-            return "it is an R object (write it as .h5ad from R, or its counts with writeMM)";
+            return "an R object (write it as .h5ad from R, or its counts with writeMM)";
         if (BEGINS(in, got, "%%MatrixMarket"))
-            return "it is a gzip-compressed MatrixMarket file (mtx-read reads it)";
+            return "a gzip-compressed MatrixMarket file (mtx-read reads it)";
         if (BEGINS(in, got, "\x89HDF"))
-            return "it is a gzip-compressed HDF5 file (gunzip it first)";
+            return "a gzip-compressed HDF5 file (gunzip it first)";
         if (got > 262 && !memcmp(in + 257, "ustar", 5))
-            return "it is a gzip-compressed tar archive (tar -xzf it first)";
-        return "it is gzip-compressed (gunzip it first)";
+            return "a gzip-compressed tar archive (tar -xzf it first)";
     }
     if (BEGINS(p, n, "\x28\xb5\x2f\xfd")) {
         size_t got = peek_zstd(p, n, in);
         return BEGINS(in, got,
                       "\x89"
                       "CMS")
-                   ? "it is a CMS stream already (other tools take it as it is)"
-                   : "it is zstd-compressed (zstd -d it first)";
+                   ? "a CMS stream already (other tools take it as it is)"
+                   : "zstd-compressed (zstd -d it first)";
     }
-    if (BEGINS(p, n, "BZh"))
-        return ends(name, ".rds") ? "it is an R object (write it as .h5ad from R)"
-                                  : "it is bzip2-compressed (bunzip2 it first)";
-    if (BEGINS(p, n,
-               "\xfd"
-               "7zXZ"))
-        return ends(name, ".rds") ? "it is an R object (write it as .h5ad from R)"
-                                  : "it is xz-compressed (unxz it first)";
     return NULL;
 }
 
 static const char *zip_kind(const unsigned char *p, size_t n, const char *name)
 {
     if (ends(name, ".xlsx") || holds(p, n, "[Content_Types].xml") || holds(p, n, "xl/"))
-        return "it is an Excel workbook (save the matrix in another format)";
+        return "an Excel workbook (save the matrix in another format)";
     if (ends(name, ".npz") || holds(p, n < 64 ? n : 64, ".npy"))
-        return "it is a NumPy archive (write it as .h5ad from Python)";
+        return "a NumPy archive (write it as .h5ad from Python)";
     if (holds(p, n, ".zgroup") || holds(p, n, ".zattrs") || holds(p, n, "zarr.json"))
-        return "it is a zipped Zarr store (write it as .h5ad from Python)";
-    return "it is a zip archive (unzip it first)";
+        return "a zipped Zarr store (write it as .h5ad from Python)";
+    return NULL;
 }
 
 const char *cm_file_kind(const unsigned char *p, size_t n, const char *name)
 {
+    if (n == 0)
+        return "empty";
     const char *kind = packed_kind(p, n, name);
+    if (!kind && (BEGINS(p, n, "PK\x03\x04") || BEGINS(p, n, "PK\x05\x06")))
+        kind = zip_kind(p, n, name);
+    kind = kind ? kind : text_kind(p, n);
     if (kind)
         return kind;
-    if (n == 0)
-        return "it is empty";
     if (BEGINS(p, n,
                "\x89"
                "CMS"))
-        return "it is an unpacked CMS stream (other tools take it compressed with zstd)";
-    if (BEGINS(p, n, "PK\x03\x04") || BEGINS(p, n, "PK\x05\x06"))
-        return zip_kind(p, n, name);
+        return "an unpacked CMS stream (other tools take it compressed with zstd)";
     if (is_r(p, n) || ends(name, ".rds"))
-        return "it is an R object (write it as .h5ad from R, or its counts with writeMM)";
+        return "an R object (write it as .h5ad from R, or its counts with writeMM)";
     if (BEGINS(p, n, "PAR1"))
-        return "it is a Parquet table (write it as .h5ad from Python or R)";
+        return "a Parquet table (write it as .h5ad from Python or R)";
     if (BEGINS(p, n, "ARROW1") || BEGINS(p, n, "FEA1"))
-        return "it is an Arrow table (write it as .h5ad from Python or R)";
+        return "an Arrow table (write it as .h5ad from Python or R)";
     if (BEGINS(p, n, "SQLite format 3"))
-        return "it is an SQLite database";
+        return "an SQLite database";
     if (BEGINS(p, n, "\x93NUMPY"))
-        return "it is a NumPy array (write it as .h5ad from Python)";
-    if (n > 262 && !memcmp(p + 257, "ustar", 5))
-        return "it is a tar archive (tar -xf it first)";
-    return text_kind(p, n);
+        return "a NumPy array (write it as .h5ad from Python)";
+    kind = cm_sniff(p, n);
+    return strchr(kind, '(') || !strcmp(kind, "text") ? kind : NULL;
 }
 
 const char *cm_folder_kind(const char *path)

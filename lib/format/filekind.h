@@ -13,8 +13,9 @@
 #define CM_FILE_KIND_BYTES ((128 << 10) + 64)
 
 /* p: the first n bytes of the file, CM_FILE_KIND_BYTES where it has so many; name: of the file,
- * whose ending is used where bytes do not tell.  A static text without a full stop, such as "it is
- * gzip-compressed (gunzip it first)"; NULL if the kind is not known. */
+ * whose ending is used where bytes do not tell.  A static text such as "an Excel
+ * workbook (save ...)"; what base/sniff.h knows, and what only a look inside tells.  NULL if the
+ * kind is not known. */
 const char *cm_file_kind(const unsigned char *p, size_t n, const char *name);
 
 /* The same of a folder: a text to append, beginning with ": ", or "". */

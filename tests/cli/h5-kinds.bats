@@ -311,7 +311,7 @@ a.zip:a zip archive (unzip it first)
 a.xlsx:an Excel workbook
 a.rds:an R object
 a.parquet:a Parquet table
-a.mtx:a MatrixMarket file (mtx-read reads it)
+a.mtx:a Matrix Market file (read it with mtx-read)
 a.mtx.gz:a gzip-compressed MatrixMarket file (mtx-read reads it)
 small.cms:a CMS stream already
 big.cms:a CMS stream already

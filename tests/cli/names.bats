@@ -295,7 +295,7 @@ empty|holds no *.mtx or *.mtx.gz
 outs|there is filtered/matrix.mtx
 END
     fails 3 h5-read -o y.cms d/matrix.mtx
-    says '(mtx-read reads it)'
+    says '(read it with mtx-read)'
     fails 3 h5-read -o y.cms d.zip
     says 'a zip archive (unzip it first)'
     fails 4 h5-read -o y.cms d

@@ -213,8 +213,8 @@ static int need_signature(const struct cm_h5 *h, int fd, const struct cm_buf *im
         n = read_at(fd, image, 0, head, CM_FILE_KIND_BYTES);
     const char *kind = n >= 0 ? cm_file_kind(head, (size_t)n, h->name) : NULL;
     int code = n < 0 ? cm_fail_errno(CM_ESYSTEM, "%s: cannot read", h->name)
-                     : cm_fail(CM_EINPUT, "%s: not an HDF5 file%s%s", h->name, kind ? ": " : "",
-                               kind ? kind : "");
+                     : cm_fail(CM_EINPUT, "%s: not an HDF5 file%s%s", h->name,
+                               kind ? ": it is " : "", kind ? kind : "");
     cm_free(head);
     return code;
 }

@@ -126,8 +126,8 @@ static int append(const struct cm_h5out *o, hid_t d, hid_t mem, uint64_t at, uin
     return code;
 }
 
-/* Copies the `rows` items (of dense values, rows) of *from into a new dataset of a wider type, which
- * takes its place and its name; `name` has no more than 16 letters.  mem, file: of 8 bytes. */
+/* Copies the `rows` items (of dense values, rows) of *from into a new dataset of a wider type,
+ * which takes its place and its name.  Both types, in memory and in the file, have 8 bytes. */
 static int widen(struct cm_h5out *o, hid_t *from, const char *name, hid_t mem, hid_t file_type,
                  uint64_t rows)
 {

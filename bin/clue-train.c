@@ -22,10 +22,10 @@ static struct cm_tool tool = {
 
 static void report(void *unused, const struct cm_fit_report *r, const struct cm_clue_terms *l)
 {
-    const double value[] = {l->loss,   l->data, l->cross, l->kl,
-                            l->cosine, l->mse,  l->judge, r->score};
+    const double value[] = {l->loss,   l->data, l->cross,         l->kl,
+                            l->cosine, l->mse,  l->discriminator, r->score};
     (void)unused;
-    cm_trainer_told(&t, r, value, sizeof value / sizeof *value);
+    cm_trainer_report(&t, r, value, sizeof value / sizeof *value);
 }
 
 static int train(void *unused, struct cm_model *m, const struct cm_train_data *d, float *const z[2])
@@ -33,11 +33,11 @@ static int train(void *unused, struct cm_model *m, const struct cm_train_data *d
     struct cm_train_callbacks said = cm_trainer_callbacks(&t, NULL);
     struct cm_clue_callbacks callbacks = {report, said.warn, said.fit.stop, NULL};
     (void)unused;
-    uint64_t most = 0;
+    uint64_t max = 0;
     for (size_t i = 0; i < d->picks.n; i++)
-        if (d->picks.begin[i + 1] - d->picks.begin[i] > most)
-            most = d->picks.begin[i + 1] - d->picks.begin[i];
-    int code = cm_trainer_check(&t, cm_clue_bytes(d, &m->config.net.clue, m->linear.k, most));
+        if (d->picks.begin[i + 1] - d->picks.begin[i] > max)
+            max = d->picks.begin[i + 1] - d->picks.begin[i];
+    int code = cm_trainer_check(&t, cm_clue_bytes(d, &m->config.net.clue, m->linear.k, max));
     if (code)
         return code;
     code = cm_clue_fit(m, d, z, &callbacks);

@@ -68,7 +68,7 @@ static struct {
     struct cm_strs names;
     struct cm_index index;
     uint64_t *hash;
-    size_t room;
+    size_t capacity;
 } tensors;                             /* written so far */
 static uint64_t from, to = UINT64_MAX; /* rows of all */
 
@@ -286,7 +286,7 @@ static void copy_tensor(struct cm_writer *w, struct cm_chunk *c, const struct cm
                    t->name);
         return;
     }
-    CM_GROW(tensors.hash, tensors.room, tensors.names.n + 1);
+    CM_GROW(tensors.hash, tensors.capacity, tensors.names.n + 1);
     tensors.hash[tensors.names.n] = hash;
     cm_strs_add(&tensors.names, t->name);
     cm_try(cm_writer_chunk(w, c, NULL));

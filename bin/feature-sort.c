@@ -51,7 +51,7 @@ static enum cm_genome_order order_of(const char *text, struct cm_strs *listed)
     return CM_ORDER_FILE;
 }
 
-static void find_places(struct cm_genome *g, const struct cm_cols *cols)
+static void find_offsets(struct cm_genome *g, const struct cm_cols *cols)
 {
     cm_genome_init(g, cols->names.n);
     if (o.annotation) {
@@ -122,7 +122,7 @@ int main(int argc, char **argv)
         cm_die(3, "%s: expected one slot, found %zu", cm_reader_path(r), h->nslots);
     const struct cm_cols *cols = &h->slot[0].cols;
     struct cm_genome g = {0};
-    find_places(&g, cols);
+    find_offsets(&g, cols);
     uint64_t *order = CM_NEW(uint64_t, g.n);
     size_t ranked = cm_genome_sort(&g, by, &listed, (enum cm_genome_key)o.by, order);
     size_t keep = settle(&g, &cols->names, order, ranked);

@@ -76,7 +76,7 @@ static void report(void *unused, const struct cm_fit_report *r)
 {
     const double value[] = {r->loss, r->lr, r->factor, r->score};
     (void)unused;
-    cm_trainer_told(&t, r, value, sizeof value / sizeof *value);
+    cm_trainer_report(&t, r, value, sizeof value / sizeof *value);
 }
 
 /* The linear part is fitted anew; the same cells give the same bits. */
@@ -128,9 +128,9 @@ int main(int argc, char **argv)
     cm_trainer_plan(&t, &how, "the components");
     /* Fewer cells or columns than a preset's components are no mistake. */
     const struct cm_csr *x = t.data.part[0].x;
-    const int64_t most[] = {(int64_t)x[0].rows, (int64_t)x[0].cols, (int64_t)x[1].cols};
+    const int64_t max[] = {(int64_t)x[0].rows, (int64_t)x[0].cols, (int64_t)x[1].cols};
     for (size_t i = 0; !cm_given("k") && i < 3; i++)
-        c->linear.k = c->linear.k < most[i] ? c->linear.k : most[i];
+        c->linear.k = c->linear.k < max[i] ? c->linear.k : max[i];
     c->linear.q = c->linear.k; /* the CCA is not used */
     cm_signals_polite();
     cm_try(cm_train(&t.model, &t.data, &how, &callbacks));

@@ -191,17 +191,17 @@ static struct cm_dense embedding_of(struct cm_reader *r, const struct cm_strs *n
 static void open_operands(char **in, struct cm_reader **m, struct cm_reader **t)
 {
     const char *path[2] = {"-", "-"}; /* no operand for the match: stdin */
-    size_t n = 0, most = o.embedding ? 2 : 1;
+    size_t n = 0, max = o.embedding ? 2 : 1;
     while (in[n])
         n++;
-    if (n > most)
+    if (n > max)
         cm_usage_error("expected one match, found %zu operands", n);
-    if (n + 1 < most)
+    if (n + 1 < max)
         cm_usage_error("--embeddings needs two: E.cms T.cms");
     for (size_t k = 0; k < n; k++)
         path[k] = in[k];
     *t = o.embedding ? cm_in_open(path[0]) : NULL;
-    *m = cm_in_open(path[most - 1]);
+    *m = cm_in_open(path[max - 1]);
     if (*t && cm_reader_head(*t)->kind == CM_MATCH) {
         struct cm_reader *swap = *m;
         *m = *t;

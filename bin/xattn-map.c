@@ -119,11 +119,11 @@ static void make_columns(struct cm_cols *cols, const struct cm_model *m, enum cm
     struct cm_vec *v = cm_cols_vec(cols, "side", CM_T_STR);
     cm_strs_copy(&v->s, &side);
     cm_strs_free(&side);
-    struct cm_genome places = {0};
-    cm_genome_init(&places, cols->names.n);
-    if (cm_genome_from_names(&places, &cols->names))
-        cm_genome_to_columns(&places, cols);
-    cm_genome_free(&places);
+    struct cm_genome offsets = {0};
+    cm_genome_init(&offsets, cols->names.n);
+    if (cm_genome_from_names(&offsets, &cols->names))
+        cm_genome_to_columns(&offsets, cols);
+    cm_genome_free(&offsets);
 }
 
 /* One map: a chunk of as many rows as regions. */

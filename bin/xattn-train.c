@@ -14,7 +14,7 @@ enum { LINKS_AUTO, LINKS_NO, LINKS_YES };
 
 static struct {
     int preset, links;
-    bool no_cis, cross;
+    bool no_links, cross;
     struct cm_list tokens;
     const char *init;
 } o;
@@ -24,7 +24,7 @@ static struct cm_trainer t = {.show_best = true};
 static const struct cm_opt own[] = {
     {"preset", 'p', CM_O_CHOICE, &o.preset, "best", 0, 0, CM_PRESETS_XATTN, "the model"},
     CM_TRAINER_SHOW(t),
-    {"no-cis", 0, CM_O_FLAG, &o.no_cis, NULL, 0, 0, NULL, "leave out the peak-gene term"},
+    {"no-cis", 0, CM_O_FLAG, &o.no_links, NULL, 0, 0, NULL, "leave out the peak-gene term"},
     {"links", 0, CM_O_CHOICE, &o.links, "auto", 0, 0, "auto|no|yes",
      "learn the weights of peak-gene pairs out of fold; auto: best and attn do"},
     {"tokens", 0, CM_O_LIST, &o.tokens, NULL, 0, 0, "KEY=VALUE",
@@ -77,9 +77,9 @@ static void take_tokens(struct cm_config *c, const char *const slot[2], bool of_
 /* What was asked for goes over c; fit: of the linear part and the peak-gene term alone. */
 static void ask(struct cm_config *c, const char *const slot[2], bool fit)
 {
-    if (o.no_cis && !cm_config_may_link(c))
+    if (o.no_links && !cm_config_may_link(c))
         cm_usage_error("--no-cis means nothing with this preset");
-    c->links.on = c->links.on && !o.no_cis;
+    c->links.on = c->links.on && !o.no_links;
     if (o.links != LINKS_AUTO)
         c->links.learned = o.links == LINKS_YES;
     if (!fit) {
@@ -136,7 +136,7 @@ static void report(void *unused, const struct cm_fit_report *r)
 {
     const double value[] = {r->loss, r->lr, r->factor, r->score, r->cross, r->sd};
     (void)unused;
-    cm_trainer_told(&t, r, value, sizeof value / sizeof *value);
+    cm_trainer_report(&t, r, value, sizeof value / sizeof *value);
 }
 
 static void say_links(void)
@@ -181,7 +181,7 @@ int main(int argc, char **argv)
         cm_signals_polite();
     struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, report);
     cm_try(cm_train(&t.model, &t.data, &how, &callbacks));
-    cm_trainer_sum(&t, CM_SUM_CIS);
+    cm_trainer_sum(&t, CM_SUM_LINKS);
     say_links();
     cm_trainer_stopped(&t);
     return cm_trainer_end(&t);

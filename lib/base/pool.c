@@ -153,10 +153,10 @@ int cm_parallel(size_t shards, int (*fn)(void *, size_t), void *arg)
     return code ? cm_fail(code, "%s", pool.message) : 0;
 }
 
-size_t cm_shards(size_t items, size_t grain, size_t most)
+size_t cm_shards(size_t items, size_t grain, size_t max)
 {
     size_t n = grain ? items / grain : items;
-    if (n > most)
-        n = most;
+    if (n > max)
+        n = max;
     return n ? n : 1;
 }

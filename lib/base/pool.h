@@ -36,8 +36,8 @@ static inline size_t cm_shard_begin(size_t items, size_t shards, size_t shard)
     return items / shards * shard + (shard < items % shards ? shard : items % shards);
 }
 
-/* A shard count for `items` items of at least `grain` each: between 1 and `most`. */
-size_t cm_shards(size_t items, size_t grain, size_t most);
+/* A shard count for `items` items of at least `grain` each: between 1 and `max`. */
+size_t cm_shards(size_t items, size_t grain, size_t max);
 
 #ifdef __cplusplus
 }

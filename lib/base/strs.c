@@ -36,7 +36,7 @@ void cm_strs_addn(struct cm_strs *s, const char *text, size_t n)
     if (!s->n)
         s->era = next_era();
     CM_GROW(s->off, s->cap, s->n + 1);
-    CM_GROW(s->bytes, s->room, s->used + n + 1);
+    CM_GROW(s->bytes, s->capacity, s->used + n + 1);
     s->off[s->n++] = s->used;
     if (n)
         memcpy(s->bytes + s->used, text, n);
@@ -52,7 +52,7 @@ void cm_strs_copy(struct cm_strs *to, const struct cm_strs *from)
         return;
     cm_strs_clear(to);
     CM_GROW(to->off, to->cap, from->n);
-    CM_GROW(to->bytes, to->room, from->used);
+    CM_GROW(to->bytes, to->capacity, from->used);
     if (from->n)
         memcpy(to->off, from->off, from->n * sizeof *to->off);
     if (from->used)
@@ -108,12 +108,12 @@ void cm_index_extend(struct cm_index *x, const struct cm_strs *s)
     CM_ASSERT(s->n < UINT32_MAX - 1);
     bool anew = !x->slot || x->era != s->era || x->n > s->n;
     if (anew || s->n > (x->mask + 1) / 2) {
-        size_t places = 16;
-        while (places < 2 * s->n)
-            places *= 2;
+        size_t offsets = 16;
+        while (offsets < 2 * s->n)
+            offsets *= 2;
         cm_free(x->slot);
-        *x = (struct cm_index){.mask = places - 1, .duplicate = CM_ABSENT};
-        x->slot = CM_ZNEW(uint32_t, places);
+        *x = (struct cm_index){.mask = offsets - 1, .duplicate = CM_ABSENT};
+        x->slot = CM_ZNEW(uint32_t, offsets);
     }
     x->strs = s;
     x->era = s->era;
@@ -159,14 +159,14 @@ size_t cm_strs_make_unique(struct cm_strs *s)
     uint64_t *next = CM_ZNEW(uint64_t, s->n); /* number to try next, by first position */
     for (size_t i = 0; i < s->n; i++) {
         const char *name = cm_strs_get(s, i);
-        size_t first = cm_index_find(&old, name), room = strlen(name) + 24;
+        size_t first = cm_index_find(&old, name), capacity = strlen(name) + 24;
         if (first == i) {
             cm_strs_add(&out, name);
             continue;
         }
-        char *text = CM_NEW(char, room);
+        char *text = CM_NEW(char, capacity);
         do /* made names differ from one another: "a" + "-1-1" cannot meet "a-1" + "-1" ... */
-            snprintf(text, room, "%s-%" PRIu64, name, ++next[first]);
+            snprintf(text, capacity, "%s-%" PRIu64, name, ++next[first]);
         while (cm_index_find(&old, text) != CM_ABSENT);
         cm_strs_add(&out, text);
         cm_free(text);

@@ -23,7 +23,7 @@ struct cm_strs {
     size_t n, cap;
     uint64_t *off;
     char *bytes;
-    size_t used, room;
+    size_t used, capacity;
     uint64_t era; /* of this filling: no two lists, and no list emptied and refilled, share one */
 };
 

@@ -23,7 +23,7 @@
 #define SD_FLOOR 1e-7
 
 /* Sites of dropout, per encoder layer, decoding and judged modality. */
-enum { SITE_ENCODER = 1, SITE_DECODER = 64, SITE_JUDGE = 72 };
+enum { SITE_ENCODER = 1, SITE_DECODER = 64, SITE_DISCRIMINATOR = 72 };
 
 /* ===== layout ============================================================================= */
 
@@ -72,11 +72,11 @@ void cm_clue_make(struct cm_clue *c, const struct cm_clue_config *o, const char 
                   size_t in, const size_t d[2], size_t batches)
 {
     char prefix[CM_PARAM_NAME];
-    size_t judge = (size_t)o->judge;
+    size_t discriminator = (size_t)o->discriminator;
     CM_ASSERT(o->depth >= 1 && o->depth <= CM_CLUE_DEPTH);
     *c = (struct cm_clue){.o = *o, .in = in, .q = 2 * (size_t)o->latent, .batches = batches};
     c->table.p = CM_ZNEW(struct cm_param, CM_NET_TENSORS);
-    c->table.room = CM_NET_TENSORS;
+    c->table.capacity = CM_NET_TENSORS;
     for (size_t m = 0; m < 2; m++) {
         snprintf(prefix, sizeof prefix, "%s.r", slot[m]);
         declare_encoder(&c->encoder[m], &c->table, prefix, o, in);
@@ -90,12 +90,12 @@ void cm_clue_make(struct cm_clue *c, const struct cm_clue_config *o, const char 
         e->b = cm_params_add(&c->table, prefix, "b", d[m], 0, 0);
         e->log_theta = cm_params_add(&c->table, prefix, "theta", d[m], 0, 0);
     }
-    c->first_judge = c->table.n;
-    c->judge_w1 = cm_params_add(&c->table, "judge", "w1", c->q + batches, judge, 0);
-    c->judge_b1 = cm_params_add(&c->table, "judge", "b1", judge, 0, 0);
-    c->judge_w2 = cm_params_add(&c->table, "judge", "w2", judge, 2, 0);
-    c->judge_b2 = cm_params_add(&c->table, "judge", "b2", 2, 0, 0);
-    CM_ASSERT(c->table.n <= c->table.room);
+    c->first_discriminator = c->table.n;
+    c->disc_w1 = cm_params_add(&c->table, "judge", "w1", c->q + batches, discriminator, 0);
+    c->disc_b1 = cm_params_add(&c->table, "judge", "b1", discriminator, 0, 0);
+    c->disc_w2 = cm_params_add(&c->table, "judge", "w2", discriminator, 2, 0);
+    c->disc_b2 = cm_params_add(&c->table, "judge", "b2", 2, 0, 0);
+    CM_ASSERT(c->table.n <= c->table.capacity);
 }
 
 void cm_clue_free(struct cm_clue *c)
@@ -139,8 +139,9 @@ void cm_clue_init(const struct cm_clue *c, cm_real *w, const cm_real *const scal
         init_layer(w, &d->layer, seed, 2 + m, 0);
         init_linear(w, d->w, d->b, d->layer.out, d->d, seed, 2 + m, 1);
     }
-    init_linear(w, c->judge_w1, c->judge_b1, c->q + c->batches, (size_t)c->o.judge, seed, 4, 0);
-    init_linear(w, c->judge_w2, c->judge_b2, (size_t)c->o.judge, 2, seed, 4, 1);
+    init_linear(w, c->disc_w1, c->disc_b1, c->q + c->batches, (size_t)c->o.discriminator, seed, 4,
+                0);
+    init_linear(w, c->disc_w2, c->disc_b2, (size_t)c->o.discriminator, 2, seed, 4, 1);
 }
 
 /* ===== activations ======================================================================== */
@@ -402,10 +403,11 @@ static int decode_shard(void *arg, size_t item)
 /* ===== discriminator ====================================================================== */
 
 /* D; dw: adds the discriminator's gradient, du: adds -weight dD/du to both codes; either NULL. */
-static double judge(const struct cm_clue *c, const cm_real *w, cm_real *dw, cm_real *const *du,
-                    double weight, const struct cm_clue_batch *b, const struct cm_clue_work *x)
+static double discriminator(const struct cm_clue *c, const cm_real *w, cm_real *dw,
+                            cm_real *const *du, double weight, const struct cm_clue_batch *b,
+                            const struct cm_clue_work *x)
 {
-    size_t B = b->B, wide = c->q + c->batches, h = (size_t)c->o.judge;
+    size_t B = b->B, wide = c->q + c->batches, h = (size_t)c->o.discriminator;
     cm_real *in = CM_ZNEW(cm_real, 2 * B * (2 * wide + 5 * h + 4) + 2), *din = in + 2 * B * wide,
             *pre = din + 2 * B * wide, *act = pre + 2 * B * h, *dact = act + 2 * B * h,
             *dmask = dact + 2 * B * h, *dpre = dmask + 2 * B * h, *logits = dpre + 2 * B * h,
@@ -413,24 +415,24 @@ static double judge(const struct cm_clue *c, const cm_real *w, cm_real *dw, cm_r
     uint32_t *target = CM_NEW(uint32_t, 2 * B);
     struct cm_dropout drop[2];
     for (size_t m = 0; m < 2; m++) {
-        drop[m] = cm_dropout_at(b->drop, c->o.dropout, SITE_JUDGE + m);
+        drop[m] = cm_dropout_at(b->drop, c->o.dropout, SITE_DISCRIMINATOR + m);
         with_label(c, b, x->u[m], in + m * B * wide);
         for (size_t i = 0; i < B; i++)
             target[m * B + i] = (uint32_t)m;
     }
-    cm_linear_forward(pre, in, w + c->judge_w1, w + c->judge_b1, 2 * B, wide, h);
+    cm_linear_forward(pre, in, w + c->disc_w1, w + c->disc_b1, 2 * B, wide, h);
     cm_act_forward(act, pre, 2 * B * h, CM_ACT_LEAKY, CM_CLUE_SLOPE);
     for (size_t m = 0; m < 2; m++)
         cm_dropout_forward(act + m * B * h, act + m * B * h, B, h, &drop[m]);
-    cm_linear_forward(logits, act, w + c->judge_w2, w + c->judge_b2, 2 * B, h, 2);
+    cm_linear_forward(logits, act, w + c->disc_w2, w + c->disc_b2, 2 * B, h, 2);
     double loss = cm_cross_entropy(dlogits, logits, target, 2 * B, 2, scratch);
-    cm_linear_backward(dact, dw ? dw + c->judge_w2 : NULL, dw ? dw + c->judge_b2 : NULL, dlogits,
-                       act, w + c->judge_w2, 2 * B, h, 2);
+    cm_linear_backward(dact, dw ? dw + c->disc_w2 : NULL, dw ? dw + c->disc_b2 : NULL, dlogits, act,
+                       w + c->disc_w2, 2 * B, h, 2);
     for (size_t m = 0; m < 2; m++)
         cm_dropout_backward(dmask + m * B * h, dact + m * B * h, B, h, &drop[m]);
     cm_act_backward(dpre, dmask, pre, 2 * B * h, CM_ACT_LEAKY, CM_CLUE_SLOPE);
-    cm_linear_backward(du ? din : NULL, dw ? dw + c->judge_w1 : NULL, dw ? dw + c->judge_b1 : NULL,
-                       dpre, in, w + c->judge_w1, 2 * B, wide, h);
+    cm_linear_backward(du ? din : NULL, dw ? dw + c->disc_w1 : NULL, dw ? dw + c->disc_b1 : NULL,
+                       dpre, in, w + c->disc_w1, 2 * B, wide, h);
     for (size_t m = 0; du && m < 2; m++)
         for (size_t i = 0; i < B; i++)
             for (size_t k = 0; k < c->q; k++)
@@ -440,10 +442,10 @@ static double judge(const struct cm_clue *c, const cm_real *w, cm_real *dw, cm_r
     return loss;
 }
 
-double cm_clue_judge(const struct cm_clue *c, const cm_real *w, cm_real *dw,
-                     const struct cm_clue_batch *b, const struct cm_clue_work *x)
+double cm_clue_discriminator(const struct cm_clue *c, const cm_real *w, cm_real *dw,
+                             const struct cm_clue_batch *b, const struct cm_clue_work *x)
 {
-    return judge(c, w, dw, NULL, 0, b, x);
+    return discriminator(c, w, dw, NULL, 0, b, x);
 }
 
 /* ===== the loss =========================================================================== */
@@ -505,9 +507,9 @@ void cm_clue_generate(const struct cm_clue *c, const cm_real *w, cm_real *dw, cm
             x->du[m][i] = x->dcode[0][m][i] + x->dcode[1][m][i];
     }
     agreement(c, b->B, x, t);
-    t->judge = judge(c, w, NULL, x->du, o->adversary, b, x);
+    t->discriminator = discriminator(c, w, NULL, x->du, o->adversary, b, x);
     t->loss = o->data * t->data + o->cross * t->cross + o->kl * t->kl + o->cosine * t->cosine +
-              o->mse * t->mse - o->adversary * t->judge;
+              o->mse * t->mse - o->adversary * t->discriminator;
     cm_parallel(4, encode_back_shard, &j);
 }
 

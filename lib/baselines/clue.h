@@ -62,8 +62,8 @@ struct cm_clue {
     struct cm_params table;
     struct cm_clue_encoder encoder[2];
     struct cm_clue_decoder decoder[2];
-    size_t judge_w1, judge_b1, judge_w2, judge_b2;
-    size_t first_judge; /* tensors from here on are the discriminator's */
+    size_t disc_w1, disc_b1, disc_w2, disc_b2;
+    size_t first_discriminator; /* tensors from here on are the discriminator's */
 };
 
 /* Lays it out: `in` components, d[m] features, slot names for the tensors; release with
@@ -88,7 +88,8 @@ struct cm_clue_batch {
 };
 
 struct cm_clue_terms {
-    double loss, data, cross, kl, cosine, mse, judge; /* loss as above; the rest unweighted */
+    double loss, data, cross, kl, cosine, mse,
+        discriminator; /* loss as above; the rest unweighted */
 };
 
 /* Activations of a mini-batch, by modality and subspace; cm_clue_work_free. */
@@ -109,8 +110,8 @@ void cm_clue_work_free(const struct cm_clue *c, struct cm_clue_work *x);
 void cm_clue_encode(const struct cm_clue *c, const cm_real *w, const struct cm_clue_batch *b,
                     struct cm_clue_work *x);
 /* D, with its gradient to the discriminator's part of dw (added). */
-double cm_clue_judge(const struct cm_clue *c, const cm_real *w, cm_real *dw,
-                     const struct cm_clue_batch *b, const struct cm_clue_work *x);
+double cm_clue_discriminator(const struct cm_clue *c, const cm_real *w, cm_real *dw,
+                             const struct cm_clue_batch *b, const struct cm_clue_work *x);
 /* The loss, with its gradient to all of dw but the discriminator's part (added).  other: an arena
  * as dw, all zero, for the decoders of crossed codes; the caller adds it to dw.  Runs on the pool:
  * the same bits for any number of threads. */

@@ -127,13 +127,13 @@ static int step_of(struct clue_fit *f, const uint32_t *row, size_t B, uint64_t s
     memset(f->other, 0, size * sizeof *f->other);
     cm_clue_encode(&f->c, f->w, &x.b, &work);
     if (f->c.o.adversary > 0) {
-        cm_clue_judge(&f->c, f->w, f->grad, &x.b, &work);
-        update(f, f->c.first_judge, f->c.table.n);
+        cm_clue_discriminator(&f->c, f->w, f->grad, &x.b, &work);
+        update(f, f->c.first_discriminator, f->c.table.n);
     }
     cm_clue_generate(&f->c, f->w, f->grad, f->other, &x.b, &work, t);
     for (size_t i = 0; i < size; i++)
         f->grad[i] += f->other[i];
-    update(f, 0, f->c.first_judge);
+    update(f, 0, f->c.first_discriminator);
     cm_clue_running(&f->c, f->w, &work, B);
     cm_clue_work_free(&f->c, &work);
     drawn_free(&x);
@@ -170,10 +170,10 @@ static double validate(const struct clue_fit *f)
 
 static size_t batches_of(const struct cm_train_part *p)
 {
-    uint32_t most = 0;
+    uint32_t max = 0;
     for (size_t i = 0; p->group && i < p->names.n; i++)
-        most = p->group[i] > most ? p->group[i] : most;
-    return most ? most + 1 : 0; /* one batch tells nothing */
+        max = p->group[i] > max ? p->group[i] : max;
+    return max ? max + 1 : 0; /* one batch tells nothing */
 }
 
 static void make(struct clue_fit *f, size_t n)
@@ -228,7 +228,7 @@ static void report(const struct clue_fit *f, const struct progress *g, size_t at
 }
 
 /* After the last mini-batch of an epoch that is due; NaN otherwise. */
-static double judge_epoch(const struct clue_fit *f, struct progress *g, size_t at)
+static double discriminator_epoch(const struct clue_fit *f, struct progress *g, size_t at)
 {
     const struct cm_picks *p = &f->d->picks;
     int64_t every = f->m->config.loop.valid_every;
@@ -273,7 +273,7 @@ static int run(struct clue_fit *f, struct progress *g)
                                "at least two");
             g->lonely = true;
         }
-        report(f, g, at, judge_epoch(f, g, at));
+        report(f, g, at, discriminator_epoch(f, g, at));
     }
     return g->steps ? 0 : cm_fail(CM_EINPUT, "no mini-batch has two cells or more");
 }
@@ -335,7 +335,7 @@ uint64_t cm_clue_bytes(const struct cm_train_data *d, const struct cm_clue_confi
     uint64_t activations = 2 * B * (2 * k + 10 * q + 6 * hidden * (uint64_t)o->depth) +
                            4 * B * 5 * hidden + 4 * B * (2 * wide + 7 * (uint64_t)o->decoder) +
                            4 * B * (cols[0] + cols[1]) +
-                           2 * B * (2 * wide + 5 * (uint64_t)o->judge + 4);
+                           2 * B * (2 * wide + 5 * (uint64_t)o->discriminator + 4);
     return 4 * (6 * size + activations + 3 * v * v + 12 * (cols[0] + cols[1])) + 8 * v * (k + q) +
            ((uint64_t)32 << 20);
 }

@@ -34,7 +34,7 @@ struct cm_clue_config {
     int64_t latent;        /* width of each of the two subspaces */
     int64_t hidden, depth; /* of the encoders */
     int64_t decoder;       /* hidden width of the decoders */
-    int64_t judge;         /* of the discriminator */
+    int64_t discriminator; /* of the discriminator */
     double dropout;
     double data, cross, kl, cosine, mse, adversary; /* weights of the terms of the loss */
     double alpha;                                   /* of RMSprop */

@@ -105,10 +105,10 @@ static size_t deep_cache(const struct cm_encoder *e, size_t B)
 
 static size_t widest(const struct deep *m)
 {
-    size_t most = m->in;
+    size_t max = m->in;
     for (size_t l = 0; l < m->layers; l++)
-        most = m->hidden[l] > most ? m->hidden[l] : most;
-    return most;
+        max = m->hidden[l] > max ? m->hidden[l] : max;
+    return max;
 }
 
 static size_t deep_scratch(const struct cm_encoder *e, size_t B) { return 3 * B * widest(e->self); }
@@ -166,8 +166,8 @@ static void deep_backward(const struct cm_encoder *e, cm_real *dparams, const cm
         in[l + 1] = next + B * m->hidden[l];
         next = in[l + 1] + B * m->hidden[l];
     }
-    size_t most = B * widest(m);
-    cm_real *dact = scratch, *dmask = dact + most, *dpre = dmask + most;
+    size_t max = B * widest(m);
+    cm_real *dact = scratch, *dmask = dact + max, *dpre = dmask + max;
     const cm_real *d = dout;
     for (size_t l = m->layers + 1; l-- > 0;) {
         size_t n = l ? B * m->hidden[l - 1] : 0;

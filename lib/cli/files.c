@@ -10,7 +10,7 @@
  * An output that is also an input is refused (status 2), though the rename would make it safe: the
  * usual reason is a slip, and what it would destroy is the only copy of the counts.
  */
-#include "cli/inside.h"
+#include "cli/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -368,7 +368,7 @@ int cm_finish_with(int status)
 
 int cm_finish(void) { return cm_finish_with(0); }
 
-void cm_files_abandon(int status, const char *message)
+void cm_files_discard(int status, const char *message)
 {
     const char *tool = cm_tool_name();
     cm_temp_remove_all(); /* first: to say ABORT takes memory, which may be what we have not */

@@ -9,7 +9,7 @@
  *
  * One folder a tool; see cli/cli.h for what a tool calls.
  */
-#include "cli/inside.h"
+#include "cli/internal.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -11,7 +11,7 @@
  * Temporary files stand in a shared table (signals.c), so that the parent can remove what a dead
  * child left.  A signal sent to the parent is passed on; one from the terminal reaches both anyway.
  */
-#include "cli/inside.h"
+#include "cli/internal.h"
 
 #include <errno.h>
 #include <pthread.h>

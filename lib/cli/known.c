@@ -10,7 +10,7 @@
  * Then each output is tried as far as can be done without making it, so that a job of hours does
  * not fail at its end: is the directory there, can a file be made in it, may the old one go?
  */
-#include "cli/inside.h"
+#include "cli/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,7 +9,7 @@
  * While it parses it keeps the command line for the provenance record, without the options that
  * cannot change a result: equal results then have equal bytes whatever -t or -o was.
  */
-#include "cli/inside.h"
+#include "cli/internal.h"
 
 #include <limits.h>
 #include <math.h>
@@ -326,14 +326,14 @@ static unsigned distance(const char *a, size_t n, const char *b)
 static int unknown(const char *name, size_t n)
 {
     size_t best = CM_ABSENT;
-    unsigned least = 3; /* two letters wrong are a slip, three are another word */
+    unsigned min = 3; /* two letters wrong are a slip, three are another word */
     for (size_t k = 0; k < options; k++) {
         const char *o = table[k]->name;
         if (hidden(table[k]))
             continue;
         unsigned d = n >= 2 && !strncmp(o, name, n) ? 1 : distance(name, n, o);
-        if (d < least) {
-            least = d;
+        if (d < min) {
+            min = d;
             best = k;
         }
     }

@@ -6,7 +6,7 @@
  * times a second, and only where somebody looks: on a terminal, in the last stage of a pipe.
  * Rejected: stdio on stderr (several writes a line), and progress of every stage at once.
  */
-#include "cli/inside.h"
+#include "cli/internal.h"
 
 #include <math.h>
 #include <string.h>
@@ -119,7 +119,7 @@ void cm_die(int status, const char *format, ...)
     if (!first) {
         first = status;
         say("error: ", "%s", text);
-        cm_files_abandon(status, text);
+        cm_files_discard(status, text);
     }
     cm_leave(status);
 }

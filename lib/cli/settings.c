@@ -17,29 +17,30 @@ static size_t rows;
 
 static bool of_fit(const struct cm_field *f)
 {
-    return f->section == CM_SECTION_LINEAR || f->section == CM_SECTION_CIS ||
-           f->section == CM_SECTION_LINKS;
+    return f->section == CM_SECTION_LINEAR || f->section == CM_SECTION_LINKS ||
+           f->section == CM_SECTION_LINKS_LEARNED;
 }
 
 /* May the field be asked for with these settings?  The peak-gene term may also be off. */
 static bool allowed(const struct cm_field *f, const struct cm_config *c)
 {
-    if (f->section == CM_SECTION_CIS || f->section == CM_SECTION_LINKS)
+    if (f->section == CM_SECTION_LINKS || f->section == CM_SECTION_LINKS_LEARNED)
         return cm_config_may_link(c);
     return cm_field_present(f, c);
 }
 
 /* ===== rows ================================================================================= */
 
-static void option_name(const struct cm_field *f, char *name, size_t room)
+static void option_name(const struct cm_field *f, char *name, size_t capacity)
 {
-    snprintf(name, room, "%s", f->option ? f->option : f->key);
+    snprintf(name, capacity, "%s", f->option ? f->option : f->key);
     for (char *c = name; *c; c++)
         *c = *c == '.' ? '-' : *c;
 }
 
 /* The value that all presets of the trainer have which know the field, or NULL. */
-static const char *shared_default(const struct cm_field *f, unsigned by, char *text, size_t room)
+static const char *shared_default(const struct cm_field *f, unsigned by, char *text,
+                                  size_t capacity)
 {
     static const char *const slot[2] = {"GEX", "ATAC"};
     bool found = false;
@@ -52,7 +53,7 @@ static const char *shared_default(const struct cm_field *f, unsigned by, char *t
         cm_field_text(f, &c, &value);
         cm_buf_u8(&value, 0);
         bool same = !found || strcmp(text, (const char *)value.p) == 0;
-        snprintf(text, room, "%s", (const char *)value.p);
+        snprintf(text, capacity, "%s", (const char *)value.p);
         cm_buf_free(&value);
         if (!same)
             return NULL;

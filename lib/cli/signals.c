@@ -9,7 +9,7 @@
  * SIGPIPE takes the same way even if our parent ignores it, so that `tool | head` ends with 141 and
  * not with a write error.  SIGXFSZ is ignored: write() then reports EFBIG, as on a full disk.
  */
-#include "cli/inside.h"
+#include "cli/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * file system), and a name left by a killed tool may be met again; so a name ends in 50 random bits
  * and is taken only if it is free.  A file that we have not made is never removed.
  */
-#include "cli/inside.h"
+#include "cli/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

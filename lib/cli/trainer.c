@@ -137,8 +137,8 @@ cm_trainer_callbacks(struct cm_trainer *t, void (*report)(void *t, const struct 
         .arg = t};
 }
 
-void cm_trainer_told(const struct cm_trainer *t, const struct cm_fit_report *r, const double *value,
-                     size_t n)
+void cm_trainer_report(const struct cm_trainer *t, const struct cm_fit_report *r,
+                       const double *value, size_t n)
 {
     char unit[64];
     if (isnan(r->best) || !t->show_best)
@@ -182,15 +182,15 @@ static void warn_of_chance(const struct cm_kv *kv)
 
 void cm_trainer_sum(const struct cm_trainer *t, unsigned also)
 {
-    char cis[100] = "", epoch[60] = "";
-    if (also & CM_SUM_CIS)
-        snprintf(cis, sizeof cis, "%s of %s peak-gene pairs kept; ",
+    char links[100] = "", epoch[60] = "";
+    if (also & CM_SUM_LINKS)
+        snprintf(links, sizeof links, "%s of %s peak-gene pairs kept; ",
                  cm_trainer_result(t, "cis.pairs"), cm_trainer_result(t, "cis.candidates"));
     if (also & CM_SUM_EPOCH)
         snprintf(epoch, sizeof epoch, "best epoch %s; ", cm_trainer_result(t, "train.best.epoch"));
     cm_info("%s training cells; %svalidation (%s cells): soft %s, dual %s, top5 %s, chance %s; "
             "%srule %s, temperature %s",
-            cm_trainer_result(t, "train.cells"), cis, cm_trainer_result(t, "valid.cells"),
+            cm_trainer_result(t, "train.cells"), links, cm_trainer_result(t, "valid.cells"),
             cm_trainer_result(t, "valid.soft"), cm_trainer_result(t, "valid.dual"),
             cm_trainer_result(t, "valid.top5"), cm_trainer_result(t, "valid.chance"), epoch,
             cm_trainer_result(t, "rule.method"), cm_trainer_result(t, "rule.temperature"));

@@ -104,13 +104,13 @@ void cm_trainer_step(void *t, const char *name); /* a step has ended: how long i
 int cm_trainer_check(void *t, uint64_t bytes);   /* against --max-memory, beside the cells */
 /* For a tool's report: the progress, a line after a validation, and a row of the log: step, epoch,
  * and these n values, an empty field for NaN. */
-void cm_trainer_told(const struct cm_trainer *t, const struct cm_fit_report *r, const double *value,
-                     size_t n);
+void cm_trainer_report(const struct cm_trainer *t, const struct cm_fit_report *r,
+                       const double *value, size_t n);
 
 /* ===== the result ========================================================================= */
 
 const char *cm_trainer_result(const struct cm_trainer *t, const char *key); /* "-": none */
-enum { CM_SUM_CIS = 1, CM_SUM_EPOCH = 2 };
+enum { CM_SUM_LINKS = 1, CM_SUM_EPOCH = 2 };
 /* One line on t->model; `also`: with the peak-gene pairs, with the best epoch.  Warns where 30 or
  * more validation cells find their partners no better than 1.5 times chance. */
 void cm_trainer_sum(const struct cm_trainer *t, unsigned also);

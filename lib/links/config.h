@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct cm_cis_config {
+struct cm_links_fit_config {
     int64_t window;     /* base pairs: |peak centre - gene start| < window */
     int64_t components; /* leading components taken out before correlating (at most k) */
     double ridge;       /* of that regression */
@@ -24,7 +24,7 @@ struct cm_learn_config {
 
 struct cm_links_config {
     bool on; /* does the model have the term? */
-    struct cm_cis_config fit;
+    struct cm_links_fit_config fit;
     bool learned; /* are its weights learned out of fold? */
     struct cm_learn_config learn;
 };

@@ -167,8 +167,8 @@ static double *column_squares(const struct cm_csr *x)
 
 /* Regression of every column of X - mean on [z_1..r, 1], ridge included, as all places of a
  * side. */
-static int fit_residuals(struct cm_cis_side *s, const struct cm_csr *x, const float *z, size_t ldz,
-                         const float *mean, size_t r, double ridge)
+static int fit_residuals(struct cm_links_side *s, const struct cm_csr *x, const float *z,
+                         size_t ldz, const float *mean, size_t r, double ridge)
 {
     size_t n = x->rows, d = x->cols, w = r + 1;
     double dn = (double)n;
@@ -194,7 +194,7 @@ static int fit_residuals(struct cm_cis_side *s, const struct cm_csr *x, const fl
     double *square = column_squares(x);
     cm_csr_column_sums(x, sum, NULL);
 
-    *s = (struct cm_cis_side){.n = d, .features = d};
+    *s = (struct cm_links_side){.n = d, .features = d};
     s->h = CM_NEW(float, d *r);
     s->off = CM_NEW(float, d);
     s->sd = CM_NEW(float, d);
@@ -226,7 +226,7 @@ static int fit_residuals(struct cm_cis_side *s, const struct cm_csr *x, const fl
     return code;
 }
 
-static void side_free(struct cm_cis_side *s)
+static void side_free(struct cm_links_side *s)
 {
     cm_free(s->feature);
     cm_free(s->h);
@@ -237,7 +237,7 @@ static void side_free(struct cm_cis_side *s)
     memset(s, 0, sizeof *s);
 }
 
-static void side_index(struct cm_cis_side *s, size_t r)
+static void side_index(struct cm_links_side *s, size_t r)
 {
     cm_free(s->at);
     cm_free(s->ht);
@@ -252,9 +252,9 @@ static void side_index(struct cm_cis_side *s, size_t r)
 }
 
 /* Of a side that holds all features: those whose keep[] is set. */
-static struct cm_cis_side side_take(const struct cm_cis_side *all, const bool *keep, size_t r)
+static struct cm_links_side side_take(const struct cm_links_side *all, const bool *keep, size_t r)
 {
-    struct cm_cis_side s = {.features = all->features};
+    struct cm_links_side s = {.features = all->features};
     for (size_t j = 0; j < all->n; j++)
         s.n += keep[j];
     s.feature = CM_NEW(uint32_t, s.n);
@@ -276,11 +276,11 @@ static struct cm_cis_side side_take(const struct cm_cis_side *all, const bool *k
 /* out (rows from..to-1 of x, s->n columns, ld ldo) = clip((x - off - z h') / sd).  No BLAS: its
  * bits depend on how many rows are in a call, and an embedding must not depend on the stream's
  * chunks. */
-static void residual_tile(const struct cm_cis_side *s, size_t r, double clip,
+static void residual_tile(const struct cm_links_side *s, size_t r, double clip,
                           const struct cm_csr *x, const float *z, size_t ldz, size_t from,
                           size_t to, float *out, size_t ldo)
 {
-    float most = (float)clip;
+    float max = (float)clip;
     for (size_t i = from; i < to; i++) {
         float *row = out + (i - from) * ldo;
         for (size_t j = 0; j < s->n; j++)
@@ -296,7 +296,7 @@ static void residual_tile(const struct cm_cis_side *s, size_t r, double clip,
                 row[s->at[x->idx[e]]] += x->val[e];
         for (size_t j = 0; j < s->n; j++) {
             float v = row[j] / s->sd[j];
-            row[j] = v > most ? most : v < -most ? -most : v;
+            row[j] = v > max ? max : v < -max ? -max : v;
         }
     }
 }
@@ -304,7 +304,7 @@ static void residual_tile(const struct cm_cis_side *s, size_t r, double clip,
 /* ===== correlations ======================================================================= */
 
 struct sums {
-    const struct cm_cis_side *gene, *peak;
+    const struct cm_links_side *gene, *peak;
     const struct cm_csr *genes, *peaks;
     const float *zg, *zp;
     size_t ldz, r, pairs, groups, shards;
@@ -383,8 +383,8 @@ static void correlate(struct sums *s, const uint64_t *ptr, const uint32_t *peak_
     size_t G = s->gene->n, P = s->peak->n, r = s->r;
     double n = (double)s->genes->rows;
     s->stride = s->pairs + G * r + s->groups * G;
-    size_t most = SHARD_BYTES / (s->stride * sizeof(double));
-    s->shards = cm_shards(s->genes->rows, 4 * TILE, most < 16 ? (most ? most : 1) : 16);
+    size_t max = SHARD_BYTES / (s->stride * sizeof(double));
+    s->shards = cm_shards(s->genes->rows, 4 * TILE, max < 16 ? (max ? max : 1) : 16);
     s->part = CM_ZNEW(double, s->shards * s->stride);
     cm_parallel(s->shards, sums_shard, s);
     double *c = s->part, *uz = c + s->pairs, *u_sum = uz + G * r;
@@ -474,9 +474,9 @@ static void take_rows(const float *z, size_t ldz, size_t r, const uint64_t *at, 
 }
 
 /* Standard deviation of L (mu = 1) over all pairs of training cells, or of a sample of cells. */
-static double spread(const struct cm_cis *cis, const struct cm_cis_data *d)
+static double spread(const struct cm_links *links, const struct cm_links_data *d)
 {
-    size_t all = d->x[0]->rows, n = all < CM_CIS_SAMPLE ? all : CM_CIS_SAMPLE, r = cis->r;
+    size_t all = d->x[0]->rows, n = all < CM_LINKS_SAMPLE ? all : CM_LINKS_SAMPLE, r = links->r;
     uint64_t *at = CM_NEW(uint64_t, all);
     for (size_t i = 0; i < all; i++)
         at[i] = i;
@@ -484,15 +484,15 @@ static double spread(const struct cm_cis *cis, const struct cm_cis_data *d)
         struct cm_rng rng = cm_rng_make(d->seed, CM_RNG_SAMPLE, 0, 0);
         cm_rng_shuffle(&rng, at, all);
     }
-    struct spread s = {.n = n, .m = cis->gene.n, .shards = cm_shards(n, TILE, 64)};
+    struct spread s = {.n = n, .m = links->gene.n, .shards = cm_shards(n, TILE, 64)};
     float *a = CM_NEW(float, n *s.m), *b = CM_NEW(float, n *s.m), *z = CM_NEW(float, n *r);
     struct cm_csr x = cm_csr_rows(d->x[0], at, n);
     take_rows(d->z[0], d->ldz, r, at, n, z);
-    cm_cis_gene_columns(cis, &x, z, r, a, s.m);
+    cm_links_gene_columns(links, &x, z, r, a, s.m);
     cm_csr_free(&x);
     x = cm_csr_rows(d->x[1], at, n);
     take_rows(d->z[1], d->ldz, r, at, n, z);
-    cm_cis_peak_columns(cis, &x, z, r, b, s.m);
+    cm_links_peak_columns(links, &x, z, r, b, s.m);
     cm_csr_free(&x);
     s.a = a;
     s.b = b;
@@ -515,40 +515,40 @@ static double spread(const struct cm_cis *cis, const struct cm_cis_data *d)
 /* ===== fit ================================================================================ */
 
 /* Keeps the pairs whose correlation passes the threshold; 0 pairs is possible. */
-static void threshold(struct cm_cis *cis, const struct cm_cis_side *gene,
-                      const struct cm_cis_side *peak, const uint64_t *ptr, const uint32_t *peak_of,
-                      const double *value, double limit)
+static void threshold(struct cm_links *links, const struct cm_links_side *gene,
+                      const struct cm_links_side *peak, const uint64_t *ptr,
+                      const uint32_t *peak_of, const double *value, double limit)
 {
     bool *keep_gene = CM_ZNEW(bool, gene->n), *keep_peak = CM_ZNEW(bool, peak->n);
     for (size_t g = 0; g < gene->n; g++)
         for (uint64_t k = ptr[g]; k < ptr[g + 1]; k++)
             if (fabs(value[k]) > limit) {
                 keep_gene[g] = keep_peak[peak_of[k]] = true;
-                cis->pairs++;
+                links->pairs++;
             }
-    cis->gene = side_take(gene, keep_gene, cis->r);
-    cis->peak = side_take(peak, keep_peak, cis->r);
-    cis->ptr = CM_ZNEW(uint64_t, cis->gene.n + 1);
-    cis->peak_of = CM_NEW(uint32_t, cis->pairs);
-    cis->c = CM_NEW(float, cis->pairs);
+    links->gene = side_take(gene, keep_gene, links->r);
+    links->peak = side_take(peak, keep_peak, links->r);
+    links->ptr = CM_ZNEW(uint64_t, links->gene.n + 1);
+    links->peak_of = CM_NEW(uint32_t, links->pairs);
+    links->c = CM_NEW(float, links->pairs);
     size_t put = 0, row = 0;
     for (size_t g = 0; g < gene->n; g++) {
         if (!keep_gene[g])
             continue;
         for (uint64_t k = ptr[g]; k < ptr[g + 1]; k++)
             if (fabs(value[k]) > limit) {
-                cis->peak_of[put] = cis->peak.at[peak->feature[peak_of[k]]];
-                cis->c[put++] = (float)(value[k] > 0 ? value[k] - limit : value[k] + limit);
+                links->peak_of[put] = links->peak.at[peak->feature[peak_of[k]]];
+                links->c[put++] = (float)(value[k] > 0 ? value[k] - limit : value[k] + limit);
             }
-        cis->ptr[++row] = put;
+        links->ptr[++row] = put;
     }
     cm_free(keep_gene);
     cm_free(keep_peak);
 }
 
 /* Keeps of both sides what occurs in a pair, and rewrites the pairs in terms of its places. */
-static uint64_t *take_paired(const struct cm_cis_side all[2], struct candidates *near, size_t r,
-                             struct cm_cis_side *gene, struct cm_cis_side *peak)
+static uint64_t *take_paired(const struct cm_links_side all[2], struct candidates *near, size_t r,
+                             struct cm_links_side *gene, struct cm_links_side *peak)
 {
     size_t genes = all[0].features, peaks = all[1].features;
     bool *keep = CM_ZNEW(bool, genes > peaks ? genes : peaks);
@@ -569,13 +569,13 @@ static uint64_t *take_paired(const struct cm_cis_side all[2], struct candidates 
 }
 
 /* Correlations of all candidates, and the term that their threshold leaves. */
-static void fit_pairs(struct cm_cis *cis, const struct cm_cis_config *c,
-                      const struct cm_cis_data *d, const struct cm_cis_side all[2],
+static void fit_pairs(struct cm_links *links, const struct cm_links_fit_config *c,
+                      const struct cm_links_data *d, const struct cm_links_side all[2],
                       struct candidates *near)
 {
-    struct cm_cis_side gene = {0}, peak = {0};
+    struct cm_links_side gene = {0}, peak = {0};
     bool grouped = d->group && d->groups > 1;
-    uint64_t *ptr = take_paired(all, near, cis->r, &gene, &peak);
+    uint64_t *ptr = take_paired(all, near, links->r, &gene, &peak);
     uint64_t *start = CM_NEW(uint64_t, peak.n + 1), *pair = CM_NEW(uint64_t, near->n);
     uint32_t *of = CM_NEW(uint32_t, near->n);
     turn(gene.n, peak.n, ptr, near->peak, start, of, pair);
@@ -586,7 +586,7 @@ static void fit_pairs(struct cm_cis *cis, const struct cm_cis_config *c,
                      .zg = d->z[0],
                      .zp = d->z[1],
                      .ldz = d->ldz,
-                     .r = cis->r,
+                     .r = links->r,
                      .pairs = near->n,
                      .groups = grouped ? d->groups : 1,
                      .clip = c->clip,
@@ -596,7 +596,7 @@ static void fit_pairs(struct cm_cis *cis, const struct cm_cis_config *c,
                      .near_pair = pair};
     double *value = CM_NEW(double, near->n);
     correlate(&s, ptr, near->peak, value);
-    threshold(cis, &gene, &peak, ptr, near->peak, value,
+    threshold(links, &gene, &peak, ptr, near->peak, value,
               c->threshold / sqrt((double)d->x[0]->rows));
     cm_free(value);
     cm_free(ptr);
@@ -607,27 +607,28 @@ static void fit_pairs(struct cm_cis *cis, const struct cm_cis_config *c,
     side_free(&peak);
 }
 
-int cm_cis_fit(struct cm_cis *cis, const struct cm_cis_config *c, const struct cm_cis_data *d)
+int cm_links_fit(struct cm_links *links, const struct cm_links_fit_config *c,
+                 const struct cm_links_data *d)
 {
     CM_ASSERT(d->x[0]->rows == d->x[1]->rows && c->components >= 1 &&
               (size_t)c->components <= d->ldz && d->x[0]->cols == d->table[0]->names.n &&
               d->x[1]->cols == d->table[1]->names.n);
-    memset(cis, 0, sizeof *cis);
-    cis->r = (size_t)c->components;
-    cis->clip = c->clip;
-    cis->mu = 1;
+    memset(links, 0, sizeof *links);
+    links->r = (size_t)c->components;
+    links->clip = c->clip;
+    links->mu = 1;
     size_t placed[2];
     double window = (double)c->window;
     struct candidates near =
         find_candidates(d->table[0], d->table[1], window, &placed[0], &placed[1]);
-    cis->candidates = near.n;
+    links->candidates = near.n;
     int code = 0;
     /* Regression for all features, then only those that occur in a pair. */
-    struct cm_cis_side all[2] = {{0}};
+    struct cm_links_side all[2] = {{0}};
     for (size_t s = 0; near.n && !code && s < 2; s++)
-        code = fit_residuals(&all[s], d->x[s], d->z[s], d->ldz, d->mean[s], cis->r, c->ridge);
+        code = fit_residuals(&all[s], d->x[s], d->z[s], d->ldz, d->mean[s], links->r, c->ridge);
     if (near.n && !code)
-        fit_pairs(cis, c, d, all, &near);
+        fit_pairs(links, c, d, all, &near);
     side_free(&all[0]);
     side_free(&all[1]);
     cm_free(near.ptr);
@@ -639,26 +640,26 @@ int cm_cis_fit(struct cm_cis *cis, const struct cm_cis_config *c, const struct c
                    ? cm_fail(0, "no peak lies within %.0f bases of a gene", window)
                    : cm_fail(0, "the %s have no coordinates (columns chrom and start)",
                              placed[0] ? "peaks" : "genes");
-    if (cis->pairs == 0)
+    if (links->pairs == 0)
         return cm_fail(0, "no peak-gene correlation exceeds %g/sqrt(cells)", c->threshold);
-    code = cm_cis_scale(cis, c->sd, d);
+    code = cm_links_scale(links, c->sd, d);
     return code < 0 ? code : 1;
 }
 
-int cm_cis_scale(struct cm_cis *cis, double sd, const struct cm_cis_data *d)
+int cm_links_scale(struct cm_links *links, double sd, const struct cm_links_data *d)
 {
-    cis->mu = 1;
-    cm_cis_finish(cis);
-    double now = spread(cis, d);
+    links->mu = 1;
+    cm_links_finish(links);
+    double now = spread(links, d);
     if (!isfinite(now))
         return cm_fail(CM_ENUMERIC, "the peak-gene term is not finite");
-    cis->mu = sd / (now > 1e-12 ? now : 1e-12);
-    cm_cis_finish(cis);
+    links->mu = sd / (now > 1e-12 ? now : 1e-12);
+    cm_links_finish(links);
     return 0;
 }
 
-void cm_cis_distances(const struct cm_cis *cis, const struct cm_cols *gene_table,
-                      const struct cm_cols *peak_table, double *out)
+void cm_links_distances(const struct cm_links *links, const struct cm_cols *gene_table,
+                        const struct cm_cols *peak_table, double *out)
 {
     const struct cm_cols *table[2] = {gene_table, peak_table};
     double *at[2];
@@ -670,9 +671,10 @@ void cm_cis_distances(const struct cm_cis *cis, const struct cm_cols *gene_table
             at[s][site[i].feature] = site[i].at;
         cm_free(site);
     }
-    for (size_t g = 0; g < cis->gene.n; g++)
-        for (uint64_t k = cis->ptr[g]; k < cis->ptr[g + 1]; k++)
-            out[k] = fabs(at[0][cis->gene.feature[g]] - at[1][cis->peak.feature[cis->peak_of[k]]]);
+    for (size_t g = 0; g < links->gene.n; g++)
+        for (uint64_t k = links->ptr[g]; k < links->ptr[g + 1]; k++)
+            out[k] =
+                fabs(at[0][links->gene.feature[g]] - at[1][links->peak.feature[links->peak_of[k]]]);
     cm_free(at[0]);
     cm_free(at[1]);
 }
@@ -680,7 +682,7 @@ void cm_cis_distances(const struct cm_cis *cis, const struct cm_cols *gene_table
 /* ===== apply ============================================================================== */
 
 struct apply {
-    const struct cm_cis *cis;
+    const struct cm_links *links;
     const struct cm_csr *x;
     const float *z;
     size_t ldz, ldo, shards;
@@ -692,7 +694,7 @@ static int gene_shard(void *arg, size_t shard)
     struct apply *a = arg;
     size_t from = cm_shard_begin(a->x->rows, a->shards, shard),
            end = cm_shard_begin(a->x->rows, a->shards, shard + 1);
-    residual_tile(&a->cis->gene, a->cis->r, a->cis->clip, a->x, a->z, a->ldz, from, end,
+    residual_tile(&a->links->gene, a->links->r, a->links->clip, a->x, a->z, a->ldz, from, end,
                   a->out + from * a->ldo, a->ldo);
     return 0;
 }
@@ -700,34 +702,34 @@ static int gene_shard(void *arg, size_t shard)
 static int peak_shard(void *arg, size_t shard)
 {
     struct apply *a = arg;
-    const struct cm_cis *cis = a->cis;
-    size_t G = cis->gene.n, from = cm_shard_begin(a->x->rows, a->shards, shard),
+    const struct cm_links *links = a->links;
+    size_t G = links->gene.n, from = cm_shard_begin(a->x->rows, a->shards, shard),
            end = cm_shard_begin(a->x->rows, a->shards, shard + 1);
     for (size_t i = from; i < end; i++) {
         float *row = a->out + i * a->ldo;
-        memcpy(row, cis->base, G * sizeof *row);
-        for (size_t q = 0; q < cis->r; q++) {
+        memcpy(row, links->base, G * sizeof *row);
+        for (size_t q = 0; q < links->r; q++) {
             float zq = a->z[i * a->ldz + q];
-            const float *slope = cis->slope + q * G;
+            const float *slope = links->slope + q * G;
             for (size_t g = 0; g < G; g++)
                 row[g] += zq * slope[g];
         }
         for (uint64_t e = a->x->ptr[i]; e < a->x->ptr[i + 1]; e++) {
-            uint32_t p = cis->peak.at[a->x->idx[e]];
+            uint32_t p = links->peak.at[a->x->idx[e]];
             if (p == NOWHERE)
                 continue;
             float v = a->x->val[e];
-            for (uint64_t k = cis->mptr[p]; k < cis->mptr[p + 1]; k++)
-                row[cis->mgene[k]] += v * cis->mval[k];
+            for (uint64_t k = links->mptr[p]; k < links->mptr[p + 1]; k++)
+                row[links->mgene[k]] += v * links->mval[k];
         }
     }
     return 0;
 }
 
-static void apply(const struct cm_cis *cis, int (*fn)(void *, size_t), const struct cm_csr *x,
+static void apply(const struct cm_links *links, int (*fn)(void *, size_t), const struct cm_csr *x,
                   const float *z, size_t ldz, float *out, size_t ldo)
 {
-    struct apply a = {cis, x, z, ldz, ldo, 0, out};
+    struct apply a = {links, x, z, ldz, ldo, 0, out};
     a.shards = (x->rows + TILE - 1) / TILE; /* a tile each */
     cm_parallel(a.shards, fn, &a);
 }
@@ -737,80 +739,81 @@ static int residual_shard(void *arg, size_t shard)
     struct apply *a = arg;
     size_t from = cm_shard_begin(a->x->rows, a->shards, shard),
            end = cm_shard_begin(a->x->rows, a->shards, shard + 1);
-    residual_tile(&a->cis->peak, a->cis->r, INFINITY, a->x, a->z, a->ldz, from, end,
+    residual_tile(&a->links->peak, a->links->r, INFINITY, a->x, a->z, a->ldz, from, end,
                   a->out + from * a->ldo, a->ldo);
     return 0;
 }
 
-void cm_cis_peak_residuals(const struct cm_cis *cis, const struct cm_csr *x, const float *z,
+void cm_links_peak_residuals(const struct cm_links *links, const struct cm_csr *x, const float *z,
+                             size_t ldz, float *out, size_t ldo)
+{
+    apply(links, residual_shard, x, z, ldz, out, ldo);
+}
+
+void cm_links_gene_columns(const struct cm_links *links, const struct cm_csr *x, const float *z,
                            size_t ldz, float *out, size_t ldo)
 {
-    apply(cis, residual_shard, x, z, ldz, out, ldo);
+    apply(links, gene_shard, x, z, ldz, out, ldo);
 }
 
-void cm_cis_gene_columns(const struct cm_cis *cis, const struct cm_csr *x, const float *z,
-                         size_t ldz, float *out, size_t ldo)
+void cm_links_peak_columns(const struct cm_links *links, const struct cm_csr *x, const float *z,
+                           size_t ldz, float *out, size_t ldo)
 {
-    apply(cis, gene_shard, x, z, ldz, out, ldo);
+    apply(links, peak_shard, x, z, ldz, out, ldo);
 }
 
-void cm_cis_peak_columns(const struct cm_cis *cis, const struct cm_csr *x, const float *z,
-                         size_t ldz, float *out, size_t ldo)
+static void free_derived(struct cm_links *links)
 {
-    apply(cis, peak_shard, x, z, ldz, out, ldo);
+    cm_free(links->mptr);
+    cm_free(links->mgene);
+    cm_free(links->mval);
+    cm_free(links->slope);
+    cm_free(links->base);
 }
 
-static void free_derived(struct cm_cis *cis)
+void cm_links_finish(struct cm_links *links)
 {
-    cm_free(cis->mptr);
-    cm_free(cis->mgene);
-    cm_free(cis->mval);
-    cm_free(cis->slope);
-    cm_free(cis->base);
-}
-
-void cm_cis_finish(struct cm_cis *cis)
-{
-    size_t G = cis->gene.n, P = cis->peak.n, r = cis->r;
-    free_derived(cis);
-    side_index(&cis->gene, r);
-    side_index(&cis->peak, r);
-    cis->mptr = CM_NEW(uint64_t, P + 1);
-    cis->mgene = CM_NEW(uint32_t, cis->pairs);
-    cis->mval = CM_NEW(float, cis->pairs);
-    cis->slope = CM_NEW(float, r *G);
-    cis->base = CM_NEW(float, G);
-    uint64_t *pair = CM_NEW(uint64_t, cis->pairs);
-    turn(G, P, cis->ptr, cis->peak_of, cis->mptr, cis->mgene, pair);
+    size_t G = links->gene.n, P = links->peak.n, r = links->r;
+    free_derived(links);
+    side_index(&links->gene, r);
+    side_index(&links->peak, r);
+    links->mptr = CM_NEW(uint64_t, P + 1);
+    links->mgene = CM_NEW(uint32_t, links->pairs);
+    links->mval = CM_NEW(float, links->pairs);
+    links->slope = CM_NEW(float, r *G);
+    links->base = CM_NEW(float, G);
+    uint64_t *pair = CM_NEW(uint64_t, links->pairs);
+    turn(G, P, links->ptr, links->peak_of, links->mptr, links->mgene, pair);
     for (size_t p = 0; p < P; p++)
-        for (uint64_t k = cis->mptr[p]; k < cis->mptr[p + 1]; k++)
-            cis->mval[k] = (float)(cis->mu * (double)cis->c[pair[k]] / (double)cis->peak.sd[p]);
+        for (uint64_t k = links->mptr[p]; k < links->mptr[p + 1]; k++)
+            links->mval[k] =
+                (float)(links->mu * (double)links->c[pair[k]] / (double)links->peak.sd[p]);
     double *slope = CM_NEW(double, r);
     for (size_t g = 0; g < G; g++) {
         double base = 0;
         memset(slope, 0, r * sizeof *slope);
-        for (uint64_t k = cis->ptr[g]; k < cis->ptr[g + 1]; k++) {
-            size_t p = cis->peak_of[k];
-            double v = cis->mu * (double)cis->c[k] / (double)cis->peak.sd[p];
-            base -= v * (double)cis->peak.off[p];
+        for (uint64_t k = links->ptr[g]; k < links->ptr[g + 1]; k++) {
+            size_t p = links->peak_of[k];
+            double v = links->mu * (double)links->c[k] / (double)links->peak.sd[p];
+            base -= v * (double)links->peak.off[p];
             for (size_t q = 0; q < r; q++)
-                slope[q] -= v * (double)cis->peak.h[p * r + q];
+                slope[q] -= v * (double)links->peak.h[p * r + q];
         }
-        cis->base[g] = (float)base;
+        links->base[g] = (float)base;
         for (size_t q = 0; q < r; q++)
-            cis->slope[q * G + g] = (float)slope[q];
+            links->slope[q * G + g] = (float)slope[q];
     }
     cm_free(slope);
     cm_free(pair);
 }
 
-void cm_cis_free(struct cm_cis *cis)
+void cm_links_free(struct cm_links *links)
 {
-    free_derived(cis);
-    side_free(&cis->gene);
-    side_free(&cis->peak);
-    cm_free(cis->ptr);
-    cm_free(cis->peak_of);
-    cm_free(cis->c);
-    memset(cis, 0, sizeof *cis);
+    free_derived(links);
+    side_free(&links->gene);
+    side_free(&links->peak);
+    cm_free(links->ptr);
+    cm_free(links->peak_of);
+    cm_free(links->c);
+    memset(links, 0, sizeof *links);
 }

@@ -25,10 +25,10 @@
 extern "C" {
 #endif
 
-#define CM_CIS_SAMPLE 4096 /* mu is exact up to so many training cells */
+#define CM_LINKS_SAMPLE 4096 /* mu is exact up to so many training cells */
 
 /* The features of one side that the term uses.  residual_j = x_j - off_j - z_1..r . h_j */
-struct cm_cis_side {
+struct cm_links_side {
     size_t n;
     uint32_t *feature; /* n, ascending: column in the modality's matrix */
     float *h;          /* n x r */
@@ -39,11 +39,11 @@ struct cm_cis_side {
     float *ht;         /* r x n: h turned (derived) */
 };
 
-struct cm_cis {
+struct cm_links {
     size_t r, pairs;
     double clip, mu;
     uint64_t candidates; /* pairs within the window, before the threshold */
-    struct cm_cis_side gene, peak;
+    struct cm_links_side gene, peak;
     uint64_t *ptr;     /* gene.n + 1: the pairs of each gene */
     uint32_t *peak_of; /* pairs: place in peak.feature, ascending within a gene */
     float *c;          /* pairs: thresholded correlations, never 0 */
@@ -56,7 +56,7 @@ struct cm_cis {
 };
 
 /* Paired training cells: side 0 genes, side 1 peaks. */
-struct cm_cis_data {
+struct cm_links_data {
     const struct cm_csr *x[2];
     const float *z[2]; /* components, ld ldz */
     size_t ldz;
@@ -64,34 +64,35 @@ struct cm_cis_data {
     const struct cm_cols *table[2]; /* columns chrom, start, end, tss */
     const uint32_t *group;          /* batch of each cell, below `groups`, or NULL */
     size_t groups;
-    uint64_t seed; /* of the sample of cells when there are more than CM_CIS_SAMPLE */
+    uint64_t seed; /* of the sample of cells when there are more than CM_LINKS_SAMPLE */
 };
 
 /* With groups the correlations are taken inside them (u and w centred a group), so that a shift
  * between batches is no correlation.  Returns 1 and a term, 0 when there is none (no coordinates,
  * no pair in the window or above the threshold: cm_error_message says which), < 0 on failure. */
-int cm_cis_fit(struct cm_cis *cis, const struct cm_cis_config *c, const struct cm_cis_data *d);
+int cm_links_fit(struct cm_links *links, const struct cm_links_fit_config *c,
+                 const struct cm_links_data *d);
 
 /* Sets mu so that the standard deviation of mu L over pairs of these (training) cells is `sd`, and
- * fills what is derived: after cm_cis.c was changed.  CM_ENUMERIC when it is not finite. */
-int cm_cis_scale(struct cm_cis *cis, double sd, const struct cm_cis_data *d);
+ * fills what is derived: after cm_links.c was changed.  CM_ENUMERIC when it is not finite. */
+int cm_links_scale(struct cm_links *links, double sd, const struct cm_links_data *d);
 /* out (pairs): base pairs between the gene's start and the peak's centre, in the order of c. */
-void cm_cis_distances(const struct cm_cis *cis, const struct cm_cols *gene_table,
-                      const struct cm_cols *peak_table, double *out);
+void cm_links_distances(const struct cm_links *links, const struct cm_cols *gene_table,
+                        const struct cm_cols *peak_table, double *out);
 /* out (rows x peak.n, ld ldo) = w, the peaks' residuals. */
-void cm_cis_peak_residuals(const struct cm_cis *cis, const struct cm_csr *x, const float *z,
-                           size_t ldz, float *out, size_t ldo);
+void cm_links_peak_residuals(const struct cm_links *links, const struct cm_csr *x, const float *z,
+                             size_t ldz, float *out, size_t ldo);
 
 /* Columns of the gene side, out (rows x gene.n, ld ldo) = u; of the peak side, mu C'w (the same
  * shape): their inner product is mu L. */
-void cm_cis_gene_columns(const struct cm_cis *cis, const struct cm_csr *x, const float *z,
-                         size_t ldz, float *out, size_t ldo);
-void cm_cis_peak_columns(const struct cm_cis *cis, const struct cm_csr *x, const float *z,
-                         size_t ldz, float *out, size_t ldo);
+void cm_links_gene_columns(const struct cm_links *links, const struct cm_csr *x, const float *z,
+                           size_t ldz, float *out, size_t ldo);
+void cm_links_peak_columns(const struct cm_links *links, const struct cm_csr *x, const float *z,
+                           size_t ldz, float *out, size_t ldo);
 
 /* Fills what is derived, after the tensors of a model were read. */
-void cm_cis_finish(struct cm_cis *cis);
-void cm_cis_free(struct cm_cis *cis);
+void cm_links_finish(struct cm_links *links);
+void cm_links_free(struct cm_links *links);
 
 #ifdef __cplusplus
 }

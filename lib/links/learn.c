@@ -35,10 +35,10 @@ size_t cm_link_size(size_t H) { return H * F + H + 2 * H + 2 + 1; }
 void cm_link_init(cm_real *w, size_t H, double log_t, uint64_t seed)
 {
     struct cm_rng g = cm_rng_make(seed, CM_RNG_INIT, 77, 0);
-    double most = 1 / sqrt((double)F);
+    double max = 1 / sqrt((double)F);
     size_t first = H * F + H;
     for (size_t i = 0; i < first; i++)
-        w[i] = (cm_real)(most * (2 * cm_rng_uniform(&g) - 1));
+        w[i] = (cm_real)(max * (2 * cm_rng_uniform(&g) - 1));
     for (size_t i = first; i < cm_link_size(H) - 1; i++)
         w[i] = 0;
     w[cm_link_size(H) - 1] = (cm_real)log_t;
@@ -303,43 +303,44 @@ static void table_free(struct table *t)
 
 /* seen[side][feature]: share of training cells.  cis->c is set to the first weights, and mu to
  * their scale; cells: those cis was fitted on. */
-static int make_table(struct table *t, struct cm_cis *cis, const struct cm_cis_config *c,
-                      const struct cm_cis_data *d, double *const seen[2])
+static int make_table(struct table *t, struct cm_links *links, const struct cm_links_fit_config *c,
+                      const struct cm_links_data *d, double *const seen[2])
 {
-    double *distance = CM_NEW(double, cis->pairs), n = (double)d->x[0]->rows, root = sqrt(n);
+    double *distance = CM_NEW(double, links->pairs), n = (double)d->x[0]->rows, root = sqrt(n);
     memset(t, 0, sizeof *t);
-    t->x = CM_NEW(float, cis->pairs *F);
-    t->first = CM_NEW(float, cis->pairs);
-    t->c = CM_NEW(float, cis->pairs);
-    cm_cis_distances(cis, d->table[0], d->table[1], distance);
-    for (size_t g = 0; g < cis->gene.n; g++)
-        for (uint64_t e = cis->ptr[g]; e < cis->ptr[g + 1]; e++) {
-            double r = (double)cis->c[e], size = fabs(r), limit = c->threshold / root,
+    t->x = CM_NEW(float, links->pairs *F);
+    t->first = CM_NEW(float, links->pairs);
+    t->c = CM_NEW(float, links->pairs);
+    cm_links_distances(links, d->table[0], d->table[1], distance);
+    for (size_t g = 0; g < links->gene.n; g++)
+        for (uint64_t e = links->ptr[g]; e < links->ptr[g + 1]; e++) {
+            double r = (double)links->c[e], size = fabs(r), limit = c->threshold / root,
                    s = size * root;
             bool near = distance[e] < (double)c->window && size > limit;
-            t->c[e] = cis->c[e];
+            t->c[e] = links->c[e];
             t->first[e] = near ? (float)(r > 0 ? r - limit : r + limit) : 0;
             float *fact = t->x + e * F;
             fact[0] = (float)log1p(s);
             fact[1] = (float)(s > 2 ? (s - 2) / 3 : 0);
             fact[2] = (float)(log10(distance[e] + 1000) - 4.5);
-            fact[3] = (float)(log(seen[0][cis->gene.feature[g]] + .001) + 3);
-            fact[4] = (float)(log(seen[1][cis->peak.feature[cis->peak_of[e]]] + .001) + 3);
+            fact[3] = (float)(log(seen[0][links->gene.feature[g]] + .001) + 3);
+            fact[4] = (float)(log(seen[1][links->peak.feature[links->peak_of[e]]] + .001) + 3);
         }
-    memcpy(cis->c, t->first, cis->pairs * sizeof *cis->c);
+    memcpy(links->c, t->first, links->pairs * sizeof *links->c);
     cm_free(distance);
-    t->p = (struct cm_link_pairs){cis->pairs, t->x, t->first, t->c, cis->ptr, cis->peak_of};
-    int code = cm_cis_scale(cis, c->sd, d);
-    t->mu = cis->mu;
+    t->p = (struct cm_link_pairs){links->pairs, t->x, t->first, t->c, links->ptr, links->peak_of};
+    int code = cm_links_scale(links, c->sd, d);
+    t->mu = links->mu;
     return code;
 }
 
 /* The cells of x as the fit of the term wants them, under a linear fit of the same cells. */
-static struct cm_cis_data cis_data(const struct cm_link_data *d, const struct cm_linear *linear,
-                                   const struct cm_csr *const x[2], const float *const z[2],
-                                   const uint32_t *group)
+static struct cm_links_data links_data(const struct cm_links_learn_data *d,
+                                       const struct cm_linear *linear,
+                                       const struct cm_csr *const x[2], const float *const z[2],
+                                       const uint32_t *group)
 {
-    struct cm_cis_data to = {
+    struct cm_links_data to = {
         .ldz = linear->k, .group = group, .groups = d->groups, .seed = d->seed};
     for (size_t m = 0; m < 2; m++) {
         to.x[m] = x[m];
@@ -351,19 +352,19 @@ static struct cm_cis_data cis_data(const struct cm_link_data *d, const struct cm
 }
 
 /* The term with all pairs in the wide window and plain correlations, and its table: 1, 0 or < 0. */
-static int fit_all(struct cm_cis *cis, struct table *t, const struct cm_links_config *c,
-                   const struct cm_cis_data *d, double *const seen[2])
+static int fit_all(struct cm_links *links, struct table *t, const struct cm_links_config *c,
+                   const struct cm_links_data *d, double *const seen[2])
 {
-    struct cm_cis_config all = c->fit;
+    struct cm_links_fit_config all = c->fit;
     all.window = c->learn.window > all.window ? c->learn.window : all.window;
     all.threshold = 0;
-    int code = cm_cis_fit(cis, &all, d);
+    int code = cm_links_fit(links, &all, d);
     if (code == 1)
-        code = make_table(t, cis, &c->fit, d, seen) < 0 ? CM_ENUMERIC : 1;
+        code = make_table(t, links, &c->fit, d, seen) < 0 ? CM_ENUMERIC : 1;
     return code;
 }
 
-static float *turned(float *x, size_t n, size_t features)
+static float *transposed(float *x, size_t n, size_t features)
 {
     float *to = CM_NEW(float, n *features);
     for (size_t i = 0; i < n; i++)
@@ -374,7 +375,7 @@ static float *turned(float *x, size_t n, size_t features)
 }
 
 /* Cells at[0..n-1] of x under a fit. */
-static void make_cells(struct cm_link_cells *s, const struct cm_cis *cis,
+static void make_cells(struct cm_link_cells *s, const struct cm_links *links,
                        const struct cm_linear *linear, const size_t side[2],
                        const struct cm_csr *const x[2], const uint64_t *at, size_t n,
                        const uint32_t *group, double mu)
@@ -383,8 +384,8 @@ static void make_cells(struct cm_link_cells *s, const struct cm_cis *cis,
     memset(s, 0, sizeof *s);
     s->n = n;
     s->mu = mu;
-    s->genes = cis->gene.n;
-    s->peaks = cis->peak.n;
+    s->genes = links->gene.n;
+    s->peaks = links->peak.n;
     s->u = CM_NEW(float, n * s->genes);
     s->w = CM_NEW(float, n * s->peaks);
     s->s0 = CM_NEW(float, n *n);
@@ -395,13 +396,13 @@ static void make_cells(struct cm_link_cells *s, const struct cm_cis *cis,
         e[m] = CM_NEW(float, n *q);
         cm_linear_e(linear, side[m], z, n, e[m], q);
         if (m == 0)
-            cm_cis_gene_columns(cis, &rows, z, k, s->u, s->genes);
+            cm_links_gene_columns(links, &rows, z, k, s->u, s->genes);
         else
-            cm_cis_peak_residuals(cis, &rows, z, k, s->w, s->peaks);
+            cm_links_peak_residuals(links, &rows, z, k, s->w, s->peaks);
         cm_csr_free(&rows);
     }
-    s->u = turned(s->u, n, s->genes);
-    s->w = turned(s->w, n, s->peaks);
+    s->u = transposed(s->u, n, s->genes);
+    s->w = transposed(s->w, n, s->peaks);
     cm_sgemm_parallel(false, true, n, n, q, 1, e[0], q, e[1], q, 0, s->s0, n);
     if (group) {
         uint32_t *own = CM_NEW(uint32_t, n);
@@ -426,7 +427,7 @@ static void free_cells(struct cm_link_cells *s)
 /* A fold: what was fitted on the other cells, and the cells of its own. */
 struct fold {
     struct cm_linear linear;
-    struct cm_cis cis;
+    struct cm_links links;
     struct table table;
     uint64_t *at; /* its cells */
     size_t n;
@@ -436,15 +437,16 @@ struct fold {
 static void free_fold(struct fold *f)
 {
     cm_linear_free(&f->linear);
-    cm_cis_free(&f->cis);
+    cm_links_free(&f->links);
     table_free(&f->table);
     free_cells(&f->cells);
     cm_free(f->at);
 }
 
 /* Fits the cells `rest` of a fold's complement: linear part, term and table. */
-static int fit_rest(struct fold *f, const struct cm_links_config *c, const struct cm_link_data *d,
-                    double *const seen[2], const uint64_t *rest, size_t n)
+static int fit_rest(struct fold *f, const struct cm_links_config *c,
+                    const struct cm_links_learn_data *d, double *const seen[2],
+                    const uint64_t *rest, size_t n)
 {
     struct cm_csr part[2];
     for (size_t m = 0; m < 2; m++)
@@ -466,8 +468,8 @@ static int fit_rest(struct fold *f, const struct cm_links_config *c, const struc
     int code = cm_linear_fit(&f->linear, by_side, &how, d->seed, z_side);
     if (code == 0) {
         const float *const zc[2] = {z[0], z[1]};
-        struct cm_cis_data data = cis_data(d, &f->linear, x, zc, group);
-        code = fit_all(&f->cis, &f->table, c, &data, seen);
+        struct cm_links_data data = links_data(d, &f->linear, x, zc, group);
+        code = fit_all(&f->links, &f->table, c, &data, seen);
     }
     for (size_t m = 0; m < 2; m++) {
         cm_csr_free(&part[m]);
@@ -478,8 +480,9 @@ static int fit_rest(struct fold *f, const struct cm_links_config *c, const struc
 }
 
 /* order: all cells, shuffled; the fold is order[from..to-1]. */
-static int make_fold(struct fold *f, const struct cm_links_config *c, const struct cm_link_data *d,
-                     double *const seen[2], const uint64_t *order, size_t from, size_t to)
+static int make_fold(struct fold *f, const struct cm_links_config *c,
+                     const struct cm_links_learn_data *d, double *const seen[2],
+                     const uint64_t *order, size_t from, size_t to)
 {
     size_t all = d->x[0]->rows, n = all - (to - from);
     uint64_t *rest = CM_NEW(uint64_t, n);
@@ -491,7 +494,7 @@ static int make_fold(struct fold *f, const struct cm_links_config *c, const stru
     memcpy(f->at, order + from, f->n * sizeof *f->at);
     int code = fit_rest(f, c, d, seen, rest, n);
     if (code == 1 && f->n <= CM_LINK_CELLS)
-        make_cells(&f->cells, &f->cis, &f->linear, d->side, d->x, f->at, f->n, d->group,
+        make_cells(&f->cells, &f->links, &f->linear, d->side, d->x, f->at, f->n, d->group,
                    f->table.mu);
     cm_free(rest);
     return code;
@@ -501,7 +504,7 @@ static int make_fold(struct fold *f, const struct cm_links_config *c, const stru
 
 struct learning {
     const struct cm_learn_config *o;
-    const struct cm_link_data *d;
+    const struct cm_links_learn_data *d;
     struct fold *fold;
     size_t folds;
     struct cm_link_cells valid; /* n 0: none */
@@ -522,7 +525,7 @@ static double all_folds(struct learning *l, size_t step, bool grad)
             struct cm_rng g =
                 cm_rng_make(l->d->seed, CM_RNG_FOLDS, DRAW_AT + (uint32_t)k, (uint32_t)step);
             cm_rng_shuffle(&g, f->at, f->n);
-            make_cells(&drawn, &f->cis, &f->linear, l->d->side, l->d->x, f->at, CM_LINK_CELLS,
+            make_cells(&drawn, &f->links, &f->linear, l->d->side, l->d->x, f->at, CM_LINK_CELLS,
                        l->d->group, f->table.mu);
             s = &drawn;
         }
@@ -554,12 +557,12 @@ static void first_factor(struct learning *l)
 {
     static const double factor[] = {5, 8, 12, 20, 40, 80};
     size_t last = cm_link_size((size_t)l->o->hidden) - 1;
-    double least = INFINITY, best = factor[0];
+    double min = INFINITY, best = factor[0];
     for (size_t i = 0; i < sizeof factor / sizeof *factor; i++) {
         l->w[last] = (float)log(factor[i]);
         double loss = all_folds(l, 0, false);
-        if (loss < least) {
-            least = loss;
+        if (loss < min) {
+            min = loss;
             best = factor[i];
         }
     }
@@ -617,10 +620,10 @@ static uint64_t *counting(size_t n)
 }
 
 /* Trains the network on the folds; 1: the weights of `full` are the learned ones. */
-static int learn_weights(struct learning *l, struct cm_cis *full, size_t most,
+static int learn_weights(struct learning *l, struct cm_links *full, size_t max,
                          struct cm_link_report *r)
 {
-    const struct cm_link_data *d = l->d;
+    const struct cm_links_learn_data *d = l->d;
     size_t hidden = (size_t)l->o->hidden, size = cm_link_size(hidden);
     size_t v = d->v[0]->rows < VALID ? d->v[0]->rows : VALID;
     uint64_t *at = counting(v);
@@ -628,8 +631,8 @@ static int learn_weights(struct learning *l, struct cm_cis *full, size_t most,
         make_cells(&l->valid, full, d->linear, d->side, d->v, at, v, d->valid_group, l->full->mu);
     l->w = CM_NEW(float, size);
     l->grad = CM_NEW(float, size);
-    l->phi = CM_NEW(float, most);
-    l->dphi = CM_NEW(float, most);
+    l->phi = CM_NEW(float, max);
+    l->dphi = CM_NEW(float, max);
     cm_link_init(l->w, hidden, 0, d->seed);
     first_factor(l);
     int code = descend(l, r);
@@ -637,7 +640,7 @@ static int learn_weights(struct learning *l, struct cm_cis *full, size_t most,
         code = cm_fail(0, "no weights of pairs were better on the validation cells");
     } else if (code == 0) {
         cm_link_weights(full->c, &l->full->p, l->w, hidden);
-        cm_cis_finish(full);
+        cm_links_finish(full);
         r->pairs = full->pairs;
         code = 1;
     }
@@ -650,10 +653,10 @@ static int learn_weights(struct learning *l, struct cm_cis *full, size_t most,
     return code;
 }
 
-int cm_link_learn(struct cm_cis *cis, const struct cm_links_config *c, const struct cm_link_data *d,
-                  struct cm_link_report *report)
+int cm_links_learn(struct cm_links *links, const struct cm_links_config *c,
+                   const struct cm_links_learn_data *d, struct cm_link_report *report)
 {
-    size_t n = d->x[0]->rows, all = (size_t)c->learn.folds, most, folds = 0;
+    size_t n = d->x[0]->rows, all = (size_t)c->learn.folds, max, folds = 0;
     struct cm_link_report none = {0}, *r = report ? report : &none;
     memset(r, 0, sizeof *r);
     r->before = r->after = NAN;
@@ -667,31 +670,31 @@ int cm_link_learn(struct cm_cis *cis, const struct cm_links_config *c, const str
     struct cm_rng g = cm_rng_make(d->seed, CM_RNG_FOLDS, FOLDS_AT, 0);
     cm_rng_shuffle(&g, order, n);
 
-    struct cm_cis full = {0};
+    struct cm_links full = {0};
     struct table table = {{0}, NULL, NULL, NULL, 0};
     struct fold *fold = CM_ZNEW(struct fold, all);
-    struct cm_cis_data data = cis_data(d, d->linear, d->x, d->z, d->group);
+    struct cm_links_data data = links_data(d, d->linear, d->x, d->z, d->group);
     int code = fit_all(&full, &table, c, &data, seen);
-    most = full.pairs;
+    max = full.pairs;
     for (; code == 1 && folds < all; folds++) {
         code = make_fold(&fold[folds], c, d, seen, order, cm_shard_begin(n, all, folds),
                          cm_shard_begin(n, all, folds + 1));
-        most = fold[folds].cis.pairs > most ? fold[folds].cis.pairs : most;
+        max = fold[folds].links.pairs > max ? fold[folds].links.pairs : max;
     }
     if (code == 1) {
         struct learning l = {.o = &c->learn, .d = d, .fold = fold, .folds = folds, .full = &table};
-        code = learn_weights(&l, &full, most, r);
+        code = learn_weights(&l, &full, max, r);
     }
     if (code == 1) {
-        cm_cis_free(cis);
-        *cis = full;
+        cm_links_free(links);
+        *links = full;
         memset(&full, 0, sizeof full);
     }
     for (size_t k = 0; k < all; k++)
         free_fold(&fold[k]);
     cm_free(fold);
     table_free(&table);
-    cm_cis_free(&full);
+    cm_links_free(&full);
     cm_free(order);
     cm_free(seen[0]);
     cm_free(seen[1]);

@@ -86,7 +86,7 @@ double cm_link_loss(cm_real *dphi, cm_real *dlog_t, const struct cm_link_cells *
 /* What is needed of the training: prepared cells x (training) and v (validation, rows may be 0) of
  * genes (side 0) and peaks (side 1), column tables, the full linear fit of those two sides and the
  * training cells' components (ld k), and batch labels or NULL. */
-struct cm_link_data {
+struct cm_links_learn_data {
     const struct cm_csr *x[2], *v[2];
     const struct cm_cols *table[2];
     const struct cm_linear *linear;
@@ -104,12 +104,12 @@ struct cm_link_report {
     size_t pairs;
 };
 
-/* Replaces *cis, as cm_cis_fit left it, by the term with learned weights.  Returns 1; 0 when
+/* Replaces *cis, as cm_links_fit left it, by the term with learned weights.  Returns 1; 0 when
  * there is too little to learn from or nothing was gained on validation cells (*cis is unchanged,
  * cm_error_message says why); < 0 on failure.  Memory: a copy of the training cells outside a fold,
  * and folds x CM_LINK_CELLS x (genes + peaks + CM_LINK_CELLS) numbers. */
-int cm_link_learn(struct cm_cis *cis, const struct cm_links_config *c, const struct cm_link_data *d,
-                  struct cm_link_report *report);
+int cm_links_learn(struct cm_links *links, const struct cm_links_config *c,
+                   const struct cm_links_learn_data *d, struct cm_link_report *report);
 /* Upper bound of those bytes, for n training cells with `entries` stored values. */
 uint64_t cm_link_bytes(const struct cm_learn_config *o, uint64_t n, uint64_t entries,
                        uint64_t genes, uint64_t peaks);

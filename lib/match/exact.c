@@ -106,7 +106,7 @@ static struct two cheapest(const struct solver *x, uint32_t i)
 /* free_rows: n rows to place; afterwards those still free; returns their number. */
 static size_t bid(struct solver *x, uint32_t *free_rows, size_t n)
 {
-    uint64_t steps = 0, most = 16 * (uint64_t)x->n + 64;
+    uint64_t steps = 0, max = 16 * (uint64_t)x->n + 64;
     size_t left = 0;
     for (size_t k = 0; k < n;) {
         uint32_t i = free_rows[k];
@@ -134,7 +134,7 @@ static size_t bid(struct solver *x, uint32_t *free_rows, size_t n)
             continue;
         }
         x->col_of[out] = NOBODY;
-        if (raised && ++steps < most)
+        if (raised && ++steps < max)
             free_rows[k] = out; /* bids again at once */
         else {
             k++;
@@ -257,9 +257,9 @@ static struct end path_sparse(struct solver *x, uint32_t start)
 CM_FAST_CLONES static double relax(const float *s, const double *v, size_t m, double top, double h,
                                    uint32_t i, double *d, uint32_t *from)
 {
-    four least = (four){0} + INFINITY;
+    four min = (four){0} + INFINITY;
     size_t j = 0;
-    double most = INFINITY, base = top - h;
+    double max = INFINITY, base = top - h;
     for (; j + 4 <= m; j += 4) {
         four x =
             base - __builtin_convertvector(*(const four_f *)(s + j), four) - *(const four *)(v + j);
@@ -272,8 +272,8 @@ CM_FAST_CLONES static double relax(const float *s, const double *v, size_t m, do
                 if (less[k])
                     from[j + (size_t)k] = i;
         }
-        four_bits small = old < least;
-        least = PICK(small, old, least);
+        four_bits small = old < min;
+        min = PICK(small, old, min);
     }
     for (; j < m; j++) {
         double x = base - (double)s[j] - v[j];
@@ -281,11 +281,11 @@ CM_FAST_CLONES static double relax(const float *s, const double *v, size_t m, do
             d[j] = x;
             from[j] = i;
         }
-        most = d[j] < most ? d[j] : most;
+        max = d[j] < max ? d[j] : max;
     }
     for (int k = 0; k < 4; k++)
-        most = least[k] < most ? least[k] : most;
-    return most;
+        max = min[k] < max ? min[k] : max;
+    return max;
 }
 
 static struct end path_dense(struct solver *x, uint32_t start)
@@ -296,14 +296,14 @@ static struct end path_dense(struct solver *x, uint32_t start)
     for (size_t j = 0; j < x->m; j++)
         x->d[j] = INFINITY;
     memcpy(x->open_v, x->v, x->m * sizeof *x->v);
-    double least = relax(x->s + i * x->m, x->open_v, x->m, x->top, h, i, x->d, x->from);
+    double min = relax(x->s + i * x->m, x->open_v, x->m, x->top, h, i, x->d, x->from);
     for (;;) {
-        if (!(least <= e.length) || least == INFINITY)
+        if (!(min <= e.length) || min == INFINITY)
             break;
         /* all columns at this distance, a free one first */
         uint32_t j = NOBODY;
         for (size_t k = 0; k < x->m; k++)
-            if (!(x->d[k] > least)) {
+            if (!(x->d[k] > min)) {
                 if (j == NOBODY)
                     j = (uint32_t)k;
                 if (x->row_of[k] == NOBODY) {
@@ -312,20 +312,20 @@ static struct end path_dense(struct solver *x, uint32_t start)
                 }
             }
         if (x->row_of[j] == NOBODY) {
-            e = (struct end){least, j, NOBODY, e.settled};
+            e = (struct end){min, j, NOBODY, e.settled};
             break;
         }
         x->settled[e.settled] = j;
-        x->settled_d[e.settled++] = least;
+        x->settled_d[e.settled++] = min;
         x->d[j] = INFINITY;
         x->open_v[j] = -INFINITY;
         i = x->row_of[j];
-        h = x->paid[j] - x->v[j] - least;
+        h = x->paid[j] - x->v[j] - min;
         if (x->alone - h < e.length) {
             e.length = x->alone - h;
             e.alone = i;
         }
-        least = relax(x->s + i * x->m, x->open_v, x->m, x->top, h, i, x->d, x->from);
+        min = relax(x->s + i * x->m, x->open_v, x->m, x->top, h, i, x->d, x->from);
     }
     return e;
 }
@@ -526,7 +526,7 @@ static bool solve_core(struct solver *x)
     return solved;
 }
 
-static float *turned(const float *s, size_t rows, size_t cols)
+static float *transposed(const float *s, size_t rows, size_t cols)
 {
     size_t size;
     CM_ASSERT(cm_mul(rows, cols, &size) == 0);
@@ -551,7 +551,7 @@ void cm_exact(const struct cm_csr *m, uint32_t *partner)
     float *s = NULL;
     x.s = m->val;
     if (dense && turn) {
-        x.s = s = turned(m->val, m->rows, m->cols);
+        x.s = s = transposed(m->val, m->rows, m->cols);
     } else if (!dense) {
         if (turn)
             t = cm_csr_transpose(m);

@@ -78,17 +78,17 @@ void cm_graph_scale(struct cm_csr *m, const uint32_t *row_code)
     for (size_t i = 0; row_code && i < m->rows; i++)
         if (row_code[i] != CM_GROUP_NONE && row_code[i] >= groups)
             groups = (size_t)row_code[i] + 1;
-    double *most = CM_ZNEW(double, groups);
+    double *farthest = CM_ZNEW(double, groups);
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < m->rows; i++) {
-            double *max = &most[row_code && row_code[i] != CM_GROUP_NONE ? row_code[i] : 0];
+            double *max = &farthest[row_code && row_code[i] != CM_GROUP_NONE ? row_code[i] : 0];
             for (uint64_t k = m->ptr[i]; k < m->ptr[i + 1]; k++)
                 if (pass == 0)
                     *max = fmax(*max, 1 - (double)m->val[k]);
                 else if (*max > 0)
                     m->val[k] = (float)((double)m->val[k] / *max);
         }
-    cm_free(most);
+    cm_free(farthest);
 }
 
 /* ===== quantiles ========================================================================== */

@@ -15,9 +15,9 @@
 #include "match/topk.h"
 
 void cm_matcher_make(struct cm_matcher *x, const struct cm_rule *rule,
-                     const struct cm_rule_more *more, size_t cols, size_t most)
+                     const struct cm_rule_more *more, size_t cols, size_t max)
 {
-    *x = (struct cm_matcher){.rule = *rule, .more = *more, .cols = cols, .most = most};
+    *x = (struct cm_matcher){.rule = *rule, .more = *more, .cols = cols, .max = max};
     enum cm_rule_method m = rule->method;
     x->whole = m == CM_RULE_SINKHORN || m == CM_RULE_EXACT || more->quantile > 0;
     x->graph = cm_csr_make(cols);
@@ -54,7 +54,7 @@ static void see_rows(struct cm_matcher *x, uint64_t first, const struct cm_rows 
 {
     if (x->rule.method == CM_RULE_DUAL)
         cm_rows_normalise(r, &x->sums);
-    if (x->nearest.most)
+    if (x->nearest.max)
         for (size_t i = 0; i < r->n; i++)
             cm_nearest_add(&x->nearest, first + i, (size_t)(r->ptr[i + 1] - r->ptr[i]),
                            r->idx + r->ptr[i], r->val + r->ptr[i]);
@@ -105,11 +105,11 @@ void cm_matcher_learn(struct cm_matcher *x, const uint32_t *col_code)
 
 /* ===== second pass ======================================================================== */
 
-static void out_row(struct cm_matcher *x, size_t i, size_t room)
+static void out_row(struct cm_matcher *x, size_t i, size_t capacity)
 {
     uint64_t at = x->out.ptr[i];
-    CM_GROW(x->out.idx, x->idx_cap, at + room);
-    CM_GROW(x->out.val, x->val_cap, at + room);
+    CM_GROW(x->out.idx, x->idx_cap, at + capacity);
+    CM_GROW(x->out.val, x->val_cap, at + capacity);
 }
 
 static void apply_exact(struct cm_matcher *x, uint64_t first, size_t n)
@@ -127,10 +127,10 @@ static void apply_exact(struct cm_matcher *x, uint64_t first, size_t n)
 }
 
 /* The row's own nearest (a, ascending) and the columns it is nearest to (b, ascending), united. */
-static size_t unite(const uint32_t *a, size_t na, const uint32_t *b, size_t nb, size_t most,
+static size_t unite(const uint32_t *a, size_t na, const uint32_t *b, size_t nb, size_t max,
                     uint32_t *idx, float *val)
 {
-    float mutual = 1 / (float)most, one_way = 1 / (2 * (float)most + 1);
+    float mutual = 1 / (float)max, one_way = 1 / (2 * (float)max + 1);
     size_t n = 0, i = 0, k = 0;
     while (i < na || k < nb) {
         bool left = k == nb || (i < na && a[i] <= b[k]),
@@ -145,7 +145,7 @@ static size_t unite(const uint32_t *a, size_t na, const uint32_t *b, size_t nb, 
 
 static void apply_snn(struct cm_matcher *x, uint64_t first, struct cm_rows *r)
 {
-    size_t most = x->more.neighbours;
+    size_t max = x->more.neighbours;
     uint32_t *scratch = NULL;
     size_t cap = 0;
     for (size_t i = 0; i < r->n; i++) {
@@ -153,12 +153,12 @@ static void apply_snn(struct cm_matcher *x, uint64_t first, struct cm_rows *r)
         size_t n = (size_t)(r->ptr[i + 1] - own);
         size_t named = (size_t)(x->by_row[first + i + 1] - from);
         CM_GROW(scratch, cap, n + named + 1);
-        n = cm_top_keep(n, most, r->val + own, r->idx + own, NULL, scratch);
+        n = cm_top_keep(n, max, r->val + own, r->idx + own, NULL, scratch);
         out_row(x, i, n + named + 1);
         uint32_t *idx = x->out.idx + x->out.ptr[i];
         float *val = x->out.val + x->out.ptr[i];
-        n = unite(r->idx + own, n, x->by_col + from, named, most, idx, val);
-        n = cm_top_keep(n, x->most, val, idx, NULL, scratch);
+        n = unite(r->idx + own, n, x->by_col + from, named, max, idx, val);
+        n = cm_top_keep(n, x->max, val, idx, NULL, scratch);
         double sum = 0;
         for (size_t k = 0; k < n; k++)
             sum += (double)val[k];
@@ -194,7 +194,7 @@ void cm_matcher_apply(struct cm_matcher *x, uint64_t first, struct cm_rows *rows
         }
     }
     if (m != CM_RULE_SNN) {
-        cm_rows_rule(rows, &x->rule, x->offset, x->most);
+        cm_rows_rule(rows, &x->rule, x->offset, x->max);
         return;
     }
     apply_snn(x, first, rows);
@@ -208,16 +208,16 @@ void cm_matcher_apply(struct cm_matcher *x, uint64_t first, struct cm_rows *rows
 /* ===== tuning ============================================================================= */
 
 /* Mean probability of the true partners, and the share of rows whose largest entry it is. */
-static void judge(const struct cm_csr *m, const struct cm_pairs *truth, const uint32_t *row_code,
-                  const uint32_t *col_code, const struct cm_rule_more *more, size_t most,
-                  struct cm_choice *c)
+static void discriminator(const struct cm_csr *m, const struct cm_pairs *truth,
+                          const uint32_t *row_code, const uint32_t *col_code,
+                          const struct cm_rule_more *more, size_t max, struct cm_choice *c)
 {
     enum { PORTION = 512 };
     struct cm_matcher x;
     struct cm_rows part = {0};
     size_t ptr_cap = 0, idx_cap = 0, val_cap = 0;
     double soft = 0, hard = 0, loss = 0;
-    cm_matcher_make(&x, &c->rule, more, m->cols, most);
+    cm_matcher_make(&x, &c->rule, more, m->cols, max);
     for (int pass = cm_matcher_two_passes(&x) ? 0 : 1; pass < 2; pass++) {
         for (size_t first = 0; first < m->rows; first += PORTION) {
             size_t n = m->rows - first < PORTION ? m->rows - first : PORTION;
@@ -268,7 +268,7 @@ static void judge(const struct cm_csr *m, const struct cm_pairs *truth, const ui
 
 size_t cm_matcher_tune(const struct cm_csr *m, const struct cm_pairs *truth,
                        const uint32_t *row_code, const uint32_t *col_code, int method,
-                       double temperature, const struct cm_rule_more *more, size_t most, bool hard,
+                       double temperature, const struct cm_rule_more *more, size_t max, bool hard,
                        struct cm_choice *choice, size_t *best)
 {
     size_t n = 0;
@@ -282,7 +282,7 @@ size_t cm_matcher_tune(const struct cm_csr *m, const struct cm_pairs *truth,
             double at =
                 fixed ? (temperature > 0 ? temperature : CM_RULE_TEMPERATURE) : cm_rule_grid[t];
             choice[n] = (struct cm_choice){.rule = {name, at, false}};
-            judge(m, truth, row_code, col_code, more, most, &choice[n++]);
+            discriminator(m, truth, row_code, col_code, more, max, &choice[n++]);
         }
     }
     size_t top = 0;
@@ -304,7 +304,7 @@ struct search {
     const struct cm_pairs *truth;
     const uint32_t *row_code, *col_code;
     const struct cm_rule_more *more;
-    size_t most;
+    size_t max;
     struct cm_choice *choice;
 };
 
@@ -312,16 +312,16 @@ static double search_loss(void *arg, double temperature)
 {
     struct search *x = arg;
     x->choice->rule.temperature = temperature;
-    judge(x->m, x->truth, x->row_code, x->col_code, x->more, x->most, x->choice);
+    discriminator(x->m, x->truth, x->row_code, x->col_code, x->more, x->max, x->choice);
     return x->choice->loss;
 }
 
 bool cm_matcher_calibrate(const struct cm_csr *m, const struct cm_pairs *truth,
                           const uint32_t *row_code, const uint32_t *col_code,
-                          const struct cm_rule_more *more, size_t most,
+                          const struct cm_rule_more *more, size_t max,
                           const struct cm_choice *choice, size_t n, struct cm_choice *calibrated)
 {
-    struct search x = {m, truth, row_code, col_code, more, most, calibrated};
+    struct search x = {m, truth, row_code, col_code, more, max, calibrated};
     bool found = false;
     for (size_t k = 0; k < n; k++) {
         enum cm_rule_method method = choice[k].rule.method;
@@ -331,8 +331,8 @@ bool cm_matcher_calibrate(const struct cm_csr *m, const struct cm_pairs *truth,
             *calibrated = choice[k];
         found = true;
     }
-    double least;
+    double min;
     if (found) /* the last evaluation is that of the temperature found */
-        calibrated->rule.temperature = cm_least_loss(search_loss, &x, &least);
+        calibrated->rule.temperature = cm_min_loss(search_loss, &x, &min);
     return found;
 }

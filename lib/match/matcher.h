@@ -27,7 +27,7 @@ extern "C" {
 struct cm_matcher {
     struct cm_rule rule;
     struct cm_rule_more more;
-    size_t rows, cols, most;
+    size_t rows, cols, max;
     bool whole;                 /* keeps all candidates */
     struct cm_normalisers sums; /* dual: filled in the first pass */
     struct cm_nearest nearest;  /* csls, snn: the same */
@@ -44,7 +44,7 @@ struct cm_matcher {
 
 /* most: entries kept in a row. */
 void cm_matcher_make(struct cm_matcher *x, const struct cm_rule *rule,
-                     const struct cm_rule_more *more, size_t cols, size_t most);
+                     const struct cm_rule_more *more, size_t cols, size_t max);
 void cm_matcher_free(struct cm_matcher *x);
 
 bool cm_matcher_two_passes(const struct cm_matcher *x);
@@ -71,15 +71,15 @@ struct cm_choice {
 #define CM_CHOICES (CM_RULE_COUNT * CM_RULE_GRID)
 size_t cm_matcher_tune(const struct cm_csr *m, const struct cm_pairs *truth,
                        const uint32_t *row_code, const uint32_t *col_code, int method,
-                       double temperature, const struct cm_rule_more *more, size_t most, bool hard,
+                       double temperature, const struct cm_rule_more *more, size_t max, bool hard,
                        struct cm_choice *choice, size_t *best);
 
 /* Of the rules tried (n choices of cm_matcher_tune at the grid's temperatures) the one with the
- * least loss, at the temperature where that is least (cm_least_loss).  False if none of them has a
+ * least loss, at the temperature where that is least (cm_min_loss).  False if none of them has a
  * temperature that may be chosen. */
 bool cm_matcher_calibrate(const struct cm_csr *m, const struct cm_pairs *truth,
                           const uint32_t *row_code, const uint32_t *col_code,
-                          const struct cm_rule_more *more, size_t most,
+                          const struct cm_rule_more *more, size_t max,
                           const struct cm_choice *choice, size_t n, struct cm_choice *calibrated);
 
 #ifdef __cplusplus

@@ -276,7 +276,7 @@ static int descending_u32(const void *a, const void *b)
 
 /* Distinct true values v[0] > v[1] > ...; `truths` true entries at each, `equal` entries at each,
  * `between[d]` entries below v[d-1] and above v[d] (between[n] = below all). */
-struct places {
+struct offsets {
     size_t n;
     uint32_t *v;
     uint64_t *truths, *equal, *between, stored;
@@ -291,14 +291,14 @@ enum { CURVE_SHARDS = 32 };
 struct place_job {
     const struct cm_csr *m;
     const struct cm_pairs *truth;
-    const struct places *p;
+    const struct offsets *p;
     uint64_t *count; /* CURVE_SHARDS x (2 n + 1): equal, between */
 };
 
 static int place_shard(void *arg, size_t shard)
 {
     struct place_job *job = arg;
-    const struct places *p = job->p;
+    const struct offsets *p = job->p;
     const struct cm_csr *m = job->m;
     uint64_t *equal = job->count + shard * (2 * p->n + 1), *between = equal + p->n;
     size_t from = cm_shard_begin(m->rows, CURVE_SHARDS, shard);
@@ -331,9 +331,9 @@ static int place_shard(void *arg, size_t shard)
     return 0;
 }
 
-static void places_make(struct places *p, const struct cm_csr *m, const struct cm_pairs *truth)
+static void offsets_make(struct offsets *p, const struct cm_csr *m, const struct cm_pairs *truth)
 {
-    *p = (struct places){0};
+    *p = (struct offsets){0};
     p->v = CM_NEW(uint32_t, truth->n);
     p->truths = CM_ZNEW(uint64_t, truth->n);
     size_t n = 0;
@@ -371,7 +371,7 @@ static void places_make(struct places *p, const struct cm_csr *m, const struct c
     cm_free(job.count);
 }
 
-static void places_free(struct places *p)
+static void offsets_free(struct offsets *p)
 {
     cm_free(p->v);
     cm_free(p->truths);
@@ -386,8 +386,8 @@ enum { TAIL_STEPS = 10000 };
 void cm_match_curves(const struct cm_csr *m, const struct cm_pairs *truth, double *aupr,
                      double *auroc)
 {
-    struct places p;
-    places_make(&p, m, truth);
+    struct offsets p;
+    offsets_make(&p, m, truth);
     double n = (double)truth->n, universe = n * (double)m->cols, wrong = universe - n;
     double tp = 0, ranked = 0, pr = 0, roc = 0; /* areas times n, and times n * wrong */
     for (size_t d = 0; d < p.n; d++) {
@@ -418,7 +418,7 @@ void cm_match_curves(const struct cm_csr *m, const struct cm_pairs *truth, doubl
     }
     *aupr = pr / n;
     *auroc = wrong > 0 ? roc / n / wrong : NAN;
-    places_free(&p);
+    offsets_free(&p);
 }
 
 /* ===== labels, chance, format ============================================================= */

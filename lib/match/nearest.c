@@ -6,11 +6,11 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-void cm_nearest_make(struct cm_nearest *x, size_t cols, size_t most)
+void cm_nearest_make(struct cm_nearest *x, size_t cols, size_t max)
 {
     size_t size;
-    CM_ASSERT(most >= 1 && cm_mul(cols, most, &size) == 0);
-    *x = (struct cm_nearest){cols, most, CM_ZNEW(uint32_t, cols), CM_NEW(float, size),
+    CM_ASSERT(max >= 1 && cm_mul(cols, max, &size) == 0);
+    *x = (struct cm_nearest){cols, max, CM_ZNEW(uint32_t, cols), CM_NEW(float, size),
                              CM_NEW(uint64_t, size)};
 }
 
@@ -27,10 +27,10 @@ void cm_nearest_add(struct cm_nearest *x, uint64_t row, size_t n, const uint32_t
 {
     for (size_t k = 0; k < n; k++) {
         uint32_t *count = &x->n[idx[k]];
-        float *best = x->s + (size_t)idx[k] * x->most;
-        uint64_t *who = x->row + (size_t)idx[k] * x->most;
+        float *best = x->s + (size_t)idx[k] * x->max;
+        uint64_t *who = x->row + (size_t)idx[k] * x->max;
         size_t at = *count;
-        if (at == x->most) {
+        if (at == x->max) {
             if (!(s[k] > best[at - 1]))
                 continue;
             at--;
@@ -51,7 +51,7 @@ void cm_nearest_offsets(const struct cm_nearest *x, double factor, double *offse
     for (size_t j = 0; j < x->cols; j++) {
         double sum = 0;
         for (size_t k = 0; k < x->n[j]; k++)
-            sum += (double)x->s[j * x->most + k];
+            sum += (double)x->s[j * x->max + k];
         offset[j] = x->n[j] ? factor * sum / (double)x->n[j] : 0;
     }
 }
@@ -61,7 +61,7 @@ void cm_nearest_by_row(const struct cm_nearest *x, size_t rows, uint64_t **ptr, 
     uint64_t *p = CM_ZNEW(uint64_t, rows + 1);
     for (size_t j = 0; j < x->cols; j++)
         for (size_t k = 0; k < x->n[j]; k++)
-            p[x->row[j * x->most + k] + 1]++;
+            p[x->row[j * x->max + k] + 1]++;
     for (size_t i = 0; i < rows; i++)
         p[i + 1] += p[i];
     uint64_t *next = CM_NEW(uint64_t, rows);
@@ -70,7 +70,7 @@ void cm_nearest_by_row(const struct cm_nearest *x, size_t rows, uint64_t **ptr, 
     *col = CM_NEW(uint32_t, p[rows]);
     for (size_t j = 0; j < x->cols; j++)
         for (size_t k = 0; k < x->n[j]; k++)
-            (*col)[next[x->row[j * x->most + k]]++] = (uint32_t)j;
+            (*col)[next[x->row[j * x->max + k]]++] = (uint32_t)j;
     cm_free(next);
     *ptr = p;
 }

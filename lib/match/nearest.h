@@ -17,12 +17,12 @@ extern "C" {
 
 /* Column j has n[j] <= most rows at s, row [j * most ..], similarities descending. */
 struct cm_nearest {
-    size_t cols, most;
+    size_t cols, max;
     uint32_t *n;
     float *s;
     uint64_t *row;
 };
-void cm_nearest_make(struct cm_nearest *x, size_t cols, size_t most); /* most >= 1 */
+void cm_nearest_make(struct cm_nearest *x, size_t cols, size_t max); /* most >= 1 */
 void cm_nearest_free(struct cm_nearest *x);
 
 /* Row `row` has n similarities s at columns idx.  Rows come in ascending order; columns may be

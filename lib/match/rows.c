@@ -71,7 +71,7 @@ struct rule_job {
     const struct cm_rows *r;
     const struct cm_rule *rule;
     const double *column_log;
-    size_t most, *count;
+    size_t max, *count;
 };
 
 static int rule_shard(void *arg, size_t shard)
@@ -83,15 +83,15 @@ static int rule_shard(void *arg, size_t shard)
     for (size_t i = from; i < to; i++)
         job->count[i] =
             cm_rule_row(job->rule, (size_t)(r->ptr[i + 1] - r->ptr[i]), r->idx + r->ptr[i],
-                        r->val + r->ptr[i], job->column_log, job->most, &scratch);
+                        r->val + r->ptr[i], job->column_log, job->max, &scratch);
     cm_rule_scratch_free(&scratch);
     return 0;
 }
 
 void cm_rows_rule(struct cm_rows *r, const struct cm_rule *rule, const double *column_log,
-                  size_t most)
+                  size_t max)
 {
-    struct rule_job job = {r, rule, column_log, most, CM_NEW(size_t, r->n)};
+    struct rule_job job = {r, rule, column_log, max, CM_NEW(size_t, r->n)};
     cm_parallel((r->n + SHARD_ROWS - 1) / SHARD_ROWS, rule_shard, &job);
     uint64_t begin = 0;
     for (size_t i = 0; i < r->n; i++) {

@@ -39,7 +39,7 @@ void cm_rows_normalise(const struct cm_rows *r, struct cm_normalisers *c);
 
 /* cm_rule_row of every row, on the pool. */
 void cm_rows_rule(struct cm_rows *r, const struct cm_rule *rule, const double *column_log,
-                  size_t most);
+                  size_t max);
 
 /* One entry of 1 at each row's largest value, the lowest column among equals; rows without a
  * positive value become empty. */

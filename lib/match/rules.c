@@ -191,7 +191,7 @@ static void side_run(struct side *x, double *soft, double *hard, double *loss)
 /* A block and its transpose, with the scratch of both directions. */
 struct pair_of_sides {
     const struct cm_rule_block *b;
-    float *turned;
+    float *transposed;
     double *row_log, *col_log, *soft, *loss;
     unsigned char *hit;
 };
@@ -209,12 +209,12 @@ static void sides_make(struct pair_of_sides *x, const struct cm_rule_block *b)
                                 CM_NEW(unsigned char, n)};
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++)
-            x->turned[j * n + i] = b->s[i * b->ld + j];
+            x->transposed[j * n + i] = b->s[i * b->ld + j];
 }
 
 static void sides_free(struct pair_of_sides *x)
 {
-    cm_free(x->turned);
+    cm_free(x->transposed);
     cm_free(x->row_log);
     cm_free(x->col_log);
     cm_free(x->soft);
@@ -241,7 +241,7 @@ static struct means sides_at(const struct pair_of_sides *x, double temperature, 
                        .loss = x->loss,
                        .hit = x->hit},
                 col = row;
-    col.s = x->turned;
+    col.s = x->transposed;
     col.ld = b->n;
     col.log_sum = x->col_log;
     side_run(&row, &to.soft[0], &to.hard[0], &to.loss[0]);
@@ -271,12 +271,12 @@ void cm_rule_tune(const float *s, size_t ld, size_t n, const uint32_t *group,
         out->dual_at[k] = at.hard[CM_RULE_DUAL];
     }
     enum cm_rule_method m = out->argmax < CM_RULE_ENOUGH ? CM_RULE_SOFTMAX : CM_RULE_DUAL;
-    double most = 0;
+    double max = 0;
     for (size_t k = 0; k < CM_RULE_GRID; k++)
-        most = fmax(most, out->soft_at[m][k]);
+        max = fmax(max, out->soft_at[m][k]);
     size_t best =
         0; /* the curve is flat at its top, and sharper rows than needed cost calibration */
-    while (out->soft_at[m][best] < CM_RULE_NEAR * most)
+    while (out->soft_at[m][best] < CM_RULE_NEAR * max)
         best++;
     out->rule = (struct cm_rule){m, cm_rule_grid[best], false};
     out->soft = out->soft_at[m][best];
@@ -286,7 +286,7 @@ void cm_rule_tune(const float *s, size_t ld, size_t n, const uint32_t *group,
 
 /* ===== calibration ======================================================================== */
 
-double cm_least_loss(double (*loss)(void *arg, double temperature), void *arg, double *at_best)
+double cm_min_loss(double (*loss)(void *arg, double temperature), void *arg, double *at_best)
 {
     double x = log(16), fx = loss(arg, exp(x)), width = log(2);
     double left = loss(arg, exp(x - width)), right = loss(arg, exp(x + width));
@@ -335,14 +335,14 @@ double cm_rule_calibrate(const struct cm_rule_block *b, size_t n, enum cm_rule_m
 {
     CM_ASSERT(n > 0 && (method == CM_RULE_SOFTMAX || method == CM_RULE_DUAL));
     struct blocks all = {CM_NEW(struct pair_of_sides, n), n, 0, method};
-    double least;
+    double min;
     for (size_t k = 0; k < n; k++) {
         sides_make(&all.x[k], &b[k]);
         all.cells += b[k].n;
     }
-    double best = cm_least_loss(blocks_loss, &all, &least);
+    double best = cm_min_loss(blocks_loss, &all, &min);
     if (loss)
-        *loss = least;
+        *loss = min;
     for (size_t k = 0; k < n; k++)
         sides_free(&all.x[k]);
     cm_free(all.x);
@@ -436,7 +436,7 @@ static size_t drop_zeros(size_t n, uint32_t *idx, float *p)
 }
 
 size_t cm_rule_row(const struct cm_rule *rule, size_t n, uint32_t *idx, float *s,
-                   const double *offset, size_t most, struct cm_rule_scratch *x)
+                   const double *offset, size_t max, struct cm_rule_scratch *x)
 {
     CM_ASSERT(cm_rule_tempered(rule->method));
     if (n == 0)
@@ -453,17 +453,17 @@ size_t cm_rule_row(const struct cm_rule *rule, size_t n, uint32_t *idx, float *s
     for (size_t k = 1; k < n; k++)
         if (x->d[k] > x->d[best])
             best = k;
-    double max = x->d[best], sum = 0;
+    double top = x->d[best], sum = 0;
     if (rule->hard) {
         idx[0] = idx[best];
         s[0] = 1;
         return 1;
     }
     for (size_t k = 0; k < n; k++)
-        s[k] = (float)(x->d[k] - max);
-    if (n > most) {
+        s[k] = (float)(x->d[k] - top);
+    if (n > max) {
         /* selection by the exponent, so that what is equal only after rounding stays apart */
-        n = cm_top_keep(n, most, s, idx, NULL, x->u);
+        n = cm_top_keep(n, max, s, idx, NULL, x->u);
     }
     sum = cm_exp_below(s, n);
     for (size_t k = 0; k < n; k++)

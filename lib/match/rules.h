@@ -148,7 +148,7 @@ double cm_rule_calibrate(const struct cm_rule_block *b, size_t n, enum cm_rule_m
 
 /* The search itself, for a loss with one valley: doubles or halves the temperature from 16 until
  * it is between two higher ones, then golden section of its logarithm. */
-double cm_least_loss(double (*loss)(void *arg, double temperature), void *arg, double *at_best);
+double cm_min_loss(double (*loss)(void *arg, double temperature), void *arg, double *at_best);
 
 /* ===== applying a rule ==================================================================== */
 
@@ -180,11 +180,11 @@ void cm_rule_scratch_free(struct cm_rule_scratch *x);
 
 /* One row of a tempered rule, in place: n similarities s at columns idx (ascending) become
  * probabilities that sum to 1.  offset: the o_j of ALL columns (dual: L_j, csls: T r_j, sinkhorn:
- * -v_j), NULL for softmax.  At most `most` (>= 1) entries are kept, the largest (the lower column
+ * -v_j), NULL for softmax.  At most `max` (>= 1) entries are kept, the largest (the lower column
  * among equals), and the kept ones sum to 1; entries below 1e-38 of the largest are dropped.
  * Returns the number kept, 0 only if n == 0. */
 size_t cm_rule_row(const struct cm_rule *rule, size_t n, uint32_t *idx, float *s,
-                   const double *offset, size_t most, struct cm_rule_scratch *x);
+                   const double *offset, size_t max, struct cm_rule_scratch *x);
 
 #ifdef __cplusplus
 }

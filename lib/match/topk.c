@@ -103,14 +103,14 @@ struct cm_search {
 
 static double longest(const float *v, size_t ld, size_t n, size_t d)
 {
-    double most = 0;
+    double max = 0;
     for (size_t i = 0; i < n; i++) {
         double sum = 0;
         for (size_t c = 0; c < d; c++)
             sum += (double)v[i * ld + c] * (double)v[i * ld + c];
-        most = sum > most ? sum : most;
+        max = sum > max ? sum : max;
     }
-    return sqrt(most);
+    return sqrt(max);
 }
 
 /* The place in its group of sampled column number `at`. */
@@ -466,9 +466,9 @@ static int top_unit(void *arg, size_t shard)
 
 size_t cm_search_portion(size_t k)
 {
-    enum { MOST = 1024, LEAST = 128, ENTRIES = 4 << 20 };
+    enum { MAX = 1024, MIN = 128, ENTRIES = 4 << 20 };
     size_t rows = ENTRIES / (k + 1);
-    return rows > MOST ? MOST : rows < LEAST ? LEAST : rows;
+    return rows > MAX ? MAX : rows < MIN ? MIN : rows;
 }
 
 void cm_search_rows(struct cm_search *x, const float *e, size_t lde, size_t rows,

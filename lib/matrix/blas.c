@@ -40,18 +40,18 @@ void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *inf
  * did, we ask for as much and give it back. */
 static struct {
     pthread_mutex_t lock;
-    atomic_size_t active, most;
+    atomic_size_t active, max;
 } calls = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void make_room(size_t active)
+static void reserve(size_t active)
 {
     pthread_mutex_lock(&calls.lock);
-    if (active > calls.most) {
-        void *room = malloc((size_t)160 << 20);
-        if (!room)
+    if (active > calls.max) {
+        void *spare = malloc((size_t)160 << 20);
+        if (!spare)
             cm_panic(4, "out of memory: OpenBLAS takes 160 MiB of address space in each thread");
-        free(room);
-        calls.most = active;
+        free(spare);
+        calls.max = active;
     }
     pthread_mutex_unlock(&calls.lock);
 }
@@ -59,8 +59,8 @@ static void make_room(size_t active)
 static void enter(void)
 {
     size_t active = atomic_fetch_add(&calls.active, 1) + 1;
-    if (active > calls.most)
-        make_room(active);
+    if (active > calls.max)
+        reserve(active);
     if (openblas_get_num_threads() != 1)
         openblas_set_num_threads(1);
 }

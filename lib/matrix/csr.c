@@ -24,7 +24,7 @@
 struct cm_csr cm_csr_make(size_t cols)
 {
     struct cm_csr m = {.cols = cols};
-    CM_GROW(m.ptr, m.row_room, (size_t)1);
+    CM_GROW(m.ptr, m.row_capacity, (size_t)1);
     m.ptr[0] = 0;
     return m;
 }
@@ -35,12 +35,12 @@ void cm_csr_append(struct cm_csr *m, size_t rows, const uint64_t *ptr, const uin
     size_t old = m->ptr[m->rows], add = ptr[rows] - ptr[0], need, need_rows;
     if (cm_add(old, add, &need) || cm_add(m->rows, rows, &need_rows) || need_rows == SIZE_MAX)
         cm_panic(4, "out of memory: %zu more entries asked for", add);
-    CM_GROW(m->ptr, m->row_room, need_rows + 1);
-    if (need > m->room) { /* idx and val grow together */
-        size_t room = m->room;
-        m->idx = cm_grow(m->idx, &room, need, sizeof *m->idx);
-        m->val = cm_realloc(m->val, room, sizeof *m->val);
-        m->room = room;
+    CM_GROW(m->ptr, m->row_capacity, need_rows + 1);
+    if (need > m->capacity) { /* idx and val grow together */
+        size_t capacity = m->capacity;
+        m->idx = cm_grow(m->idx, &capacity, need, sizeof *m->idx);
+        m->val = cm_realloc(m->val, capacity, sizeof *m->val);
+        m->capacity = capacity;
     }
     for (size_t i = 1; i <= rows; i++)
         m->ptr[m->rows + i] = old + (ptr[i] - ptr[0]);
@@ -53,9 +53,9 @@ void cm_csr_append(struct cm_csr *m, size_t rows, const uint64_t *ptr, const uin
 
 void cm_csr_free(struct cm_csr *m)
 {
-    if (m->row_room)
+    if (m->row_capacity)
         cm_free(m->ptr);
-    if (m->room) {
+    if (m->capacity) {
         cm_free(m->idx);
         cm_free(m->val);
     }
@@ -65,10 +65,11 @@ void cm_csr_free(struct cm_csr *m)
 /* A matrix with its own arrays of exactly these sizes. */
 static struct cm_csr sized(size_t rows, size_t cols, size_t nnz)
 {
-    struct cm_csr m = {.rows = rows, .cols = cols, .row_room = rows + 1, .room = nnz ? nnz : 1};
-    m.ptr = CM_NEW(uint64_t, m.row_room);
-    m.idx = CM_NEW(uint32_t, m.room);
-    m.val = CM_NEW(float, m.room);
+    struct cm_csr m = {
+        .rows = rows, .cols = cols, .row_capacity = rows + 1, .capacity = nnz ? nnz : 1};
+    m.ptr = CM_NEW(uint64_t, m.row_capacity);
+    m.idx = CM_NEW(uint32_t, m.capacity);
+    m.val = CM_NEW(float, m.capacity);
     m.ptr[0] = 0;
     return m;
 }

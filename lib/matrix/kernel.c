@@ -42,15 +42,15 @@ static int cut_rows(void *arg, size_t shard)
     return 0;
 }
 
-struct cm_tiles cm_tiles_make(const struct cm_csr *x, size_t row, size_t least)
+struct cm_tiles cm_tiles_make(const struct cm_csr *x, size_t row, size_t min)
 {
     CM_ASSERT(x->cols <= UINT32_MAX);
     /* A tile of fewer than 8 entries of an average row costs more than its misses. */
     size_t by_cache = x->cols / (row && row < CACHE ? CACHE / row : 1) + 1;
     size_t by_entries = x->rows ? x->ptr[x->rows] / x->rows / 8 : 0;
     size_t n = by_cache < by_entries ? by_cache : by_entries;
-    if (n < least)
-        n = least;
+    if (n < min)
+        n = min;
     struct cm_tiles tiles = {.n = cm_shards(x->cols, 16, n)};
     size_t size;
     if (cm_mul(tiles.n + 1, x->rows, &size))

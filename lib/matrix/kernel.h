@@ -18,8 +18,8 @@ struct cm_tiles {
 };
 
 /* Ranges so narrow that their rows of a dense side with `row` bytes a row stay in a core's cache,
- * at least `least` of them where there are columns enough.  Depends on x and `row` alone. */
-struct cm_tiles cm_tiles_make(const struct cm_csr *x, size_t row, size_t least);
+ * at least `min` of them where there are columns enough.  Depends on x and `row` alone. */
+struct cm_tiles cm_tiles_make(const struct cm_csr *x, size_t row, size_t min);
 void cm_tiles_free(struct cm_tiles *t);
 
 /* y += x v for rows r0..r1-1: v cols x k (ld k), y rows x k (ld ldy). */

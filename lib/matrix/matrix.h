@@ -21,7 +21,8 @@ struct cm_csr {
     uint64_t *ptr; /* rows + 1 */
     uint32_t *idx;
     float *val;
-    size_t row_room, room; /* allocated rows + 1 and entries; 0 if the arrays are borrowed */
+    size_t row_capacity,
+        capacity; /* allocated rows + 1 and entries; 0 if the arrays are borrowed */
 };
 
 /* Element (i, j) is v[i * ld + j]. */

@@ -38,7 +38,7 @@ struct krylov {
     const float *mean, *weight;
     struct cm_tiles tiles;
     bool by_rows; /* n = rows */
-    size_t n, l, k, most;
+    size_t n, l, k, max;
     double *q, *t;           /* Q most + BLOCK x n; T (ld most) */
     size_t m;                /* vectors of Q that T knows */
     size_t b;                /* vectors behind them: the next block */
@@ -204,9 +204,9 @@ static double dot(const double *a, const double *b, size_t n)
 }
 
 /* Makes the b rows of w orthonormal among themselves by Gram-Schmidt, twice a row, moving the
- * survivors to the front: w = r' kept, r kept x b (ld BLOCK).  Rows below `least` are dropped.
+ * survivors to the front: w = r' kept, r kept x b (ld BLOCK).  Rows below `min` are dropped.
  * Returns how many are left, or CM_ENUMERIC. */
-static int orthonormalise(double *w, size_t n, size_t b, double least, double *r)
+static int orthonormalise(double *w, size_t n, size_t b, double min, double *r)
 {
     size_t kept = 0;
     memset(r, 0, BLOCK * BLOCK * sizeof *r);
@@ -223,7 +223,7 @@ static int orthonormalise(double *w, size_t n, size_t b, double least, double *r
         if (!isfinite(size))
             return cm_fail(CM_ENUMERIC, "singular values of a matrix with values that are not "
                                         "finite, or too large to square");
-        if (size <= least || size < DBL_MIN)
+        if (size <= min || size < DBL_MIN)
             continue;
         for (size_t i = 0; i < n; i++)
             w[kept * n + i] = row[i] / size;
@@ -268,12 +268,12 @@ static int step(struct krylov *z)
             double v = sum[i * b + c];
             if (i >= z->m) /* inside the block: make the rounding symmetric too */
                 v = (v + sum[(z->m + c) * b + (i - z->m)]) / 2;
-            z->t[i * z->most + z->m + c] = z->t[(z->m + c) * z->most + i] = v;
+            z->t[i * z->max + z->m + c] = z->t[(z->m + c) * z->max + i] = v;
             size = fmax(size, fabs(v));
         }
     cm_free(sum);
     for (size_t i = 0; i < z->m; i++)
-        size = fmax(size, fabs(z->t[i * z->most + i]));
+        size = fmax(size, fabs(z->t[i * z->max + i]));
     int left = orthonormalise(next, z->n, b, negligible * size, z->r);
     if (left < 0)
         return left;
@@ -288,7 +288,7 @@ static int step(struct krylov *z)
 static int ritz(struct krylov *z)
 {
     for (size_t i = 0; i < z->m; i++)
-        memcpy(z->s + i * z->m, z->t + i * z->most, z->m * sizeof *z->s);
+        memcpy(z->s + i * z->m, z->t + i * z->max, z->m * sizeof *z->s);
     return cm_eigh(z->m, z->s, z->w);
 }
 
@@ -349,8 +349,8 @@ static void restart(struct krylov *z)
     rotate(z, keep, z->q);
     memmove(z->q + keep * n, z->q + z->m * n, z->b * n * sizeof *z->q);
     for (size_t i = 0; i < keep; i++) {
-        memset(z->t + i * z->most, 0, z->most * sizeof *z->t);
-        z->t[i * z->most + i] = z->w[z->m - keep + i];
+        memset(z->t + i * z->max, 0, z->max * sizeof *z->t);
+        z->t[i * z->max + i] = z->w[z->m - keep + i];
     }
     z->m = keep;
 }
@@ -373,7 +373,7 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
     while (code == 0) {
         code = step(z);
         done++;
-        bool full = z->m + z->b > z->most;
+        bool full = z->m + z->b > z->max;
         if (code || (z->b && !full && (z->m < z->k || done < look)))
             continue;
         if ((code = ritz(z)) < 0)
@@ -397,7 +397,7 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
             ended = z->m >= z->k;
             if (same && done_now)
                 break;
-            if (z->most < z->n && z->m + BLOCK > z->most)
+            if (z->max < z->n && z->m + BLOCK > z->max)
                 restart(z);
             code = draw(z);
             continue;
@@ -478,16 +478,16 @@ int cm_svd_truncated(const struct cm_csr *x, const float *mean, const float *wei
     struct krylov z = {.x = x, .mean = mean, .weight = weight, .k = k, .seed = seed, .n = n};
     z.by_rows = x->rows < x->cols;
     z.l = z.by_rows ? x->cols : x->rows;
-    z.most = 4 * k + 512 < n ? 4 * k + 512 : n;
+    z.max = 4 * k + 512 < n ? 4 * k + 512 : n;
     z.tiles = cm_tiles_make(x, BLOCK * sizeof(double), 8);
-    size_t room;
-    if (cm_mul(z.most + 2 * BLOCK, n, &room))
-        cm_panic(4, "out of memory: %zu vectors of %zu values", z.most, n);
-    z.q = CM_NEW(double, room);
-    z.t = CM_ZNEW(double, z.most *z.most);
-    z.s = CM_NEW(double, z.most *z.most);
-    z.w = CM_NEW(double, z.most);
-    z.h = CM_NEW(double, (z.most + BLOCK) * BLOCK);
+    size_t capacity;
+    if (cm_mul(z.max + 2 * BLOCK, n, &capacity))
+        cm_panic(4, "out of memory: %zu vectors of %zu values", z.max, n);
+    z.q = CM_NEW(double, capacity);
+    z.t = CM_ZNEW(double, z.max *z.max);
+    z.s = CM_NEW(double, z.max *z.max);
+    z.w = CM_NEW(double, z.max);
+    z.h = CM_NEW(double, (z.max + BLOCK) * BLOCK);
     z.in = CM_NEW(double, n *BLOCK);
     z.out = CM_NEW(double, n *BLOCK);
     z.mid = CM_NEW(double, z.l *BLOCK);

@@ -118,13 +118,13 @@ CM_FAST_CLONES void cm_exp_column_sums(const float *s, size_t rows, size_t cols,
         half top = {0}, f = {0};
         wide_d total = {0};
         memcpy(&top, max + j, n * sizeof *max);
-        wide_d most = __builtin_convertvector(top, wide_d);
+        wide_d wide_max = __builtin_convertvector(top, wide_d);
         for (size_t i = 0; i < rows; i++) {
             if (n == LANES_D)
                 memcpy(&f, s + i * ld + j, sizeof f);
             else
                 memcpy(&f, s + i * ld + j, n * sizeof *s);
-            wide_d v = (__builtin_convertvector(f, wide_d) - most) * factor;
+            wide_d v = (__builtin_convertvector(f, wide_d) - wide_max) * factor;
             exp_lanes_d(&v);
             total += v;
         }
@@ -137,13 +137,13 @@ CM_FAST_CLONES void cm_column_max(const float *s, size_t rows, size_t cols, size
 {
     size_t whole = cols / LANES * LANES;
     for (size_t j = 0; j < whole; j += LANES) {
-        wide most = *(const loose *)(max + j);
+        wide bound = *(const loose *)(max + j);
         for (size_t i = 0; i < rows; i++) {
             wide v = *(const loose *)(s + i * ld + j);
-            bits more = v > most;
-            most = (wide)((more & (bits)v) | (~more & (bits)most));
+            bits more = v > bound;
+            bound = (wide)((more & (bits)v) | (~more & (bits)bound));
         }
-        *(loose *)(max + j) = most;
+        *(loose *)(max + j) = bound;
     }
     for (size_t i = 0; i < rows; i++)
         for (size_t j = whole; j < cols; j++)

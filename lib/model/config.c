@@ -71,14 +71,14 @@ static bool section_present(enum cm_section s, const struct cm_config *c)
     bool cross = c->net.cross.on && e == CM_ENCODER_TOKENS;
     switch (s) {
     case CM_SECTION_MODEL:
-    case CM_SECTION_CIS_ON:
+    case CM_SECTION_LINKS_ON:
     case CM_SECTION_SEED:
         return true;
     case CM_SECTION_LINEAR:
         return c->linear.on;
-    case CM_SECTION_CIS:
-        return c->links.on;
     case CM_SECTION_LINKS:
+        return c->links.on;
+    case CM_SECTION_LINKS_LEARNED:
         return c->links.on && c->links.learned;
     case CM_SECTION_RESIDUAL:
     case CM_SECTION_ENCODER:
@@ -281,13 +281,13 @@ int cm_config_check(const struct cm_config *c)
 /* ===== the head of a model ================================================================== */
 
 /* FRONT, and the slot behind the first part: tokens.SLOT.heads. */
-static void key_of(const struct cm_field *f, const char *slot, char *key, size_t room)
+static void key_of(const struct cm_field *f, const char *slot, char *key, size_t capacity)
 {
     int front = (int)strcspn(f->key, ".");
     if (slot)
-        snprintf(key, room, FRONT "%.*s.%s%s", front, f->key, slot, f->key + front);
+        snprintf(key, capacity, FRONT "%.*s.%s%s", front, f->key, slot, f->key + front);
     else
-        snprintf(key, room, FRONT "%s", f->key);
+        snprintf(key, capacity, FRONT "%s", f->key);
 }
 
 static void write_field(const struct cm_field *f, const struct cm_config *c, int slot,
@@ -426,10 +426,10 @@ int cm_config_read(struct cm_config *c, const struct cm_head *head, enum cm_conf
 {
     /* Sections are present by what was read before them. */
     static const enum cm_section order[] = {
-        CM_SECTION_MODEL, CM_SECTION_LINEAR,    CM_SECTION_CIS_ON,   CM_SECTION_CIS,
-        CM_SECTION_LINKS, CM_SECTION_SEED,      CM_SECTION_RESIDUAL, CM_SECTION_TRAINING,
-        CM_SECTION_MLP,   CM_SECTION_TOKENS,    CM_SECTION_CROSS,    CM_SECTION_CROSS_RATE,
-        CM_SECTION_DEEP,  CM_SECTION_DEEP_SIDE, CM_SECTION_CLUE,     CM_SECTION_CLUE_RATE};
+        CM_SECTION_MODEL,         CM_SECTION_LINEAR,    CM_SECTION_LINKS_ON, CM_SECTION_LINKS,
+        CM_SECTION_LINKS_LEARNED, CM_SECTION_SEED,      CM_SECTION_RESIDUAL, CM_SECTION_TRAINING,
+        CM_SECTION_MLP,           CM_SECTION_TOKENS,    CM_SECTION_CROSS,    CM_SECTION_CROSS_RATE,
+        CM_SECTION_DEEP,          CM_SECTION_DEEP_SIDE, CM_SECTION_CLUE,     CM_SECTION_CLUE_RATE};
     const struct cm_kv *kv = &head->kv;
     bool found;
     before(c);
@@ -476,7 +476,7 @@ int cm_config_settled(const struct cm_config *have, const struct cm_config *want
 {
     struct cm_kv a = {0}, b = {0};
     for (int s = fit ? CM_SECTION_LINEAR : CM_SECTION_MODEL;
-         s <= (fit ? CM_SECTION_LINKS : CM_SECTION_SEED); s++) {
+         s <= (fit ? CM_SECTION_LINKS_LEARNED : CM_SECTION_SEED); s++) {
         write_section((enum cm_section)s, have, &a);
         write_section((enum cm_section)s, want, &b);
     }

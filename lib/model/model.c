@@ -30,8 +30,8 @@ static int put(struct cm_writer *w, const char *front, const char *name, enum cm
     return cm_writer_tensor(w, full, type, cols ? 2 : 1, shape, data);
 }
 
-static int put_cis_side(struct cm_writer *w, const char *front, const struct cm_cis_side *s,
-                        size_t r)
+static int put_links_side(struct cm_writer *w, const char *front, const struct cm_links_side *s,
+                          size_t r)
 {
     int code = put(w, front, "feature", CM_V_U32, s->n, 0, s->feature);
     if (!code)
@@ -41,15 +41,15 @@ static int put_cis_side(struct cm_writer *w, const char *front, const struct cm_
     return code ? code : put(w, front, "sd", CM_V_F32, s->n, 0, s->sd);
 }
 
-static int put_cis(struct cm_writer *w, const struct cm_cis *c)
+static int put_links(struct cm_writer *w, const struct cm_links *c)
 {
     uint32_t *gene = CM_NEW(uint32_t, c->pairs);
     for (size_t g = 0; g < c->gene.n; g++)
         for (uint64_t k = c->ptr[g]; k < c->ptr[g + 1]; k++)
             gene[k] = (uint32_t)g;
-    int code = put_cis_side(w, "cis.gene", &c->gene, c->r);
+    int code = put_links_side(w, "cis.gene", &c->gene, c->r);
     if (!code)
-        code = put_cis_side(w, "cis.peak", &c->peak, c->r);
+        code = put_links_side(w, "cis.peak", &c->peak, c->r);
     if (!code)
         code = put(w, "cis.pair", "gene", CM_V_U32, c->pairs, 0, gene);
     if (!code)
@@ -81,7 +81,7 @@ int cm_model_write(const struct cm_model *m, struct cm_writer *w)
         code = put(w, "cca", "corr", CM_V_F64, q, 0, m->linear.corr);
     if (!code && m->has_net)
         code = cm_net_put(&m->net, "", m->net.w, w);
-    return !code && m->has_cis ? put_cis(w, &m->cis) : code;
+    return !code && m->has_links ? put_links(w, &m->links) : code;
 }
 
 /* ===== reading ============================================================================ */
@@ -146,8 +146,8 @@ static int take_linear(struct cm_model *m, const struct cm_tensors *ts)
     return code;
 }
 
-static int take_cis_side(struct cm_cis_side *s, const struct cm_tensors *ts, const char *front,
-                         size_t features, uint64_t *r)
+static int take_links_side(struct cm_links_side *s, const struct cm_tensors *ts, const char *front,
+                           size_t features, uint64_t *r)
 {
     uint64_t n = 0;
     int code = take(ts, front, "feature", CM_V_U32, &n, NULL, &s->feature);
@@ -168,15 +168,15 @@ static int take_cis_side(struct cm_cis_side *s, const struct cm_tensors *ts, con
     return code;
 }
 
-static int take_cis(struct cm_model *m, const struct cm_tensors *ts, size_t genes, size_t peaks)
+static int take_links(struct cm_model *m, const struct cm_tensors *ts, size_t genes, size_t peaks)
 {
-    struct cm_cis *c = &m->cis;
+    struct cm_links *c = &m->links;
     uint64_t r = 0, n = 0, one = 1;
     uint32_t *gene = NULL;
     double *mu = NULL;
-    int code = take_cis_side(&c->gene, ts, "cis.gene", m->head.slot[genes].cols.names.n, &r);
+    int code = take_links_side(&c->gene, ts, "cis.gene", m->head.slot[genes].cols.names.n, &r);
     if (!code)
-        code = take_cis_side(&c->peak, ts, "cis.peak", m->head.slot[peaks].cols.names.n, &r);
+        code = take_links_side(&c->peak, ts, "cis.peak", m->head.slot[peaks].cols.names.n, &r);
     if (!code && (r == 0 || r > m->linear.k))
         code = cm_fail(CM_EINPUT, "cis.gene.h: %" PRIu64 " components of %zu", r, m->linear.k);
     if (!code)
@@ -244,11 +244,11 @@ static int take_model(struct cm_model *m, const struct cm_tensors *ts)
         return 0;
     if (genes < 0 || peaks < 0)
         return cm_fail(CM_EINPUT, "a peak-gene term without the slots GEX and ATAC");
-    code = take_cis(m, ts, (size_t)genes, (size_t)peaks);
+    code = take_links(m, ts, (size_t)genes, (size_t)peaks);
     if (code)
         return code;
-    cm_cis_finish(&m->cis);
-    m->has_cis = true;
+    cm_links_finish(&m->links);
+    m->has_links = true;
     return 0;
 }
 
@@ -275,7 +275,7 @@ void cm_model_free(struct cm_model *m)
 {
     cm_net_free(&m->net);
     cm_linear_free(&m->linear);
-    cm_cis_free(&m->cis);
+    cm_links_free(&m->links);
     cm_head_free(&m->head);
     memset(m, 0, sizeof *m);
 }
@@ -299,7 +299,7 @@ static const char *fit_of(const struct cm_slot *s, const char *key)
 
 /* "run lognorm --like M" or what else leads to the model's state. */
 static const char *advice(const struct cm_slot *trained, const char *model_path, char *text,
-                          size_t room)
+                          size_t capacity)
 {
     const char *tool = fit_of(trained, "fit.tool");
     if (!*tool)
@@ -308,9 +308,9 @@ static const char *advice(const struct cm_slot *trained, const char *model_path,
                : trained->state == CM_S_CLR                                    ? "clr"
                                                                                : "";
     if (*tool)
-        snprintf(text, room, "; prepare the counts with: %s --like %s", tool, model_path);
+        snprintf(text, capacity, "; prepare the counts with: %s --like %s", tool, model_path);
     else
-        snprintf(text, room, "; prepare the cells as the training cells were");
+        snprintf(text, capacity, "; prepare the cells as the training cells were");
     return text;
 }
 
@@ -436,7 +436,7 @@ static size_t width_e(const struct cm_model *m) { return m->has_net ? m->net.q :
 
 size_t cm_model_width(const struct cm_model *m)
 {
-    return width_e(m) + (m->has_cis ? m->cis.gene.n : 0);
+    return width_e(m) + (m->has_links ? m->links.gene.n : 0);
 }
 
 /* Columns ldo apart; `width` of them are written: q, or all. */
@@ -453,9 +453,9 @@ static void embed(const struct cm_model *m, size_t side, const struct cm_csr *x,
         cm_linear_e(&m->linear, side, z, x->rows, out, width);
     if (width > q) {
         if ((int)side == cm_head_find_slot(&m->head, "GEX"))
-            cm_cis_gene_columns(&m->cis, x, z, k, out + q, width);
+            cm_links_gene_columns(&m->links, x, z, k, out + q, width);
         else
-            cm_cis_peak_columns(&m->cis, x, z, k, out + q, width);
+            cm_links_peak_columns(&m->links, x, z, k, out + q, width);
     }
     cm_free(z);
 }
@@ -468,10 +468,11 @@ void cm_model_embed(const struct cm_model *m, size_t side, const struct cm_csr *
 /* The entries of a dense block as CSR (all of them; zeros do no harm). */
 static struct cm_csr from_dense(const float *v, size_t rows, size_t cols)
 {
-    struct cm_csr x = {.rows = rows, .cols = cols, .row_room = rows + 1, .room = rows * cols + 1};
+    struct cm_csr x = {
+        .rows = rows, .cols = cols, .row_capacity = rows + 1, .capacity = rows * cols + 1};
     x.ptr = CM_NEW(uint64_t, rows + 1);
-    x.idx = CM_NEW(uint32_t, x.room);
-    x.val = CM_NEW(float, x.room);
+    x.idx = CM_NEW(uint32_t, x.capacity);
+    x.val = CM_NEW(float, x.capacity);
     for (size_t i = 0; i <= rows; i++)
         x.ptr[i] = i * cols;
     for (size_t e = 0; e < rows * cols; e++) {
@@ -545,9 +546,9 @@ void cm_model_embed_head(const struct cm_model *m, size_t side, const struct cm_
         return;
     const struct cm_strs *genes = &m->head.slot[cm_head_find_slot(&m->head, "GEX")].cols.names;
     struct cm_buf text = {0};
-    for (size_t g = 0; g < m->cis.gene.n; g++) {
+    for (size_t g = 0; g < m->links.gene.n; g++) {
         text.n = 0;
-        cm_buf_printf(&text, "cis.%s", cm_strs_get(genes, m->cis.gene.feature[g]));
+        cm_buf_printf(&text, "cis.%s", cm_strs_get(genes, m->links.gene.feature[g]));
         cm_strs_addn(&slot->cols.names, (const char *)text.p, text.n);
     }
     cm_buf_free(&text);

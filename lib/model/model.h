@@ -38,8 +38,8 @@ struct cm_model {
     struct cm_head head;     /* kind model, two slots */
     struct cm_config config; /* as the head has it; see cm_model_from for which of it */
     struct cm_linear linear; /* k = 0: none */
-    bool has_cis;
-    struct cm_cis cis; /* between the slots GEX and ATAC */
+    bool has_links;
+    struct cm_links links; /* between the slots GEX and ATAC */
     bool has_net;
     struct cm_net net; /* what was trained; the linear part then has its P, too */
 };

@@ -171,8 +171,9 @@ static const struct row rows[CM_PRESET_COUNT] = {
         .config = {.linear = {.on = true, .k = 100, .q = 100, .ridge = .03},
                    .net = {.encoder = CM_ENCODER_CLUE,
                            .clue = {.latent = 50, .hidden = 512, .depth = 2, .decoder = 256,
-                                    .judge = 256, .dropout = .2, .data = 1, .cross = 1, .kl = .3,
-                                    .cosine = .02, .mse = .02, .adversary = .02, .alpha = .99}},
+                                    .discriminator = 256, .dropout = .2, .data = 1, .cross = 1,
+                                    .kl = .3, .cosine = .02, .mse = .02,
+                                    .adversary = .02, .alpha = .99}},
                    .loop = {.lr = 2e-3, .valid_every = 1, .patience = 16}},
         .advice = {"--method seurat", "--method glue", "--epochs 120 --size 128", NULL}}};
 /* clang-format on */

@@ -154,29 +154,29 @@ void cm_cross_backward(const struct cm_cross *c, cm_real *dparams, cm_real *dx0,
 
 /* A cell: tokens (L x P), Q, K, V (L x 3P), its attention to itself (L x P), and per head and row
  * the logarithm of that softmax's divisor (H x L). */
-struct cell_places {
+struct cell_offsets {
     size_t qkv, own, log, size;
 };
 
-static struct cell_places cell_places(const struct cm_cross *c, size_t side)
+static struct cell_offsets cell_offsets(const struct cm_cross *c, size_t side)
 {
     size_t L = c->L[side], P = c->P, H = c->unit.mha.H;
-    struct cell_places at = {.qkv = L * P};
+    struct cell_offsets at = {.qkv = L * P};
     at.own = at.qkv + 3 * L * P;
     at.log = at.own + L * P;
     at.size = at.log + H * L;
     return at;
 }
 
-size_t cm_cross_cell(const struct cm_cross *c, size_t side) { return cell_places(c, side).size; }
+size_t cm_cross_cell(const struct cm_cross *c, size_t side) { return cell_offsets(c, side).size; }
 
 /* The larger of what backward, a cell and a pair take. */
 size_t cm_cross_scratch(const struct cm_cross *c)
 {
-    size_t L = rows_of(c), P = c->P, most = c->L[0] > c->L[1] ? c->L[0] : c->L[1];
+    size_t L = rows_of(c), P = c->P, max = c->L[0] > c->L[1] ? c->L[0] : c->L[1];
     size_t back = 2 * L * P + 4 * P + cm_unit_scratch(&c->unit, 1);
-    size_t cell = most * P + 2 * most + most * most;
-    size_t pair = 5 * L * P + 2 * L * c->unit.F + 2 * L + 4 * P + 2 + c->L[0] * c->L[1] + most;
+    size_t cell = max * P + 2 * max + max * max;
+    size_t pair = 5 * L * P + 2 * L * c->unit.F + 2 * L + 4 * P + 2 + c->L[0] * c->L[1] + max;
     return back > cell ? (back > pair ? back : pair) : cell > pair ? cell : pair;
 }
 
@@ -185,7 +185,7 @@ void cm_cross_cell_make(const struct cm_cross *c, size_t side, cm_real *cell, co
 {
     const struct cm_unit *u = &c->unit;
     size_t L = c->L[side], P = c->P, H = u->mha.H, D = P / H;
-    struct cell_places at = cell_places(c, side);
+    struct cell_offsets at = cell_offsets(c, side);
     const cm_real *w = params + c->begin, *in = x;
     cm_real *normed = scratch, *stat = normed + L * P, *s = stat + 2 * L;
     cm_real *qkv = cell + at.qkv, scale = (cm_real)(1 / sqrt((double)D));
@@ -196,7 +196,7 @@ void cm_cross_cell_make(const struct cm_cross *c, size_t side, cm_real *cell, co
     }
     cm_linear_forward(qkv, in, w + u->mha.wqkv, w + u->mha.bqkv, L, P, 3 * P);
     for (size_t h = 0; h < H; h++) {
-        cm_real *most = cell + at.log + h * L;
+        cm_real *max = cell + at.log + h * L;
         uint32_t *where = (uint32_t *)(void *)stat; /* the norm is done with it */
         cm_gemm_real(false, true, L, L, D, scale, qkv + h * D, 3 * P, qkv + P + h * D, 3 * P, 0, s,
                      L);
@@ -205,11 +205,11 @@ void cm_cross_cell_make(const struct cm_cross *c, size_t side, cm_real *cell, co
             for (uint32_t j = 1; j < L; j++)
                 if (s[i * L + j] > s[i * L + where[i]])
                     where[i] = j;
-            most[i] = s[i * L + where[i]];
+            max[i] = s[i * L + where[i]];
         }
         cm_softmax_rows(s, L, L);
         for (size_t i = 0; i < L; i++) /* at the largest: exp(s - log) = p >= 1 / L */
-            most[i] -= (cm_real)log((double)s[i * L + where[i]]);
+            max[i] -= (cm_real)log((double)s[i * L + where[i]]);
         cm_gemm_real(false, false, L, D, L, 1, s, L, qkv + 2 * P + h * D, 3 * P, 0,
                      cell + at.own + h * D, P);
     }
@@ -221,7 +221,7 @@ static void merge(const struct cm_cross *c, size_t side, cm_real *z, const cm_re
                   const cm_real *other, cm_real *s)
 {
     size_t L = c->L[side], M = c->L[1 - side], P = c->P, H = c->unit.mha.H, D = P / H;
-    struct cell_places at = cell_places(c, side), to = cell_places(c, 1 - side);
+    struct cell_offsets at = cell_offsets(c, side), to = cell_offsets(c, 1 - side);
     const cm_real *q = own + at.qkv, *k = other + to.qkv + P, *v = other + to.qkv + 2 * P;
     cm_real scale = (cm_real)(1 / sqrt((double)D));
     for (size_t h = 0; h < H; h++) {
@@ -426,20 +426,20 @@ static double listwise(const struct cm_cross_batch *batch, const cm_real *s,
     for (int side = 0; side < 2; side++)
         for (size_t i = 0; i < B; i++) {
             size_t step = side ? B : 1, from = side ? i : i * B;
-            double own = t * (double)s[i * B + i], most = own, sum;
+            double own = t * (double)s[i * B + i], max = own, sum;
             for (size_t j = 0; j < B; j++)
                 if (mined[side][from + j * step])
-                    most = fmax(most, t * (double)s[from + j * step]);
-            sum = exp(own - most);
+                    max = fmax(max, t * (double)s[from + j * step]);
+            sum = exp(own - max);
             for (size_t j = 0; j < B; j++)
                 if (mined[side][from + j * step])
-                    sum += exp(t * (double)s[from + j * step] - most);
-            loss += half * (log(sum) + most - own);
+                    sum += exp(t * (double)s[from + j * step] - max);
+            loss += half * (log(sum) + max - own);
             for (size_t j = 0; j < B; j++) {
                 if (j != i && !mined[side][from + j * step])
                     continue;
                 double z = t * (double)s[from + j * step];
-                double d = half * (exp(z - most) / sum - (j == i));
+                double d = half * (exp(z - max) / sum - (j == i));
                 ds[from + j * step] += (cm_real)(t * d);
                 *dlog_t += d * z;
             }

@@ -67,7 +67,7 @@ static int lay_out(struct cm_net *n, const struct cm_net_config *c, const struct
     n->k = linear->k;
     n->q = linear->q;
     n->table.p = CM_ZNEW(struct cm_param, CM_NET_TENSORS);
-    n->table.room = CM_NET_TENSORS;
+    n->table.capacity = CM_NET_TENSORS;
     for (size_t side = 0; !code && side < 2; side++)
         code = make_side(n, side, c, head, linear);
     if (code) {
@@ -89,7 +89,7 @@ static int lay_out(struct cm_net *n, const struct cm_net_config *c, const struct
         }
         n->has_cross = true;
     }
-    CM_ASSERT(n->table.n <= n->table.room);
+    CM_ASSERT(n->table.n <= n->table.capacity);
     return 0;
 }
 

@@ -21,7 +21,7 @@
 struct cm_scorer {
     const struct cm_net *net;
     const struct cm_csr *x[2];
-    size_t row_side, most, places;
+    size_t row_side, max, slots;
     size_t one[2];           /* numbers of a cell of a side */
     cm_real *row;            /* the row's cell */
     cm_real *cell;           /* places x one */
@@ -39,16 +39,16 @@ struct cm_scorer {
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-static size_t encoder_room(const struct cm_net *net, size_t side)
+static size_t encoder_scratch(const struct cm_net *net, size_t side)
 {
     const struct cm_encoder *e = &net->encoder[side];
     return e->of->cache(e, 1) + e->of->scratch(e, 1) + cm_tokens_count(e) * cm_tokens_width(e);
 }
 
 /* Room for the tokens of a cell, then for what the module needs. */
-static size_t room_of(const struct cm_net *net)
+static size_t scratch_of(const struct cm_net *net)
 {
-    return larger(encoder_room(net, 0), encoder_room(net, 1)) + cm_cross_scratch(&net->cross);
+    return larger(encoder_scratch(net, 0), encoder_scratch(net, 1)) + cm_cross_scratch(&net->cross);
 }
 
 uint64_t cm_scorer_cell_bytes(const struct cm_net *net, size_t side)
@@ -58,7 +58,7 @@ uint64_t cm_scorer_cell_bytes(const struct cm_net *net, size_t side)
 
 uint64_t cm_scorer_thread_bytes(const struct cm_net *net)
 {
-    return (uint64_t)room_of(net) * sizeof(cm_real);
+    return (uint64_t)scratch_of(net) * sizeof(cm_real);
 }
 
 static struct cm_cell cell_at(const struct cm_csr *x, uint64_t row)
@@ -67,25 +67,25 @@ static struct cm_cell cell_at(const struct cm_csr *x, uint64_t row)
     return (struct cm_cell){x->idx + from, x->val + from, x->ptr[row + 1] - from, NULL};
 }
 
-/* tokens (L x P) of one cell; room: encoder_room behind the tokens' place. */
+/* tokens (L x P) of one cell; scratch: encoder_scratch behind the tokens' place. */
 static cm_real *tokens_of(const struct cm_net *net, size_t side, const struct cm_csr *x,
-                          uint64_t row, cm_real *room)
+                          uint64_t row, cm_real *scratch)
 {
     const struct cm_encoder *e = &net->encoder[side];
     size_t LP = cm_tokens_count(e) * cm_tokens_width(e);
     struct cm_cell cell = cell_at(x, row);
-    cm_real *cache = room + LP;
-    cm_tokens_of(e, room, cache, &cell, 1, net->w, NULL, cache + e->of->cache(e, 1));
-    return room;
+    cm_real *cache = scratch + LP;
+    cm_tokens_of(e, scratch, cache, &cell, 1, net->w, NULL, cache + e->of->cache(e, 1));
+    return scratch;
 }
 
 static void make_cell(const struct cm_scorer *s, size_t side, uint64_t row, cm_real *cell,
-                      cm_real *room)
+                      cm_real *scratch)
 {
     const struct cm_net *net = s->net;
-    cm_real *tokens = tokens_of(net, side, s->x[side], row, room);
+    cm_real *tokens = tokens_of(net, side, s->x[side], row, scratch);
     cm_cross_cell_make(&net->cross, side, cell, tokens, net->w,
-                       room + room_of(net) - cm_cross_scratch(&net->cross));
+                       scratch + scratch_of(net) - cm_cross_scratch(&net->cross));
 }
 
 /* ===== the cache =========================================================================== */
@@ -99,7 +99,7 @@ static void unlink_place(struct cm_scorer *s, uint32_t p)
 /* Makes p the most recently used: the one behind the list's end. */
 static void push_place(struct cm_scorer *s, uint32_t p)
 {
-    uint32_t end = (uint32_t)s->places;
+    uint32_t end = (uint32_t)s->slots;
     s->older[p] = s->older[end];
     s->newer[p] = end;
     s->newer[s->older[end]] = p;
@@ -107,29 +107,29 @@ static void push_place(struct cm_scorer *s, uint32_t p)
 }
 
 struct cm_scorer *cm_scorer_make(const struct cm_net *net, const struct cm_csr *const x[2],
-                                 size_t row_side, size_t most, uint64_t bytes)
+                                 size_t row_side, size_t max, uint64_t bytes)
 {
     CM_ASSERT(net->has_cross && row_side < 2);
     struct cm_scorer *s = CM_ZNEW(struct cm_scorer, 1);
     size_t side = 1 - row_side, cells = x[side]->rows;
-    *s = (struct cm_scorer){.net = net, .x = {x[0], x[1]}, .row_side = row_side, .most = most};
+    *s = (struct cm_scorer){.net = net, .x = {x[0], x[1]}, .row_side = row_side, .max = max};
     for (size_t i = 0; i < 2; i++)
         s->one[i] = cm_cross_cell(&net->cross, i);
-    uint64_t places = bytes / cm_scorer_cell_bytes(net, side);
-    s->places = places > cells ? cells : (size_t)places;
-    s->places = larger(s->places, most);
-    CM_ASSERT(cells < NONE && s->places < NONE);
+    uint64_t slots = bytes / cm_scorer_cell_bytes(net, side);
+    s->slots = slots > cells ? cells : (size_t)slots;
+    s->slots = larger(s->slots, max);
+    CM_ASSERT(cells < NONE && s->slots < NONE);
     s->row = CM_NEW(cm_real, s->one[row_side]);
-    s->cell = CM_NEW(cm_real, s->places * s->one[side]);
+    s->cell = CM_NEW(cm_real, s->slots * s->one[side]);
     s->place = CM_NEW(uint32_t, cells);
-    s->owner = CM_NEW(uint32_t, s->places);
-    s->newer = CM_NEW(uint32_t, s->places + 1);
-    s->older = CM_NEW(uint32_t, s->places + 1);
-    s->missing = CM_NEW(uint32_t, most);
+    s->owner = CM_NEW(uint32_t, s->slots);
+    s->newer = CM_NEW(uint32_t, s->slots + 1);
+    s->older = CM_NEW(uint32_t, s->slots + 1);
+    s->missing = CM_NEW(uint32_t, max);
     for (size_t i = 0; i < cells; i++)
         s->place[i] = NONE;
-    s->newer[s->places] = s->older[s->places] = (uint32_t)s->places;
-    for (uint32_t p = 0; p < s->places; p++) {
+    s->newer[s->slots] = s->older[s->slots] = (uint32_t)s->slots;
+    for (uint32_t p = 0; p < s->slots; p++) {
         s->owner[p] = NONE;
         push_place(s, p);
     }
@@ -156,17 +156,17 @@ static int make_shard(void *arg, size_t shard)
 {
     struct cm_scorer *s = arg;
     size_t side = 1 - s->row_side;
-    cm_real *room = CM_NEW(cm_real, room_of(s->net));
+    cm_real *scratch = CM_NEW(cm_real, scratch_of(s->net));
     /* item 0 is the row's own cell */
     for (size_t i = cm_shard_begin(s->nmissing + 1, s->shards, shard),
                 to = cm_shard_begin(s->nmissing + 1, s->shards, shard + 1);
          i < to; i++)
         if (i == 0)
-            make_cell(s, s->row_side, s->at, s->row, room);
+            make_cell(s, s->row_side, s->at, s->row, scratch);
         else
             make_cell(s, side, s->missing[i - 1],
-                      s->cell + s->place[s->missing[i - 1]] * s->one[side], room);
-    cm_free(room);
+                      s->cell + s->place[s->missing[i - 1]] * s->one[side], scratch);
+    cm_free(scratch);
     return 0;
 }
 
@@ -193,7 +193,7 @@ static int score_shard(void *arg, size_t shard)
 
 int cm_scorer_row(struct cm_scorer *s, uint64_t row, const uint32_t *col, size_t n, float *score)
 {
-    CM_ASSERT(n <= s->most);
+    CM_ASSERT(n <= s->max);
     if (n == 0)
         return 0;
     s->at = row;
@@ -208,7 +208,7 @@ int cm_scorer_row(struct cm_scorer *s, uint64_t row, const uint32_t *col, size_t
         }
     for (size_t i = 0; i < n; i++)
         if (s->place[col[i]] == NONE) {
-            uint32_t p = s->newer[s->places]; /* the oldest */
+            uint32_t p = s->newer[s->slots]; /* the oldest */
             if (s->owner[p] != NONE)
                 s->place[s->owner[p]] = NONE;
             s->owner[p] = col[i];
@@ -258,12 +258,12 @@ void cm_scorer_keep(size_t n, uint64_t *ptr, uint32_t *idx, float *val, size_t k
     for (size_t i = 0; i < n; i++) {
         uint64_t end = ptr[i + 1];
         size_t equal = 0;
-        float least = -INFINITY;
+        float min = -INFINITY;
         if (end - from > k && k > 0)
-            least = threshold(val + from, (size_t)(end - from), k, heap, &equal);
+            min = threshold(val + from, (size_t)(end - from), k, heap, &equal);
         for (bool all = end - from <= k; from < end; from++) {
-            bool tie = !all && val[from] == least && equal > 0;
-            if (k == 0 || !(all || val[from] > least || tie))
+            bool tie = !all && val[from] == min && equal > 0;
+            if (k == 0 || !(all || val[from] > min || tie))
                 continue;
             equal -= tie;
             idx[to] = idx[from];
@@ -365,21 +365,22 @@ struct map {
 };
 
 /* Numbers that one cell's probabilities take on their way. */
-static size_t map_room(const struct cm_net *net, enum cm_map_module module)
+static size_t map_scratch(const struct cm_net *net, enum cm_map_module module)
 {
     if (module == CM_MAP_CROSS)
-        return encoder_room(net, 0) + encoder_room(net, 1) + cm_cross_cache(&net->cross) +
+        return encoder_scratch(net, 0) + encoder_scratch(net, 1) + cm_cross_cache(&net->cross) +
                cm_cross_scratch(&net->cross);
     const struct cm_encoder *e = &net->encoder[module == CM_MAP_SELF_1];
     return e->of->cache(e, 1) + e->of->scratch(e, 1) + e->q;
 }
 
-static const cm_real *probabilities(const struct map *m, size_t cell, cm_real *room, size_t *H)
+static const cm_real *probabilities(const struct map *m, size_t cell, cm_real *scratch, size_t *H)
 {
     const struct cm_net *net = m->net;
     if (m->module == CM_MAP_CROSS) {
-        cm_real *second = room + encoder_room(net, 0), *cache = second + encoder_room(net, 1);
-        const cm_real *t0 = tokens_of(net, 0, m->x[0], m->at[0][cell], room);
+        cm_real *second = scratch + encoder_scratch(net, 0),
+                *cache = second + encoder_scratch(net, 1);
+        const cm_real *t0 = tokens_of(net, 0, m->x[0], m->at[0][cell], scratch);
         const cm_real *t1 = tokens_of(net, 1, m->x[1], m->at[1][cell], second);
         cm_cross_forward(&net->cross, cache, t0, t1, net->w, NULL,
                          cache + cm_cross_cache(&net->cross));
@@ -389,8 +390,8 @@ static const cm_real *probabilities(const struct map *m, size_t cell, cm_real *r
     size_t side = m->module == CM_MAP_SELF_1;
     const struct cm_encoder *e = &net->encoder[side];
     struct cm_cell c = cell_at(m->x[side], m->at[side][cell]);
-    cm_real *cache = room + e->q;
-    e->of->forward(e, room, cache, &c, 1, net->w, NULL, cache + e->of->cache(e, 1));
+    cm_real *cache = scratch + e->q;
+    e->of->forward(e, scratch, cache, &c, 1, net->w, NULL, cache + e->of->cache(e, 1));
     *H = cm_tokens_heads(e);
     return cm_tokens_prob(e, cache, 1, 0);
 }
@@ -399,20 +400,20 @@ static int map_shard(void *arg, size_t shard)
 {
     const struct map *m = arg;
     size_t n = m->L * m->L;
-    cm_real *room = CM_NEW(cm_real, map_room(m->net, m->module));
+    cm_real *scratch = CM_NEW(cm_real, map_scratch(m->net, m->module));
     for (size_t c = cm_shard_begin(m->cells, m->shards, shard),
                 to = cm_shard_begin(m->cells, m->shards, shard + 1);
          c < to; c++) {
         size_t g = m->group ? m->group[c] : 0, H;
         if (g >= m->groups)
             continue;
-        const cm_real *p = probabilities(m, c, room, &H);
+        const cm_real *p = probabilities(m, c, scratch, &H);
         double *sum = m->sum + (shard * m->groups + g) * n;
         for (size_t h = 0; h < H; h++)
             for (size_t i = 0; i < n; i++)
                 sum[i] += (double)p[h * n + i] / (double)H;
     }
-    cm_free(room);
+    cm_free(scratch);
     return 0;
 }
 

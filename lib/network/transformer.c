@@ -28,14 +28,14 @@
 /* ===== the plan ============================================================================ */
 
 /* Tokens of each chromosome behind a step: chromosome c has from[c]..from[c+1]-1. */
-struct stretch {
+struct segment {
     size_t *from; /* chroms + 1 */
 };
 
 /* One step over tokens, by chromosome: kernel 0 = absent. */
 struct step {
     size_t K, S, Z;
-    struct stretch in, out; /* equal when absent */
+    struct segment in, out; /* equal when absent */
 };
 
 struct tokens {
@@ -45,7 +45,7 @@ struct tokens {
     struct cm_window *window;
     uint32_t *first, *position; /* position NULL: columns are in order */
     struct step pool, conv2, pool2;
-    struct stretch conv1;
+    struct segment conv1;
     size_t L1, L1p, L2, L;     /* tokens after conv, pool, conv2, pool2 */
     size_t F1, F2, P;          /* F2 = F1 without a second convolution */
     size_t readout, q;         /* inputs and outputs of the last map */
@@ -62,7 +62,7 @@ enum { SITE_FEATURES, SITE_READOUT, SITE_UNIT, SITES = 16 };
 
 static const struct tokens *self_of(const struct cm_encoder *e) { return e->self; }
 
-static size_t last(const struct stretch *s, size_t chroms) { return s->from[chroms]; }
+static size_t last(const struct segment *s, size_t chroms) { return s->from[chroms]; }
 
 static void tokens_free(struct cm_encoder *e)
 {
@@ -161,7 +161,7 @@ static int lay_windows(struct tokens *k, const struct cm_cols *cols)
 }
 
 /* Kernel K (0 = absent) at stride S (0 = K) over the chromosomes' tokens; returns all tokens. */
-static size_t lay_step(struct step *s, const struct stretch *in, size_t chroms, int64_t K,
+static size_t lay_step(struct step *s, const struct segment *in, size_t chroms, int64_t K,
                        int64_t S, int64_t Z)
 {
     *s = (struct step){(size_t)K, S ? (size_t)S : (size_t)K, (size_t)Z, *in, *in};
@@ -400,13 +400,13 @@ static void tokens_init(const struct cm_encoder *e, cm_real *params,
 
 /* Numbers kept, B cells each: behind conv1, pool, conv2 and pool2 (an absent step is the place of
  * the one before), the pools' choices, tokens, unit and its output, last norm, read-out. */
-struct places {
+struct offsets {
     size_t conv1, which1, pool1, conv2, which2, pool2, tokens, unit, u, stat, v, read, size;
 };
 
-static struct places places(const struct tokens *k, size_t B)
+static struct offsets offsets(const struct tokens *k, size_t B)
 {
-    struct places at = {.conv1 = 0};
+    struct offsets at = {.conv1 = 0};
     size_t end = B * k->L1 * k->F1, LP = B * k->L * k->P;
     at.pool1 = at.conv1;
     if (k->pool.K) { /* a choice is 4 bytes, a number at least that */
@@ -439,7 +439,7 @@ static struct places places(const struct tokens *k, size_t B)
 
 static size_t tokens_cache(const struct cm_encoder *e, size_t B)
 {
-    return places(self_of(e), B).size;
+    return offsets(self_of(e), B).size;
 }
 
 /* Forward: values under dropout, the slow filters' tokens, a convolution.  Backward: three B x L x
@@ -471,20 +471,20 @@ static struct cm_dropout drop_at(const struct tokens *k, const struct cm_dropout
     return d;
 }
 
-/* A cell's values under feature dropout; `room` holds them when any is dropped. */
+/* A cell's values under feature dropout; `work` holds them when any is dropped. */
 static const float *values(const struct tokens *k, const struct cm_cell *c,
-                           const struct cm_dropout *drop, size_t b, cm_real *room)
+                           const struct cm_dropout *drop, size_t b, cm_real *work)
 {
     struct cm_dropout d = drop_at(k, drop, k->o.feature_dropout, SITE_FEATURES, b);
     if (d.rate <= 0)
         return c->val;
-    float *out = (float *)(void *)room;
+    float *out = (float *)(void *)work;
     cm_dropout_sparse(out, c->val, c->idx, c->n, &d);
     return out;
 }
 
 static void first_layer(const struct tokens *k, cm_real *out, const struct cm_cell *c,
-                        const float *val, const cm_real *params, cm_real *room)
+                        const float *val, const cm_real *params, cm_real *work)
 {
     const struct cm_windows *w = &k->windows;
     if (!k->base) {
@@ -494,10 +494,10 @@ static void first_layer(const struct tokens *k, cm_real *out, const struct cm_ce
         cm_sparse_conv_forward(out, c->idx, val, c->n, k->base, k->base_bias, true, w, k->F1);
         if (k->trained) {
             cm_real slow = (cm_real)k->o.slow;
-            cm_sparse_conv_forward(room, c->idx, val, c->n, params + k->filter, params + k->bias,
+            cm_sparse_conv_forward(work, c->idx, val, c->n, params + k->filter, params + k->bias,
                                    true, w, k->F1);
             for (size_t i = 0; i < k->L1 * k->F1; i++)
-                out[i] += slow * room[i];
+                out[i] += slow * work[i];
         }
     }
     cm_act_forward(out, out, k->L1 * k->F1, k->o.act, k->o.slope);
@@ -529,13 +529,13 @@ static void pool_backward(const struct step *s, size_t chroms, size_t F, cm_real
     }
 }
 
-static void cell_tokens(const struct tokens *k, const struct places *at, cm_real *cache, size_t b,
+static void cell_tokens(const struct tokens *k, const struct offsets *at, cm_real *cache, size_t b,
                         const struct cm_cell *c, const cm_real *params,
                         const struct cm_dropout *drop, cm_real *scratch)
 {
     const struct cm_transformer_config *o = &k->o;
-    cm_real *room = scratch + k->widest, *in = cache + at->conv1 + b * k->L1 * k->F1;
-    first_layer(k, in, c, values(k, c, drop, b, scratch), params, room);
+    cm_real *work = scratch + k->widest, *in = cache + at->conv1 + b * k->L1 * k->F1;
+    first_layer(k, in, c, values(k, c, drop, b, scratch), params, work);
     if (k->pool.K) {
         cm_real *out = cache + at->pool1 + b * k->L1p * k->F1;
         pool_forward(&k->pool, k->chroms, k->F1, out, choices(cache, at->which1, k->L1p * k->F1, b),
@@ -550,7 +550,7 @@ static void cell_tokens(const struct tokens *k, const struct places *at, cm_real
                 cm_conv_forward(out + s->out.from[i] * k->F2, in + s->in.from[i] * k->F1,
                                 params + k->filter2, params + k->bias2,
                                 s->in.from[i + 1] - s->in.from[i], k->F1, k->F2, s->K, s->S, s->Z,
-                                room);
+                                work);
         cm_act_forward(out, out, k->L2 * k->F2, o->act, o->slope);
         in = out;
     }
@@ -559,7 +559,7 @@ static void cell_tokens(const struct tokens *k, const struct places *at, cm_real
                      choices(cache, at->which2, k->L * k->F2, b), in);
 }
 
-static void tokens_only(const struct tokens *k, const struct places *at, cm_real *cache,
+static void tokens_only(const struct tokens *k, const struct offsets *at, cm_real *cache,
                         const struct cm_cell *cell, size_t B, const cm_real *params,
                         const struct cm_dropout *drop, cm_real *scratch)
 {
@@ -580,7 +580,7 @@ static void tokens_forward(const struct cm_encoder *e, cm_real *out, cm_real *ca
                            const struct cm_dropout *drop, cm_real *scratch)
 {
     const struct tokens *k = self_of(e);
-    struct places at = places(k, B);
+    struct offsets at = offsets(k, B);
     tokens_only(k, &at, cache, cell, B, params, drop, scratch);
     cm_real *u = cache + at.u, *v = cache + at.v, *read = cache + at.read;
     cm_unit_forward(u, cache + at.unit, cache + at.tokens, params, NULL, &k->unit, B, drop,
@@ -603,7 +603,7 @@ static void tokens_forward(const struct cm_encoder *e, cm_real *out, cm_real *ca
 /* ===== backward ============================================================================ */
 
 /* dx (L x F2): the gradient of what came out of the last pool of cell b. */
-static void cell_backward(const struct tokens *k, const struct places *at, cm_real *dparams,
+static void cell_backward(const struct tokens *k, const struct offsets *at, cm_real *dparams,
                           const cm_real *dx, const cm_real *cache, size_t b,
                           const struct cm_cell *c, const cm_real *params,
                           const struct cm_dropout *drop, cm_real *scratch)
@@ -612,9 +612,9 @@ static void cell_backward(const struct tokens *k, const struct places *at, cm_re
     size_t n1 = k->L1 * k->F1, n1p = k->L1p * k->F1, n2 = k->L2 * k->F2;
     enum cm_activation act = o->act;
     cm_real *val = scratch, *d1 = val + k->widest, *d1a = d1 + n1, *d1p = d1a + n1;
-    cm_real *d2 = d1p + n1p, *d2a = d2 + n2, *room = d2a + n2;
+    cm_real *d2 = d1p + n1p, *d2a = d2 + n2, *work = d2a + n2;
     const cm_real *dout = dx;
-    memset(d1, 0, (size_t)((char *)room - (char *)d1));
+    memset(d1, 0, (size_t)((char *)work - (char *)d1));
     if (k->pool2.K) {
         pool_backward(&k->pool2, k->chroms, k->F2, k->conv2.K ? d2 : d1p, dout,
                       choices(cache, at->which2, k->L * k->F2, b));
@@ -630,7 +630,7 @@ static void cell_backward(const struct tokens *k, const struct places *at, cm_re
                                  dparams + k->filter2, dparams + k->bias2,
                                  d2a + s->out.from[i] * k->F2, in + s->in.from[i] * k->F1,
                                  params + k->filter2, s->in.from[i + 1] - s->in.from[i], k->F1,
-                                 k->F2, s->K, s->S, s->Z, room);
+                                 k->F2, s->K, s->S, s->Z, work);
         dout = d1p;
     }
     if (!k->trained)
@@ -653,7 +653,7 @@ void cm_tokens_backward(const struct cm_encoder *e, cm_real *dparams, const cm_r
                         cm_real *scratch)
 {
     const struct tokens *k = self_of(e);
-    struct places at = places(k, B);
+    struct offsets at = offsets(k, B);
     size_t N = B * k->L, LP = N * k->P, bytes = LP * sizeof *scratch;
     cm_real *dtok = scratch, *dv = dtok + LP, *du = dv + LP, *dread = du + LP;
     cm_real *dx = dread + B * k->readout, *rest = dx + N * k->F2;
@@ -728,13 +728,13 @@ size_t cm_tokens_heads(const struct cm_encoder *e) { return self_of(e)->unit.mha
 
 const cm_real *cm_tokens_in_cache(const struct cm_encoder *e, const cm_real *cache, size_t B)
 {
-    return cache + places(self_of(e), B).tokens;
+    return cache + offsets(self_of(e), B).tokens;
 }
 
 const cm_real *cm_tokens_prob(const struct cm_encoder *e, const cm_real *cache, size_t B, size_t b)
 {
     const struct tokens *k = self_of(e);
-    return cm_unit_prob(&k->unit, cache + places(k, B).unit, B, b);
+    return cm_unit_prob(&k->unit, cache + offsets(k, B).unit, B, b);
 }
 
 void cm_tokens_of(const struct cm_encoder *e, cm_real *out, cm_real *cache,
@@ -742,7 +742,7 @@ void cm_tokens_of(const struct cm_encoder *e, cm_real *out, cm_real *cache,
                   const struct cm_dropout *drop, cm_real *scratch)
 {
     const struct tokens *k = self_of(e);
-    struct places at = places(k, B);
+    struct offsets at = offsets(k, B);
     tokens_only(k, &at, cache, cell, B, params, drop, scratch);
     memcpy(out, cache + at.tokens, B * k->L * k->P * sizeof *out);
 }

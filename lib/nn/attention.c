@@ -93,20 +93,20 @@ void cm_mha_declare(struct cm_mha *a, struct cm_params *t, const char *prefix)
 }
 
 /* Where a cache of B cells keeps what: qkv (B L x 3P), z (B L x P), prob (B x H x L x L). */
-struct mha_places {
+struct mha_offsets {
     size_t qkv, z, prob, size;
 };
 
-static struct mha_places mha_places(const struct cm_mha *a, size_t B)
+static struct mha_offsets mha_offsets(const struct cm_mha *a, size_t B)
 {
-    struct mha_places at = {.qkv = 0};
+    struct mha_offsets at = {.qkv = 0};
     at.z = B * a->L * 3 * a->P;
     at.prob = at.z + B * a->L * a->P;
     at.size = at.prob + B * a->H * a->L * a->L;
     return at;
 }
 
-size_t cm_mha_cache(const struct cm_mha *a, size_t B) { return mha_places(a, B).size; }
+size_t cm_mha_cache(const struct cm_mha *a, size_t B) { return mha_offsets(a, B).size; }
 
 /* backward: dz (B L x P) and dqkv (B L x 3P), and a head's scores */
 size_t cm_mha_scratch(const struct cm_mha *a, size_t B)
@@ -116,7 +116,7 @@ size_t cm_mha_scratch(const struct cm_mha *a, size_t B)
 
 const cm_real *cm_mha_prob(const struct cm_mha *a, const cm_real *cache, size_t B, size_t b)
 {
-    return cache + mha_places(a, B).prob + b * a->H * a->L * a->L;
+    return cache + mha_offsets(a, B).prob + b * a->H * a->L * a->L;
 }
 
 /* The dropout of cell b of the group. */
@@ -135,7 +135,7 @@ void cm_mha_forward(cm_real *out, cm_real *cache, const cm_real *in, const cm_re
                     const struct cm_dropout *drop, cm_real *scratch)
 {
     size_t L = a->L, P = a->P, N = B * L;
-    struct mha_places at = mha_places(a, B);
+    struct mha_offsets at = mha_offsets(a, B);
     cm_linear_forward(cache + at.qkv, in, params + a->wqkv, params + a->bqkv, N, P, 3 * P);
     for (size_t b = 0; b < B; b++) {
         const cm_real *q = cache + at.qkv + b * L * 3 * P;
@@ -153,7 +153,7 @@ void cm_mha_backward(cm_real *din, cm_real *dparams, cm_real *dbias, const cm_re
                      cm_real *scratch)
 {
     size_t L = a->L, P = a->P, N = B * L;
-    struct mha_places at = mha_places(a, B);
+    struct mha_offsets at = mha_offsets(a, B);
     cm_real *dz = scratch, *dqkv = dz + N * P, *scores = dqkv + N * 3 * P;
     cm_linear_backward(NULL, dparams + a->wo, dparams + a->bo, dout, cache + at.z, params + a->wo,
                        N, P, P);

@@ -62,20 +62,20 @@ double cm_negbin(cm_real *dlogits, cm_real *dlog_theta, const cm_real *logits, c
                  const uint32_t *idx, const float *x, size_t n, size_t d, double weight,
                  cm_real *scratch)
 {
-    cm_real *p = scratch, *grow = p + d, most = d ? logits[0] : 0; /* grow = ln(1 + m / theta) */
+    cm_real *p = scratch, *grow = p + d, max = d ? logits[0] : 0; /* grow = ln(1 + m / theta) */
     double total = 0, sum = 0;
     for (size_t e = 0; e < n; e++)
         total += (double)x[e];
     if (!(total > 0))
         return 0;
     for (size_t j = 1; j < d; j++)
-        most = logits[j] > most ? logits[j] : most;
+        max = logits[j] > max ? logits[j] : max;
     for (size_t j = 0; j < d; j++)
-        p[j] = logits[j] - most;
+        p[j] = logits[j] - max;
     cm_exp_all(p, d);
     for (size_t j = 0; j < d; j++)
         sum += (double)p[j];
-    double log_mean = log(total) - log(sum) - (double)most; /* ln m_j = logit_j + log_mean */
+    double log_mean = log(total) - log(sum) - (double)max; /* ln m_j = logit_j + log_mean */
     cm_real scale = (cm_real)(total / sum), share = (cm_real)(1 / sum);
 
     /* pull = sum over j of d log p / d ln m_j */

@@ -147,12 +147,12 @@ double cm_infonce(cm_real *ds, cm_real *dlog_t, const cm_real *s, double log_t, 
             infonce_turn(z, s, t, B, false);
         for (size_t i = 0; i < B; i++) {
             const cm_real *row = z + i * B;
-            cm_real most = -(cm_real)INFINITY;
+            cm_real top = -(cm_real)INFINITY;
             for (size_t j = 0; j < B; j++)
-                most = row[j] > most ? row[j] : most;
+                top = row[j] > top ? row[j] : top;
             for (size_t j = 0; j < B; j++)
-                p[i * B + j] = row[j] - most;
-            max[i] = most;
+                p[i * B + j] = row[j] - top;
+            max[i] = top;
         }
         cm_exp_all(p, B * B);
         for (size_t i = 0; i < B; i++) { /* p becomes the gradient of z */

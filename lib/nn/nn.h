@@ -70,10 +70,10 @@ struct cm_param {
 };
 
 struct cm_params {
-    struct cm_param *p; /* `room` places, the caller's; may be NULL when room is 0 */
-    size_t room;
-    size_t n;    /* tensors declared, also beyond `room` (which only counts, as snprintf does) */
-    size_t size; /* numbers in the arena, a multiple of CM_PARAM_ALIGN */
+    struct cm_param *p; /* `capacity` places, the caller's; may be NULL when room is 0 */
+    size_t capacity;
+    size_t n; /* tensors declared, also beyond `capacity` (which only counts, as snprintf does) */
+    size_t size;         /* numbers in the arena, a multiple of CM_PARAM_ALIGN */
     enum cm_group group; /* of the tensors that are added next */
 };
 

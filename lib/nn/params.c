@@ -28,7 +28,7 @@ size_t cm_params_add(struct cm_params *t, const char *prefix, const char *name, 
     t->size = end / CM_PARAM_ALIGN * CM_PARAM_ALIGN;
     int length = snprintf(p.name, sizeof p.name, "%s%s%s", prefix, *prefix ? "." : "", name);
     CM_ASSERT(length > 0 && (size_t)length < sizeof p.name);
-    if (t->n < t->room)
+    if (t->n < t->capacity)
         t->p[t->n] = p;
     t->n++;
     return p.offset;
@@ -36,7 +36,7 @@ size_t cm_params_add(struct cm_params *t, const char *prefix, const char *name, 
 
 const struct cm_param *cm_params_find(const struct cm_params *t, const char *name)
 {
-    for (size_t i = 0; i < t->n && i < t->room; i++)
+    for (size_t i = 0; i < t->n && i < t->capacity; i++)
         if (strcmp(t->p[i].name, name) == 0)
             return &t->p[i];
     return NULL;

@@ -151,9 +151,9 @@ CM_CLONES static void masked(cm_real *out, const cm_real *in, const uint32_t *wo
 {
     size_t i = 0;
 #ifndef CM_REAL_DOUBLE
-    uint32_t least = (uint32_t)drop->threshold;
+    uint32_t min = (uint32_t)drop->threshold;
     for (; i + CM_LANES <= n && drop->threshold <= UINT32_MAX; i += CM_LANES) {
-        words keep = (words)(*(const words *)(word + i) >= least);
+        words keep = (words)(*(const words *)(word + i) >= min);
         cm_vec x = CM_CVEC(in + i) * drop->scale;
         x = (cm_vec)((words)x & keep);
         if (add)

@@ -28,15 +28,15 @@ CM_FAST_CLONES void cm_softmax_rows(cm_real *x, size_t N, size_t C)
     for (size_t i = 0; i < N; i++, x += C) {
         cm_wide tail = (cm_wide){0} - (cm_real)INFINITY;
         memcpy(&tail, x + whole, rest * sizeof *x);
-        cm_wide most = tail;
+        cm_wide lanes = tail;
         for (size_t j = 0; j < whole; j += CM_WIDE) {
             cm_wide v = CM_CWIDE_AT(x + j);
-            __typeof__(v > most) more = v > most;
-            most = (cm_wide)((more & (__typeof__(more))v) | (~more & (__typeof__(more))most));
+            __typeof__(v > lanes) more = v > lanes;
+            lanes = (cm_wide)((more & (__typeof__(more))v) | (~more & (__typeof__(more))lanes));
         }
-        cm_real max = most[0];
+        cm_real max = lanes[0];
         for (int j = 1; j < CM_WIDE; j++)
-            max = most[j] > max ? most[j] : max;
+            max = lanes[j] > max ? lanes[j] : max;
         if (max == -(cm_real)INFINITY) { /* nothing may be attended to */
             memset(x, 0, C * sizeof *x);
             continue;

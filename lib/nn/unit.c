@@ -30,14 +30,14 @@ void cm_unit_declare(struct cm_unit *u, struct cm_params *t, const char *prefix)
 /* Where a cache of B cells keeps what (N = B L rows): mha; stat1, stat2 (N x 2); y (N x P); s1, s2
  * (N x P): post-norm the inputs of both norms, pre-norm their outputs; f (N x F) what w2 reads; h
  * (N x F) what f was made from, the same place unless GELU needs its input. */
-struct unit_places {
+struct unit_offsets {
     size_t mha, stat1, stat2, y, s1, s2, h, f, size;
 };
 
-static struct unit_places unit_places(const struct cm_unit *u, size_t B)
+static struct unit_offsets unit_offsets(const struct cm_unit *u, size_t B)
 {
     size_t N = B * u->mha.L, P = u->mha.P;
-    struct unit_places at = {.mha = 0};
+    struct unit_offsets at = {.mha = 0};
     at.stat1 = cm_mha_cache(&u->mha, B);
     at.stat2 = at.stat1 + 2 * N;
     at.y = at.stat2 + 2 * N;
@@ -49,7 +49,7 @@ static struct unit_places unit_places(const struct cm_unit *u, size_t B)
     return at;
 }
 
-size_t cm_unit_cache(const struct cm_unit *u, size_t B) { return unit_places(u, B).size; }
+size_t cm_unit_cache(const struct cm_unit *u, size_t B) { return unit_offsets(u, B).size; }
 
 /* backward: two gradients N x P, one N x F, and what attention takes */
 size_t cm_unit_scratch(const struct cm_unit *u, size_t B)
@@ -80,7 +80,7 @@ static struct unit_drops unit_drops(const struct cm_unit *u, const struct cm_dro
 }
 
 /* f = d2(act(x w1 + b1)), out = d3(f w2 + b2), x: N x P */
-static void unit_feed(cm_real *out, cm_real *cache, const struct unit_places *at, const cm_real *x,
+static void unit_feed(cm_real *out, cm_real *cache, const struct unit_offsets *at, const cm_real *x,
                       const cm_real *params, const struct cm_unit *u, size_t B,
                       const struct unit_drops *drop)
 {
@@ -95,7 +95,7 @@ static void unit_feed(cm_real *out, cm_real *cache, const struct unit_places *at
 
 /* dx += the gradient through unit_feed; `dout` (N x P) is changed; df: N x F scratch. */
 static void unit_feed_back(cm_real *dx, cm_real *dparams, cm_real *dout, const cm_real *cache,
-                           const struct unit_places *at, const cm_real *x, const cm_real *params,
+                           const struct unit_offsets *at, const cm_real *x, const cm_real *params,
                            const struct cm_unit *u, size_t B, const struct unit_drops *drop,
                            cm_real *df)
 {
@@ -114,7 +114,7 @@ void cm_unit_forward(cm_real *out, cm_real *cache, const cm_real *in, const cm_r
                      const struct cm_dropout *drop, cm_real *scratch)
 {
     size_t L = u->mha.L, P = u->mha.P, N = B * L;
-    struct unit_places at = unit_places(u, B);
+    struct unit_offsets at = unit_offsets(u, B);
     struct unit_drops drops = unit_drops(u, drop);
     cm_real *y = cache + at.y, *s1 = cache + at.s1, *s2 = cache + at.s2;
     if (!u->pre_norm) {
@@ -142,7 +142,7 @@ void cm_unit_backward(cm_real *din, cm_real *dparams, cm_real *dbias, const cm_r
                       cm_real *scratch)
 {
     size_t L = u->mha.L, P = u->mha.P, N = B * L, bytes = N * P * sizeof *din;
-    struct unit_places at = unit_places(u, B);
+    struct unit_offsets at = unit_offsets(u, B);
     struct unit_drops drops = unit_drops(u, drop);
     const cm_real *y = cache + at.y, *s1 = cache + at.s1, *s2 = cache + at.s2;
     cm_real *a = scratch, *b = a + N * P, *c = b + N * P, *df = c + N * P;

@@ -105,7 +105,7 @@ static int load_second(struct cm_batcher *x, struct cm_strs *within)
     struct cm_chunk c = {0};
     int code;
     while ((code = cm_reader_next(x->b, &c)) > 0) {
-        cm_packed_append(&x->second, &c.block[0]);
+        cm_rowstore_append(&x->second, &c.block[0]);
         for (size_t i = 0; i < c.rows; i++)
             cm_strs_add(&x->second_names, cm_strs_get(&c.names, i));
         for (size_t k = 0; k < x->nsecond; k++)
@@ -116,7 +116,7 @@ static int load_second(struct cm_batcher *x, struct cm_strs *within)
     }
     cm_chunk_free(&c);
     x->rows_b = x->second_names.n;
-    x->memory = cm_packed_bytes(&x->second) + x->second_names.used + 8 * x->rows_b;
+    x->memory = cm_rowstore_bytes(&x->second) + x->second_names.used + 8 * x->rows_b;
     return code;
 }
 
@@ -253,7 +253,7 @@ int cm_batcher_open(struct cm_batcher *x, const struct cm_batch_options *o, stru
 
 /* Cells gathered for the next chunk of the output. */
 struct pending {
-    struct cm_packed first;
+    struct cm_rowstore first;
     struct cm_strs names;
     struct cm_vec *label; /* those of the first stream */
     size_t nlabels;
@@ -263,7 +263,7 @@ struct pending {
 
 static void clear(struct pending *p)
 {
-    cm_packed_free(&p->first);
+    cm_rowstore_free(&p->first);
     cm_strs_clear(&p->names);
     for (size_t k = 0; k < p->nlabels; k++) {
         char *name = cm_strdup(p->label[k].name);
@@ -288,8 +288,8 @@ static int emit(struct cm_batcher *x, struct pending *p, struct cm_batch *batch,
         cm_vec_copy(&c.label[k], &p->label[k]);
     for (size_t k = 0; k < x->nsecond; k++)
         cm_vec_take(&c.label[p->nlabels + k], &x->second_label[k], p->partner, p->n);
-    cm_packed_take(&c.block[0], &p->first, at, p->n);
-    cm_packed_take(&c.block[1], &x->second, p->partner, p->n);
+    cm_rowstore_take(&c.block[0], &p->first, at, p->n);
+    cm_rowstore_take(&c.block[1], &x->second, p->partner, p->n);
     int code = cm_writer_chunk(w, &c, NULL);
     cm_chunk_free(&c);
     batch->step++;
@@ -303,7 +303,7 @@ static void add_rows(const struct cm_batcher *x, struct pending *p, const struct
 {
     struct cm_block b = {0};
     cm_block_take(&b, &c->block[0], at, n);
-    cm_packed_append(&p->first, &b);
+    cm_rowstore_append(&p->first, &b);
     cm_block_free(&b);
     for (size_t k = 0; k < p->nlabels; k++) {
         struct cm_vec v = {0};
@@ -398,7 +398,7 @@ void cm_batcher_free(struct cm_batcher *x)
     cm_head_free(&x->head);
     cm_free(x->partner);
     cm_free(x->role);
-    cm_packed_free(&x->second);
+    cm_rowstore_free(&x->second);
     cm_strs_free(&x->second_names);
     for (size_t k = 0; k < x->nsecond; k++)
         cm_vec_free(&x->second_label[k]);

@@ -41,7 +41,7 @@ struct cm_batcher {
     uint64_t *partner;   /* row of b for each row of a, or CM_ALONE */
     uint8_t *role;       /* 0 training, 1 validation, 2 left out */
     size_t rows_a, rows_b;
-    struct cm_packed second;
+    struct cm_rowstore second;
     struct cm_strs second_names;
     struct cm_vec *second_label; /* those that the first stream has not */
     size_t nsecond;

@@ -26,7 +26,7 @@ static void copy_tight(struct cm_block *to, const struct cm_block *from)
         memcpy(cm_block_rowf(to), from->rowf, from->rows * sizeof *to->rowf);
 }
 
-void cm_packed_append(struct cm_packed *p, const struct cm_block *b)
+void cm_rowstore_append(struct cm_rowstore *p, const struct cm_block *b)
 {
     if (b->rows == 0)
         return;
@@ -41,7 +41,7 @@ void cm_packed_append(struct cm_packed *p, const struct cm_block *b)
 }
 
 /* The block that holds row r, by bisection; *local is its row in there. */
-static const struct cm_block *find(const struct cm_packed *p, uint64_t r, size_t *local)
+static const struct cm_block *find(const struct cm_rowstore *p, uint64_t r, size_t *local)
 {
     CM_ASSERT(r < p->rows);
     size_t lo = 0, hi = p->nblocks;
@@ -116,7 +116,8 @@ static void copy_values(struct cm_block *to, uint64_t at, const struct cm_block 
     }
 }
 
-void cm_packed_take(struct cm_block *to, const struct cm_packed *p, const uint64_t *at, size_t n)
+void cm_rowstore_take(struct cm_block *to, const struct cm_rowstore *p, const uint64_t *at,
+                      size_t n)
 {
     bool dense = p->nblocks && p->block[0].dense, factors = false;
     size_t cols = p->nblocks ? p->block[0].cols : 0, local;
@@ -147,7 +148,7 @@ void cm_packed_take(struct cm_block *to, const struct cm_packed *p, const uint64
     }
 }
 
-uint64_t cm_packed_bytes(const struct cm_packed *p)
+uint64_t cm_rowstore_bytes(const struct cm_rowstore *p)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < p->nblocks; i++) {
@@ -157,7 +158,7 @@ uint64_t cm_packed_bytes(const struct cm_packed *p)
     return sum;
 }
 
-void cm_packed_free(struct cm_packed *p)
+void cm_rowstore_free(struct cm_rowstore *p)
 {
     for (size_t i = 0; i < p->nblocks; i++)
         cm_block_free(&p->block[i]);

@@ -18,8 +18,8 @@
 extern "C" {
 #endif
 
-/* Zero-initialise ({0}); release with cm_packed_free. */
-struct cm_packed {
+/* Zero-initialise ({0}); release with cm_rowstore_free. */
+struct cm_rowstore {
     size_t rows;
     struct cm_block *block;
     uint64_t *first; /* row number of each block's first row */
@@ -28,16 +28,17 @@ struct cm_packed {
 
 /* Copies the rows of a block behind those already there.  All blocks of one store have the same
  * number of columns and are all CSR or all dense. */
-void cm_packed_append(struct cm_packed *p, const struct cm_block *b);
+void cm_rowstore_append(struct cm_rowstore *p, const struct cm_block *b);
 
 /* to = rows at[0..n-1], in that order.  The value type is the narrowest that holds the types of the
  * rows taken without rounding; row factors are there when any of the rows has them. */
-void cm_packed_take(struct cm_block *to, const struct cm_packed *p, const uint64_t *at, size_t n);
+void cm_rowstore_take(struct cm_block *to, const struct cm_rowstore *p, const uint64_t *at,
+                      size_t n);
 
 /* Bytes held: CSR non-zeros x (4 + value size) + rows x 12; dense rows x columns x value size. */
-uint64_t cm_packed_bytes(const struct cm_packed *p);
+uint64_t cm_rowstore_bytes(const struct cm_rowstore *p);
 
-void cm_packed_free(struct cm_packed *p);
+void cm_rowstore_free(struct cm_rowstore *p);
 
 #ifdef __cplusplus
 }

@@ -17,7 +17,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "prep/inside.h"
+#include "prep/internal.h"
 
 /* ===== the catalogue ====================================================================== */
 
@@ -378,9 +378,9 @@ static void add_columns(struct cm_norm *n, const struct cm_norm_cell *cell)
 
 static void mark_high(struct cm_norm *n, const struct cm_norm_cell *cell)
 {
-    double most = cm_norm_param(n) * cell->sum;
+    double max = cm_norm_param(n) * cell->sum;
     for (size_t k = 0; k < cell->len; k++)
-        if (cell->x[k] > most)
+        if (cell->x[k] > max)
             n->use[cell->idx ? cell->idx[k] : k] = 0;
 }
 

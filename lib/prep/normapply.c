@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "prep/inside.h"
+#include "prep/internal.h"
 
 /* x as the formula takes it. */
 static double restated(const struct cm_norm *n, double x)

@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "prep/inside.h"
+#include "prep/internal.h"
 
 /* ===== a fit in a slot ==================================================================== */
 

@@ -18,7 +18,7 @@
 #include "base/rng.h"
 #include "base/text.h"
 
-uint64_t cm_split_lot(uint64_t seed, const char *name)
+uint64_t cm_split_sample(uint64_t seed, const char *name)
 {
     struct cm_rng g = cm_rng_make(seed, CM_RNG_SPLIT, 0, 0);
     uint32_t w[4];
@@ -76,7 +76,7 @@ int cm_split_prepare(struct cm_split *s, struct cm_reader *r)
     s->at = s->had ? at : (int)h->nlabels;
     if (s->where.label)
         return cm_fail_in(cm_where_bind(&s->where, h), cm_reader_path(r));
-    uint64_t *lot = NULL;
+    uint64_t *sample = NULL;
     size_t n = 0, cap = 0;
     struct cm_chunk c = {0};
     int code;
@@ -85,20 +85,20 @@ int cm_split_prepare(struct cm_split *s, struct cm_reader *r)
             char buf[CM_NUMBER_MAX];
             if (strcmp(row_value(s, h, &c, i, buf), CM_SPLIT_TRAIN))
                 continue;
-            CM_GROW(lot, cap, n + 1);
-            lot[n++] = cm_split_lot(s->seed, cm_strs_get(&c.names, i));
+            CM_GROW(sample, cap, n + 1);
+            sample[n++] = cm_split_sample(s->seed, cm_strs_get(&c.names, i));
         }
     cm_chunk_free(&c);
     if (code == 0) {
         size_t k = (size_t)floor(s->fraction * (double)n + 0.5);
         s->any = k > 0;
         if (n)
-            qsort(lot, n, sizeof *lot, by_size);
+            qsort(sample, n, sizeof *sample, by_size);
         if (s->any)
-            s->last = lot[k - 1];
+            s->last = sample[k - 1];
         code = cm_reader_rewind(r);
     }
-    cm_free(lot);
+    cm_free(sample);
     return code;
 }
 
@@ -133,7 +133,7 @@ void cm_split_apply(struct cm_split *s, const struct cm_head *in, struct cm_head
         bool out_now = s->where.label
                            ? cm_where_row(&s->where, in, c, i)
                            : !strcmp(value, CM_SPLIT_TRAIN) && s->any &&
-                                 cm_split_lot(s->seed, cm_strs_get(&c->names, i)) <= s->last;
+                                 cm_split_sample(s->seed, cm_strs_get(&c->names, i)) <= s->last;
         split.cat[i] = out_now ? held : cm_dict_code(dict, value);
         s->held += out_now;
         s->trained += split.cat[i] == train;

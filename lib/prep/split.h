@@ -25,7 +25,7 @@ extern "C" {
 #define CM_SPLIT_TRAIN "train"
 
 /* The lot of a cell. */
-uint64_t cm_split_lot(uint64_t seed, const char *name);
+uint64_t cm_split_sample(uint64_t seed, const char *name);
 
 /* Set the first group; zero the rest. */
 struct cm_split {

@@ -43,8 +43,8 @@ static double allcools(double n, double c, double d)
 static double snapatac2(double n, double c, double d)
 {
     (void)c;
-    double most = n > 1 ? n - 1 : 1;
-    return n > 0 ? log(n / (d < 1 ? 1 : d > most ? most : d)) : 0;
+    double max = n > 1 ? n - 1 : 1;
+    return n > 0 ? log(n / (d < 1 ? 1 : d > max ? max : d)) : 0;
 }
 
 static double log_smooth(double n, double c, double d)

@@ -501,13 +501,13 @@ int cm_gen_chunk(const struct cm_gen *g, int side, size_t first, size_t rows, st
     struct job job = {g, side, first, rows, CM_ZNEW(struct row, rows)};
     int e = cm_parallel((rows + CELLS_A_SHARD - 1) / CELLS_A_SHARD, fill_shard, &job);
     uint64_t nnz = 0;
-    uint32_t most = 0;
+    uint32_t max = 0;
     for (size_t i = 0; i < rows; i++) {
         nnz += job.row[i].n;
         for (size_t k = 0; k < job.row[i].n; k++)
-            most = job.row[i].count[k] > most ? job.row[i].count[k] : most;
+            max = job.row[i].count[k] > max ? job.row[i].count[k] : max;
     }
-    enum cm_value type = most < 256 ? CM_V_U8 : most < 65536 ? CM_V_U16 : CM_V_U32;
+    enum cm_value type = max < 256 ? CM_V_U8 : max < 65536 ? CM_V_U16 : CM_V_U32;
     struct cm_block *b = &c->block[0];
     cm_block_shape(b, false, rows, g->side[side].cols, nnz, type);
     uint64_t at = 0;

@@ -167,15 +167,15 @@ static double climb(struct scratch *a, double *u, double *factor, size_t steps)
         logdet = cholesky(K, factor);
         if (step == steps)
             break;
-        double move[K], next[K], most = 0;
+        double move[K], next[K], max = 0;
         memcpy(move, grad, sizeof move);
         forward(K, factor, move);
         backward(K, factor, move);
         for (size_t k = 0; k < K; k++)
-            most = fmax(most, fabs(move[k]));
-        if (most < 1e-4)
+            max = fmax(max, fabs(move[k]));
+        if (max < 1e-4)
             break;
-        double size = most > 2 ? 2 / most : 1, better = 0;
+        double size = max > 2 ? 2 / max : 1, better = 0;
         for (int half = 0; half < 12; half++, size /= 2) {
             for (size_t k = 0; k < K; k++)
                 next[k] = u[k] + size * move[k];
@@ -301,7 +301,7 @@ static int look_shard(void *arg, size_t shard)
 /* log of the sum over types of p(t|x) p(t|y) / p(t) O_t. */
 static double global_ratio(const struct group *p, const struct view *x, const struct view *y)
 {
-    double term[64], most = -INFINITY, sum = 0;
+    double term[64], max = -INFINITY, sum = 0;
     size_t m = 0;
     for (size_t t = 0; t < p->g->o.types; t++) {
         double base = x[t].share + y[t].share - log(p->g->type_share[t]);
@@ -314,13 +314,13 @@ static double global_ratio(const struct group *p, const struct view *x, const st
             eta[k] = x[t].eta[k] + y[t].eta[k];
         double logdet = cholesky(F, a), norm = forward(F, a, eta);
         term[m] = base + (norm - logdet - x[t].norm - y[t].norm) / 2;
-        most = fmax(most, term[m++]);
+        max = fmax(max, term[m++]);
     }
     if (!m)
         return -120;
     for (size_t t = 0; t < m; t++)
-        sum += exp(term[t] - most);
-    return fmax(most + log(sum), -120);
+        sum += exp(term[t] - max);
+    return fmax(max + log(sum), -120);
 }
 
 static int pair_shard(void *arg, size_t i)
@@ -395,11 +395,11 @@ void cm_matching_marginals(size_t n, double *w)
     if (n == 0)
         return;
     for (size_t i = 0; i < n; i++) { /* scales of rows and columns do not matter */
-        double most = -INFINITY;
+        double max = -INFINITY;
         for (size_t j = 0; j < n; j++)
-            most = fmax(most, w[i * n + j]);
+            max = fmax(max, w[i * n + j]);
         for (size_t j = 0; j < n; j++)
-            w[i * n + j] = exp(fmax(w[i * n + j] - most, -60));
+            w[i * n + j] = exp(fmax(w[i * n + j] - max, -60));
     }
     if (n <= EXACT) {
         exact_marginals(n, w);
@@ -463,9 +463,9 @@ static int by_column(const void *a, const void *b)
     return x->col < y->col ? -1 : x->col > y->col;
 }
 
-/* Rows of one batch: the `most` largest entries of each, in the columns' order, sum 1. */
+/* Rows of one batch: the `max` largest entries of each, in the columns' order, sum 1. */
 static void keep_rows(struct cm_oracle *o, size_t first, size_t n, const double *w,
-                      const uint32_t *place, size_t most)
+                      const uint32_t *place, size_t max)
 {
     struct best *b = CM_NEW(struct best, n);
     for (size_t i = 0; i < n; i++) {
@@ -474,7 +474,7 @@ static void keep_rows(struct cm_oracle *o, size_t first, size_t n, const double 
         for (size_t j = 0; j < n; j++)
             b[j] = (struct best){w[i * n + j], place[j]};
         qsort(b, n, sizeof *b, by_value);
-        while (kept < n && kept < most && (kept == 0 || b[kept].p > 1e-9))
+        while (kept < n && kept < max && (kept == 0 || b[kept].p > 1e-9))
             sum += b[kept++].p;
         o->hard += b[0].col == place[i];
         o->chance += 1 / (double)n;
@@ -494,7 +494,7 @@ static void keep_rows(struct cm_oracle *o, size_t first, size_t n, const double 
     cm_free(b);
 }
 
-static int match_batch(struct cm_oracle *o, size_t first, size_t n, size_t most)
+static int match_batch(struct cm_oracle *o, size_t first, size_t n, size_t max)
 {
     const struct cm_gen *g = o->g;
     const struct cm_gen_side *genes = &g->side[CM_GEN_GEX];
@@ -522,7 +522,7 @@ static int match_batch(struct cm_oracle *o, size_t first, size_t n, size_t most)
             for (size_t c = first; c < first + n; c++)
                 if (o->col[c] == o->row[first + j])
                     place[j] = (uint32_t)c;
-        keep_rows(o, first, n, p.w, place, most);
+        keep_rows(o, first, n, p.w, place, max);
         cm_free(place);
     }
     for (int m = 0; m < 2; m++) {
@@ -535,7 +535,7 @@ static int match_batch(struct cm_oracle *o, size_t first, size_t n, size_t most)
     return e;
 }
 
-int cm_oracle_make(struct cm_oracle **out, const struct cm_gen *g, size_t most)
+int cm_oracle_make(struct cm_oracle **out, const struct cm_gen *g, size_t max)
 {
     struct cm_oracle *o = CM_ZNEW(struct cm_oracle, 1);
     *out = o;
@@ -552,21 +552,21 @@ int cm_oracle_make(struct cm_oracle **out, const struct cm_gen *g, size_t most)
     }
     if (!o->n)
         return cm_fail(CM_EINPUT, "no cell fell into the split test");
-    size_t room = 0;
+    size_t capacity = 0;
     for (size_t b = 0, i = 0; b < g->o.batches; b++) {
         size_t n = 0;
         for (; i < o->n && o->row[i] < g->batch_begin[b + 1]; i++)
             n++;
-        room += n * (n < most ? n : most);
+        capacity += n * (n < max ? n : max);
     }
     o->ptr = CM_ZNEW(uint64_t, o->n + 1);
-    o->idx = CM_NEW(uint32_t, room);
-    o->val = CM_NEW(float, room);
+    o->idx = CM_NEW(uint32_t, capacity);
+    o->val = CM_NEW(float, capacity);
     for (size_t b = 0, i = 0; b < g->o.batches; b++) { /* batches lie one after the other */
         size_t n = 0;
         while (i + n < o->n && o->row[i + n] < g->batch_begin[b + 1])
             n++;
-        int e = n ? match_batch(o, i, n, most) : 0;
+        int e = n ? match_batch(o, i, n, max) : 0;
         if (e)
             return e;
         i += n;

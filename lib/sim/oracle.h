@@ -36,11 +36,11 @@ struct cm_oracle {
     double soft, hard, expected, chance;
 };
 
-/* The posterior for all test cells, at most `most` entries a row (1000), the largest ones.  Memory:
+/* The posterior for all test cells, at most `max` entries a row (1000), the largest ones.  Memory:
  * 24 n_b^2 bytes for the largest number n_b of test cells in a batch, 8 bytes a locus and cell,
  * 672 a type and cell of it.
  * 0, or CM_EINPUT when no cell is a test cell. */
-int cm_oracle_make(struct cm_oracle **o, const struct cm_gen *g, size_t most);
+int cm_oracle_make(struct cm_oracle **o, const struct cm_gen *g, size_t max);
 void cm_oracle_free(struct cm_oracle *o);
 
 /* A stream of kind match, state probability: rows named as in GEX, columns as in ATAC. */

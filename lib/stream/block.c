@@ -182,20 +182,20 @@ const double *cm_block_f64(struct cm_block *b, const struct cm_slot *s)
     return b->f64;
 }
 
-static int largest_factor(const struct cm_slot *s, const char *name, double *most, bool *negative)
+static int largest_factor(const struct cm_slot *s, const char *name, double *max, bool *negative)
 {
     const struct cm_vec *v = cm_cols_find(&s->cols, name);
-    *most = 1;
+    *max = 1;
     if (!v)
         return 0;
     if (v->type != CM_T_F64)
         return cm_fail(CM_EINPUT, "slot %s: column table: %s is not of type f64", s->name, name);
-    *most = 0;
+    *max = 0;
     for (size_t j = 0; j < s->cols.names.n; j++) {
         if (!isfinite(v->f[j]))
             return cm_fail(CM_EINPUT, "slot %s, column %s: %s: expected a finite factor, found %g",
                            s->name, cm_strs_get(&s->cols.names, j), name, v->f[j]);
-        *most = fmax(*most, fabs(v->f[j]));
+        *max = fmax(*max, fabs(v->f[j]));
         *negative |= v->f[j] < 0;
     }
     return 0;
@@ -214,8 +214,8 @@ int cm_lazy_bound(const struct cm_slot *s, struct cm_lazy_bound *out)
 uint64_t cm_lazy_overflow(struct cm_block *b, const struct cm_slot *s,
                           const struct cm_lazy_bound *bound)
 {
-    static const double most[] = {1, UINT8_MAX, UINT16_MAX, UINT32_MAX};
-    double x = b->type < CM_V_F32 ? most[b->type] : 0, row = b->rowf ? 0 : 1;
+    static const double max[] = {1, UINT8_MAX, UINT16_MAX, UINT32_MAX};
+    double x = b->type < CM_V_F32 ? max[b->type] : 0, row = b->rowf ? 0 : 1;
     bool negative = bound->negative;
     for (uint64_t e = 0; b->type >= CM_V_F32 && e < b->nnz; e++) {
         double v = cm_block_x(b, e);

@@ -173,8 +173,8 @@ void cm_join_labels(struct cm_chunk *c, const struct cm_head *in, const struct c
 /* The narrowest type that holds the values of both. */
 static enum cm_value both(enum cm_value a, enum cm_value b)
 {
-    enum cm_value most = a > b ? a : b, least = a < b ? a : b;
-    return most == CM_V_F32 && least == CM_V_U32 ? CM_V_F64 : most;
+    enum cm_value max = a > b ? a : b, min = a < b ? a : b;
+    return max == CM_V_F32 && min == CM_V_U32 ? CM_V_F64 : max;
 }
 
 /* Writes the values of b as type `to` at entry `at` of raw. */

@@ -31,7 +31,7 @@
 #include "stream/planes.h"
 #include "stream/wire.h"
 
-enum { IN_SIZE = 256 * 1024, PACKED_MOST = 16 << 20 };
+enum { IN_SIZE = 256 * 1024, PACKED_MAX = 16 << 20 };
 
 struct cm_reader {
     char *path;
@@ -50,12 +50,12 @@ struct cm_reader {
     uint64_t in_total; /* compressed bytes read */
     struct cm_buf out; /* decompressed, from out_at */
     size_t out_at;
-    uint64_t out_total;      /* decompressed bytes so far: the place where `out` ends */
-    struct cm_buf frame;     /* the frame at hand as it came, as far as PACKED_MOST */
-    uint64_t frame_from;     /* place where it begins */
-    bool frame_kept;         /* all of it is in `frame` */
-    uint64_t record_from;    /* place of the payload at hand */
-    struct cm_packed packed; /* of the last block; frame NULL = none */
+    uint64_t out_total;     /* decompressed bytes so far: the place where `out` ends */
+    struct cm_buf frame;    /* the frame at hand as it came, as far as PACKED_MAX */
+    uint64_t frame_from;    /* place where it begins */
+    bool frame_kept;        /* all of it is in `frame` */
+    uint64_t record_from;   /* place of the payload at hand */
+    struct cm_frame packed; /* of the last block; frame NULL = none */
 
     int error; /* sticky */
     char *message;
@@ -160,7 +160,7 @@ static int need(struct cm_reader *r, size_t n)
                             r->in_total);
             return 0;
         }
-        size_t room = ZSTD_DStreamOutSize();
+        size_t capacity = ZSTD_DStreamOutSize();
         size_t before = r->out.n, taken = r->in_at;
         if (!r->frame_open) {
             r->frame.n = 0;
@@ -168,7 +168,7 @@ static int need(struct cm_reader *r, size_t n)
             r->frame_kept = true;
         }
         ZSTD_inBuffer in = {r->in, r->in_n, r->in_at};
-        ZSTD_outBuffer out = {cm_buf_extend(&r->out, room), room, 0};
+        ZSTD_outBuffer out = {cm_buf_extend(&r->out, capacity), capacity, 0};
         size_t left = ZSTD_decompressStream(r->z, &out, &in);
         if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation)
             return fail(r, CM_ESYSTEM, "out of memory: a zstd decoder");
@@ -178,7 +178,7 @@ static int need(struct cm_reader *r, size_t n)
         r->in_at = in.pos;
         r->out.n = before + out.pos;
         r->out_total += out.pos;
-        r->frame_kept = r->frame_kept && r->frame.n + (in.pos - taken) <= PACKED_MOST;
+        r->frame_kept = r->frame_kept && r->frame.n + (in.pos - taken) <= PACKED_MAX;
         if (r->frame_kept)
             cm_buf_put(&r->frame, r->in + taken, in.pos - taken);
         r->frame_open = left != 0;
@@ -727,11 +727,11 @@ static int take_block(struct cm_reader *r, struct cm_chunk *c, bool *got)
     cm_le_copy(b->raw, values, (size_t)nnz, size);
     bool alone = r->frame_kept && !r->frame_open && r->frame_from == r->record_from + head;
     if (!dense && nnz && alone && r->out_at == r->out.n && u.n < 8)
-        r->packed = (struct cm_packed){.frame = r->frame.p,
-                                       .raw = plane,
-                                       .nframe = r->frame.n,
-                                       .nraw = r->record.n - head,
-                                       .type = (enum cm_value)type};
+        r->packed = (struct cm_frame){.frame = r->frame.p,
+                                      .raw = plane,
+                                      .nframe = r->frame.n,
+                                      .nraw = r->record.n - head,
+                                      .type = (enum cm_value)type};
     int rc = dense ? 0 : get_columns(r, b, counts, plane, first);
     if (!rc)
         rc = check_finite(r, b, first, s);
@@ -742,7 +742,7 @@ static int take_block(struct cm_reader *r, struct cm_chunk *c, bool *got)
     return rc;
 }
 
-bool cm_reader_packed(const struct cm_reader *r, struct cm_packed *out)
+bool cm_reader_frame(const struct cm_reader *r, struct cm_frame *out)
 {
     *out = r->packed;
     return r->packed.frame != NULL;

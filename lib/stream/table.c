@@ -20,7 +20,7 @@ int cm_table_load(struct cm_reader *r, struct cm_table *t)
         return cm_fail(CM_EINPUT, "%s: expected a stream of one slot, found %zu (kind %s)",
                        cm_reader_path(r), h->nslots, cm_kind_name(h->kind));
     const struct cm_slot *s = &h->slot[0];
-    size_t cols = s->cols.names.n, room = 0;
+    size_t cols = s->cols.names.n, capacity = 0;
     t->dense = s->dense;
     t->csr = cm_csr_make(cols);
     t->full = (struct cm_dense){.cols = cols, .ld = cols};
@@ -40,7 +40,7 @@ int cm_table_load(struct cm_reader *r, struct cm_table *t)
         const float *v = cm_block_f32(b, s);
         if (s->dense) {
             size_t n = t->full.rows * cols;
-            CM_GROW(t->full.v, room, n + (size_t)b->nnz);
+            CM_GROW(t->full.v, capacity, n + (size_t)b->nnz);
             if (b->nnz)
                 memcpy(t->full.v + n, v, (size_t)b->nnz * sizeof *v);
             t->full.rows += b->rows;

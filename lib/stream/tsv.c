@@ -449,7 +449,7 @@ struct cm_tsv_in {
     struct cm_index index[CM_MAX_SLOTS];
     bool indexed, ended, blocked; /* blocked: a #block line has been seen */
     char *line;
-    size_t room;
+    size_t capacity;
     bool held; /* `line` has been read and not used */
     uint64_t line_number, rows;
     enum cm_value type[CM_MAX_SLOTS];
@@ -493,7 +493,7 @@ static int read_line(struct cm_tsv_in *in)
         in->held = false;
         return 1;
     }
-    ssize_t n = getline(&in->line, &in->room, in->file);
+    ssize_t n = getline(&in->line, &in->capacity, in->file);
     if (n < 0) /* also for want of memory, without ferror */
         return feof(in->file) ? 0 : cm_fail_errno(CM_ESYSTEM, "%s: read", in->what);
     in->line_number++;
@@ -885,9 +885,9 @@ static int take_numbers(struct cm_tsv_in *in, char **rest, uint64_t *out, size_t
     return 0;
 }
 
-static int at_most(const struct cm_tsv_in *in, const char *what, uint64_t v, uint64_t most)
+static int at_most(const struct cm_tsv_in *in, const char *what, uint64_t v, uint64_t max)
 {
-    return v <= most ? 0 : fail(in, "expected %s up to %" PRIu64 ", found %" PRIu64, what, most, v);
+    return v <= max ? 0 : fail(in, "expected %s up to %" PRIu64 ", found %" PRIu64, what, max, v);
 }
 
 static int take_batch(struct cm_tsv_in *in, char *rest)
@@ -938,9 +938,9 @@ static int take_shape(struct cm_tsv_in *in, char *shape, struct cm_tensor *t)
         char *stop = at + strcspn(at, "x");
         bool more = *stop;
         *stop = 0;
-        uint64_t most = t->n ? CM_MAX_PAYLOAD / t->n : CM_MAX_PAYLOAD;
+        uint64_t max = t->n ? CM_MAX_PAYLOAD / t->n : CM_MAX_PAYLOAD;
         if (t->ndim == CM_TENSOR_DIMS || !cm_parse_u64(at, &t->shape[t->ndim]) ||
-            t->shape[t->ndim] > most || (more && !stop[1]))
+            t->shape[t->ndim] > max || (more && !stop[1]))
             return fail(in, "expected a shape like 50x48, found '%.40s'", at);
         t->n *= t->shape[t->ndim];
         at = stop + more;
@@ -951,15 +951,15 @@ static int take_shape(struct cm_tsv_in *in, char *shape, struct cm_tensor *t)
 /* Values as their type has them: a number that it has not would become another one. */
 static int take_items(struct cm_tsv_in *in, char *rest, struct cm_tensor *t)
 {
-    static const double most[] = {0, UINT8_MAX, UINT16_MAX, UINT32_MAX};
+    static const double max[] = {0, UINT8_MAX, UINT16_MAX, UINT32_MAX};
     size_t n = 0, cap = 0, size = cm_value_size(t->type);
     unsigned char *to = NULL;
     for (double v; rest && n < t->n; n++) {
         const char *field = cm_next_field(&rest);
         int rc = take_value(in, t->type, field, &v);
-        if (!rc && t->type < CM_V_F32 && !(v >= 0 && v <= most[t->type] && v == floor(v)))
+        if (!rc && t->type < CM_V_F32 && !(v >= 0 && v <= max[t->type] && v == floor(v)))
             rc = fail(in, "expected a whole number from 0 to %.0f (%s), found '%.40s'",
-                      most[t->type], value_name[t->type], field);
+                      max[t->type], value_name[t->type], field);
         CM_GROW(to, cap, (n + 1) * size);
         t->data = to;
         if (rc)

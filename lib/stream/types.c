@@ -71,7 +71,7 @@ void cm_vec_free(struct cm_vec *v)
 }
 
 /* Room for n items in the array of the vector's type. */
-static void vec_room(struct cm_vec *v, size_t n)
+static void vec_capacity(struct cm_vec *v, size_t n)
 {
     switch (v->type) {
     case CM_T_CAT:
@@ -125,7 +125,7 @@ void cm_vec_reset(struct cm_vec *v, const char *name, enum cm_type type, size_t 
         v->name = copy;
     }
     cm_strs_clear(&v->s);
-    vec_room(v, n);
+    vec_capacity(v, n);
     v->n = n;
     vec_missing(v, 0, n);
 }
@@ -157,7 +157,7 @@ void cm_vec_take(struct cm_vec *to, const struct cm_vec *from, const uint64_t *a
 {
     struct cm_vec v = {0};
     cm_vec_reset(&v, from->name, from->type, 0);
-    vec_room(&v, n);
+    vec_capacity(&v, n);
     for (size_t k = 0; k < n; k++)
         vec_push(&v, from, at[k]);
     cm_vec_free(to);
@@ -179,7 +179,7 @@ double cm_vec_number(const struct cm_vec *v, size_t i)
 void cm_vec_append(struct cm_vec *to, const struct cm_vec *from)
 {
     CM_ASSERT(to->type == from->type);
-    vec_room(to, to->n + from->n);
+    vec_capacity(to, to->n + from->n);
     for (size_t k = 0, n = from->n; k < n; k++)
         vec_push(to, from, k);
 }

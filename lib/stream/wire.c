@@ -124,14 +124,14 @@ static const char *take(const struct cm_kv *kv, const char *key, size_t k, const
     return cm_kv_get(kv, name);
 }
 
-static int get_count(const struct cm_kv *kv, const char *key, uint64_t most, uint64_t *out)
+static int get_count(const struct cm_kv *kv, const char *key, uint64_t max, uint64_t *out)
 {
     const char *v = cm_kv_get(kv, key);
     if (!v)
         return cm_fail(CM_EINPUT, "HEAD: key %s is missing", key);
-    if (!cm_parse_u64(v, out) || *out > most)
+    if (!cm_parse_u64(v, out) || *out > max)
         return cm_fail(CM_EINPUT, "HEAD: %s: expected a number up to %" PRIu64 ", found \"%s\"",
-                       key, most, v);
+                       key, max, v);
     return 0;
 }
 

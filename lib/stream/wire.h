@@ -38,14 +38,14 @@ const struct cm_history *cm_reader_history_list(const struct cm_reader *r, size_
 bool cm_reader_ended(const struct cm_reader *r);
 
 /* The columns and values of a sparse block as they came: a whole frame of its own. */
-struct cm_packed {
+struct cm_frame {
     const unsigned char *frame, *raw; /* compressed; and the bytes of the payload that it holds */
     size_t nframe, nraw;
     enum cm_value type;
 };
 /* Those of the block that the reader delivered last; false when they were in no frame of their own.
  * Valid until the reader goes on. */
-bool cm_reader_packed(const struct cm_reader *r, struct cm_packed *out);
+bool cm_reader_frame(const struct cm_reader *r, struct cm_frame *out);
 
 void cm_escape(struct cm_buf *b, const char *text);
 void cm_unescape(char *text); /* in place; a % without two digits stands for itself */

@@ -143,10 +143,10 @@ int cm_writer_flush(struct cm_writer *w)
         return sticky(w);
     if (!w->frame.n)
         return 0;
-    size_t room = ZSTD_compressBound(w->frame.n);
+    size_t capacity = ZSTD_compressBound(w->frame.n);
     w->packed.n = 0;
-    void *to = cm_buf_extend(&w->packed, room);
-    size_t n = ZSTD_compress2(w->z, to, room, w->frame.p, w->frame.n);
+    void *to = cm_buf_extend(&w->packed, capacity);
+    size_t n = ZSTD_compress2(w->z, to, capacity, w->frame.p, w->frame.n);
     if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
         return fail(w, CM_ESYSTEM, "out of memory: a zstd encoder");
     if (ZSTD_isError(n))
@@ -444,13 +444,13 @@ static enum cm_value narrowest(const struct cm_block *b, bool wide)
     if (b->type == CM_V_U8 && !b->dense)
         return cm_planes_ones(b->raw, n) ? CM_V_ONE : CM_V_U8;
     bool whole = true, ones = true, exact = true, big = false;
-    double most = 0;
+    double max = 0;
     if (b->type == CM_V_F32) {
         const float *v = b->raw;
         for (uint64_t e = 0; e < n && whole; e++) {
             whole = v[e] >= 0 && v[e] <= 4294967040.f && v[e] == (float)(uint32_t)v[e];
             ones &= v[e] == 1;
-            most = (double)v[e] > most ? (double)v[e] : most;
+            max = (double)v[e] > max ? (double)v[e] : max;
         }
     } else if (b->type == CM_V_F64) {
         const double *v = b->raw;
@@ -461,17 +461,17 @@ static enum cm_value narrowest(const struct cm_block *b, bool wide)
             ones &= v[e] == 1;
             exact &= f;
             big |= !f && v[e] == floor(v[e]);
-            most = v[e] > most ? v[e] : most;
+            max = v[e] > max ? v[e] : max;
         }
     } else {
         for (uint64_t e = 0; e < n; e++) {
             double x = cm_block_x(b, e);
             ones &= x == 1;
-            most = x > most ? x : most;
+            max = x > max ? x : max;
         }
     }
     if (!b->dense && n && whole)
-        return ones ? CM_V_ONE : most <= 255 ? CM_V_U8 : most <= 65535 ? CM_V_U16 : CM_V_U32;
+        return ones ? CM_V_ONE : max <= 255 ? CM_V_U8 : max <= 65535 ? CM_V_U16 : CM_V_U32;
     if (!b->dense && !n)
         return CM_V_ONE;
     if (b->type == CM_V_F64)
@@ -640,8 +640,8 @@ static int write_block(struct cm_writer *w, size_t slot, const struct cm_block *
     enum cm_value type = narrowest(b, w->head.slot[slot].wide);
     size_t columns = ((size_t)b->nnz * 4 + 7) / 8 * 8;
     size_t rest = columns + ((size_t)b->nnz * cm_value_size(type) + 7) / 8 * 8;
-    struct cm_packed ready = {0};
-    if (w->reuse && w->level == 1 && !b->dense && cm_reader_packed(w->reuse, &ready) &&
+    struct cm_frame ready = {0};
+    if (w->reuse && w->level == 1 && !b->dense && cm_reader_frame(w->reuse, &ready) &&
         (ready.type != type || ready.nraw != rest))
         ready.frame = NULL;
     struct cm_buf *o = &w->frame;

@@ -45,9 +45,9 @@ struct fit {
     struct cm_fit_state *s;
     const struct cm_fit_callbacks *callbacks;
     uint64_t seed;
-    size_t n, q, size, most; /* training cells, width, numbers in an arena, shards at most */
-    float *table;            /* n x n: mu L of all training pairs, or NULL */
-    float *valid_term;       /* mu L of the validation cells, or NULL */
+    size_t n, q, size, max; /* training cells, width, numbers in an arena, shards at most */
+    float *table;           /* n x n: mu L of all training pairs, or NULL */
+    float *valid_term;      /* mu L of the validation cells, or NULL */
     float *valid_z[2];
     double cross, sd; /* of the last step: loss of the module, sd of the similarities */
     bool warned;
@@ -72,15 +72,15 @@ struct batch {
 static void term_columns(const struct cm_model *m, size_t side, const struct cm_csr *x,
                          const float *z, const uint64_t *at, size_t n, float *out)
 {
-    size_t k = m->linear.k, width = m->cis.gene.n;
+    size_t k = m->linear.k, width = m->links.gene.n;
     struct cm_csr rows = cm_csr_rows(x, at, n);
     float *zz = CM_NEW(float, n *k);
     for (size_t i = 0; i < n; i++)
         memcpy(zz + i * k, z + at[i] * k, k * sizeof *zz);
     if ((int)side == cm_head_find_slot(&m->head, "GEX"))
-        cm_cis_gene_columns(&m->cis, &rows, zz, k, out, width);
+        cm_links_gene_columns(&m->links, &rows, zz, k, out, width);
     else
-        cm_cis_peak_columns(&m->cis, &rows, zz, k, out, width);
+        cm_links_peak_columns(&m->links, &rows, zz, k, out, width);
     cm_csr_free(&rows);
     cm_free(zz);
 }
@@ -89,7 +89,7 @@ static void term_columns(const struct cm_model *m, size_t side, const struct cm_
 static void term_of(const struct cm_model *m, const struct cm_csr *const x[2],
                     const float *const z[2], const uint64_t *at, size_t n, float *out)
 {
-    size_t width = m->cis.gene.n, block = n < TABLE_BLOCK ? n : TABLE_BLOCK;
+    size_t width = m->links.gene.n, block = n < TABLE_BLOCK ? n : TABLE_BLOCK;
     float *c[2] = {CM_NEW(float, block *width), CM_NEW(float, block *width)};
     for (size_t i = 0; i < n; i += block) {
         size_t rows = n - i < block ? n - i : block;
@@ -121,7 +121,7 @@ static void prepare_terms(struct fit *f)
         f->valid_z[side] = CM_NEW(float, v *k);
         cm_linear_z(&f->m->linear, side, d->valid[side], f->valid_z[side]);
     }
-    if (!f->m->has_cis)
+    if (!f->m->has_links)
         return;
     const float *const vz[2] = {f->valid_z[0], f->valid_z[1]};
     uint64_t *at = counting(f->n > v ? f->n : v);
@@ -427,11 +427,11 @@ static void make_batch(struct batch *b, struct fit *f, const uint32_t *row, size
     }
     if (kept * sizeof(cm_real) <= f->d->keep)
         b->cache = CM_NEW(cm_real, kept);
-    b->shards = cm_shards(b->groups[0] + b->groups[1], 1, f->most);
+    b->shards = cm_shards(b->groups[0] + b->groups[1], 1, f->max);
     b->grad = CM_ZNEW(cm_real, b->shards * f->size);
     b->s = CM_NEW(float, B *B);
     b->ds = CM_ZNEW(float, B *B);
-    b->term = f->m->has_cis ? CM_NEW(float, B *B) : NULL;
+    b->term = f->m->has_links ? CM_NEW(float, B *B) : NULL;
     b->drop = (struct cm_dropout){.seed = f->seed, .step = (uint32_t)step};
 }
 
@@ -509,19 +509,19 @@ void cm_fit_ranks(const float *s, size_t n, const uint32_t *group, double *top5,
     size_t hits = 0;
     *chance = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t row = 0, column = 0, mates = 0;
+        size_t row = 0, column = 0, members = 0;
         float own = s[i * n + i];
         if (own <= CM_SCORER_OUT) /* the partner is no candidate */
             row = column = n;
         for (size_t j = 0; j < n; j++) {
             if (group && group[i] != group[j])
                 continue;
-            mates++;
+            members++;
             row += s[i * n + j] > own;
             column += s[j * n + i] > own;
         }
         hits += (row < 5) + (column < 5);
-        *chance += 1 / (double)mates;
+        *chance += 1 / (double)members;
     }
     *top5 = (double)hits / (2 * (double)n);
     *chance /= (double)n;
@@ -564,7 +564,7 @@ static int validate(struct fit *f, double *score)
 }
 
 /* Takes the averaged weights as the best so far if they are. */
-static int judge(struct fit *f, uint32_t epoch, double *score)
+static int discriminator(struct fit *f, uint32_t epoch, double *score)
 {
     struct cm_fit_state *s = f->s;
     int code = validate(f, score);
@@ -582,13 +582,13 @@ static int judge(struct fit *f, uint32_t epoch, double *score)
 }
 
 /* A linear start is a model, which training must better; random weights are none. */
-static int judge_start(struct fit *f)
+static int discriminator_start(struct fit *f)
 {
     double score;
     if (f->s->step > 0 || f->s->best_score >= 0 || !f->m->net.residual || f->o->valid_every < 1 ||
         f->d->valid[0]->rows == 0)
         return 0;
-    return judge(f, 0, &score);
+    return discriminator(f, 0, &score);
 }
 
 /* *score after the last mini-batch of an epoch that is due, or NaN. */
@@ -601,7 +601,7 @@ static int validate_when_due(struct fit *f, size_t at, double *score)
         (!last && p->epoch[at + 1] == p->epoch[at]) ||
         (!last && p->epoch[at] % (uint64_t)f->o->valid_every))
         return 0;
-    return judge(f, p->epoch[at], score);
+    return discriminator(f, p->epoch[at], score);
 }
 
 /* ===== the loop =========================================================================== */
@@ -656,7 +656,7 @@ static int run(struct fit *f, bool *stopped)
     if (at < p->n && p->step[at] != s->step)
         return cm_fail(CM_EINPUT, "the schedule begins at step %llu, the training is at step %llu",
                        (unsigned long long)p->step[at], (unsigned long long)s->step);
-    int code = judge_start(f);
+    int code = discriminator_start(f);
     if (code)
         return code;
     for (; at < p->n; at++) {
@@ -694,10 +694,10 @@ static cm_real *copy_of(const cm_real *from, size_t n)
     return to;
 }
 
-static size_t shards_most(size_t size)
+static size_t shards_max(size_t size)
 {
-    uint64_t most = SHARD_BYTES / (size * sizeof(cm_real) + 1);
-    return most < 2 ? 2 : most > SHARDS ? SHARDS : (size_t)most;
+    uint64_t max = SHARD_BYTES / (size * sizeof(cm_real) + 1);
+    return max < 2 ? 2 : max > SHARDS ? SHARDS : (size_t)max;
 }
 
 int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state *s,
@@ -714,7 +714,7 @@ int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state 
                     .n = d->x[0]->rows,
                     .q = m->net.q};
     f.size = m->net.table.size;
-    f.most = shards_most(f.size);
+    f.max = shards_max(f.size);
     *stopped = false;
     int code = 0;
     if (f.loss->kind == CM_LOSS_NONE && !m->net.has_cross)
@@ -769,7 +769,7 @@ uint64_t cm_fit_bytes(const struct cm_model *m, const struct cm_fit_data *d)
     for (size_t i = 0; i < p->n; i++)
         if (p->begin[i + 1] - p->begin[i] > B)
             B = p->begin[i + 1] - p->begin[i];
-    uint64_t shards = shards_most(size), kept = 0;
+    uint64_t shards = shards_max(size), kept = 0;
     for (size_t side = 0; side < 2; side++) {
         uint64_t group = net->encoder[side].group;
         kept += 4 * ((B + group - 1) / group) * cm_net_cache(net, side, group);
@@ -777,10 +777,10 @@ uint64_t cm_fit_bytes(const struct cm_model *m, const struct cm_fit_data *d)
     if (kept > d->keep)
         kept = 4 * shards * largest(net, cm_net_cache);
     uint64_t term = 0;
-    if (m->has_cis) {
+    if (m->has_links) {
         uint64_t block = n < TABLE_BLOCK ? n : TABLE_BLOCK;
         term =
-            8 * block * m->cis.gene.n + 4 * B * B + 4 * v * v + (n <= TABLE_ROWS ? 4 * n * n : 0);
+            8 * block * m->links.gene.n + 4 * B * B + 4 * v * v + (n <= TABLE_ROWS ? 4 * n * n : 0);
     }
     uint64_t model = 8 * n * net->k; /* components, tables of the linear part */
     for (size_t side = 0; side < 2; side++)

@@ -37,12 +37,12 @@ static void say_warn(const struct cm_train_callbacks *v, const char *format, ...
         v->warn(v->arg, text);
 }
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 
 /* ===== the shared start =================================================================== */
 
-static int fit_cis(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
-                   const struct cm_train_callbacks *callbacks)
+static int fit_links(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
+                     const struct cm_train_callbacks *callbacks)
 {
     int gene = cm_head_find_slot(&m->head, "GEX"), peak = cm_head_find_slot(&m->head, "ATAC");
     if (gene < 0 || peak < 0) {
@@ -50,10 +50,10 @@ static int fit_cis(struct cm_model *m, const struct cm_train_data *d, float *con
         return 0;
     }
     const struct cm_train_part *p = &d->part[0];
-    struct cm_cis_data data = {.ldz = m->linear.k,
-                               .group = p->group,
-                               .groups = d->groups,
-                               .seed = (uint64_t)m->config.seed};
+    struct cm_links_data data = {.ldz = m->linear.k,
+                                 .group = p->group,
+                                 .groups = d->groups,
+                                 .seed = (uint64_t)m->config.seed};
     const int side[2] = {gene, peak};
     for (size_t s = 0; s < 2; s++) {
         data.x[s] = &p->x[side[s]];
@@ -61,10 +61,10 @@ static int fit_cis(struct cm_model *m, const struct cm_train_data *d, float *con
         data.mean[s] = m->linear.side[side[s]].mean;
         data.table[s] = &m->head.slot[side[s]].cols;
     }
-    int code = cm_cis_fit(&m->cis, &m->config.links.fit, &data);
+    int code = cm_links_fit(&m->links, &m->config.links.fit, &data);
     if (code == 0)
         say_warn(callbacks, "no peak-gene term: %s", cm_error_message());
-    m->has_cis = code > 0;
+    m->has_links = code > 0;
     return code < 0 ? code : 0;
 }
 
@@ -74,19 +74,20 @@ static int learn_links(struct cm_model *m, const struct cm_train_data *d, float 
 {
     int gene = cm_head_find_slot(&m->head, "GEX"), peak = cm_head_find_slot(&m->head, "ATAC");
     const struct cm_train_part *p = &d->part[0];
-    struct cm_link_data data = {.x = {&p->x[gene], &p->x[peak]},
-                                .v = {&v->x[gene], &v->x[peak]},
-                                .table = {&m->head.slot[gene].cols, &m->head.slot[peak].cols},
-                                .linear = &m->linear,
-                                .side = {(size_t)gene, (size_t)peak},
-                                .z = {z[gene], z[peak]},
-                                .group = p->group,
-                                .valid_group = v->group,
-                                .groups = d->groups,
-                                .fit = m->config.linear,
-                                .seed = (uint64_t)m->config.seed};
+    struct cm_links_learn_data data = {
+        .x = {&p->x[gene], &p->x[peak]},
+        .v = {&v->x[gene], &v->x[peak]},
+        .table = {&m->head.slot[gene].cols, &m->head.slot[peak].cols},
+        .linear = &m->linear,
+        .side = {(size_t)gene, (size_t)peak},
+        .z = {z[gene], z[peak]},
+        .group = p->group,
+        .valid_group = v->group,
+        .groups = d->groups,
+        .fit = m->config.linear,
+        .seed = (uint64_t)m->config.seed};
     struct cm_link_report r;
-    int code = cm_link_learn(&m->cis, &m->config.links, &data, &r);
+    int code = cm_links_learn(&m->links, &m->config.links, &data, &r);
     struct cm_kv *kv = &m->head.kv;
     if (code == 0) /* no warning: the term is as good as without the attempt */
         cm_kv_set(kv, "links.note", cm_error_message());
@@ -104,8 +105,7 @@ static int lower_sizes(struct cm_config *c, const struct cm_train_data *d,
 {
     const struct cm_csr *x = d->part[0].x;
     size_t n = x[0].rows, asked = (size_t)c->linear.k,
-           k = least(least(asked, n), least(x[0].cols, x[1].cols)),
-           q = least((size_t)c->linear.q, k);
+           k = min(min(asked, n), min(x[0].cols, x[1].cols)), q = min((size_t)c->linear.q, k);
     if (n < 2 || x[0].cols == 0 || x[1].cols == 0)
         return cm_fail(
             CM_EINPUT,
@@ -122,7 +122,7 @@ static int lower_sizes(struct cm_config *c, const struct cm_train_data *d,
     c->linear.k = (int64_t)k;
     c->linear.q = (int64_t)q;
     if (k)
-        c->links.fit.components = (int64_t)least((size_t)c->links.fit.components, k);
+        c->links.fit.components = (int64_t)min((size_t)c->links.fit.components, k);
     return 0;
 }
 
@@ -154,7 +154,7 @@ static int fit_start(struct cm_model *m, const struct cm_train_data *d, float *c
     say_step(callbacks, "lsi and cca");
     if (!c->links.on)
         return 0;
-    code = fit_cis(m, d, z, callbacks);
+    code = fit_links(m, d, z, callbacks);
     if (!code)
         say_step(callbacks, "cis");
     return code;
@@ -206,10 +206,10 @@ static void record(struct cm_model *m, const struct cm_train_data *d,
         cm_kv_seti(kv, "linear.cells", (int64_t)m->linear.cells);
     if (by_loop(o))
         set_hash(kv, "train.names", cells_hash(d));
-    cm_kv_seti(kv, "cis.candidates", (int64_t)(m->has_cis ? m->cis.candidates : 0));
-    cm_kv_seti(kv, "cis.pairs", (int64_t)(m->has_cis ? m->cis.pairs : 0));
-    cm_kv_seti(kv, "cis.genes", (int64_t)(m->has_cis ? m->cis.gene.n : 0));
-    cm_kv_seti(kv, "cis.peaks", (int64_t)(m->has_cis ? m->cis.peak.n : 0));
+    cm_kv_seti(kv, "cis.candidates", (int64_t)(m->has_links ? m->links.candidates : 0));
+    cm_kv_seti(kv, "cis.pairs", (int64_t)(m->has_links ? m->links.pairs : 0));
+    cm_kv_seti(kv, "cis.genes", (int64_t)(m->has_links ? m->links.gene.n : 0));
+    cm_kv_seti(kv, "cis.peaks", (int64_t)(m->has_links ? m->links.peak.n : 0));
 }
 
 /* ===== beginning from a model ============================================================= */
@@ -261,10 +261,10 @@ static int take_start(struct cm_model *m, const struct cm_train_data *d,
     m->linear = from->linear;
     memset(&from->linear, 0, sizeof from->linear);
     if (m->config.links.on) {
-        m->cis = from->cis;
-        m->has_cis = from->has_cis;
-        memset(&from->cis, 0, sizeof from->cis);
-        from->has_cis = false;
+        m->links = from->links;
+        m->has_links = from->has_links;
+        memset(&from->links, 0, sizeof from->links);
+        from->has_links = false;
         for (size_t i = 0; i < kv->key.n; i++) /* how its weights came about */
             if (strncmp(cm_strs_get(&kv->key, i), "links.", 6) == 0)
                 cm_kv_set(&m->head.kv, cm_strs_get(&kv->key, i), cm_strs_get(&kv->value, i));
@@ -305,12 +305,12 @@ void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const 
 }
 
 struct cm_train_sample cm_train_sample(const struct cm_train_data *d, uint64_t seed, size_t from,
-                                       size_t most)
+                                       size_t max)
 {
     const struct cm_train_part *v = &d->part[1];
     size_t all = v->names.n;
-    struct cm_train_sample s = {.n = from < all ? least(all - from, most) : 0};
-    uint64_t *order = CM_NEW(uint64_t, all + 1), *at = order + least(from, all);
+    struct cm_train_sample s = {.n = from < all ? min(all - from, max) : 0};
+    uint64_t *order = CM_NEW(uint64_t, all + 1), *at = order + min(from, all);
     for (size_t i = 0; i < all; i++)
         order[i] = i;
     if (s.n < all) {
@@ -541,7 +541,7 @@ static int fit_all(struct cm_model *m, const struct cm_train_data *d,
         code = fit_start(m, d, z, callbacks);
     if (!code && o->start && m->config.linear.on)
         say_step(callbacks, "lsi and cca");
-    if (!code && m->has_cis && m->config.links.learned && !o->start) {
+    if (!code && m->has_links && m->config.links.learned && !o->start) {
         code = learn_links(m, d, z, v);
         if (!code)
             say_step(callbacks, "links");
@@ -569,7 +569,7 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
     }
     size_t n = d->part[0].x[0].rows, k = c->linear.on ? (size_t)c->linear.k : 0;
     if (k) /* of a start without a linear part, take_start tells */
-        c->links.fit.components = (int64_t)least((size_t)c->links.fit.components, k);
+        c->links.fit.components = (int64_t)min((size_t)c->links.fit.components, k);
     float *z[2] = {CM_NEW(float, n *k), CM_NEW(float, n *k)};
     struct cm_train_sample v =
         cm_train_sample(d, (uint64_t)c->seed, 0, c->net.cross.on ? CM_VALID_CROSS : CM_VALID_CELLS);
@@ -589,25 +589,25 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
     const struct cm_config *c = o->config;
     const struct cm_csr *x = d->part[0].x;
     uint64_t n = x[0].rows, k = (uint64_t)c->linear.k,
-             most = x[0].cols > x[1].cols ? x[0].cols : x[1].cols,
-             v = least(d->part[1].names.n, CM_VALID_CELLS);
+             max = x[0].cols > x[1].cols ? x[0].cols : x[1].cols,
+             v = min(d->part[1].names.n, CM_VALID_CELLS);
     if (!c->linear.on)
         return 16 * v * v;
     uint64_t components = 4 * k * (2 * n + x[0].cols + x[1].cols);
     uint64_t basis = 4 * k + 512; /* matrix/svd.h */
-    uint64_t sketch =
-        8 * (basis * (n < most ? n : most) + (32 + k) * (n + most) + 2 * basis * basis);
+    uint64_t sketch = 8 * (basis * (n < max ? n : max) + (32 + k) * (n + max) + 2 * basis * basis);
     /* The term: partial sums (bounded in links/fit.c), then both sides of a sample of cells. */
-    uint64_t genes = c->links.on ? least(x[0].cols, x[1].cols) : 0, sums = (uint64_t)256 << 20,
-             sample = 8 * least(n, CM_CIS_SAMPLE) * genes,
-             cis = !c->links.on    ? 0
-                   : sums > sample ? sums
-                                   : sample;
+    uint64_t genes = c->links.on ? min(x[0].cols, x[1].cols) : 0, sums = (uint64_t)256 << 20,
+             sample = 8 * min(n, CM_LINKS_SAMPLE) * genes,
+             correlations = !c->links.on    ? 0
+                            : sums > sample ? sums
+                                            : sample;
     uint64_t entries = x[0].ptr[n] + x[1].ptr[n],
              links = c->links.on && c->links.learned
                          ? cm_link_bytes(&c->links.learn, n, entries, x[0].cols, x[1].cols)
                          : 0;
     uint64_t folds =
         crossfits(o) && v < CM_CALIBRATION_ENOUGH ? components + cm_crossfit_bytes(d) : 0;
-    return components + (sketch > cis ? sketch : cis) + links + 8 * v * (2 * v + genes) + folds;
+    return components + (sketch > correlations ? sketch : correlations) + links +
+           8 * v * (2 * v + genes) + folds;
 }

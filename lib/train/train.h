@@ -62,14 +62,14 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
 /* Upper bound of the bytes taken beside the data pass by the linear part and the rule. */
 uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_options *o);
 
-/* At most `most` validation cells, those after the first `from` in the order of the seed. */
+/* At most `max` validation cells, those after the first `from` in the order of the seed. */
 struct cm_train_sample {
     struct cm_csr x[2];
     uint32_t *group; /* batch codes, or NULL */
     size_t n;
 };
 struct cm_train_sample cm_train_sample(const struct cm_train_data *d, uint64_t seed, size_t from,
-                                       size_t most);
+                                       size_t max);
 void cm_train_sample_free(struct cm_train_sample *s);
 
 /* Lays m->net out for m->config and trains it by the schedule of d; the head gets train.*.  z: the

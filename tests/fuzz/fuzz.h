@@ -118,10 +118,10 @@ static inline int fuzz_stream(const uint8_t *data, size_t size, char path[FUZZ_P
         }
         if (at < in.n && !(data[0] & 1))
             continue;
-        size_t room = ZSTD_compressBound(at - from);
-        void *to = cm_buf_extend(&out, room);
-        out.n -= room;
-        out.n += ZSTD_compress(to, room, in.p + from, at - from, 1);
+        size_t capacity = ZSTD_compressBound(at - from);
+        void *to = cm_buf_extend(&out, capacity);
+        out.n -= capacity;
+        out.n += ZSTD_compress(to, capacity, in.p + from, at - from, 1);
         from = at;
     }
     int fd = fuzz_file(out.p, out.n, path);
@@ -161,10 +161,10 @@ static inline size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, unsigne
         free(copy);
         return size + length;
     }
-    size_t room = payload + 256 < max ? payload + 256 : payload;
-    uint8_t *body = malloc(room + 8);
+    size_t capacity = payload + 256 < max ? payload + 256 : payload;
+    uint8_t *body = malloc(capacity + 8);
     memcpy(body, data + from + FUZZ_RECORD, payload);
-    size_t changed = LLVMFuzzerMutate(body, payload, room), padded = fuzz_padded(changed);
+    size_t changed = LLVMFuzzerMutate(body, payload, capacity), padded = fuzz_padded(changed);
     size_t result = size - length + FUZZ_RECORD + padded;
     if (result <= max) {
         memmove(data + from + FUZZ_RECORD + padded, data + to, size - to);

@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "cli/inside.h"
+#include "cli/internal.h"
 #include "prep/where.h"
 
 static struct {

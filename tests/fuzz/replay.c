@@ -45,8 +45,8 @@ static int one(const char *path)
 static void limit_memory(void)
 {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    const struct rlimit most = {(rlim_t)1 << 30, (rlim_t)1 << 30};
-    if (setrlimit(RLIMIT_AS, &most))
+    const struct rlimit max = {(rlim_t)1 << 30, (rlim_t)1 << 30};
+    if (setrlimit(RLIMIT_AS, &max))
         abort();
 #endif
 }

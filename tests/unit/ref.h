@@ -55,12 +55,12 @@ static inline void ref_equal(const char *path, const char *name, const float *go
                              double tolerance, int gradient)
 {
     struct ref want = ref_load(path, name);
-    double most = 0;
+    double max = 0;
     assert_int_equal(want.rows * want.cols, n);
     for (size_t i = 0; i < n; i++)
-        most = fmax(most, fabs(want.v[i]));
+        max = fmax(max, fabs(want.v[i]));
     for (size_t i = 0; i < n; i++) {
-        double size = fmax(gradient ? .01 * most : 1, fabs(want.v[i]));
+        double size = fmax(gradient ? .01 * max : 1, fabs(want.v[i]));
         if (!(fabs((double)got[i] - want.v[i]) <= tolerance * size))
             fail_msg("%s[%zu]: %.9g, reference %.9g", name, i, (double)got[i], want.v[i]);
     }

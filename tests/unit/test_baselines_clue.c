@@ -62,9 +62,9 @@ static void run(void)
     memset(grad, 0, c.table.size * sizeof *grad);
     cm_clue_work_make(&c, &work, b.B);
     cm_clue_encode(&c, w, &b, &work);
-    double judge = cm_clue_judge(&c, w, grad, &b, &work);
+    double discriminator = cm_clue_discriminator(&c, w, grad, &b, &work);
     cm_clue_generate(&c, w, grad, other, &b, &work, &terms);
-    assert_true(judge == terms.judge);
+    assert_true(discriminator == terms.discriminator);
     for (size_t i = 0; i < c.table.size; i++)
         grad[i] += other[i];
     cm_free(other);
@@ -80,7 +80,7 @@ static int make(void **state)
     o.hidden = (int64_t)v[3];
     o.depth = (int64_t)v[4];
     o.decoder = (int64_t)v[5];
-    o.judge = (int64_t)v[6];
+    o.discriminator = (int64_t)v[6];
     o.data = weight.v[0];
     o.cross = weight.v[1];
     o.kl = weight.v[2];
@@ -134,8 +134,9 @@ static void codes(void **state)
 static void loss(void **state)
 {
     (void)state;
-    float got[7] = {(float)terms.loss,   (float)terms.data, (float)terms.cross, (float)terms.kl,
-                    (float)terms.cosine, (float)terms.mse,  (float)terms.judge};
+    float got[7] = {(float)terms.loss,         (float)terms.data,   (float)terms.cross,
+                    (float)terms.kl,           (float)terms.cosine, (float)terms.mse,
+                    (float)terms.discriminator};
     ref_equal(REF, "terms", got, 7, 1e-5, 0);
 }
 
@@ -178,8 +179,8 @@ static void applied(void **state)
     struct cm_encoder e;
     struct cm_net_config hp = {.clue = c.o};
     struct cm_linear linear = {.k = c.in};
-    struct cm_param room[64];
-    struct cm_params table = {.p = room, .room = 64};
+    struct cm_param capacity[64];
+    struct cm_params table = {.p = capacity, .capacity = 64};
     assert_int_equal(cm_encoder_clue.make(&e, &hp, NULL, &linear, 0, &table, "GEX.r"), 0);
     assert_int_equal(e.q, c.q);
     float *arena = CM_ZNEW(float, table.size), *out = CM_NEW(float, e.q),
@@ -191,9 +192,9 @@ static void applied(void **state)
             memcpy(w + y->var, work.stat[0][s][l] + y->out, y->out * sizeof *w);
         }
     for (size_t t = 0; t < table.n; t++) {
-        const struct cm_param *from = cm_params_find(&c.table, room[t].name);
+        const struct cm_param *from = cm_params_find(&c.table, capacity[t].name);
         assert_non_null(from);
-        memcpy(arena + room[t].offset, w + from->offset, from->n * sizeof *w);
+        memcpy(arena + capacity[t].offset, w + from->offset, from->n * sizeof *w);
     }
     for (size_t i = 0; i < b.B; i++) {
         struct cm_cell cell = {.z = b.z[0] + i * c.in};

@@ -29,7 +29,7 @@ enum { B = 5, K = 6, Q = 3 };
 static struct cm_net_config hp;
 static struct cm_slot slot = {.name = (char[]){"GEX"}};
 static struct cm_linear linear;
-static struct cm_param room[16];
+static struct cm_param capacity[16];
 static struct cm_params table;
 static struct cm_encoder e;
 static struct cm_cell cell[B];
@@ -57,7 +57,7 @@ static void open_encoder(const char *act, const char *input)
 {
     hp.deep.act = strcmp(act, "gelu") == 0 ? CM_DEEP_GELU : CM_DEEP_ELU;
     hp.deep.input = strcmp(input, "zscore") == 0 ? CM_DEEP_ZSCORE : CM_DEEP_STANDARD;
-    table = (struct cm_params){.p = room, .room = 16};
+    table = (struct cm_params){.p = capacity, .capacity = 16};
     assert_int_equal(cm_encoder_deep.make(&e, &hp, &slot, &linear, 0, &table, "GEX.r"), 0);
     assert_int_equal(table.n, 6);
     assert_int_equal(e.q, Q);
@@ -68,10 +68,10 @@ static void open_encoder(const char *act, const char *input)
     scratch = CM_NEW(double, cm_encoder_deep.scratch(&e, B));
     for (size_t t = 0; t < table.n; t++) {
         char name[80];
-        snprintf(name, sizeof name, "deep.%s", room[t].name + strlen("GEX.r."));
+        snprintf(name, sizeof name, "deep.%s", capacity[t].name + strlen("GEX.r."));
         struct ref v = ref_load(REF, name);
-        assert_int_equal(v.rows * v.cols, room[t].n);
-        memcpy(w + room[t].offset, v.v, room[t].n * sizeof *w);
+        assert_int_equal(v.rows * v.cols, capacity[t].n);
+        memcpy(w + capacity[t].offset, v.v, capacity[t].n * sizeof *w);
         cm_free(v.v);
     }
 }
@@ -107,8 +107,8 @@ static void torch(void **state)
         cm_encoder_deep.backward(&e, dw, dout, cache, cell, B, w, NULL, scratch);
         for (size_t t = 0; t < table.n; t++) {
             char name[80];
-            snprintf(name, sizeof name, "d%s", room[t].name + strlen("GEX.r."));
-            equal(act[k], name, dw + room[t].offset, room[t].n);
+            snprintf(name, sizeof name, "d%s", capacity[t].name + strlen("GEX.r."));
+            equal(act[k], name, dw + capacity[t].offset, capacity[t].n);
         }
         close_encoder();
     }
@@ -134,7 +134,7 @@ static void differences(void **state)
     assert_true(fabs(objective(&drop) - plain) > 1e-3);
     cm_encoder_deep.backward(&e, dw, dout, cache, cell, B, w, &drop, scratch);
     for (size_t t = 0; t < table.n; t++)
-        for (size_t i = room[t].offset; i < room[t].offset + room[t].n; i++) {
+        for (size_t i = capacity[t].offset; i < capacity[t].offset + capacity[t].n; i++) {
             double keep = w[i], step = 1e-5;
             w[i] = keep + step;
             double up = objective(&drop);
@@ -142,8 +142,8 @@ static void differences(void **state)
             double want = (up - objective(&drop)) / (2 * step), got = dw[i] - before[i];
             w[i] = keep;
             if (!(fabs(got - want) <= 1e-6 * fmax(1, fabs(want))))
-                fail_msg("%s[%zu]: gradient %.12g, differences say %.12g", room[t].name,
-                         i - room[t].offset, got, want);
+                fail_msg("%s[%zu]: gradient %.12g, differences say %.12g", capacity[t].name,
+                         i - capacity[t].offset, got, want);
         }
     close_encoder();
 }
@@ -155,7 +155,7 @@ static void first_values(void **state)
     cm_encoder_deep.init(&e, w, &linear.side[0], 7, 0);
     cm_encoder_deep.init(&e, before, &linear.side[0], 7, 1);
     for (size_t t = 0; t < table.n; t++) {
-        const struct cm_param *p = &room[t];
+        const struct cm_param *p = &capacity[t];
         size_t in = t < 2 ? 4 : t < 4 ? 7 : 5;
         bool differ = false;
         for (size_t i = p->offset; i < p->offset + p->n; i++) {
@@ -173,7 +173,7 @@ static void refused(void **state)
     struct cm_net_config keep = hp;
     struct cm_linear none = {0}, no_cells = linear;
     no_cells.cells = 0;
-    table = (struct cm_params){.p = room, .room = 16};
+    table = (struct cm_params){.p = capacity, .capacity = 16};
     hp.deep.side[0].dropout.n = 1;
     assert_int_equal(cm_encoder_deep.make(&e, &hp, &slot, &linear, 0, &table, "x"), CM_EINPUT);
     hp = keep;
@@ -212,7 +212,7 @@ static void presets_make_encoders(void **state)
         for (size_t s = 0; s < 2; s++) {
             struct cm_slot named = {.name = (char *)(uintptr_t)names[s]};
             start.side[s].s = sd;
-            table = (struct cm_params){.p = room, .room = 16};
+            table = (struct cm_params){.p = capacity, .capacity = 16};
             assert_int_equal(cm_encoder_deep.make(&e, &c.net, &named, &start, s, &table, "x"), 0);
             assert_int_equal(e.q, c.net.deep.q);
             cm_encoder_deep.free(&e);

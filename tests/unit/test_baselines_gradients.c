@@ -137,7 +137,7 @@ static double clue_objective(void)
     cm_clue_work_make(&c, &x, B);
     cm_clue_encode(&c, w, &b, &x);
     if (judged) {
-        loss = cm_clue_judge(&c, w, grad, &b, &x);
+        loss = cm_clue_discriminator(&c, w, grad, &b, &x);
     } else {
         memset(other, 0, c.table.size * sizeof *other);
         cm_clue_generate(&c, w, grad, other, &b, &x, &terms);
@@ -153,7 +153,7 @@ static int make(void **state)
     (void)state;
     struct cm_clue_config o = preset_of(CM_PRESET_CLUE).net.clue;
     o.latent = LATENT;
-    o.hidden = 6, o.depth = 2, o.decoder = 5, o.judge = 4;
+    o.hidden = 6, o.depth = 2, o.decoder = 5, o.discriminator = 4;
     o.cross = .8, o.cosine = .3, o.mse = .6, o.adversary = .7;
     const char *const slot[2] = {"GEX", "ATAC"};
     const size_t d[2] = {D0, D1};
@@ -198,7 +198,7 @@ static void gradients(void **state)
     memcpy(before, grad, c.table.size * sizeof *grad);
     cm_clue_work_make(&c, &x, B);
     cm_clue_encode(&c, w, &b, &x);
-    cm_clue_judge(&c, w, grad, &b, &x);
+    cm_clue_discriminator(&c, w, grad, &b, &x);
     memset(other, 0, c.table.size * sizeof *other);
     cm_clue_generate(&c, w, grad, other, &b, &x, &terms);
     for (size_t i = 0; i < c.table.size; i++)
@@ -207,7 +207,7 @@ static void gradients(void **state)
     for (size_t t = 0; t < c.table.n; t++) {
         const struct cm_param *p = &c.table.p[t];
         const char *last = strrchr(p->name, '.');
-        judged = t >= c.first_judge;
+        judged = t >= c.first_discriminator;
         if (strcmp(last, ".scale") == 0) /* never trained */
             continue;
         differences(p->name, clue_objective, w + p->offset, p->n, grad + p->offset,

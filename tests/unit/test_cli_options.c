@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "cli/inside.h"
+#include "cli/internal.h"
 
 static struct {
     int64_t top;

@@ -23,7 +23,7 @@
 
 #include "base/error.h"
 #include "base/pool.h"
-#include "cli/inside.h"
+#include "cli/internal.h"
 
 static const char *more;
 static const struct cm_opt options[] = {
@@ -326,7 +326,7 @@ static void one_last_word(void **state)
     }
 }
 
-static void full_disk_is_told_at_once(void **state)
+static void full_disk_is_reported_at_once(void **state)
 {
     (void)state;
     assert_int_equal(WEXITSTATUS(run(write_over_nobody, "/dev/full")), 4);
@@ -462,7 +462,7 @@ int main(void)
         cmocka_unit_test(killed_leaves_nothing),
         cmocka_unit_test(any_end_leaves_nothing),
         cmocka_unit_test(one_last_word),
-        cmocka_unit_test(full_disk_is_told_at_once),
+        cmocka_unit_test(full_disk_is_reported_at_once),
         cmocka_unit_test(names_of_others),
         cmocka_unit_test(closed_pipe),
         cmocka_unit_test(polite),

@@ -206,10 +206,10 @@ static void fill(char *text, size_t n)
 static void gzip_out_is_gzip(void **unused)
 {
     (void)unused;
-    size_t most = 17 * CM_GZOUT_PIECE + 5;
-    char *text = malloc(most), *back = malloc(most + 1);
-    fill(text, most);
-    const size_t sizes[] = {0, 1, CM_GZOUT_PIECE - 1, CM_GZOUT_PIECE, 16 * CM_GZOUT_PIECE, most};
+    size_t max = 17 * CM_GZOUT_PIECE + 5;
+    char *text = malloc(max), *back = malloc(max + 1);
+    fill(text, max);
+    const size_t sizes[] = {0, 1, CM_GZOUT_PIECE - 1, CM_GZOUT_PIECE, 16 * CM_GZOUT_PIECE, max};
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         int fd = open(path, O_RDWR | O_TRUNC);
         struct cm_gzout *g = cm_gzout_make(fd, "test", true);
@@ -222,7 +222,7 @@ static void gzip_out_is_gzip(void **unused)
         cm_gzout_free(g);
         close(fd);
         gzFile f = gzopen(path, "rb"); /* zlib checks the checksum and the length */
-        assert_int_equal(gzread(f, back, (unsigned)most + 1), sizes[k]);
+        assert_int_equal(gzread(f, back, (unsigned)max + 1), sizes[k]);
         assert_memory_equal(text, back, sizes[k]);
         assert_int_equal(gzclose(f), Z_OK);
     }

@@ -18,7 +18,7 @@
 
 struct fixture {
     size_t n, m, k, q, r;
-    struct cm_cis_config cis;
+    struct cm_links_fit_config links;
     double ridge;
     struct cm_train_data data;
 };
@@ -78,12 +78,12 @@ static void load(struct fixture *f, bool groups)
     f->q = (size_t)s.v[3];
     f->r = (size_t)s.v[4];
     f->ridge = o.v[1];
-    f->cis = (struct cm_cis_config){.window = (int64_t)o.v[0],
-                                    .components = (int64_t)f->r,
-                                    .ridge = o.v[2],
-                                    .clip = o.v[3],
-                                    .threshold = o.v[4],
-                                    .sd = o.v[5]};
+    f->links = (struct cm_links_fit_config){.window = (int64_t)o.v[0],
+                                            .components = (int64_t)f->r,
+                                            .ridge = o.v[2],
+                                            .clip = o.v[3],
+                                            .threshold = o.v[4],
+                                            .sd = o.v[5]};
     struct cm_train_data *d = &f->data;
     d->head.kind = CM_PAIRS;
     for (size_t side = 0; side < 2; side++) {
@@ -123,19 +123,22 @@ static struct cm_config settings(const struct fixture *f, double scale)
                                          .q = (int64_t)f->q,
                                          .scale = scale,
                                          .ridge = f->ridge},
-                              .links = {.fit = f->cis}};
+                              .links = {.fit = f->links}};
 }
 
-static void train_scaled(struct fixture *f, double scale, bool cis, struct cm_model *m)
+static void train_scaled(struct fixture *f, double scale, bool links, struct cm_model *m)
 {
     struct cm_config c = settings(f, scale);
-    c.links.on = cis;
+    c.links.on = links;
     c.seed = 1;
     struct cm_train_options o = {.config = &c};
     assert_int_equal(cm_train(m, &f->data, &o, NULL), 0);
 }
 
-static void train(struct fixture *f, bool cis, struct cm_model *m) { train_scaled(f, 0, cis, m); }
+static void train(struct fixture *f, bool links, struct cm_model *m)
+{
+    train_scaled(f, 0, links, m);
+}
 
 static void compare_s0(struct fixture *f, const struct cm_model *m, const char *name)
 {
@@ -149,7 +152,7 @@ static void compare_s0(struct fixture *f, const struct cm_model *m, const char *
     cm_free(want.v);
 }
 
-static void compare_cis(const struct cm_cis *c, const char *name)
+static void compare_links(const struct cm_links *c, const char *name)
 {
     char block[40];
     snprintf(block, sizeof block, "%s.c", name);
@@ -177,7 +180,7 @@ static void linear_case(double scale, const char *corr_name, const char *s0_name
     struct cm_model m;
     load(&f, false);
     train_scaled(&f, scale, false, &m);
-    assert_false(m.has_cis);
+    assert_false(m.has_links);
     struct ref corr = ref_load(REF, corr_name);
     for (size_t i = 0; i < f.q; i++)
         near(m.linear.corr[i], corr.v[i], 1e-5, corr_name, i);
@@ -201,34 +204,34 @@ static void test_scaled(void **state)
     linear_case(1, "scaled1.corr", "scaled1.s0");
 }
 
-static void cis_case(const char *name, bool groups)
+static void links_case(const char *name, bool groups)
 {
     struct fixture f;
     struct cm_model m;
     char block[40];
     load(&f, groups);
     train(&f, true, &m);
-    assert_true(m.has_cis);
+    assert_true(m.has_links);
     struct ref candidates = ref_load(REF, "candidates");
-    assert_int_equal(m.cis.candidates, (uint64_t)candidates.v[0]);
+    assert_int_equal(m.links.candidates, (uint64_t)candidates.v[0]);
     cm_free(candidates.v);
-    compare_cis(&m.cis, name);
+    compare_links(&m.links, name);
     snprintf(block, sizeof block, "%s.s0", name);
     compare_s0(&f, &m, block);
     cm_model_free(&m);
     cm_train_data_free(&f.data);
 }
 
-static void test_cis(void **state)
+static void test_links(void **state)
 {
     (void)state;
-    cis_case("plain", false);
+    links_case("plain", false);
 }
 
-static void test_cis_within(void **state)
+static void test_links_within(void **state)
 {
     (void)state;
-    cis_case("within", true);
+    links_case("within", true);
 }
 
 /* Same bits for any number of threads, and for a row alone or among others. */
@@ -302,7 +305,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear),    cmocka_unit_test(test_scaled),
-        cmocka_unit_test(test_cis),       cmocka_unit_test(test_cis_within),
+        cmocka_unit_test(test_links),     cmocka_unit_test(test_links_within),
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,11 +71,11 @@ static int teardown(void **state)
 static void close_to(const double *have, const char *name, double relative)
 {
     struct ref want = ref_load(REF, name);
-    double most = 0;
+    double max = 0;
     for (size_t i = 0; i < want.rows * want.cols; i++)
-        most = fmax(most, fabs(want.v[i]));
+        max = fmax(max, fabs(want.v[i]));
     for (size_t i = 0; i < want.rows * want.cols; i++)
-        if (!(fabs(have[i] - want.v[i]) <= relative * most))
+        if (!(fabs(have[i] - want.v[i]) <= relative * max))
             fail_msg("%s[%zu]: %.17g, PyTorch has %.17g", name, i, have[i], want.v[i]);
     cm_free(want.v);
 }

@@ -287,11 +287,11 @@ static void hidden(size_t n, size_t m, bool sparse)
     cm_exact(&c, partner);
     assert_int_equal(worth(&c, partner, &sum), n);
     assert_true(fabs(sum - want) < 1e-9);
-    struct cm_csr turned = cm_csr_transpose(&c); /* more rows than columns */
-    cm_exact(&turned, partner);
-    assert_int_equal(worth(&turned, partner, &sum), n);
+    struct cm_csr transposed = cm_csr_transpose(&c); /* more rows than columns */
+    cm_exact(&transposed, partner);
+    assert_int_equal(worth(&transposed, partner, &sum), n);
     assert_true(fabs(sum - want) < 1e-9);
-    cm_csr_free(&turned);
+    cm_csr_free(&transposed);
     cm_csr_free(&c);
     cm_free(idx);
     cm_free(val);
@@ -399,13 +399,13 @@ static void exponentials(void **state)
     cm_column_max(s, ROWS, COLS, LD, max);
     cm_exp_column_sums(s, ROWS, COLS, LD, 80, max, sums);
     for (int j = 0; j < COLS; j++) {
-        float most = -6;
+        float bound = -6;
         double want = 0.5;
         for (int i = 0; i < ROWS; i++)
-            most = s[i * LD + j] > most ? s[i * LD + j] : most;
-        assert_true(memcmp(&most, &max[j], sizeof most) == 0);
+            bound = s[i * LD + j] > bound ? s[i * LD + j] : bound;
+        assert_true(memcmp(&bound, &max[j], sizeof bound) == 0);
         for (int i = 0; i < ROWS; i++)
-            want += exp(80 * ((double)s[i * LD + j] - (double)most));
+            want += exp(80 * ((double)s[i * LD + j] - (double)bound));
         assert_true(fabs(sums[j] - want) < 1e-13 * want);
     }
 }

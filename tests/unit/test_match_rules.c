@@ -34,16 +34,16 @@ static void check_tuning(const float *s, size_t n, const uint32_t *group, const 
     cm_pool_set_threads(1);
     assert_memory_equal(&one.soft_at, &two.soft_at, sizeof one.soft_at);
     size_t best = CM_RULE_GRID; /* the lowest temperature within 2 % of the highest soft score */
-    double most = 0;
+    double max = 0;
     for (size_t k = 0; k < CM_RULE_GRID; k++)
-        most = fmax(most, r.v[4 * k + 1]);
+        max = fmax(max, r.v[4 * k + 1]);
     for (size_t k = 0; k < CM_RULE_GRID; k++) {
         const double *row = r.v + 4 * k;
         near_to(one.soft_at[CM_RULE_SOFTMAX][k], row[0], 1e-12);
         near_to(one.soft_at[CM_RULE_DUAL][k], row[1], 1e-12);
         near_to(one.argmax, row[2], 1e-12);
         near_to(one.dual_at[k], row[3], 1e-12);
-        if (best == CM_RULE_GRID && row[1] >= 0.98 * most)
+        if (best == CM_RULE_GRID && row[1] >= 0.98 * max)
             best = k;
     }
     assert_int_equal(one.rule.method, CM_RULE_DUAL);
@@ -98,17 +98,17 @@ static double valley(void *arg, double t)
     return d * d;
 }
 
-static void the_least_loss(void **state)
+static void the_min_loss(void **state)
 {
     (void)state;
     static const double at[] = {-3.3, -1, 0.1, 2.7, 2.8, 4.4, 8.5};
     for (size_t k = 0; k < sizeof at / sizeof *at; k++) {
         double where = at[k], loss;
-        near_to(log(cm_least_loss(valley, &where, &loss)), where, 1e-3);
+        near_to(log(cm_min_loss(valley, &where, &loss)), where, 1e-3);
         near_to(loss, 0, 1e-6);
     }
     double below = -100, above = 100, loss;
-    double low = cm_least_loss(valley, &below, &loss), high = cm_least_loss(valley, &above, &loss);
+    double low = cm_min_loss(valley, &below, &loss), high = cm_min_loss(valley, &above, &loss);
     assert_true(low > exp(-6) && low < exp(-3) && high > exp(8) && high < exp(11));
 }
 
@@ -318,7 +318,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(tuning),
                                        cmocka_unit_test(blocks_of_cells),
-                                       cmocka_unit_test(the_least_loss),
+                                       cmocka_unit_test(the_min_loss),
                                        cmocka_unit_test(words_of_values),
                                        cmocka_unit_test(tuning_distrusts_dual),
                                        cmocka_unit_test(a_row),

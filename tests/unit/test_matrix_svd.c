@@ -304,8 +304,8 @@ static void weights_are_a_diagonal(void **state)
     (void)state;
     enum { K = 6 };
     struct ref m = ref_load(FILE_, "mean");
-    struct cm_csr x = fixture(m.cols), turned = cm_csr_transpose(&x);
-    const struct cm_csr *both_ways[] = {&x, &turned};
+    struct cm_csr x = fixture(m.cols), transposed = cm_csr_transpose(&x);
+    const struct cm_csr *both_ways[] = {&x, &transposed};
     for (size_t way = 0; way < 2; way++) {
         const struct cm_csr *in = both_ways[way];
         size_t d = in->cols;
@@ -337,7 +337,7 @@ static void weights_are_a_diagonal(void **state)
     }
     cm_free(m.v);
     cm_csr_free(&x);
-    cm_csr_free(&turned);
+    cm_csr_free(&transposed);
 }
 
 static void bad_requests(void **state)

@@ -52,7 +52,7 @@ static double draw(uint32_t a, uint32_t b, uint64_t i)
 static void open_module(const struct cm_cross_config *o)
 {
     const size_t L[2] = {L0, L1};
-    table = (struct cm_params){.p = tensor, .room = 32};
+    table = (struct cm_params){.p = tensor, .capacity = 32};
     cm_params_add(&table, "GEX.r", "other", 37, 0, 0);
     assert_int_equal(cm_cross_make(&cross, o, L, P, &table, "cross"), 0);
     assert_int_equal(cross.begin + cross.size, table.size);

@@ -30,7 +30,7 @@
 
 static struct cm_encoder e;
 static struct cm_param tensor[8];
-static struct cm_params table = {.p = tensor, .room = 8};
+static struct cm_params table = {.p = tensor, .capacity = 8};
 static struct cm_cell cell[B];
 static float z[B * K];
 static double params[512], grads[512], before[512], weight[B * Q], out[B * Q], cache[1024],
@@ -114,10 +114,10 @@ static void first_values(void **state)
 {
     (void)state;
     e.of->init(&e, params, &linear.side[0], 1, 0);
-    double most = 0, square = 0;
+    double max = 0, square = 0;
     for (size_t i = 0; i < K * HIDDEN; i++)
-        most = fmax(most, fabs(params[tensor[0].offset + i]));
-    assert_true(most <= 1 / sqrt(K) && most > .8 / sqrt(K));
+        max = fmax(max, fabs(params[tensor[0].offset + i]));
+    assert_true(max <= 1 / sqrt(K) && max > .8 / sqrt(K));
     for (size_t i = 0; i < HIDDEN; i++)
         assert_true(params[tensor[1].offset + i] == 0);
     for (size_t i = 0; i < HIDDEN * Q; i++)

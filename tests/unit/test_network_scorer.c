@@ -110,10 +110,10 @@ static double stack(size_t i, size_t j)
         const struct cm_encoder *e = &net.encoder[s];
         uint64_t row = s ? j : i, from = x[s].ptr[row];
         struct cm_cell cell = {x[s].idx + from, x[s].val + from, x[s].ptr[row + 1] - from, NULL};
-        cm_real *room = CM_NEW(cm_real, e->of->cache(e, 1) + e->of->scratch(e, 1));
+        cm_real *scratch = CM_NEW(cm_real, e->of->cache(e, 1) + e->of->scratch(e, 1));
         token[s] = CM_NEW(cm_real, cm_tokens_count(e) * cm_tokens_width(e));
-        cm_tokens_of(e, token[s], room, &cell, 1, net.w, NULL, room + e->of->cache(e, 1));
-        cm_free(room);
+        cm_tokens_of(e, token[s], scratch, &cell, 1, net.w, NULL, scratch + e->of->cache(e, 1));
+        cm_free(scratch);
     }
     cm_real *cache = CM_NEW(cm_real, cm_cross_cache(&net.cross)),
             *scratch = CM_NEW(cm_real, cm_cross_scratch(&net.cross));

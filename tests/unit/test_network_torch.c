@@ -80,7 +80,7 @@ static void encoder(const char *group, const char *name, const struct cm_transfo
 
     struct cm_net_config c = {.encoder = CM_ENCODER_TOKENS, .tokens_of = {*o}};
     struct cm_param tensor[40];
-    struct cm_params t = {.p = tensor, .room = 40};
+    struct cm_params t = {.p = tensor, .capacity = 40};
     struct cm_encoder e;
     if (cm_encoder_tokens.make(&e, &c, &slot, linear, 0, &t, "r"))
         fail_msg("%s", cm_error_message());
@@ -158,7 +158,7 @@ static void pairs(const char *group, const struct cm_cross_config *o)
 {
     enum { B = 3 };
     struct cm_param tensor[16];
-    struct cm_params t = {.p = tensor, .room = 16};
+    struct cm_params t = {.p = tensor, .capacity = 16};
     struct cm_cross c;
     assert_int_equal(cm_cross_make(&c, o, L, P, &t, "cross"), 0);
     float *params = CM_ZNEW(float, t.size), *dp = CM_ZNEW(float, t.size);
@@ -211,7 +211,7 @@ static void mined(void **state)
     o.mined = 3;
     o.margin = .6;
     struct cm_param tensor[16];
-    struct cm_params t = {.p = tensor, .room = 16};
+    struct cm_params t = {.p = tensor, .capacity = 16};
     struct cm_cross c;
     assert_int_equal(cm_cross_make(&c, &o, L, P, &t, "cross"), 0);
     float *params = CM_ZNEW(float, t.size), *dp = CM_ZNEW(float, t.size);

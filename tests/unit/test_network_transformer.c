@@ -124,7 +124,7 @@ static int make(struct cm_encoder *e, const struct cm_transformer_config *o,
 static void open_net(const struct cm_transformer_config *o)
 {
     memset(&net, 0, sizeof net);
-    net.table = (struct cm_params){.p = net.tensor, .room = 64};
+    net.table = (struct cm_params){.p = net.tensor, .capacity = 64};
     int code = make(&net.e, o, &linear, &net.table);
     if (code)
         fail_msg("%s", cm_error_message());

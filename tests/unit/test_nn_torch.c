@@ -265,8 +265,8 @@ static void arena_gradients(const char *group, const struct cm_params *t, const 
 static void mha(void **state)
 {
     (void)state;
-    struct cm_param places[4];
-    struct cm_params t = {.p = places, .room = 4};
+    struct cm_param offsets[4];
+    struct cm_params t = {.p = offsets, .capacity = 4};
     struct cm_mha a = {.L = L, .P = P, .H = H};
     cm_mha_declare(&a, &t, "");
     float *params = arena("mha", &t), *dparams = zeros(t.size);
@@ -287,8 +287,8 @@ static void mha(void **state)
 
 static void unit_case(const char *group, bool pre_norm, enum cm_activation act)
 {
-    struct cm_param places[12];
-    struct cm_params t = {.p = places, .room = 12};
+    struct cm_param offsets[12];
+    struct cm_params t = {.p = offsets, .capacity = 12};
     struct cm_unit u = {
         .mha = {.L = L, .P = P, .H = H}, .F = W, .pre_norm = pre_norm, .act = act, .rate = .5};
     cm_unit_declare(&u, &t, "");
@@ -448,8 +448,8 @@ static void optimisers(void **state)
 static void parameters(void **state)
 {
     (void)state;
-    struct cm_param places[3];
-    struct cm_params t = {.p = places, .room = 3}, count = {0};
+    struct cm_param offsets[3];
+    struct cm_params t = {.p = offsets, .capacity = 3}, count = {0};
     for (int pass = 0; pass < 2; pass++) {
         struct cm_params *table = pass ? &t : &count;
         assert_int_equal(cm_params_add(table, "gex", "w", 3, 5, 0), 0);

@@ -129,22 +129,22 @@ static void test_packed(void **state)
 {
     (void)state;
     const enum cm_value types[] = {CM_V_ONE, CM_V_U8, CM_V_U16, CM_V_U32, CM_V_F32, CM_V_F64};
-    struct cm_packed p = {0};
+    struct cm_rowstore p = {0};
     struct cm_block b[6] = {{0}}, got = {0};
     for (size_t t = 0; t < 6; t++) {
         fill(&b[t], 4, 9, types[t], 10 * t);
         if (t == 1)
             for (size_t i = 0; i < 4; i++)
                 cm_block_rowf(&b[t])[i] = 2 + (float)i;
-        cm_packed_append(&p, &b[t]);
+        cm_rowstore_append(&p, &b[t]);
     }
     assert_int_equal(p.rows, 24);
-    assert_true(cm_packed_bytes(&p) == 24 * (4 + 12) + 4 * (1 + 2 + 4 + 4 + 8));
+    assert_true(cm_rowstore_bytes(&p) == 24 * (4 + 12) + 4 * (1 + 2 + 4 + 4 + 8));
     /* any two rows of any two types, in both orders */
     for (uint64_t i = 0; i < 24; i++)
         for (uint64_t j = 0; j < 24; j++) {
             uint64_t at[2] = {i, j};
-            cm_packed_take(&got, &p, at, 2);
+            cm_rowstore_take(&got, &p, at, 2);
             assert_int_equal(got.rows, 2);
             assert_int_equal(got.nnz, 2);
             assert_true((got.rowf != NULL) == (i / 4 == 1 || j / 4 == 1));
@@ -157,20 +157,20 @@ static void test_packed(void **state)
             }
         }
     uint64_t two[2] = {5, 6};
-    cm_packed_take(&got, &p, two, 2);
+    cm_rowstore_take(&got, &p, two, 2);
     assert_int_equal(got.type, CM_V_U8); /* narrow stays narrow */
-    cm_packed_take(&got, &p, two, 0);
+    cm_rowstore_take(&got, &p, two, 0);
     assert_int_equal(got.rows, 0);
     for (size_t t = 0; t < 6; t++)
         cm_block_free(&b[t]);
     cm_block_free(&got);
-    cm_packed_free(&p);
+    cm_rowstore_free(&p);
 }
 
 static void test_packed_dense(void **state)
 {
     (void)state;
-    struct cm_packed p = {0};
+    struct cm_rowstore p = {0};
     struct cm_block b = {0}, got = {0};
     for (size_t t = 0; t < 2; t++) {
         cm_block_shape(&b, true, 3, 2, 6, t ? CM_V_F64 : CM_V_F32);
@@ -179,16 +179,16 @@ static void test_packed_dense(void **state)
                 ((double *)b.raw)[i] = 0.1 * (double)i;
             else
                 ((float *)b.raw)[i] = (float)i;
-        cm_packed_append(&p, &b);
+        cm_rowstore_append(&p, &b);
     }
     uint64_t at[3] = {4, 0, 2};
-    cm_packed_take(&got, &p, at, 3);
+    cm_rowstore_take(&got, &p, at, 3);
     assert_true(got.dense && got.type == CM_V_F64 && got.nnz == 6);
     const double expected[6] = {0.1 * 2, 0.1 * 3, 0, 1, 4, 5};
     assert_memory_equal(got.raw, expected, sizeof expected);
     cm_block_free(&b);
     cm_block_free(&got);
-    cm_packed_free(&p);
+    cm_rowstore_free(&p);
 }
 
 int main(void)

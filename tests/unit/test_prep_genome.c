@@ -124,7 +124,7 @@ static void set_strings(struct cm_cols *c, const char *name, const char *const *
         cm_strs_add(s, values[k]);
 }
 
-static void places_from_columns(void **state)
+static void offsets_from_columns(void **state)
 {
     (void)state;
     static const char *const names[] = {"a", "b", "c", "d", "e"};
@@ -269,7 +269,7 @@ static const char bed[] = "track name=x\n"
                           "chr2\t300\t400\tD.E\t0\t-\r\n"
                           "chr3\t0\t1\tENSG3\n";
 
-static void check_places(const char *path, bool ids)
+static void check_offsets(const char *path, bool ids)
 {
     struct cm_annotation *a;
     if (cm_annotation_read(&a, path))
@@ -307,12 +307,12 @@ static void annotations_agree(void **state)
 {
     (void)state;
     for (int gz = 0; gz < 2; gz++) {
-        check_places(put(gz ? "a.bed.gz" : "a.bed", bed, gz), false);
-        check_places(put(gz ? "a.gtf.gz" : "a.gtf", gtf, gz), true);
-        check_places(put(gz ? "b.gtf.gz" : "b.gtf", parts, gz), true);
-        check_places(put(gz ? "a.gff3.gz" : "a.gff", gff3, gz), true);
+        check_offsets(put(gz ? "a.bed.gz" : "a.bed", bed, gz), false);
+        check_offsets(put(gz ? "a.gtf.gz" : "a.gtf", gtf, gz), true);
+        check_offsets(put(gz ? "b.gtf.gz" : "b.gtf", parts, gz), true);
+        check_offsets(put(gz ? "a.gff3.gz" : "a.gff", gff3, gz), true);
     }
-    check_places(put("a.gtf", gtf, false), false);
+    check_offsets(put("a.gtf", gtf, false), false);
 }
 
 static void wrong_annotations_are_refused(void **state)
@@ -383,7 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(regions_are_read_from_the_right),
         cmocka_unit_test(chromosomes_in_natural_order),
-        cmocka_unit_test(places_from_columns),
+        cmocka_unit_test(offsets_from_columns),
         cmocka_unit_test(names_count_only_in_the_majority),
         cmocka_unit_test(orders),
         cmocka_unit_test(styles),

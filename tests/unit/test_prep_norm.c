@@ -111,8 +111,8 @@ static void write_counts(const char *to, struct layout l)
     struct ref x = ref_load(fixture, counts), train = ref_load(fixture, "train"),
                factor = ref_load(fixture, "factor");
     struct cm_head h = counts_head(&x, l);
-    size_t n = 0, most = x.rows / l.chunk + 1;
-    struct cm_chunk *c = CM_ZNEW(struct cm_chunk, most);
+    size_t n = 0, max = x.rows / l.chunk + 1;
+    struct cm_chunk *c = CM_ZNEW(struct cm_chunk, max);
     for (size_t first = 0; first < x.rows; first += l.chunk)
         fill_chunk(&c[n++], &h, &x, &train, &factor, first, l);
     put_file(to, &h, c, n);

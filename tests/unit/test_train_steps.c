@@ -124,7 +124,7 @@ static double gradient(const double *w, double *dw)
 static void steps(const char *group, const struct cm_net_config *c, double lr)
 {
     const struct cm_linear none = {0};
-    table = (struct cm_params){.p = tensor, .room = MAX_TENSORS};
+    table = (struct cm_params){.p = tensor, .capacity = MAX_TENSORS};
     make_cells();
     for (size_t s = 0; s < 2; s++)
         if (cm_encoder_tokens.make(&encoder[s], c, &slot[s], &none, s, &table,

@@ -21,7 +21,7 @@
 #include "format/hdf5/put.h"
 #include "format/hdf5/source.h"
 
-struct cm_h5into {
+struct cm_h5append {
     struct cm_h5put put;
     char *key, *base; /* base: the file */
     char *root;       /* of the AnnData in it: "" or "/mod/NAME" */
@@ -49,9 +49,9 @@ static int copy_bytes(const char *from, const char *to, const char *name)
         close(in);
         return cm_fail_errno(CM_ESYSTEM, "%s: cannot write", name);
     }
-    size_t room = (size_t)1 << 20;
-    char *b = cm_alloc(room, 1);
-    for (ssize_t got; !code && (got = read(in, b, room)) != 0;) {
+    size_t capacity = (size_t)1 << 20;
+    char *b = cm_alloc(capacity, 1);
+    for (ssize_t got; !code && (got = read(in, b, capacity)) != 0;) {
         if (got < 0 && errno != EINTR)
             code = cm_fail_errno(CM_ESYSTEM, "%s: cannot read", from);
         for (ssize_t at = 0, did; got > 0 && at < got && !code; at += did > 0 ? did : 0)
@@ -66,7 +66,7 @@ static int copy_bytes(const char *from, const char *to, const char *name)
 }
 
 /* The cells of BASE, each name once, and a copy of the file. */
-static int read_names(struct cm_h5into *x, const char *copy)
+static int read_names(struct cm_h5append *x, const char *copy)
 {
     struct cm_h5 h;
     struct cm_frame obs = {0};
@@ -102,11 +102,12 @@ static int read_names(struct cm_h5into *x, const char *copy)
     return 0;
 }
 
-int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path, const char *name,
-                     const char *key, const struct cm_head *h, size_t from, size_t width)
+int cm_h5append_create(struct cm_h5append **out, const char *base, const char *path,
+                       const char *name, const char *key, const struct cm_head *h, size_t from,
+                       size_t width)
 {
-    struct cm_h5into *x = *out = CM_ZNEW(struct cm_h5into, 1);
-    size_t room;
+    struct cm_h5append *x = *out = CM_ZNEW(struct cm_h5append, 1);
+    size_t capacity;
     x->put =
         (struct cm_h5put){.file = -1, .name = cm_strdup(name), .pack = CM_PACK_NONE, .copy = true};
     x->key = cm_strdup(key);
@@ -121,7 +122,7 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
     if (!*key || strchr(key, '/'))
         return cm_fail(CM_EUSAGE, "--key %s: expected a name without /", key);
     int code = read_names(x, path);
-    if (!code && cm_mul(x->names.n, width, &room))
+    if (!code && cm_mul(x->names.n, width, &capacity))
         code = cm_fail(CM_EINPUT, "%s: too many cells", x->base);
     if (code)
         return code;
@@ -139,7 +140,7 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
             x->rank[i] = CM_I64_MISSING;
         }
     } else {
-        x->v = CM_ZNEW(float, room + 1);
+        x->v = CM_ZNEW(float, capacity + 1);
     }
     cm_h5_setup(false);
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
@@ -150,7 +151,7 @@ int cm_h5into_create(struct cm_h5into **out, const char *base, const char *path,
     return code;
 }
 
-static void take_match(struct cm_h5into *x, size_t cell, const char *name, const double *v,
+static void take_match(struct cm_h5append *x, size_t cell, const char *name, const double *v,
                        const uint32_t *idx, size_t n)
 {
     size_t own = cm_index_find(&x->column_at, name), best = 0, mine = n;
@@ -169,7 +170,7 @@ static void take_match(struct cm_h5into *x, size_t cell, const char *name, const
         x->rank[cell] += v[e] > v[mine];
 }
 
-int cm_h5into_chunk(struct cm_h5into *x, struct cm_chunk *c, const struct cm_head *h)
+int cm_h5append_chunk(struct cm_h5append *x, struct cm_chunk *c, const struct cm_head *h)
 {
     struct cm_block *b = &c->block[0];
     const double *v = x->match ? cm_block_f64(b, &h->slot[0]) : NULL;
@@ -192,7 +193,7 @@ int cm_h5into_chunk(struct cm_h5into *x, struct cm_chunk *c, const struct cm_hea
 }
 
 /* Takes an element of that name away, if there is one. */
-static int drop(const struct cm_h5into *x, hid_t at, const char *name)
+static int drop(const struct cm_h5append *x, hid_t at, const char *name)
 {
     htri_t there = H5Lexists(at, name, H5P_DEFAULT);
     if (there < 0 || (there > 0 && H5Ldelete(at, name, H5P_DEFAULT) < 0))
@@ -201,7 +202,7 @@ static int drop(const struct cm_h5into *x, hid_t at, const char *name)
 }
 
 /* obsm, made where it is missing; a code below 0 with a message otherwise. */
-static hid_t open_obsm(const struct cm_h5into *x)
+static hid_t open_obsm(const struct cm_h5append *x)
 {
     char *path = cm_h5_join(x->root, "obsm");
     htri_t there = H5Lexists(x->put.file, path, H5P_DEFAULT);
@@ -219,7 +220,7 @@ static hid_t open_obsm(const struct cm_h5into *x)
     return g;
 }
 
-static int write_embedding(struct cm_h5into *x)
+static int write_embedding(struct cm_h5append *x)
 {
     for (size_t i = 0; i < x->names.n; i++)
         if (!x->seen[i])
@@ -244,7 +245,7 @@ static int write_embedding(struct cm_h5into *x)
 }
 
 /* One new column of obs, and its name at the end of column-order. */
-static int add_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, struct cm_vec *v)
+static int add_column(struct cm_h5append *x, hid_t obs, struct cm_strs *order, struct cm_vec *v)
 {
     int code = drop(x, obs, v->name);
     code = code ? code : cm_put_column(&x->put, obs, v, NULL);
@@ -257,7 +258,7 @@ static int add_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, str
 }
 
 /* A column that another kind of match left under this key would be taken for ours. */
-static void drop_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, const char *suffix)
+static void drop_column(struct cm_h5append *x, hid_t obs, struct cm_strs *order, const char *suffix)
 {
     struct cm_strs kept = {0};
     char *name = CM_NEW(char, strlen(x->key) + 16);
@@ -272,7 +273,7 @@ static void drop_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, c
 }
 
 /* The obs column KEY_suffix; probabilities that nobody worked out are missing. */
-static int put_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, const char *suffix,
+static int put_column(struct cm_h5append *x, hid_t obs, struct cm_strs *order, const char *suffix,
                       enum cm_type type)
 {
     struct cm_vec v = {0};
@@ -297,7 +298,7 @@ static int put_column(struct cm_h5into *x, hid_t obs, struct cm_strs *order, con
     return code;
 }
 
-static int write_match(struct cm_h5into *x)
+static int write_match(struct cm_h5append *x)
 {
     struct cm_h5 h = {.id = x->put.file, .name = x->put.name};
     struct cm_strs order = {0};
@@ -330,7 +331,7 @@ static int write_match(struct cm_h5into *x)
     return cm_put_close(&x->put, obs, "obs", code);
 }
 
-int cm_h5into_finish(struct cm_h5into *x)
+int cm_h5append_finish(struct cm_h5append *x)
 {
     int code = x->match ? write_match(x) : write_embedding(x);
     if (!code && H5Fflush(x->put.file, H5F_SCOPE_GLOBAL) < 0)
@@ -341,7 +342,7 @@ int cm_h5into_finish(struct cm_h5into *x)
     return code;
 }
 
-void cm_h5into_free(struct cm_h5into *x)
+void cm_h5append_free(struct cm_h5append *x)
 {
     if (!x)
         return;

@@ -14,18 +14,18 @@
 
 #include "format/hdf5/write.h"
 
-struct cm_h5into;
+struct cm_h5append;
 
 /* base: an .h5ad of anndata 0.7 or later; path: the copy (whatever is there is replaced); name,
  * key: for messages and elements.  h: kind embedding (dense) or match.  from, width: the columns
  * of the embedding that are written (its part e, or all). */
-int cm_h5into_create(struct cm_h5into **x, const char *base, const char *path, const char *name,
-                     const char *key, const struct cm_head *h, size_t from, size_t width);
+int cm_h5append_create(struct cm_h5append **x, const char *base, const char *path, const char *name,
+                       const char *key, const struct cm_head *h, size_t from, size_t width);
 /* Takes rows.  CM_EINPUT for a cell that BASE does not have or that came before. */
-int cm_h5into_chunk(struct cm_h5into *x, struct cm_chunk *c, const struct cm_head *h);
+int cm_h5append_chunk(struct cm_h5append *x, struct cm_chunk *c, const struct cm_head *h);
 /* Writes.  An embedding must have had a row for every cell of BASE (CM_EINPUT, naming the first
  * without); cells without a match have an empty partner and missing numbers. */
-int cm_h5into_finish(struct cm_h5into *x);
-void cm_h5into_free(struct cm_h5into *x);
+int cm_h5append_finish(struct cm_h5append *x);
+void cm_h5append_free(struct cm_h5append *x);
 
 #endif

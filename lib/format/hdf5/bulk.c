@@ -21,8 +21,8 @@
 #include "base/mem.h"
 #include "base/pool.h"
 
-#define CHUNK_MOST ((uint64_t)4 << 20) /* a larger chunk is left to libhdf5 and its cache */
-#define STRETCH    ((uint64_t)65536)   /* items of a shard that was read by libhdf5 */
+#define CHUNK_MAX ((uint64_t)4 << 20) /* a larger chunk is left to libhdf5 and its cache */
+#define SEGMENT   ((uint64_t)65536)   /* items of a shard that was read by libhdf5 */
 
 enum { NO_KIND, U8, I8, U16, I16, U32, I32, U64, I64, F32, F64 };
 
@@ -135,8 +135,8 @@ static struct cm_h5bulk *bulk_of(struct cm_h5set *s)
     b->item = H5Tget_size(b->native);
     if (!s->member && (s->rank == 1 || s->rank == 2) && s->size == b->item &&
         is_little(s->type, b->native) && H5Pget_layout(dcpl) == H5D_CHUNKED &&
-        H5Pget_chunk(dcpl, 2, c) == (int)s->rank && c[0] && c[1] && c[0] <= CHUNK_MOST &&
-        c[1] <= CHUNK_MOST && c[0] * c[1] * b->item <= CHUNK_MOST &&
+        H5Pget_chunk(dcpl, 2, c) == (int)s->rank && c[0] && c[1] && c[0] <= CHUNK_MAX &&
+        c[1] <= CHUNK_MAX && c[0] * c[1] * b->item <= CHUNK_MAX &&
         H5Pget_chunk_opts(dcpl, &options) >= 0 && !options && knows_filters(b, dcpl)) {
         b->chunked = true;
         b->chunk[0] = c[0];
@@ -237,7 +237,7 @@ enum { LANES = 32 };
 #define WHOLE(name, type, test)                                                                    \
     static void name(const unsigned char *p, uint64_t n, uint32_t *out, struct cm_h5facts *f)      \
     {                                                                                              \
-        uint32_t most[LANES] = {0}, falls = 0, unfit = 0;                                          \
+        uint32_t max[LANES] = {0}, falls = 0, unfit = 0;                                           \
         type v[LANES];                                                                             \
         uint64_t i = 0;                                                                            \
         for (; i + LANES <= n; i += LANES) {                                                       \
@@ -247,19 +247,19 @@ enum { LANES = 32 };
             for (int k = 0; k < LANES; k++) {                                                      \
                 uint32_t u = (uint32_t)v[k];                                                       \
                 out[i + (uint64_t)k] = u;                                                          \
-                most[k] = u > most[k] ? u : most[k];                                               \
+                max[k] = u > max[k] ? u : max[k];                                                  \
             }                                                                                      \
         }                                                                                          \
         for (; i < n; i++) {                                                                       \
             memcpy(v, p + i * sizeof *v, sizeof *v);                                               \
             unfit |= (uint32_t)(test(v[0]));                                                       \
             out[i] = (uint32_t)v[0];                                                               \
-            most[0] = out[i] > most[0] ? out[i] : most[0];                                         \
+            max[0] = out[i] > max[0] ? out[i] : max[0];                                            \
         }                                                                                          \
         for (i = 1; i < n; i++)                                                                    \
             falls += out[i] <= out[i - 1];                                                         \
         for (int k = 0; k < LANES; k++)                                                            \
-            f->most = most[k] > f->most ? most[k] : f->most;                                       \
+            f->max = max[k] > f->max ? max[k] : f->max;                                            \
         f->falls += falls;                                                                         \
         f->unfit |= unfit != 0;                                                                    \
     }
@@ -405,8 +405,9 @@ static int check_chunk(const struct cm_h5set *s, const hsize_t *at, unsigned bit
 
 int cm_h5bulk_check(const struct cm_h5set *s, uint64_t first, uint64_t n)
 {
-    uint64_t *sound = s->sound, end = n < s->rows - first ? first + n : s->rows;
-    if (first >= s->rows || (first >= sound[0] && end <= sound[1]) || s->chunk_bytes > CHUNK_MOST)
+    uint64_t *verified = s->verified, end = n < s->rows - first ? first + n : s->rows;
+    if (first >= s->rows || (first >= verified[0] && end <= verified[1]) ||
+        s->chunk_bytes > CHUNK_MAX)
         return 0;
     hid_t dcpl = H5Dget_create_plist(s->id);
     hsize_t c[2] = {1, 1};
@@ -427,8 +428,8 @@ int cm_h5bulk_check(const struct cm_h5set *s, uint64_t first, uint64_t n)
         return 0;
     struct libdeflate_decompressor *z = libdeflate_alloc_decompressor();
     unsigned char *out = cm_alloc((size_t)s->chunk_bytes, 1);
-    bool follows = first >= sound[0] && first <= sound[1];
-    uint64_t from = follows ? sound[1] : first;
+    bool follows = first >= verified[0] && first <= verified[1];
+    uint64_t from = follows ? verified[1] : first;
     for (uint64_t r = from / c[0] * c[0]; z && r < end && !code; r += c[0])
         for (uint64_t k = 0; k < s->cols && !code; k += c[1]) {
             hsize_t at[2] = {r, k};
@@ -437,8 +438,8 @@ int cm_h5bulk_check(const struct cm_h5set *s, uint64_t first, uint64_t n)
     if (z)
         libdeflate_free_decompressor(z);
     cm_free(out);
-    sound[0] = follows ? sound[0] : first / c[0] * c[0];
-    sound[1] = (end + c[0] - 1) / c[0] * c[0];
+    verified[0] = follows ? verified[0] : first / c[0] * c[0];
+    verified[1] = (end + c[0] - 1) / c[0] * c[0];
     return code;
 }
 
@@ -451,7 +452,7 @@ static struct {
     size_t threads;
     struct cm_h5job *job;
     struct hand hand; /* of the caller */
-} crew = {.lock = PTHREAD_MUTEX_INITIALIZER,
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
           .done = PTHREAD_COND_INITIALIZER};
 
@@ -460,11 +461,11 @@ static void take_shards(struct cm_h5job *j, struct hand *h) /* with the lock hel
     while (j->next < j->n) {
         struct shard *s = &j->shard[j->next++];
         j->running++;
-        pthread_mutex_unlock(&crew.lock);
+        pthread_mutex_unlock(&pool.lock);
         do_shard(j, s, h);
-        pthread_mutex_lock(&crew.lock);
+        pthread_mutex_lock(&pool.lock);
         if (--j->running == 0 && j->next == j->n)
-            pthread_cond_signal(&crew.done);
+            pthread_cond_signal(&pool.done);
     }
 }
 
@@ -472,30 +473,30 @@ static void *worker(void *unused)
 {
     struct hand h = {0};
     (void)unused;
-    pthread_mutex_lock(&crew.lock);
+    pthread_mutex_lock(&pool.lock);
     for (;;) {
-        if (crew.job && crew.job->next < crew.job->n)
-            take_shards(crew.job, &h);
+        if (pool.job && pool.job->next < pool.job->n)
+            take_shards(pool.job, &h);
         else
-            pthread_cond_wait(&crew.wake, &crew.lock);
+            pthread_cond_wait(&pool.wake, &pool.lock);
     }
     return NULL;
 }
 
 /* As many as the pool has, which sleeps meanwhile; they end with the process. */
-static void crew_begin(void)
+static void pool_begin(void)
 {
     size_t want = cm_pool_threads() - 1;
-    if (crew.threads >= want)
+    if (pool.threads >= want)
         return;
     sigset_t all, old;
     cm_signals_of_workers(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);
-    crew.thread = cm_realloc(crew.thread, want, sizeof *crew.thread);
-    while (crew.threads < want) {
-        if (pthread_create(&crew.thread[crew.threads], NULL, worker, NULL))
+    pool.thread = cm_realloc(pool.thread, want, sizeof *pool.thread);
+    while (pool.threads < want) {
+        if (pthread_create(&pool.thread[pool.threads], NULL, worker, NULL))
             break; /* fewer will do */
-        pthread_detach(crew.thread[crew.threads++]);
+        pthread_detach(pool.thread[pool.threads++]);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
@@ -513,7 +514,7 @@ void cm_h5job_free(struct cm_h5job *j)
     cm_free(j->raw);
     cm_free(j->shard);
     cm_free(j);
-    hand_free(&crew.hand);
+    hand_free(&pool.hand);
 }
 
 static struct shard *add_shard(struct cm_h5job *j, const struct cm_h5set *s, void *out,
@@ -609,11 +610,11 @@ static int add_read(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint
     j->raw_n = (j->raw_n + 7) / 8 * 8;
     CM_GROW(j->raw, j->raw_cap, j->raw_n + bytes);
     int code = cm_h5set_read(s, first, n, b->native, j->raw + j->raw_n);
-    for (uint64_t at = 0; at < items && !code; at += STRETCH) {
+    for (uint64_t at = 0; at < items && !code; at += SEGMENT) {
         struct shard *x = add_shard(j, s, out, facts);
         x->raw = j->raw_n + at * b->item;
         x->plain = true;
-        x->width = items - at < STRETCH ? items - at : STRETCH;
+        x->width = items - at < SEGMENT ? items - at : SEGMENT;
         x->at = at;
     }
     j->raw_n += bytes;
@@ -642,14 +643,14 @@ int cm_h5job_add(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_
 
 void cm_h5job_start(struct cm_h5job *j)
 {
-    CM_ASSERT(!crew.job);
-    crew_begin();
-    pthread_mutex_lock(&crew.lock);
+    CM_ASSERT(!pool.job);
+    pool_begin();
+    pthread_mutex_lock(&pool.lock);
     j->started = true;
     j->next = j->running = 0;
-    crew.job = j;
-    pthread_cond_broadcast(&crew.wake);
-    pthread_mutex_unlock(&crew.lock);
+    pool.job = j;
+    pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.lock);
 }
 
 static void add_up(struct cm_h5facts *sum, const struct cm_h5facts *f)
@@ -659,7 +660,7 @@ static void add_up(struct cm_h5facts *sum, const struct cm_h5facts *f)
     sum->negative |= f->negative;
     sum->fraction |= f->fraction;
     sum->wide |= f->wide;
-    sum->most = f->most > sum->most ? f->most : sum->most;
+    sum->max = f->max > sum->max ? f->max : sum->max;
     sum->largest = f->largest > sum->largest ? f->largest : sum->largest;
     sum->falls += f->falls;
 }
@@ -667,12 +668,12 @@ static void add_up(struct cm_h5facts *sum, const struct cm_h5facts *f)
 int cm_h5job_finish(struct cm_h5job *j)
 {
     int code = 0;
-    pthread_mutex_lock(&crew.lock);
-    take_shards(j, &crew.hand);
+    pthread_mutex_lock(&pool.lock);
+    take_shards(j, &pool.hand);
     while (j->running)
-        pthread_cond_wait(&crew.done, &crew.lock);
-    crew.job = NULL;
-    pthread_mutex_unlock(&crew.lock);
+        pthread_cond_wait(&pool.done, &pool.lock);
+    pool.job = NULL;
+    pthread_mutex_unlock(&pool.lock);
     for (size_t k = 0; k < j->n; k++) {
         struct shard *s = &j->shard[k];
         if (s->bad && !code) {

@@ -38,7 +38,7 @@
  * bear a relation to what they are said to unpack to (gzip makes at most 1032 of one; a constant
  * matrix in zstd more).  FREE_ITEMS of anything are bearable. */
 #define FREE_ITEMS ((uint64_t)1 << 24)
-#define MOST_RATIO ((uint64_t)1 << 15)
+#define MAX_RATIO  ((uint64_t)1 << 15)
 #define ATTR_BYTES ((uint64_t)1 << 28) /* of one attribute */
 #define MEMBERS    ((uint64_t)1 << 20) /* of one group */
 
@@ -160,11 +160,11 @@ void cm_h5_warn(struct cm_h5 *h, const char *format, ...)
 static int slurp(int fd, const char *name, struct cm_buf *b)
 {
     for (;;) {
-        size_t room = (size_t)1 << 20, before = b->n;
-        unsigned char *to = cm_buf_extend(b, room);
+        size_t capacity = (size_t)1 << 20, before = b->n;
+        unsigned char *to = cm_buf_extend(b, capacity);
         ssize_t got;
         do
-            got = read(fd, to, room);
+            got = read(fd, to, capacity);
         while (got < 0 && errno == EINTR);
         b->n = before + (got > 0 ? (size_t)got : 0);
         if (got < 0)
@@ -729,7 +729,7 @@ static int check_storage(const struct cm_h5set *s, hid_t dcpl)
     uint64_t size = type >= 0 ? H5Tget_size(type) : 1, stored = H5Dget_storage_size(s->id);
     if (type >= 0)
         H5Tclose(type);
-    if (items > FREE_ITEMS && items / MOST_RATIO > stored / (size ? size : 1))
+    if (items > FREE_ITEMS && items / MAX_RATIO > stored / (size ? size : 1))
         return cm_fail(CM_EINPUT,
                        "%s: %s: claims %" PRIu64 " items, but only %" PRIu64 " bytes are stored",
                        CM_H5_AT(s), items, stored);
@@ -800,7 +800,7 @@ static int set_up(struct cm_h5set *s, const char *member)
     int filters = H5Pget_nfilters(dcpl);
     if (s->chunk_bytes && filters > 0 && filters <= 3 && H5Zfilter_avail(H5Z_FILTER_DEFLATE) > 0 &&
         has_filter(dcpl, filters, H5Z_FILTER_DEFLATE))
-        s->sound = CM_ZNEW(uint64_t, 2);
+        s->verified = CM_ZNEW(uint64_t, 2);
     H5Pclose(dcpl);
     return code;
 }
@@ -825,13 +825,13 @@ int cm_h5set_open(struct cm_h5set *s, const struct cm_h5 *h, const char *path, c
         code = set_up(s, member);
     if (!code) { /* open again with a cache that holds what a block of rows needs */
         hid_t dcpl = H5Dget_create_plist(s->id), whole = H5Dget_type(s->id);
-        uint64_t most = cache ? cache : CACHE_DEFAULT;
+        uint64_t max = cache ? cache : CACHE_DEFAULT;
         uint64_t band = chunk_band(s, dcpl, H5Tget_size(whole));
         H5Tclose(whole);
         H5Pclose(dcpl);
         if (band > (uint64_t)1 << 20) {
             hid_t dapl = H5Pcreate(H5P_DATASET_ACCESS);
-            H5Pset_chunk_cache(dapl, 12421, (size_t)(band < most ? band : most), 1.0);
+            H5Pset_chunk_cache(dapl, 12421, (size_t)(band < max ? band : max), 1.0);
             hid_t again = H5Dopen2(h->id, path, dapl);
             H5Pclose(dapl);
             if (again >= 0) {
@@ -905,7 +905,7 @@ void cm_h5set_close(struct cm_h5set *s)
     if (s->id >= 0)
         H5Oclose(s->id);
     cm_h5bulk_free(s->bulk);
-    cm_free(s->sound);
+    cm_free(s->verified);
     cm_free(s->member);
     cm_free(s->path);
     cm_free(s->file);
@@ -960,7 +960,7 @@ int cm_h5set_read(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t na
         return 0;
     step();
     cm_h5_filters_expect(s->chunk_bytes);
-    int code = s->sound ? cm_h5bulk_check(s, first, n) : 0;
+    int code = s->verified ? cm_h5bulk_check(s, first, n) : 0;
     code = code ? code : select_rows(s, first, n, &file, &mem);
     if (code)
         return code;
@@ -1090,7 +1090,7 @@ static int variable_texts(const struct cm_h5set *s, uint64_t first, uint64_t n, 
     H5Tset_cset(str, H5Tget_cset(s->type));
     char **v = CM_ZNEW(char *, n * s->cols);
     cm_h5_filters_expect(s->chunk_bytes);
-    int code = s->sound ? cm_h5bulk_check(s, first, n) : 0;
+    int code = s->verified ? cm_h5bulk_check(s, first, n) : 0;
     code = code ? code : select_rows(s, first, n, &file, &mem);
     if (!code) {
         hid_t type = memory_type(s, str);

@@ -116,7 +116,7 @@ struct cm_h5set {
     bool is_signed;
     bool fixed;             /* string of fixed length */
     uint64_t chunk_bytes;   /* of a chunk, unpacked; 0 = not chunked, or not known */
-    uint64_t *sound;        /* gzip: first row and end of the chunks that were checked; else NULL */
+    uint64_t *verified;     /* gzip: first row and end of the chunks that were checked; else NULL */
     struct cm_h5bulk *bulk; /* of bulk.c */
 };
 void cm_h5bulk_free(struct cm_h5bulk *b); /* NULL allowed */

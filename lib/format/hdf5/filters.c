@@ -17,11 +17,11 @@
 #define ZSTD_LEVEL 3
 
 /* Hands `out` over to HDF5 in place of *buf. */
-static size_t replace(void **buf, size_t *buf_size, void *out, size_t room, size_t used)
+static size_t replace(void **buf, size_t *buf_size, void *out, size_t capacity, size_t used)
 {
     H5free_memory(*buf);
     *buf = out;
-    *buf_size = room;
+    *buf_size = capacity;
     return used;
 }
 
@@ -29,18 +29,18 @@ static uint64_t expected;
 
 void cm_h5_filters_expect(uint64_t bytes) { expected = bytes; }
 
-static size_t lzf_unpack(size_t room, size_t nbytes, size_t *buf_size, void **buf)
+static size_t lzf_unpack(size_t capacity, size_t nbytes, size_t *buf_size, void **buf)
 {
-    for (; room <= CHUNK_MAX; room *= 2) {
-        void *out = H5allocate_memory(room, false);
+    for (; capacity <= CHUNK_MAX; capacity *= 2) {
+        void *out = H5allocate_memory(capacity, false);
         if (!out || nbytes > CHUNK_MAX) {
             H5free_memory(out);
             return 0;
         }
         errno = 0;
-        unsigned used = lzf_decompress(*buf, (unsigned)nbytes, out, (unsigned)room);
+        unsigned used = lzf_decompress(*buf, (unsigned)nbytes, out, (unsigned)capacity);
         if (used >= expected && used)
-            return replace(buf, buf_size, out, room, used);
+            return replace(buf, buf_size, out, capacity, used);
         int why = used ? EINVAL : errno;
         H5free_memory(out);
         if (why != E2BIG)
@@ -73,29 +73,29 @@ static size_t lzf_filter(unsigned flags, size_t n, const unsigned *cd, size_t nb
 static size_t zstd_filter(unsigned flags, size_t n, const unsigned *cd, size_t nbytes,
                           size_t *buf_size, void **buf)
 {
-    size_t room, used;
+    size_t capacity, used;
     void *out;
     if (flags & H5Z_FLAG_REVERSE) {
         unsigned long long size = ZSTD_getFrameContentSize(*buf, nbytes);
         if (size > CHUNK_MAX) /* also the two error values, which are the largest numbers */
             return 0;
-        room = size ? (size_t)size : 1;
-        if (!(out = H5allocate_memory(room, false)))
+        capacity = size ? (size_t)size : 1;
+        if (!(out = H5allocate_memory(capacity, false)))
             return 0;
-        used = ZSTD_decompress(out, room, *buf, nbytes);
+        used = ZSTD_decompress(out, capacity, *buf, nbytes);
         if (!ZSTD_isError(used) && used < expected)
             used = 0;
     } else {
-        room = ZSTD_compressBound(nbytes);
-        if (!(out = H5allocate_memory(room, false)))
+        capacity = ZSTD_compressBound(nbytes);
+        if (!(out = H5allocate_memory(capacity, false)))
             return 0;
-        used = ZSTD_compress(out, room, *buf, nbytes, n ? (int)cd[0] : ZSTD_LEVEL);
+        used = ZSTD_compress(out, capacity, *buf, nbytes, n ? (int)cd[0] : ZSTD_LEVEL);
     }
     if (ZSTD_isError(used) || !used) {
         H5free_memory(out);
         return 0;
     }
-    return replace(buf, buf_size, out, room, used);
+    return replace(buf, buf_size, out, capacity, used);
 }
 
 void cm_h5_filters_register(void)

@@ -580,7 +580,7 @@ static const char *const synonym[4][9] = {
     {"tss", "TSS"}};
 
 /* Gives the columns that say where a feature lies their reserved names. */
-static void name_places(struct cm_cols *t, struct cm_h5 *h, const char *where)
+static void name_offsets(struct cm_cols *t, struct cm_h5 *h, const char *where)
 {
     for (size_t k = 0; k < 4; k++)
         for (const char *const *s = synonym[k]; *s; s++) {
@@ -626,6 +626,6 @@ int cm_frame_cols(const struct cm_frame *f, struct cm_h5 *h, struct cm_cols *out
     if (code)
         cm_cols_free(out);
     else
-        name_places(out, h, f->path);
+        name_offsets(out, h, f->path);
     return code;
 }

@@ -28,7 +28,7 @@
 #include "stream/cms.h"
 
 #define PIECE       ((uint64_t)262144)  /* entries read at once in a pass */
-#define BLOCK_MOST  ((uint64_t)4 << 20) /* entries of a block that ask for shorter blocks */
+#define BLOCK_MAX   ((uint64_t)4 << 20) /* entries of a block that ask for shorter blocks */
 #define EXACT_WHOLE ((int64_t)1 << 53)
 #define TILE        ((uint64_t)64) /* chunks of loom files are 64 x 64 */
 
@@ -139,22 +139,22 @@ static int open_group(struct cm_h5mat *m, struct cm_h5 *h, int layout)
     return code ? code : check_ends(m);
 }
 
-static int open_dense(struct cm_h5mat *m, struct cm_h5 *h, bool turned)
+static int open_dense(struct cm_h5mat *m, struct cm_h5 *h, bool transposed)
 {
-    uint64_t rows = turned ? m->cols : m->rows, cols = turned ? m->rows : m->cols;
+    uint64_t rows = transposed ? m->cols : m->rows, cols = transposed ? m->rows : m->cols;
     int code = cm_h5set_open(&m->data, h, m->path, NULL, m->max_memory / 2);
     if (!code)
         code = need_values(&m->data);
     /* one feature is sometimes stored without its second dimension */
     if (!code && (m->data.rows != rows || m->data.cols != cols || m->data.rank == 0 ||
-                  (m->data.rank == 1 && (turned || m->cols != 1))))
+                  (m->data.rank == 1 && (transposed || m->cols != 1))))
         code = cm_fail(CM_EINPUT,
                        "%s: %s: shape %" PRIu64 " x %" PRIu64 ", but obs has %" PRIu64
                        " rows and var %" PRIu64,
                        CM_H5_AT(&m->data), m->data.rows, m->data.cols, rows, cols);
     if (!code && m->cols && m->rows >= CM_MAX_NNZ / m->cols)
         code = cm_fail(CM_EINPUT, "%s: %s: more than 2^40 values", CM_H5_AT(&m->data));
-    m->layout = turned ? CM_H5_TURNED : CM_H5_DENSE;
+    m->layout = transposed ? CM_H5_TRANSPOSED : CM_H5_DENSE;
     m->nnz = m->rows * m->cols;
     return code;
 }
@@ -174,7 +174,7 @@ int cm_h5mat_open(struct cm_h5mat *m, struct cm_h5 *h, const char *path, uint64_
                        h->name, path, rows, cols);
     else {
         enum cm_h5_object what = cm_h5_what(h, path);
-        code = what == CM_H5_DATASET ? open_dense(m, h, layout == CM_H5_TURNED)
+        code = what == CM_H5_DATASET ? open_dense(m, h, layout == CM_H5_TRANSPOSED)
                : what == CM_H5_GROUP ? open_group(m, h, layout)
                                      : cm_h5_unexpected(h, path, "a matrix");
     }
@@ -207,7 +207,7 @@ int cm_h5mat_open_columns(struct cm_h5mat *m, const struct cm_h5 *h, const char 
     return code;
 }
 
-static void turn_free(struct cm_h5turn *t);
+static void turn_free(struct cm_h5transpose *t);
 
 void cm_h5mat_close(struct cm_h5mat *m)
 {
@@ -276,7 +276,7 @@ static int bad_value(const struct cm_h5mat *m, uint64_t row, uint64_t col, doubl
 }
 
 /* Room for the values of `items` entries of a type. */
-static void values_room(struct cm_h5rows *r, enum cm_value type, uint64_t items)
+static void values_capacity(struct cm_h5rows *r, enum cm_value type, uint64_t items)
 {
     size_t bytes;
     CM_ASSERT(!cm_mul((size_t)items + 1, cm_value_size(type), &bytes));
@@ -293,7 +293,7 @@ static void widen(struct cm_h5rows *r, uint64_t items)
     struct cm_h5rows w = {0};
     if (r->type == CM_V_F64)
         return;
-    values_room(&w, CM_V_F64, items);
+    values_capacity(&w, CM_V_F64, items);
     for (uint64_t e = 0; e < items; e++)
         ((double *)w.val)[e] = cm_h5rows_at(r, e);
     cm_free(r->val);
@@ -326,7 +326,7 @@ static int bulk_values(struct cm_h5mat *m, uint64_t first, uint64_t n, double *o
         const uint32_t *v = m->bulk;
         for (uint64_t i = 0; i < items; i++)
             out[i] = (double)v[i];
-        for (uint64_t i = 0; i < items && facts->most > 1u << 24 && !facts->wide; i++)
+        for (uint64_t i = 0; i < items && facts->max > 1u << 24 && !facts->wide; i++)
             facts->wide = (double)(float)out[i] != out[i];
     } else if (type == CM_V_F32) {
         const float *v = m->bulk;
@@ -343,7 +343,7 @@ static int bulk_numbers(struct cm_h5mat *m, uint64_t first, uint64_t n, uint64_t
 {
     struct cm_h5facts f;
     int code = cm_h5bulk_read(m->job, &m->indices, first, n, out, &f);
-    *fits = !f.unfit && (!n || f.most < limit);
+    *fits = !f.unfit && (!n || f.max < limit);
     return code;
 }
 
@@ -362,20 +362,20 @@ static int read_offsets(struct cm_h5mat *m, uint64_t first, uint64_t n)
     return code;
 }
 
-int cm_h5mat_step(struct cm_h5mat *m, uint64_t first, uint64_t most, uint64_t *n)
+int cm_h5mat_step(struct cm_h5mat *m, uint64_t first, uint64_t max, uint64_t *n)
 {
-    uint64_t left = m->rows - first, some = left < most ? left : most;
+    uint64_t left = m->rows - first, some = left < max ? left : max;
     *n = some;
-    if ((cm_h5mat_is_dense(m) || m->layout == CM_H5_TURNED) && m->cols) {
-        uint64_t fit = BLOCK_MOST / m->cols;
-        if (m->layout == CM_H5_TURNED && fit > TILE)
+    if ((cm_h5mat_is_dense(m) || m->layout == CM_H5_TRANSPOSED) && m->cols) {
+        uint64_t fit = BLOCK_MAX / m->cols;
+        if (m->layout == CM_H5_TRANSPOSED && fit > TILE)
             fit = fit / TILE * TILE; /* a tile that two blocks share is unpacked twice */
         *n = some < fit ? some : fit ? fit : 1;
     } else if (m->layout == CM_H5_CSR && some) {
         int code = read_offsets(m, first, some);
         if (code)
             return code;
-        while (*n > 1 && (uint64_t)(m->ptr[*n] - m->ptr[0]) > BLOCK_MOST)
+        while (*n > 1 && (uint64_t)(m->ptr[*n] - m->ptr[0]) > BLOCK_MAX)
             --*n;
     }
     return *n > left ? cm_fail(CM_EBUG, "a block beyond the last row") : 0;
@@ -491,7 +491,7 @@ static int begin_csr(struct cm_h5mat *m, uint64_t first, uint64_t n)
     struct cm_h5rows *r = &m->ahead.rows;
     CM_GROW(r->ptr, r->ptr_cap, n + 1);
     CM_GROW(r->idx, r->idx_cap, items + 1);
-    values_room(r, cm_h5bulk_type(&m->data), items);
+    values_capacity(r, cm_h5bulk_type(&m->data), items);
     r->rows = (size_t)n;
     for (uint64_t i = 0; i <= n; i++)
         r->ptr[i] = (uint64_t)m->ptr[i] - at;
@@ -539,7 +539,7 @@ static int read_csr(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5
     m->ahead.rows = was;
     uint64_t items = out->ptr[n], at = 0;
     const struct cm_h5facts *f = &m->ahead.idx_facts;
-    if (items && (f->unfit || f->most >= m->cols)) {
+    if (items && (f->unfit || f->max >= m->cols)) {
         code = read_offsets(m, first, 1);
         at = (uint64_t)m->ptr[0];
         return code ? code : bad_columns(m, first, at, out);
@@ -547,7 +547,7 @@ static int read_csr(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5
     if (items && out->facts.unfit) {
         code = read_offsets(m, first, 1);
         at = (uint64_t)m->ptr[0];
-        values_room(out, CM_V_F64, items);
+        values_capacity(out, CM_V_F64, items);
         code = code ? code : read_values(m, at, items, out->val);
         return code ? code : tidy_rows(m, first, out);
     }
@@ -560,10 +560,10 @@ static int read_dense(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_
     uint64_t items = n * m->cols;
     enum cm_value type = cm_h5bulk_type(&m->data);
     out->rows = (size_t)n;
-    values_room(out, type, items);
+    values_capacity(out, type, items);
     int code = cm_h5bulk_read(m->job, &m->data, first, n, out->val, &out->facts);
     if (!code && out->facts.unfit) {
-        values_room(out, CM_V_F64, items);
+        values_capacity(out, CM_V_F64, items);
         return read_values(m, first, n, out->val); /* whole numbers are finite */
     }
     if (!code && type == CM_V_U32)
@@ -600,7 +600,7 @@ static int read_columns(struct cm_h5mat *m, uint64_t first, uint64_t n, struct c
     m->bulk = p;
     const double *one = m->bulk;
     out->rows = (size_t)n;
-    values_room(out, CM_V_F64, items);
+    values_capacity(out, CM_V_F64, items);
     double *val = out->val;
     int code = 0;
     for (uint64_t j = 0; j < m->cols && !code; j++) {
@@ -622,7 +622,7 @@ struct entry {
     double val;
 };
 
-struct cm_h5turn {
+struct cm_h5transpose {
     uint64_t *begin;         /* rows + 1: entries before each row, over the whole matrix */
     uint64_t *bucket;        /* buckets + 1: first row of each */
     uint64_t nbuckets, held; /* held: the bucket in memory, nbuckets = none */
@@ -632,7 +632,7 @@ struct cm_h5turn {
     uint64_t *cursor; /* next place of each row of the held bucket */
 };
 
-static void turn_free(struct cm_h5turn *t)
+static void turn_free(struct cm_h5transpose *t)
 {
     if (!t)
         return;
@@ -660,7 +660,7 @@ static int bad_row_number(struct cm_h5mat *m, uint64_t at, uint64_t n)
 }
 
 /* Pass 1: entries a row. */
-static int turn_count(struct cm_h5mat *m, struct cm_h5turn *t)
+static int turn_count(struct cm_h5mat *m, struct cm_h5transpose *t)
 {
     int code = 0;
     t->begin = CM_ZNEW(uint64_t, m->rows + 1);
@@ -680,9 +680,9 @@ static int turn_count(struct cm_h5mat *m, struct cm_h5turn *t)
     return code;
 }
 
-static void turn_cut(struct cm_h5mat *m, struct cm_h5turn *t)
+static void turn_cut(struct cm_h5mat *m, struct cm_h5transpose *t)
 {
-    uint64_t fit = m->max_memory / 12, most = 0, longest = 0;
+    uint64_t fit = m->max_memory / 12, max = 0, longest = 0;
     size_t cap = 0;
     fit = fit ? fit : 1;
     t->nbuckets = 0;
@@ -692,19 +692,19 @@ static void turn_cut(struct cm_h5mat *m, struct cm_h5turn *t)
             end++;
         CM_GROW(t->bucket, cap, t->nbuckets + 2);
         t->bucket[t->nbuckets++] = r;
-        most = t->begin[end] - t->begin[r] > most ? t->begin[end] - t->begin[r] : most;
+        max = t->begin[end] - t->begin[r] > max ? t->begin[end] - t->begin[r] : max;
         longest = end - r > longest ? end - r : longest;
         r = end;
     }
     CM_GROW(t->bucket, cap, t->nbuckets + 1);
     t->bucket[t->nbuckets] = m->rows;
-    t->idx = CM_NEW(uint32_t, most);
-    t->val = CM_NEW(double, most);
+    t->idx = CM_NEW(uint32_t, max);
+    t->val = CM_NEW(double, max);
     t->cursor = CM_NEW(uint64_t, longest + 1);
     t->held = t->nbuckets;
 }
 
-static void turn_hold(struct cm_h5turn *t, uint64_t b)
+static void turn_hold(struct cm_h5transpose *t, uint64_t b)
 {
     uint64_t r0 = t->bucket[b], base = t->begin[r0];
     for (uint64_t r = r0; r < t->bucket[b + 1]; r++)
@@ -712,7 +712,7 @@ static void turn_hold(struct cm_h5turn *t, uint64_t b)
     t->held = b;
 }
 
-static void turn_place(struct cm_h5turn *t, const struct entry *e)
+static void turn_place(struct cm_h5transpose *t, const struct entry *e)
 {
     uint64_t at = t->cursor[e->row]++;
     t->idx[at] = e->col;
@@ -722,13 +722,13 @@ static void turn_place(struct cm_h5turn *t, const struct entry *e)
 /* Full buffers go to the file at their bucket's place, which is known from the counts. */
 struct deal {
     struct entry *e; /* nbuckets x room */
-    uint64_t room, *n, *done;
+    uint64_t capacity, *n, *done;
 };
 
-static int deal_flush(struct cm_h5turn *t, struct deal *d, uint64_t b)
+static int deal_flush(struct cm_h5transpose *t, struct deal *d, uint64_t b)
 {
     uint64_t at = t->begin[t->bucket[b]] + d->done[b];
-    const char *p = (const char *)(d->e + b * d->room);
+    const char *p = (const char *)(d->e + b * d->capacity);
     size_t left = (size_t)(d->n[b] * sizeof *d->e);
     off_t to = (off_t)(at * sizeof *d->e);
     while (left) {
@@ -747,7 +747,7 @@ static int deal_flush(struct cm_h5turn *t, struct deal *d, uint64_t b)
     return 0;
 }
 
-static int open_spill(struct cm_h5turn *t)
+static int open_spill(struct cm_h5transpose *t)
 {
     int fd = cm_spool_open();
     if (fd < 0)
@@ -758,7 +758,7 @@ static int open_spill(struct cm_h5turn *t)
     return 0;
 }
 
-static uint64_t bucket_of(const struct cm_h5turn *t, uint64_t row)
+static uint64_t bucket_of(const struct cm_h5transpose *t, uint64_t row)
 {
     uint64_t lo = 0, hi = t->nbuckets;
     while (hi - lo > 1) {
@@ -772,7 +772,7 @@ static uint64_t bucket_of(const struct cm_h5turn *t, uint64_t row)
 }
 
 /* Pass 2: entries in file order, to their place or to their bucket. */
-static int turn_deal(struct cm_h5mat *m, struct cm_h5turn *t, struct deal *d)
+static int turn_deal(struct cm_h5mat *m, struct cm_h5transpose *t, struct deal *d)
 {
     int code = 0;
     int64_t *ptr = CM_NEW(int64_t, m->cols + 1);
@@ -799,8 +799,8 @@ static int turn_deal(struct cm_h5mat *m, struct cm_h5turn *t, struct deal *d)
             if (!d)
                 turn_place(t, &e);
             else {
-                d->e[b * d->room + d->n[b]++] = e;
-                if (d->n[b] == d->room)
+                d->e[b * d->capacity + d->n[b]++] = e;
+                if (d->n[b] == d->capacity)
                     code = deal_flush(t, d, b);
             }
         }
@@ -815,7 +815,7 @@ static int turn_deal(struct cm_h5mat *m, struct cm_h5turn *t, struct deal *d)
 
 static int turn_start(struct cm_h5mat *m)
 {
-    struct cm_h5turn *t = m->turn = CM_ZNEW(struct cm_h5turn, 1);
+    struct cm_h5transpose *t = m->turn = CM_ZNEW(struct cm_h5transpose, 1);
     int code = turn_count(m, t);
     if (code)
         return code;
@@ -825,12 +825,12 @@ static int turn_start(struct cm_h5mat *m)
             turn_hold(t, 0);
         return turn_deal(m, t, NULL);
     }
-    struct deal d = {.room = m->max_memory / 4 / t->nbuckets / sizeof(struct entry)};
-    d.room = d.room < 64 ? 64 : d.room > 65536 ? 65536 : d.room;
-    size_t room;
-    if (cm_mul(d.room, t->nbuckets, &room))
+    struct deal d = {.capacity = m->max_memory / 4 / t->nbuckets / sizeof(struct entry)};
+    d.capacity = d.capacity < 64 ? 64 : d.capacity > 65536 ? 65536 : d.capacity;
+    size_t capacity;
+    if (cm_mul(d.capacity, t->nbuckets, &capacity))
         return cm_fail(CM_EINPUT, "%s: %s: too large for --max-memory", m->file, m->path);
-    d.e = CM_NEW(struct entry, room);
+    d.e = CM_NEW(struct entry, capacity);
     d.n = CM_ZNEW(uint64_t, t->nbuckets);
     d.done = CM_ZNEW(uint64_t, t->nbuckets);
     code = open_spill(t);
@@ -842,7 +842,7 @@ static int turn_start(struct cm_h5mat *m)
     return code;
 }
 
-static int turn_load(struct cm_h5turn *t, uint64_t b)
+static int turn_load(struct cm_h5transpose *t, uint64_t b)
 {
     uint64_t first = t->begin[t->bucket[b]], left = t->begin[t->bucket[b + 1]] - first;
     struct entry *e = CM_NEW(struct entry, 65536);
@@ -872,11 +872,11 @@ static int read_csc(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5
     int code = m->turn ? 0 : turn_start(m);
     if (code)
         return code;
-    struct cm_h5turn *t = m->turn;
+    struct cm_h5transpose *t = m->turn;
     uint64_t items = t->begin[first + n] - t->begin[first], at = 0;
     CM_GROW(out->ptr, out->ptr_cap, n + 1);
     CM_GROW(out->idx, out->idx_cap, items + 1);
-    values_room(out, CM_V_F64, items);
+    values_capacity(out, CM_V_F64, items);
     double *val = out->val;
     out->rows = (size_t)n;
     out->ptr[0] = 0;
@@ -895,7 +895,7 @@ static int read_csc(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5
 }
 
 /* Cells are columns of the dataset. */
-static int read_turned(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out)
+static int read_transposed(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out)
 {
     uint64_t items = m->cols * n, at = 0;
     bool whole = m->data.cls != CM_H5_FLOAT;
@@ -906,7 +906,7 @@ static int read_turned(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm
                                   m->bulk);
     CM_GROW(out->ptr, out->ptr_cap, n + 1);
     CM_GROW(out->idx, out->idx_cap, items + 1);
-    values_room(out, CM_V_F64, items);
+    values_capacity(out, CM_V_F64, items);
     double *val = out->val;
     out->rows = (size_t)n;
     out->ptr[0] = 0;
@@ -938,8 +938,8 @@ int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5ro
         return read_csr(m, first, n, out);
     case CM_H5_COLUMNS:
         return read_columns(m, first, n, out);
-    case CM_H5_TURNED:
-        return read_turned(m, first, n, out);
+    case CM_H5_TRANSPOSED:
+        return read_transposed(m, first, n, out);
     default:
         return read_csc(m, first, n, out);
     }
@@ -992,11 +992,11 @@ int cm_h5mat_survey(struct cm_h5mat *m, struct cm_h5survey *out)
         uint64_t n = s->rows - at < step ? s->rows - at : step;
         struct cm_h5facts f;
         code = cm_h5bulk_read(m->job, &m->data, at, n, v, &f);
-        if (!code && (f.unfit || f.most > 1u << 24)) /* what u32 does not tell */
+        if (!code && (f.unfit || f.max > 1u << 24)) /* what u32 does not tell */
             code = bulk_values(m, at, n, v, &f);
         out->whole = out->whole && !f.fraction;
         out->negative = out->negative || f.negative;
-        out->large = out->large || f.unfit || f.most > 1 || f.largest > 1;
+        out->large = out->large || f.unfit || f.max > 1 || f.largest > 1;
         out->wide = out->wide || f.wide;
         if (!out->whole && (out->wide || !may_be_wide))
             break;

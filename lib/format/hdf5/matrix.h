@@ -18,9 +18,9 @@
 #include "format/hdf5/file.h"
 
 /* TURNED: dense, but features x cells; its rows come out as CSR without zeros. */
-enum cm_h5layout { CM_H5_DENSE, CM_H5_CSR, CM_H5_CSC, CM_H5_TURNED, CM_H5_COLUMNS };
+enum cm_h5layout { CM_H5_DENSE, CM_H5_CSR, CM_H5_CSC, CM_H5_TRANSPOSED, CM_H5_COLUMNS };
 
-struct cm_h5turn; /* the state of a CSC being turned */
+struct cm_h5transpose; /* the state of a CSC being turned */
 
 /* Some rows.  Dense: val = rows x cols, ptr and idx unused.  The values are of one type: u32, f32
  * or f64, the narrowest that the dataset's own type asks for; f64 where that was not enough. */
@@ -50,7 +50,7 @@ struct cm_h5mat {
     struct cm_h5set data, indices, indptr;
     const struct cm_h5set **column; /* CM_H5_COLUMNS: cols of them, borrowed; then `data` is none */
     uint64_t max_memory;
-    struct cm_h5turn *turn;
+    struct cm_h5transpose *turn;
     struct cm_h5job *job;
     struct {
         bool busy;
@@ -67,7 +67,7 @@ struct cm_h5mat {
     uint64_t summed; /* duplicates summed so far */
 };
 
-/* Opens the matrix at `path`: a dense dataset (features x cells with layout CM_H5_TURNED) or a
+/* Opens the matrix at `path`: a dense dataset (features x cells with layout CM_H5_TRANSPOSED) or a
  * group of data, indices, indptr.  rows and cols:
  * what obs and var say; the matrix must agree.  layout: of a group that does not say itself (10x:
  * CM_H5_CSR although it calls itself CSC, because its columns are the cells), -1 = find out. */
@@ -83,9 +83,9 @@ static inline bool cm_h5mat_is_dense(const struct cm_h5mat *m)
     return m->layout == CM_H5_DENSE || m->layout == CM_H5_COLUMNS;
 }
 
-/* How many rows to read at once: at most `most`, fewer where rows are long.  Depends on the file
+/* How many rows to read at once: at most `max`, fewer where rows are long.  Depends on the file
  * alone.  0 or CM_EINPUT. */
-int cm_h5mat_step(struct cm_h5mat *m, uint64_t first, uint64_t most, uint64_t *n);
+int cm_h5mat_step(struct cm_h5mat *m, uint64_t first, uint64_t max, uint64_t *n);
 
 /* Rows first .. first + n - 1.  For CSC the calls must go through the rows in order. */
 int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out);

@@ -161,9 +161,9 @@ static bool set_chunks(const struct cm_h5put *o, hid_t dcpl, hid_t type, unsigne
 hid_t cm_put_dataset(const struct cm_h5put *o, hid_t at, const char *name, hid_t type,
                      unsigned rank, uint64_t rows, uint64_t cols, bool grows)
 {
-    hsize_t dims[2] = {rows, cols}, most[2] = {grows ? H5S_UNLIMITED : rows, cols};
+    hsize_t dims[2] = {rows, cols}, max[2] = {grows ? H5S_UNLIMITED : rows, cols};
     hid_t dcpl = H5Pcreate(H5P_DATASET_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
-    hid_t space = rank ? H5Screate_simple((int)rank, dims, most) : H5Screate(H5S_SCALAR), d = -1;
+    hid_t space = rank ? H5Screate_simple((int)rank, dims, max) : H5Screate(H5S_SCALAR), d = -1;
     if (space >= 0 && H5Pset_obj_track_times(dcpl, false) >= 0 &&
         H5Pset_create_intermediate_group(links, 1) >= 0 &&
         set_chunks(o, dcpl, type, rank, rows, cols, grows))

@@ -819,7 +819,7 @@ typedef uint64_t copier(const struct cm_source *, uint64_t, uint64_t, size_t, st
 static copier *choose(const struct cm_h5rows *r, enum cm_value *type)
 {
     if (r->type == CM_V_U32) {
-        *type = r->facts.most <= 255 ? CM_V_U8 : r->facts.most <= 65535 ? CM_V_U16 : CM_V_U32;
+        *type = r->facts.max <= 255 ? CM_V_U8 : r->facts.max <= 65535 ? CM_V_U16 : CM_V_U32;
         return *type == CM_V_U8 ? copy_u32_u8 : *type == CM_V_U16 ? copy_u32_u16 : copy_u32;
     }
     *type = r->type;

@@ -130,8 +130,8 @@ int cm_source_open_loom(struct cm_source *s, const struct cm_source_want *w)
     else if (!code && what != CM_H5_DATASET)
         code = cm_h5_unexpected(h, x, "a dataset");
     if (!code)
-        code =
-            cm_h5mat_open(&s->mat, h, x, s->obs.rows, s->cols.names.n, CM_H5_TURNED, w->max_memory);
+        code = cm_h5mat_open(&s->mat, h, x, s->obs.rows, s->cols.names.n, CM_H5_TRANSPOSED,
+                             w->max_memory);
     if (!code) {
         s->has_matrix = true;
         s->plain = plain;

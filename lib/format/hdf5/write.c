@@ -22,7 +22,7 @@
 
 #define PIECE ((uint64_t)65536) /* items of a copy */
 
-struct cm_h5out {
+struct cm_h5write {
     struct cm_h5put put;
     bool dense, wide;
     bool long_index; /* X/indices and X/indptr are 64-bit */
@@ -43,7 +43,7 @@ struct cm_h5out {
 };
 
 /* A dataframe: columns vec[0..n-1]; dicts of those that are categories, or NULL. */
-static int put_frame(const struct cm_h5out *o, const char *name, const struct cm_strs *names,
+static int put_frame(const struct cm_h5write *o, const char *name, const struct cm_strs *names,
                      const struct cm_vec *vec, size_t n, const struct cm_head *dicts)
 {
     struct cm_strs order = {0};
@@ -80,7 +80,7 @@ static int put_frame(const struct cm_h5out *o, const char *name, const struct cm
 
 static hid_t value_type(bool wide) { return wide ? H5T_IEEE_F64LE : H5T_IEEE_F32LE; }
 
-static int make_x(struct cm_h5out *o)
+static int make_x(struct cm_h5write *o)
 {
     int code = 0;
     if (o->dense) {
@@ -107,7 +107,7 @@ static int make_x(struct cm_h5out *o)
 }
 
 /* Appends n rows (rank 2: of cols items) behind `at`. */
-static int append(const struct cm_h5out *o, hid_t d, hid_t mem, uint64_t at, uint64_t n,
+static int append(const struct cm_h5write *o, hid_t d, hid_t mem, uint64_t at, uint64_t n,
                   const void *v)
 {
     unsigned rank = o->dense ? 2 : 1;
@@ -128,7 +128,7 @@ static int append(const struct cm_h5out *o, hid_t d, hid_t mem, uint64_t at, uin
 
 /* Copies the `rows` items (of dense values, rows) of *from into a new dataset of a wider type,
  * which takes its place and its name.  Both types, in memory and in the file, have 8 bytes. */
-static int widen(struct cm_h5out *o, hid_t *from, const char *name, hid_t mem, hid_t file_type,
+static int widen(struct cm_h5write *o, hid_t *from, const char *name, hid_t mem, hid_t file_type,
                  uint64_t rows)
 {
     char temp[32];
@@ -165,14 +165,14 @@ static int widen(struct cm_h5out *o, hid_t *from, const char *name, hid_t mem, h
 
 /* Column numbers in 32 bits cannot stand beside offsets in 64 (SciPy takes one type for both), so
  * those that were written are copied once the entries do not fit. */
-static int widen_index(struct cm_h5out *o)
+static int widen_index(struct cm_h5write *o)
 {
     o->long_index = true;
     return widen(o, &o->indices, "X/indices", H5T_NATIVE_INT64, H5T_STD_I64LE, o->nnz);
 }
 
 /* The values written so far, as f64 in place of f32. */
-static int widen_values(struct cm_h5out *o)
+static int widen_values(struct cm_h5write *o)
 {
     int code = widen(o, &o->data, o->dense ? "X" : "X/data", H5T_NATIVE_DOUBLE, value_type(true),
                      o->dense ? o->rows : o->nnz);
@@ -194,7 +194,7 @@ static bool needs_width(const struct cm_block *b, const struct cm_slot *s)
 }
 
 /* Text in the file is declared UTF-8, and readers take it at its word. */
-static int check_text(const struct cm_h5out *o, const char *what, uint64_t first,
+static int check_text(const struct cm_h5write *o, const char *what, uint64_t first,
                       const struct cm_strs *s)
 {
     for (size_t i = 0; i < s->n; i++) {
@@ -221,7 +221,7 @@ static int compare_names(const void *a, const void *b)
 
 /* Columns of a table are members of a group: one of a name, and none inside another ("a", "a/b").
  * */
-static int check_columns(const struct cm_h5out *o, const char *table, const char *what,
+static int check_columns(const struct cm_h5write *o, const char *table, const char *what,
                          const char **name, size_t n)
 {
     for (size_t k = 0; k < n; k++)
@@ -241,7 +241,7 @@ static int check_columns(const struct cm_h5out *o, const char *table, const char
     return 0;
 }
 
-static int check_names(const struct cm_h5out *o, const struct cm_head *h)
+static int check_names(const struct cm_h5write *o, const struct cm_head *h)
 {
     size_t n = h->nlabels > o->columns.nvec ? h->nlabels : o->columns.nvec;
     const char **name = CM_NEW(const char *, n + 1);
@@ -261,7 +261,7 @@ static int check_names(const struct cm_h5out *o, const struct cm_head *h)
     return code;
 }
 
-int cm_h5out_chunk(struct cm_h5out *o, struct cm_chunk *c, const struct cm_head *h)
+int cm_h5write_chunk(struct cm_h5write *o, struct cm_chunk *c, const struct cm_head *h)
 {
     struct cm_block *b = &c->block[0];
     const struct cm_slot *s = &h->slot[0];
@@ -300,10 +300,10 @@ int cm_h5out_chunk(struct cm_h5out *o, struct cm_chunk *c, const struct cm_head 
 
 /* ===== the file =========================================================================== */
 
-int cm_h5out_create(struct cm_h5out **out, const char *path, const char *name,
-                    const struct cm_head *h, const struct cm_h5out_want *want)
+int cm_h5write_create(struct cm_h5write **out, const char *path, const char *name,
+                      const struct cm_head *h, const struct cm_h5write_want *want)
 {
-    struct cm_h5out *o = *out = CM_ZNEW(struct cm_h5out, 1);
+    struct cm_h5write *o = *out = CM_ZNEW(struct cm_h5write, 1);
     const struct cm_slot *s = &h->slot[0];
     o->put.file = o->data = o->indices = -1;
     o->put.name = cm_strdup(name);
@@ -351,7 +351,7 @@ int cm_h5out_create(struct cm_h5out **out, const char *path, const char *name,
 
 static int read_back(void *of, uint64_t first, uint64_t n, double *out)
 {
-    const struct cm_h5out *o = of;
+    const struct cm_h5write *o = of;
     hsize_t start[2] = {first, 0}, count[2] = {n, o->cols};
     int rank = o->dense ? 2 : 1, code = 0;
     hid_t file = H5Dget_space(o->data), space = H5Screate_simple(rank, count, NULL);
@@ -364,7 +364,7 @@ static int read_back(void *of, uint64_t first, uint64_t n, double *out)
 }
 
 /* What h5-read takes back: slot, state, and of which values that is true. */
-static int put_ours(struct cm_h5out *o, hid_t g)
+static int put_ours(struct cm_h5write *o, hid_t g)
 {
     char values[CM_NOTE_SIZE];
     int code =
@@ -378,7 +378,7 @@ static int put_ours(struct cm_h5out *o, hid_t g)
     return code ? code : cm_put_text(&o->put, g, "values", values);
 }
 
-static int put_uns(struct cm_h5out *o)
+static int put_uns(struct cm_h5write *o)
 {
     hid_t g = cm_put_group(&o->put, o->put.file, "uns");
     if (g < 0)
@@ -394,7 +394,7 @@ static int put_uns(struct cm_h5out *o)
     return cm_put_close(&o->put, g, "uns", code);
 }
 
-int cm_h5out_finish(struct cm_h5out *o, const struct cm_head *h)
+int cm_h5write_finish(struct cm_h5write *o, const struct cm_head *h)
 {
     int code = 0;
     if (!o->dense) {
@@ -437,7 +437,7 @@ int cm_h5out_finish(struct cm_h5out *o, const struct cm_head *h)
     return code;
 }
 
-void cm_h5out_free(struct cm_h5out *o)
+void cm_h5write_free(struct cm_h5write *o)
 {
     if (!o)
         return;

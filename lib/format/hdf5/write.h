@@ -16,22 +16,22 @@
 
 enum cm_h5_pack { CM_PACK_GZIP, CM_PACK_LZF, CM_PACK_ZSTD, CM_PACK_NONE };
 
-struct cm_h5out_want {
+struct cm_h5write_want {
     enum cm_h5_pack pack;
     const char *dataset_id, *method_id; /* NULL = from the head's h5.dataset_id, or none */
     uint64_t index_max; /* largest number that 32-bit offsets hold; 0 = 2^31 - 1 (for tests) */
 };
 
-struct cm_h5out;
+struct cm_h5write;
 
 /* Creates `path` (whatever is there is replaced); `name` stands in messages.  h: kind matrix,
  * embedding or match with one slot.  0, CM_EINPUT (names that AnnData cannot hold), CM_ESYSTEM. */
-int cm_h5out_create(struct cm_h5out **o, const char *path, const char *name,
-                    const struct cm_head *h, const struct cm_h5out_want *want);
+int cm_h5write_create(struct cm_h5write **o, const char *path, const char *name,
+                      const struct cm_head *h, const struct cm_h5write_want *want);
 /* Appends rows: CSR or dense as the head says.  h: the reader's head, whose dictionaries grow. */
-int cm_h5out_chunk(struct cm_h5out *o, struct cm_chunk *c, const struct cm_head *h);
+int cm_h5write_chunk(struct cm_h5write *o, struct cm_chunk *c, const struct cm_head *h);
 /* Offsets, obs, var, uns; flushes and closes.  The file is complete when this returns 0. */
-int cm_h5out_finish(struct cm_h5out *o, const struct cm_head *h);
-void cm_h5out_free(struct cm_h5out *o); /* NULL allowed; closes what is open */
+int cm_h5write_finish(struct cm_h5write *o, const struct cm_head *h);
+void cm_h5write_free(struct cm_h5write *o); /* NULL allowed; closes what is open */
 
 #endif

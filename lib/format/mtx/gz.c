@@ -164,13 +164,13 @@ static int inflate_some(struct cm_gzin *g, unsigned char *p, size_t n, size_t *g
         int64_t more = g->left ? 1 : fill(g);
         if (more < 0)
             return (int)more;
-        size_t in = g->left < 1 << 30 ? g->left : 1 << 30, room = n < 1 << 30 ? n : 1 << 30;
+        size_t in = g->left < 1 << 30 ? g->left : 1 << 30, capacity = n < 1 << 30 ? n : 1 << 30;
         g->z->next_in = (unsigned char *)(uintptr_t)g->at; /* it does not write there */
         g->z->avail_in = (uint32_t)in;
         g->z->next_out = p + *got;
-        g->z->avail_out = (uint32_t)room;
+        g->z->avail_out = (uint32_t)capacity;
         int said = isal_inflate(g->z);
-        size_t used = in - g->z->avail_in, made = room - g->z->avail_out;
+        size_t used = in - g->z->avail_in, made = capacity - g->z->avail_out;
         g->at += used;
         g->left -= used;
         n -= made;
@@ -209,7 +209,7 @@ int cm_gzin_read(struct cm_gzin *g, void *p, size_t n, size_t *got)
     return code;
 }
 
-int cm_gzin_all(struct cm_gzin *g, size_t most, struct cm_buf *out)
+int cm_gzin_all(struct cm_gzin *g, size_t max, struct cm_buf *out)
 {
     size_t step = (size_t)1 << 18, got = step;
     int code = 0;
@@ -217,8 +217,8 @@ int cm_gzin_all(struct cm_gzin *g, size_t most, struct cm_buf *out)
         void *p = cm_buf_extend(out, step);
         code = cm_gzin_read(g, p, step, &got);
         out->n -= step - got;
-        if (!code && total + got > most)
-            code = cm_fail(CM_EINPUT, "%s: more than %zu bytes", g->name, most);
+        if (!code && total + got > max)
+            code = cm_fail(CM_EINPUT, "%s: more than %zu bytes", g->name, max);
     }
     return code;
 }
@@ -286,14 +286,14 @@ static int pack_piece(void *arg, size_t k)
         cm_panic(4, "out of memory for zlib");
     g->made[k] = true;
     g->out[k].n = 0;
-    size_t room = deflateBound(z, n) + 64;
+    size_t capacity = deflateBound(z, n) + 64;
     z->next_in = g->text.p + from;
     z->avail_in = (uInt)n;
-    z->next_out = cm_buf_extend(&g->out[k], room);
-    z->avail_out = (uInt)room;
+    z->next_out = cm_buf_extend(&g->out[k], capacity);
+    z->avail_out = (uInt)capacity;
     said = deflate(z, Z_SYNC_FLUSH);
     CM_ASSERT(said == Z_OK && z->avail_in == 0 && z->avail_out > 0);
-    g->out[k].n = room - z->avail_out;
+    g->out[k].n = capacity - z->avail_out;
     g->crc[k] = (uint32_t)crc32(0, g->text.p + from, (uInt)n);
     return 0;
 }
@@ -326,11 +326,11 @@ int cm_gzout_put(struct cm_gzout *g, const void *p, size_t n)
 {
     const unsigned char *at = p;
     while (n && !g->code) {
-        size_t room = PIECES * CM_GZOUT_PIECE - g->text.n, step = n < room ? n : room;
+        size_t capacity = PIECES * CM_GZOUT_PIECE - g->text.n, step = n < capacity ? n : capacity;
         cm_buf_put(&g->text, at, step);
         at += step;
         n -= step;
-        if (step == room)
+        if (step == capacity)
             g->code = flush_text(g);
     }
     return g->code;

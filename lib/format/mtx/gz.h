@@ -28,8 +28,8 @@ void cm_gzin_memory(struct cm_gzin **g, const void *bytes, size_t n, const char 
 int cm_gzin_read(struct cm_gzin *g, void *p, size_t n, size_t *got);
 const char *cm_gzin_name(const struct cm_gzin *g);
 void cm_gzin_close(struct cm_gzin *g); /* NULL allowed */
-/* The whole of it, appended to out; more than `most` bytes are CM_EINPUT. */
-int cm_gzin_all(struct cm_gzin *g, size_t most, struct cm_buf *out);
+/* The whole of it, appended to out; more than `max` bytes are CM_EINPUT. */
+int cm_gzin_all(struct cm_gzin *g, size_t max, struct cm_buf *out);
 
 #define CM_GZOUT_PIECE ((size_t)256 << 10) /* bytes of text that are compressed at a time */
 

@@ -424,17 +424,17 @@ static void take_standard(const struct features *f, struct cm_cols *cols, struct
 {
     static const size_t order[CM_MTX_COLUMNS] = {NAME, TYPES, START, END,
                                                  CHROM}; /* numbers decide */
-    bool places = f->is[CHROM] && f->is[START] && f->is[END];
-    if (places)
+    bool offsets = f->is[CHROM] && f->is[START] && f->is[END];
+    if (offsets)
         clean_missing(&f->column[f->is[CHROM]]);
     for (size_t i = 0; i < CM_MTX_COLUMNS; i++) {
         size_t k = order[i];
-        if (!f->is[k] || (k >= CHROM && !places))
+        if (!f->is[k] || (k >= CHROM && !offsets))
             continue;
         if (take_column(f->path, cols, &f->column[f->is[k]], cm_mtx_column[k].name,
                         cm_mtx_column[k].type, false, warnings)) {
             cm_cols_drop(cols, "start");
-            places = false;
+            offsets = false;
         }
     }
 }

@@ -20,7 +20,7 @@
 #include "base/utf8.h"
 #include "stream/wire.h"
 
-#define MOST 9007199254740992.0 /* 2^53: beyond it doubles skip whole numbers */
+#define MAX 9007199254740992.0 /* 2^53: beyond it doubles skip whole numbers */
 
 /* ===== front ============================================================================== */
 
@@ -54,8 +54,8 @@ static int front_fail(const char *name, uint64_t line, const char *expected, con
                    expected, found);
 }
 
-/* The words of a line, lower-case, at most `most`. */
-static size_t words(const char *line, size_t n, char word[][24], size_t most)
+/* The words of a line, lower-case, at most `max`. */
+static size_t words(const char *line, size_t n, char word[][24], size_t max)
 {
     size_t k = 0, at = 0;
     while (at < n) {
@@ -66,8 +66,8 @@ static size_t words(const char *line, size_t n, char word[][24], size_t most)
             at++;
         if (at == from)
             break;
-        if (k == most)
-            return most + 1;
+        if (k == max)
+            return max + 1;
         snprintf(word[k++], 24, "%.*s", (int)(at - from < 23 ? at - from : 23), line + from);
     }
     return k;
@@ -315,9 +315,10 @@ static void outside(struct cm_mtx_piece *p, const struct cm_mtx_shape *s, uint64
 }
 
 /* Checks a value; false with p->bad set. */
-static bool judge(struct cm_mtx_piece *p, const struct cm_mtx_shape *s, const char *line, double v)
+static bool discriminator(struct cm_mtx_piece *p, const struct cm_mtx_shape *s, const char *line,
+                          double v)
 {
-    bool whole = fabs(v) <= MOST && v == floor(v);
+    bool whole = fabs(v) <= MAX && v == floor(v);
     if (!(fabs(v) <= DBL_MAX))
         mistake(p, line, "a finite value");
     else if (!whole && s->field == CM_MTX_INTEGER)
@@ -364,7 +365,7 @@ static const char *slow_line(struct cm_mtx_piece *p, const struct cm_mtx_shape *
         return NULL;
     }
     *took = true;
-    return judge(p, s, line, *v) ? at + (*at == '\n') : NULL;
+    return discriminator(p, s, line, *v) ? at + (*at == '\n') : NULL;
 }
 
 static inline bool blank(char c) { return c == ' ' || c == '\t'; }
@@ -379,13 +380,13 @@ void cm_mtx_piece_parse(const struct cm_mtx_shape *s, struct cm_mtx_piece *p)
     p->ordered = true;
     p->negative = p->fraction = p->wide = false;
     /* the shortest entry is "1 1\n" or "1 1 1\n" */
-    size_t most = p->n / (pattern ? 4 : 6) + 2;
-    most += s->symmetric ? most : 0;
-    if (most > p->cap) {
-        p->cap = most;
-        p->cell = cm_realloc(p->cell, most, sizeof *p->cell);
-        p->feature = cm_realloc(p->feature, most, sizeof *p->feature);
-        p->value = cm_realloc(p->value, most, sizeof *p->value);
+    size_t max = p->n / (pattern ? 4 : 6) + 2;
+    max += s->symmetric ? max : 0;
+    if (max > p->cap) {
+        p->cap = max;
+        p->cell = cm_realloc(p->cell, max, sizeof *p->cell);
+        p->feature = cm_realloc(p->feature, max, sizeof *p->feature);
+        p->value = cm_realloc(p->value, max, sizeof *p->value);
     }
     for (; at < end; p->lines++) {
         const char *line = at;

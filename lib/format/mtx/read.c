@@ -20,8 +20,8 @@
 #include "format/mtx/names.h"
 
 enum { PIECES = 8 };
-#define PIECE ((size_t)256 << 10)
-#define ROOM  (PIECES * PIECE)
+#define PIECE    ((size_t)256 << 10)
+#define CAPACITY (PIECES * PIECE)
 
 struct loader {
     struct cm_mtx *m;
@@ -40,9 +40,10 @@ struct loader {
 static int fill(struct loader *l, int which)
 {
     size_t got = 0;
-    int code = cm_gzin_read(l->m->in, l->text[which] + l->have[which], ROOM - l->have[which], &got);
+    int code =
+        cm_gzin_read(l->m->in, l->text[which] + l->have[which], CAPACITY - l->have[which], &got);
     l->have[which] += got;
-    if (!code && l->have[which] < ROOM)
+    if (!code && l->have[which] < CAPACITY)
         l->ended = true;
     return code;
 }
@@ -266,13 +267,14 @@ static int open_text(struct cm_mtx *m)
 {
     struct loader *l = m->load = CM_ZNEW(struct loader, 1);
     l->m = m;
-    l->text[0] = CM_NEW(char, ROOM + 1);
-    l->text[1] = CM_NEW(char, ROOM + 1);
+    l->text[0] = CM_NEW(char, CAPACITY + 1);
+    l->text[1] = CM_NEW(char, CAPACITY + 1);
     int code = fill(l, 0);
     if (!code)
         code = cm_mtx_front_parse(&m->front, cm_gzin_name(m->in), l->text[0], l->have[0]);
     if (!code && !l->ended && m->front.bytes == l->have[0])
-        code = cm_fail(CM_EINPUT, "%s: more than %zu bytes of comments", cm_gzin_name(m->in), ROOM);
+        code = cm_fail(CM_EINPUT, "%s: more than %zu bytes of comments", cm_gzin_name(m->in),
+                       CAPACITY);
     l->begin = m->front.bytes;
     l->lines = m->front.lines;
     return code;

@@ -51,13 +51,13 @@ void cm_mtx_runs_free(struct cm_mtx_runs *r)
 static void order_by_cell(struct cm_mtx_piece *p)
 {
     size_t n = p->entries;
-    uint32_t most = 0;
+    uint32_t max = 0;
     for (size_t k = 0; k < n; k++)
-        most = p->cell[k] > most ? p->cell[k] : most;
+        max = p->cell[k] > max ? p->cell[k] : max;
     uint32_t *from = CM_NEW(uint32_t, n), *to = CM_NEW(uint32_t, n), *swap;
     for (size_t k = 0; k < n; k++)
         from[k] = (uint32_t)k;
-    for (unsigned shift = 0; shift < 32 && (shift == 0 || most >> shift); shift += 11) {
+    for (unsigned shift = 0; shift < 32 && (shift == 0 || max >> shift); shift += 11) {
         size_t at[2049] = {0};
         for (size_t k = 0; k < n; k++)
             at[(p->cell[k] >> shift & 2047) + 1]++;
@@ -87,12 +87,12 @@ static void order_by_cell(struct cm_mtx_piece *p)
 
 static unsigned narrowest(const struct cm_mtx_piece *p)
 {
-    double most = 0;
+    double max = 0;
     if (p->negative || p->fraction)
         return 8;
     for (size_t k = 0; k < p->entries; k++)
-        most = p->value[k] > most ? p->value[k] : most;
-    return most < 256 ? 1 : most < 65536 ? 2 : most < 4294967296.0 ? 4 : 8;
+        max = p->value[k] > max ? p->value[k] : max;
+    return max < 256 ? 1 : max < 65536 ? 2 : max < 4294967296.0 ? 4 : 8;
 }
 
 static size_t value_bytes(const struct cm_mtx_run *r) { return (r->n * r->size + 7) / 8 * 8; }
@@ -204,11 +204,11 @@ int cm_mtx_runs_seal(struct cm_mtx_runs *r)
 
 /* ===== gathering ========================================================================== */
 
-size_t cm_mtx_runs_step(const struct cm_mtx_runs *r, uint64_t first, size_t most)
+size_t cm_mtx_runs_step(const struct cm_mtx_runs *r, uint64_t first, size_t max)
 {
     uint64_t sum = 0;
     size_t n = 0;
-    for (; n < most && first + n < r->cells; n++) {
+    for (; n < max && first + n < r->cells; n++) {
         sum += r->count[first + n];
         if (n && sum > BLOCK_ENTRIES)
             break;

@@ -51,8 +51,8 @@ void cm_mtx_run_make(struct cm_mtx_run *run, struct cm_mtx_piece *p, bool patter
 int cm_mtx_runs_add(struct cm_mtx_runs *r, struct cm_mtx_run *run);
 /* After the last run, before the first gather. */
 int cm_mtx_runs_seal(struct cm_mtx_runs *r);
-/* How many of at most `most` cells from `first` on have 4 million entries together (at least 1). */
-size_t cm_mtx_runs_step(const struct cm_mtx_runs *r, uint64_t first, size_t most);
+/* How many of at most `max` cells from `first` on have 4 million entries together (at least 1). */
+size_t cm_mtx_runs_step(const struct cm_mtx_runs *r, uint64_t first, size_t max);
 /* Rows first .. first + n - 1 into ptr, idx, val: columns rising, repeated entries added up in
  * order of the text.  Calls go through the cells in order, once. */
 void cm_mtx_runs_gather(struct cm_mtx_runs *r, uint64_t first, size_t n);

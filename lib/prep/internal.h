@@ -1,11 +1,11 @@
-/* prep/inside.h - what the files behind prep/norm.h share with each other (private to this room).
+/* prep/internal.h - what the files behind prep/norm.h share with each other (private to this room).
  *
  * norm.c has the rules, rows and fits, normlike.c carries a fit through a stream, normapply.c
  * makes the values.  They meet in one row of counts, widened to doubles and checked, and in the
  * settling of constants.
  */
-#ifndef CM_PREP_INSIDE_H
-#define CM_PREP_INSIDE_H
+#ifndef CM_PREP_INTERNAL_H
+#define CM_PREP_INTERNAL_H
 
 #include "prep/norm.h"
 

@@ -1,11 +1,11 @@
-/* cli/inside.h - what the files of cli/ share and nobody else sees.
+/* cli/internal.h - what the files of cli/ share and nobody else sees.
  *
  * options.c fills `cm_common` from the command line; say.c, files.c and signals.c obey it.  One
  * process runs one tool, so this state is global by nature; it is gathered here so that it can be
  * seen at a glance.
  */
-#ifndef CM_CLI_INSIDE_H
-#define CM_CLI_INSIDE_H
+#ifndef CM_CLI_INTERNAL_H
+#define CM_CLI_INTERNAL_H
 
 #include <sys/stat.h>
 
@@ -53,7 +53,7 @@ char *cm_files_resolve(const char *path, char **name);
 
 /* files.c */
 /* ABORT into what has begun, temporary files gone.  Never returns an error: we are failing. */
-void cm_files_abandon(int status, const char *message);
+void cm_files_discard(int status, const char *message);
 
 /* folder.c: the directory of cm_out_folder, synced and put in place; 0 without one. */
 int cm_folder_close(void);

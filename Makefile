@@ -214,7 +214,7 @@ help:
 	'make all         build every tool into bin/, on all processors unless -j says otherwise' \
 	'make check       all tests, under 5 minutes; ends with "N passed, N failed"' \
 	'make check-long  the same with the real data and the slow laws' \
-	'make bench       benchmarks: ratios against rivals and limits of the same run' \
+	'make bench       benchmarks: ratios to other programs and to hardware limits, of the same run' \
 	'make fuzz        fuzz targets of tests/fuzz: FUZZ=NAME TIME=SECONDS (clang)' \
 	'make demo        the whole pipeline on generated cells' \
 	'make install     prefix=/usr/local DESTDIR=    make uninstall takes it away' \

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages given as arguments that are missing, and nothing when none is.
 # Asks dpkg first, so that a machine which has everything needs neither root nor a network.  What was
-# installed is told at the end: packages (with those they need), megabytes on disk, seconds.
+# installed is reported at the end: packages (with those they need), megabytes on disk, seconds.
 set -eu
 missing=
 for p in "$@"; do

@@ -25,11 +25,11 @@ static struct {
 
 static const struct cm_opt options[] = {
     CM_RULE_OPTIONS(o.rule, "dual"),
-    {"top", 'k', CM_O_INT, &o.top, "1000", 1, 1e9, "N", "entries kept in each row, the largest"},
-    {"sum", 0, CM_O_FLAG, &o.sum, NULL, 0, 0, NULL,
-     "add the similarities of several inputs, an ensemble"},
+    CM_OPT_INT("top", 'k', &o.top, "1000", 1, 1e9, "N", "entries kept in each row, the largest"),
+    CM_OPT_FLAG("sum", 0, &o.sum, "add the similarities of several inputs, an ensemble"),
     CM_GRAPH_OPTIONS(o.rule),
-    {0}};
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "assign", "[MATCH.cms...]", "match probabilities from similarities", options, 0,

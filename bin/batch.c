@@ -17,21 +17,20 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"size", 'b', CM_O_INT, &o.size, "256", 0, 1e9, "N",
-     "cells a mini-batch; 0: all training cells in one"},
-    {"epochs", 'e', CM_O_INT, &o.epochs, "20", 0, 1e6, "N",
-     "times that every training cell is drawn; 0: no schedule"},
-    {"within", 'w', CM_O_STR, &o.within, NULL, 0, 0, "LABEL",
-     "every mini-batch holds cells of one value of this label"},
-    {"by-position", 0, CM_O_FLAG, &o.by_position, NULL, 0, 0, NULL,
-     "row i of one operand is row i of the other"},
-    {"pairs", 0, CM_O_INPUT, &o.pairs, NULL, 0, 0, "FILE",
-     "join the pairs of this table, as score takes it"},
-    {"valid", 0, CM_O_STR, &o.valid, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
-     "validation cells (default split=valid where there is a label split)"},
-    {"start-step", 0, CM_O_INT, &o.start, "0", 0, 1e15, "N",
-     "leave out the first N steps of the schedule, to go on with a training"},
-    {0}};
+    CM_OPT_INT("size", 'b', &o.size, "256", 0, 1e9, "N",
+               "cells a mini-batch; 0: all training cells in one"),
+    CM_OPT_INT("epochs", 'e', &o.epochs, "20", 0, 1e6, "N",
+               "times that every training cell is drawn; 0: no schedule"),
+    CM_OPT_STR("within", 'w', &o.within, NULL, "LABEL",
+               "every mini-batch holds cells of one value of this label"),
+    CM_OPT_FLAG("by-position", 0, &o.by_position, "row i of one operand is row i of the other"),
+    CM_OPT_INPUT("pairs", 0, &o.pairs, "FILE", "join the pairs of this table, as score takes it"),
+    CM_OPT_STR("valid", 0, &o.valid, NULL, "LABEL=VALUE[,VALUE...]",
+               "validation cells (default split=valid where there is a label split)"),
+    CM_OPT_INT("start-step", 0, &o.start, "0", 0, 1e15, "N",
+               "leave out the first N steps of the schedule, to go on with a training"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "batch", "GEX.cms ATAC.cms", "pair cells and draw mini-batches for a trainer", options, 2,

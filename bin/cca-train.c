@@ -17,14 +17,18 @@ static struct {
 static struct cm_trainer t;
 
 static const struct cm_opt own[] = {
-    {"method", 'm', CM_O_CHOICE, &o.method, "cca", 0, 0, CM_PRESETS_CCA,
-     "how the components of the two modalities are brought together"},
+    CM_OPT_CHOICE("method", 'm', &o.method, "cca", CM_PRESETS_CCA,
+                  "how the components of the two modalities are brought together"),
     CM_TRAINER_SHOW(t),
-    {"cis", 0, CM_O_FLAG, &o.cis, NULL, 0, 0, NULL, "add the peak-gene term"},
-    {"no-cis", 0, CM_O_FLAG, &o.no_cis, NULL, 0, 0, NULL, "do not (the default)"},
-    {0}};
+    CM_OPT_FLAG("cis", 0, &o.cis, "add the peak-gene term"),
+    CM_OPT_FLAG("no-cis", 0, &o.no_cis, "do not (the default)"),
+    CM_OPT_END,
+};
 static const struct cm_opt run[] = {
-    CM_TRAINER_LOG(t, "write how long every step took"), CM_TRAINER_MEMORY(t), {0}};
+    CM_TRAINER_LOG(t, "write how long every step took"),
+    CM_TRAINER_MEMORY(t),
+    CM_OPT_END,
+};
 
 static struct cm_tool tool = {
     "cca-train", "[PAIRS.cms]", "train a linear model that matches cells", NULL, 0,

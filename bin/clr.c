@@ -19,11 +19,12 @@ static struct {
 static struct cm_normal shared;
 
 static const struct cm_opt options[] = {
-    {"method", 'm', CM_O_STR, &o.method, "seurat", 0, 0, "seurat|stoeckius|plain", "the formula"},
-    {"margin", 0, CM_O_CHOICE, &o.margin, "cells", 0, 0, "cells|features",
-     "geometric means within each cell, or within each feature"},
+    CM_OPT_STR("method", 'm', &o.method, "seurat", "seurat|stoeckius|plain", "the formula"),
+    CM_OPT_CHOICE("margin", 0, &o.margin, "cells", "cells|features",
+                  "geometric means within each cell, or within each feature"),
     CM_NORMAL_OPTIONS(shared),
-    {0}};
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "clr", "[IN.cms]", "centred log-ratios of counts", options, 0, 1, CM_TOOL_DEFAULT};

@@ -12,9 +12,15 @@
 static struct cm_trainer t = {
     .columns = "step\tepoch\tloss\tdata\tcross\tkl\tcosine\tmse\tjudge\tvalidation"};
 
-static const struct cm_opt own[] = {CM_TRAINER_SHOW(t), {0}};
+static const struct cm_opt own[] = {
+    CM_TRAINER_SHOW(t),
+    CM_OPT_END,
+};
 static const struct cm_opt run[] = {
-    CM_TRAINER_LOG(t, "write what every step did"), CM_TRAINER_MEMORY(t), {0}};
+    CM_TRAINER_LOG(t, "write what every step did"),
+    CM_TRAINER_MEMORY(t),
+    CM_OPT_END,
+};
 
 static struct cm_tool tool = {
     "clue-train", "[PAIRS.cms]", "train a cross-linked autoencoder that matches cells", NULL, 0, 1,

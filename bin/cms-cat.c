@@ -28,22 +28,20 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"rows", 0, CM_O_STR, &o.rows, NULL, 0, 0, "A:B", "rows A to B-1 of all, from 0"},
-    {"where", 0, CM_O_LIST, &o.where, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
-     "rows whose label is one of these; repeated: all must hold"},
-    {"except", 0, CM_O_LIST, &o.except, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
-     "not the rows whose label is one of these"},
-    {"names", 0, CM_O_INPUT, &o.names, NULL, 0, 0, "FILE", "rows whose name is a line of FILE"},
-    {"rename", 0, CM_O_INPUT, &o.rename, NULL, 0, 0, "FILE.tsv",
-     "new names of rows: lines of old and new name, separated by a tab"},
-    {"columns", 0, CM_O_INPUT, &o.columns, NULL, 0, 0, "FILE",
-     "these columns, one name a line, in this order"},
-    {"shard", 0, CM_O_STR, &o.shard, NULL, 0, 0, "I/N", "part I of N equal parts, I from 1"},
-    {"shuffle", 0, CM_O_FLAG, &o.shuffle, NULL, 0, 0, NULL,
-     "random order of the rows kept; holds them in memory"},
-    {"materialize", 0, CM_O_FLAG, &o.materialize, NULL, 0, 0, NULL,
-     "write lazy values as plain f32"},
-    {0}};
+    CM_OPT_STR("rows", 0, &o.rows, NULL, "A:B", "rows A to B-1 of all, from 0"),
+    CM_OPT_LIST("where", 0, &o.where, "LABEL=VALUE[,VALUE...]",
+                "rows whose label is one of these; repeated: all must hold"),
+    CM_OPT_LIST("except", 0, &o.except, "LABEL=VALUE[,VALUE...]",
+                "not the rows whose label is one of these"),
+    CM_OPT_INPUT("names", 0, &o.names, "FILE", "rows whose name is a line of FILE"),
+    CM_OPT_INPUT("rename", 0, &o.rename, "FILE.tsv",
+                 "new names of rows: lines of old and new name, separated by a tab"),
+    CM_OPT_INPUT("columns", 0, &o.columns, "FILE", "these columns, one name a line, in this order"),
+    CM_OPT_STR("shard", 0, &o.shard, NULL, "I/N", "part I of N equal parts, I from 1"),
+    CM_OPT_FLAG("shuffle", 0, &o.shuffle, "random order of the rows kept; holds them in memory"),
+    CM_OPT_FLAG("materialize", 0, &o.materialize, "write lazy values as plain f32"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "cms-cat", "[IN.cms ...]", "concatenate streams, select rows and columns", options, 0,

@@ -15,11 +15,12 @@ static struct {
     bool ignore_names;
 } o;
 
-static const struct cm_opt options[] = {{"tolerance", 0, CM_O_REAL, &o.tolerance, "1e-6", 0, 1e300,
-                                         "T", "a and b are equal if |a - b| <= T max(1, |a|, |b|)"},
-                                        {"ignore-names", 0, CM_O_FLAG, &o.ignore_names, NULL, 0, 0,
-                                         NULL, "compare shape, state and values alone"},
-                                        {0}};
+static const struct cm_opt options[] = {
+    CM_OPT_REAL("tolerance", 0, &o.tolerance, "1e-6", 0, 1e300, "T",
+                "a and b are equal if |a - b| <= T max(1, |a|, |b|)"),
+    CM_OPT_FLAG("ignore-names", 0, &o.ignore_names, "compare shape, state and values alone"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {"cms-diff",
                                     "A.cms B.cms",

@@ -15,9 +15,10 @@ static struct {
     bool check;
 } o;
 
-static const struct cm_opt options[] = {{"check", 0, CM_O_FLAG, &o.check, NULL, 0, 0, NULL,
-                                         "damage is a negative answer: status 1 and the reason"},
-                                        {0}};
+static const struct cm_opt options[] = {
+    CM_OPT_FLAG("check", 0, &o.check, "damage is a negative answer: status 1 and the reason"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "cms-info", "[IN.cms ...]", "show what a stream is, and check it", options, 0,

@@ -19,15 +19,16 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"from", 0, CM_O_FLAG, &o.from, NULL, 0, 0, NULL, "read text, write the stream"},
-    {"head", 0, CM_O_FLAG, &o.head, NULL, 0, 0, NULL, "HEAD alone: key, value"},
-    {"cols", 0, CM_O_FLAG, &o.cols, NULL, 0, 0, NULL, "the column table alone"},
-    {"labels", 0, CM_O_FLAG, &o.labels, NULL, 0, 0, NULL, "the row table alone: name, labels"},
-    {"triplets", 0, CM_O_FLAG, &o.triplets, NULL, 0, 0, NULL, "row, column, value"},
-    {"pairs", 0, CM_O_FLAG, &o.pairs, NULL, 0, 0, NULL,
-     "of a match: cell, partner, probability, margin to the second"},
-    {"bare", 0, CM_O_FLAG, &o.bare, NULL, 0, 0, NULL, "rows alone, no lines that begin with #"},
-    {0}};
+    CM_OPT_FLAG("from", 0, &o.from, "read text, write the stream"),
+    CM_OPT_FLAG("head", 0, &o.head, "HEAD alone: key, value"),
+    CM_OPT_FLAG("cols", 0, &o.cols, "the column table alone"),
+    CM_OPT_FLAG("labels", 0, &o.labels, "the row table alone: name, labels"),
+    CM_OPT_FLAG("triplets", 0, &o.triplets, "row, column, value"),
+    CM_OPT_FLAG("pairs", 0, &o.pairs,
+                "of a match: cell, partner, probability, margin to the second"),
+    CM_OPT_FLAG("bare", 0, &o.bare, "rows alone, no lines that begin with #"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "cms-text", "[IN.cms]",     "show a stream as text, and read it back", options, 0,

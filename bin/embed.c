@@ -20,13 +20,14 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"model", 'm', CM_O_INPUT, &o.model, NULL, 0, 0, "MODEL.cms", "the model (required)"},
-    {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE",
-     "side of the model (default: the input's slot name)"},
-    {"parts", 0, CM_O_CHOICE, &o.parts, "all", 0, 0, "all|e", "columns to write"},
-    {"by-name", 0, CM_O_FLAG, &o.by_name, NULL, 0, 0, NULL,
-     "take the model's columns by name, in any order, among others"},
-    {0}};
+    CM_OPT_INPUT("model", 'm', &o.model, "MODEL.cms", "the model (required)"),
+    CM_OPT_STR("type", 0, &o.type, NULL, "TYPE",
+               "side of the model (default: the input's slot name)"),
+    CM_OPT_CHOICE("parts", 0, &o.parts, "all", "all|e", "columns to write"),
+    CM_OPT_FLAG("by-name", 0, &o.by_name,
+                "take the model's columns by name, in any order, among others"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "embed", "[IN.cms]",     "embed cells so that inner products are similarities", options, 0,

@@ -21,17 +21,17 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"top", 'k', CM_O_INT, &o.top, NULL, 1, 4e9, "N", "keep the N features with the best score"},
-    {"by", 0, CM_O_CHOICE, &o.by, "dispersion", 0, 0, "dispersion|variance|cells", "the score"},
-    {"min-cells", 0, CM_O_INT, &o.min_cells, NULL, 1, 1e15, "N",
-     "only features with a value in N cells or more"},
-    {"fit", 0, CM_O_STR, &o.fit, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
-     "choose by these cells only"},
-    {"like", 0, CM_O_INPUT, &o.like, NULL, 0, 0, "FILE",
-     "keep the features of this stream or model, in its order"},
-    {"table", 0, CM_O_OUTPUT, &o.table, NULL, 0, 0, "FILE",
-     "write the numbers of every feature to FILE as TSV"},
-    {0}};
+    CM_OPT_INT("top", 'k', &o.top, NULL, 1, 4e9, "N", "keep the N features with the best score"),
+    CM_OPT_CHOICE("by", 0, &o.by, "dispersion", "dispersion|variance|cells", "the score"),
+    CM_OPT_INT("min-cells", 0, &o.min_cells, NULL, 1, 1e15, "N",
+               "only features with a value in N cells or more"),
+    CM_OPT_STR("fit", 0, &o.fit, NULL, "LABEL=VALUE[,VALUE...]", "choose by these cells only"),
+    CM_OPT_INPUT("like", 0, &o.like, "FILE",
+                 "keep the features of this stream or model, in its order"),
+    CM_OPT_OUTPUT("table", 0, &o.table, "FILE",
+                  "write the numbers of every feature to FILE as TSV"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "feature-select", "[IN.cms]", "keep the features that differ most between cells", options, 0, 1,

@@ -22,17 +22,18 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"annotation", 'a', CM_O_INPUT, &o.annotation, NULL, 0, 0, "FILE",
-     "places of genes: .bed, .gtf or .gff3, also .gz"},
-    {"order", 0, CM_O_WORD, &o.order, "natural", 0, 0, "natural|lexicographic|file:F|input",
-     "order of the chromosomes"},
-    {"by", 0, CM_O_CHOICE, &o.by, "start", 0, 0, "start|mid|tss", "order within a chromosome"},
-    {"unplaced", 0, CM_O_CHOICE, &o.unplaced, "last", 0, 0, "last|drop|error",
-     "what to do with features that have no place"},
-    {"chr-style", 0, CM_O_CHOICE, &o.style, "auto", 0, 0, "keep|ucsc|ensembl|auto",
-     "call chromosomes chr1, chrM (ucsc) or 1, MT (ensembl)"},
-    {"table", 0, CM_O_OUTPUT, &o.table, NULL, 0, 0, "FILE", "write the new order to FILE as TSV"},
-    {0}};
+    CM_OPT_INPUT("annotation", 'a', &o.annotation, "FILE",
+                 "places of genes: .bed, .gtf or .gff3, also .gz"),
+    CM_OPT_WORD("order", 0, &o.order, "natural", "natural|lexicographic|file:F|input",
+                "order of the chromosomes"),
+    CM_OPT_CHOICE("by", 0, &o.by, "start", "start|mid|tss", "order within a chromosome"),
+    CM_OPT_CHOICE("unplaced", 0, &o.unplaced, "last", "last|drop|error",
+                  "what to do with features that have no place"),
+    CM_OPT_CHOICE("chr-style", 0, &o.style, "auto", "keep|ucsc|ensembl|auto",
+                  "call chromosomes chr1, chrM (ucsc) or 1, MT (ensembl)"),
+    CM_OPT_OUTPUT("table", 0, &o.table, "FILE", "write the new order to FILE as TSV"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "feature-sort", "[IN.cms]", "sort columns by genome position", options, 0, 1, CM_TOOL_DEFAULT};

@@ -24,17 +24,17 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"into", 0, CM_O_INPUT, &o.into, NULL, 0, 0, "BASE[/MODALITY]",
-     "add to a copy of this .h5ad file, or .h5mu/MODALITY"},
-    {"key", 0, CM_O_STR, &o.key, NULL, 0, 0, "NAME", "name of what --into adds"},
-    {"parts", 0, CM_O_CHOICE, &o.parts, "e", 0, 0, "e|all", "columns of an embedding for --into"},
-    {"dataset-id", 0, CM_O_STR, &o.want.dataset_id, NULL, 0, 0, "S",
-     "uns/dataset_id (default: the one that the stream carries)"},
-    {"method-id", 0, CM_O_STR, &o.want.method_id, NULL, 0, 0, "S",
-     "uns/method_id (default for a match: cellmatch)"},
-    {"compression", 0, CM_O_CHOICE, &o.pack, "gzip", 0, 0, "gzip|lzf|zstd|none",
-     "filter of the numbers"},
-    {0}};
+    CM_OPT_INPUT("into", 0, &o.into, "BASE[/MODALITY]",
+                 "add to a copy of this .h5ad file, or .h5mu/MODALITY"),
+    CM_OPT_STR("key", 0, &o.key, NULL, "NAME", "name of what --into adds"),
+    CM_OPT_CHOICE("parts", 0, &o.parts, "e", "e|all", "columns of an embedding for --into"),
+    CM_OPT_STR("dataset-id", 0, &o.want.dataset_id, NULL, "S",
+               "uns/dataset_id (default: the one that the stream carries)"),
+    CM_OPT_STR("method-id", 0, &o.want.method_id, NULL, "S",
+               "uns/method_id (default for a match: cellmatch)"),
+    CM_OPT_CHOICE("compression", 0, &o.pack, "gzip", "gzip|lzf|zstd|none", "filter of the numbers"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "h5-write", "[IN.cms]", "write a stream as an .h5ad file", options, 0, 1, CM_TOOL_OWN_OUTPUT};

@@ -18,14 +18,13 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"by", 0, CM_O_STR, &o.by, NULL, 0, 0, "LABEL=VALUE[,VALUE...]", "hold out these cells"},
-    {"fraction", 'f', CM_O_REAL, &o.fraction, NULL, 1e-9, 1, "F",
-     "hold out this share of the training cells"},
-    {"name", 'n', CM_O_STR, &o.name, "test", 0, 0, "NAME",
-     "what they are called in the label split"},
-    {"fresh", 0, CM_O_FLAG, &o.fresh, NULL, 0, 0, NULL,
-     "forget an existing label split: all cells are in training"},
-    {0}};
+    CM_OPT_STR("by", 0, &o.by, NULL, "LABEL=VALUE[,VALUE...]", "hold out these cells"),
+    CM_OPT_REAL("fraction", 'f', &o.fraction, NULL, 1e-9, 1, "F",
+                "hold out this share of the training cells"),
+    CM_OPT_STR("name", 'n', &o.name, "test", "NAME", "what they are called in the label split"),
+    CM_OPT_FLAG("fresh", 0, &o.fresh, "forget an existing label split: all cells are in training"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "holdout", "[IN.cms]", "hold cells out of training", options, 0, 1, CM_TOOL_SEED};

@@ -26,11 +26,12 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"top", 'k', CM_O_INT, &o.top, "1000", 1, 1e9, "N", "entries kept in each row"},
-    {"similarities", 0, CM_O_FLAG, &o.similarities, NULL, 0, 0, NULL,
-     "similarities (the default when no rule is given)"},
+    CM_OPT_INT("top", 'k', &o.top, "1000", 1, 1e9, "N", "entries kept in each row"),
+    CM_OPT_FLAG("similarities", 0, &o.similarities,
+                "similarities (the default when no rule is given)"),
     CM_RULE_OPTIONS(o.rule, "dual"),
-    {0}};
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "knn-match", "E.cms T.cms",  "match each cell with the most similar cells", options, 2,

@@ -18,21 +18,24 @@ static struct {
 static struct cm_normal shared;
 
 static const struct cm_opt options[] = {
-    {"method", 'm', CM_O_STR, &o.method, "seurat", 0, 0,
-     "seurat|scanpy|scran|size-factors|cpm|sqrt|exclude-high|shifted-log|pflog", "the formula"},
-    {"target", 0, CM_O_REAL, &o.target, NULL, 1e-6, 1e12, "TOTAL",
-     "total that every cell is scaled to (seurat 1e4, cpm 1e6; scanpy, exclude-high, sqrt: the "
-     "median total)"},
-    {"size-factors", 0, CM_O_STR, &o.label, NULL, 0, 0, "LABEL",
-     "divide by this label (size-factors, scran)"},
-    {"median-all", 0, CM_O_FLAG, &o.median_all, NULL, 0, 0, NULL,
-     "empty cells take part in the median (scanpy before 2026)"},
-    {"max-fraction", 0, CM_O_REAL, &o.fraction, NULL, 1e-9, 1, "F",
-     "exclude-high: genes above this share of a cell do not count in totals (0.05)"},
-    {"overdispersion", 0, CM_O_REAL, &o.overdispersion, NULL, 1e-3, 1e3, "A",
-     "shifted-log: the pseudo-count is 1/(4 A) (0.05)"},
+    CM_OPT_STR("method", 'm', &o.method, "seurat",
+               "seurat|scanpy|scran|size-factors|cpm|sqrt|exclude-high|shifted-log|pflog",
+               "the formula"),
+    CM_OPT_REAL(
+        "target", 0, &o.target, NULL, 1e-6, 1e12, "TOTAL",
+        "total that every cell is scaled to (seurat 1e4, cpm 1e6; scanpy, exclude-high, sqrt: the "
+        "median total)"),
+    CM_OPT_STR("size-factors", 0, &o.label, NULL, "LABEL",
+               "divide by this label (size-factors, scran)"),
+    CM_OPT_FLAG("median-all", 0, &o.median_all,
+                "empty cells take part in the median (scanpy before 2026)"),
+    CM_OPT_REAL("max-fraction", 0, &o.fraction, NULL, 1e-9, 1, "F",
+                "exclude-high: genes above this share of a cell do not count in totals (0.05)"),
+    CM_OPT_REAL("overdispersion", 0, &o.overdispersion, NULL, 1e-3, 1e3, "A",
+                "shifted-log: the pseudo-count is 1/(4 A) (0.05)"),
     CM_NORMAL_OPTIONS(shared),
-    {0}};
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "lognorm", "[IN.cms]", "log-normalise the counts of cells", options, 0, 1, CM_TOOL_DEFAULT};

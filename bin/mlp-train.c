@@ -18,13 +18,18 @@ static struct {
 static struct cm_trainer t = {.columns = "step\tepoch\tloss\tlr\tscale\tvalidation"};
 
 static const struct cm_opt own[] = {
-    {"preset", 'p', CM_O_CHOICE, &o.preset, "small", 0, 0, CM_PRESETS_MLP, "the model"},
+    CM_OPT_CHOICE("preset", 'p', &o.preset, "small", CM_PRESETS_MLP, "the model"),
     CM_TRAINER_SHOW(t),
-    {"layers", 0, CM_O_LIST, &o.layers, NULL, 0, 0, "SLOT=IN:N,N...:RATE,RATE...",
-     "components, hidden widths and their dropout of one modality"},
-    {0}};
+    CM_OPT_LIST("layers", 0, &o.layers, "SLOT=IN:N,N...:RATE,RATE...",
+                "components, hidden widths and their dropout of one modality"),
+    CM_OPT_END,
+};
 static const struct cm_opt run[] = {
-    CM_TRAINER_LOG(t, "write what every step did"), CM_TRAINER_STATE(t), CM_TRAINER_MEMORY(t), {0}};
+    CM_TRAINER_LOG(t, "write what every step did"),
+    CM_TRAINER_STATE(t),
+    CM_TRAINER_MEMORY(t),
+    CM_OPT_END,
+};
 
 static struct cm_tool tool = {
     "mlp-train", "[PAIRS.cms]", "train perceptrons that match cells", NULL, 0, 1, CM_TOOL_SEED};

@@ -22,26 +22,28 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"features", 0, CM_O_INPUT, &o.want.features, NULL, 0, 0, "FILE", "names of the features"},
-    {"barcodes", 0, CM_O_INPUT, &o.want.barcodes, NULL, 0, 0, "FILE", "names of the cells"},
-    {"labels", 0, CM_O_INPUT, &o.want.labels, NULL, 0, 0, "FILE",
-     "labels of the cells: a .tsv or .csv table with a header line"},
-    {"prefix", 0, CM_O_STR, &o.want.prefix, NULL, 0, 0, "TEXT",
-     "begin of the file names in a directory of several samples"},
-    {"cells-are", 0, CM_O_CHOICE, &o.cells, "auto", 0, 0, "auto|rows|columns",
-     "which of the two the cells are"},
-    {"type", 0, CM_O_STR, &o.type, NULL, 0, 0, "TYPE", "features of this type alone"},
-    {"to", 0, CM_O_OUTPUTS, &o.to, NULL, 0, 0, "TYPE=OUT", "write this type to OUT (repeatable)"},
-    {"feature-names", 0, CM_O_STR, &o.want.feature_names, NULL, 0, 0, "NAME",
-     "what names the features: id, name (symbols) or another column of text"},
-    {"make-unique", 0, CM_O_FLAG, &o.want.make_unique, NULL, 0, 0, NULL,
-     "repeated names of features get numbers: name, name-1, name-2"},
-    {"state", 0, CM_O_CHOICE, &o.state, NULL, 0, 0,
-     "unknown|counts|binary|lognorm|sqrt|tfidf|clr|scaled|svd|embedding|similarity|probability",
-     "what the values are, in place of a guess"},
-    {"max-memory", 0, CM_O_SIZE, &o.want.max_memory, "1G", 4096, 0x1p50, "SIZE",
-     "entries held in memory before a temporary file is used"},
-    {0}};
+    CM_OPT_INPUT("features", 0, &o.want.features, "FILE", "names of the features"),
+    CM_OPT_INPUT("barcodes", 0, &o.want.barcodes, "FILE", "names of the cells"),
+    CM_OPT_INPUT("labels", 0, &o.want.labels, "FILE",
+                 "labels of the cells: a .tsv or .csv table with a header line"),
+    CM_OPT_STR("prefix", 0, &o.want.prefix, NULL, "TEXT",
+               "begin of the file names in a directory of several samples"),
+    CM_OPT_CHOICE("cells-are", 0, &o.cells, "auto", "auto|rows|columns",
+                  "which of the two the cells are"),
+    CM_OPT_STR("type", 0, &o.type, NULL, "TYPE", "features of this type alone"),
+    CM_OPT_OUTPUTS("to", 0, &o.to, "TYPE=OUT", "write this type to OUT (repeatable)"),
+    CM_OPT_STR("feature-names", 0, &o.want.feature_names, NULL, "NAME",
+               "what names the features: id, name (symbols) or another column of text"),
+    CM_OPT_FLAG("make-unique", 0, &o.want.make_unique,
+                "repeated names of features get numbers: name, name-1, name-2"),
+    CM_OPT_CHOICE(
+        "state", 0, &o.state, NULL,
+        "unknown|counts|binary|lognorm|sqrt|tfidf|clr|scaled|svd|embedding|similarity|probability",
+        "what the values are, in place of a guess"),
+    CM_OPT_SIZE("max-memory", 0, &o.want.max_memory, "1G", 4096, 0x1p50, "SIZE",
+                "entries held in memory before a temporary file is used"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "mtx-read", "[DIR|MATRIX]", "read a matrix in MTX text", options, 0, 1, CM_TOOL_DEFAULT};

@@ -13,10 +13,11 @@ static struct {
     int layout;
 } o;
 
-static const struct cm_opt options[] = {{"layout", 0, CM_O_CHOICE, &o.layout, "cellranger3", 0, 0,
-                                         "cellranger3|starsolo|cellranger2",
-                                         "names and packing of the files"},
-                                        {0}};
+static const struct cm_opt options[] = {
+    CM_OPT_CHOICE("layout", 0, &o.layout, "cellranger3", "cellranger3|starsolo|cellranger2",
+                  "names and packing of the files"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "mtx-write", "[IN.cms]", "write a stream as an MTX directory", options,

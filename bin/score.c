@@ -30,20 +30,20 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"pairs", 0, CM_O_INPUT, &o.pairs, NULL, 0, 0, "FILE.tsv",
-     "the truth: a header and two columns (default: equal names)"},
-    {"embeddings", 0, CM_O_INPUT, &o.embedding, NULL, 0, 0, "E.cms T.cms",
-     "two embeddings, for foscttm and the chunks; T.cms is an operand"},
-    {"labels", 0, CM_O_INPUT, &o.labels, NULL, 0, 0, "LABELS.cms",
-     "a stream whose rows' labels batch and cell_type are used"},
-    {"json", 0, CM_O_FLAG, &o.json, NULL, 0, 0, NULL, "print one JSON object"},
-    {"min", 0, CM_O_LIST, &o.min, NULL, 0, 0, "NAME=VALUE",
-     "exit 1 if this metric is lower (repeatable)"},
-    {"reliability", 0, CM_O_OUTPUT, &o.reliability, NULL, 0, 0, "FILE.tsv",
-     "what the first choices claim and how often they are right, in ten bins"},
-    {"chunk", 0, CM_O_INT, &o.chunk, "100", 1, 1e9, "N",
-     "cells in a chunk of the network authors' protocol"},
-    {0}};
+    CM_OPT_INPUT("pairs", 0, &o.pairs, "FILE.tsv",
+                 "the truth: a header and two columns (default: equal names)"),
+    CM_OPT_INPUT("embeddings", 0, &o.embedding, "E.cms T.cms",
+                 "two embeddings, for foscttm and the chunks; T.cms is an operand"),
+    CM_OPT_INPUT("labels", 0, &o.labels, "LABELS.cms",
+                 "a stream whose rows' labels batch and cell_type are used"),
+    CM_OPT_FLAG("json", 0, &o.json, "print one JSON object"),
+    CM_OPT_LIST("min", 0, &o.min, "NAME=VALUE", "exit 1 if this metric is lower (repeatable)"),
+    CM_OPT_OUTPUT("reliability", 0, &o.reliability, "FILE.tsv",
+                  "what the first choices claim and how often they are right, in ten bins"),
+    CM_OPT_INT("chunk", 0, &o.chunk, "100", 1, 1e9, "N",
+               "cells in a chunk of the network authors' protocol"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "score", "[T.cms] [MATCH.cms]", "judge a match where the partners are known", options, 0,

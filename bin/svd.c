@@ -17,19 +17,17 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"components", 'k', CM_O_INT, &o.k, "50", 1, 10000, "K", "columns written"},
-    {"drop-first", 0, CM_O_FLAG, &o.drop_first, NULL, 0, 0, NULL,
-     "fit one component more and leave the first out"},
-    {"zscore", 'z', CM_O_FLAG, &o.zscore, NULL, 0, 0, NULL,
-     "standardise each cell over its components"},
-    {"center", 'c', CM_O_FLAG, &o.center, NULL, 0, 0, NULL, "subtract the column means first: PCA"},
-    {"tolerance", 0, CM_O_REAL, &o.tolerance, "1e-4", 1e-12, 0.1, "T",
-     "largest relative residual of a component"},
-    {"fit", 0, CM_O_STR, &o.fit, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",
-     "fit the components on these cells only"},
-    {"like", 0, CM_O_INPUT, &o.like, NULL, 0, 0, "FILE",
-     "take components and choices from this output of svd"},
-    {0}};
+    CM_OPT_INT("components", 'k', &o.k, "50", 1, 10000, "K", "columns written"),
+    CM_OPT_FLAG("drop-first", 0, &o.drop_first, "fit one component more and leave the first out"),
+    CM_OPT_FLAG("zscore", 'z', &o.zscore, "standardise each cell over its components"),
+    CM_OPT_FLAG("center", 'c', &o.center, "subtract the column means first: PCA"),
+    CM_OPT_REAL("tolerance", 0, &o.tolerance, "1e-4", 1e-12, 0.1, "T",
+                "largest relative residual of a component"),
+    CM_OPT_STR("fit", 0, &o.fit, NULL, "LABEL=VALUE[,VALUE...]",
+               "fit the components on these cells only"),
+    CM_OPT_INPUT("like", 0, &o.like, "FILE", "take components and choices from this output of svd"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "svd", "[IN.cms]",  "reduce a matrix to its leading singular vectors", options, 0,

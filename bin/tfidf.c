@@ -20,25 +20,25 @@ static struct {
 static struct cm_normal shared = {.binary = true};
 
 static const struct cm_opt options[] = {
-    {"method", 'm', CM_O_STR, &o.method, "signac1", 0, 0,
-     "signac1|signac2|signac3|signac4|archr3|sklearn|glue|allcools|snapatac2|logtfidf|plain",
-     "the formula"},
-    {"scale", 's', CM_O_REAL, &o.scale, NULL, 1e-6, 1e12, "S",
-     "the scale s of the formula (allcools 1e5, others that have one 1e4)"},
-    {"binarize", 'b', CM_O_FLAG, &o.binarize, NULL, 0, 0, NULL,
-     "make every count above 0 a 1 before anything else"},
-    {"log-tf", 0, CM_O_FLAG, &o.log_tf, NULL, 0, 0, NULL, "muon's log_tf: ln(1 + s x/R)"},
-    {"log-idf", 0, CM_O_FLAG, &o.log_idf, NULL, 0, 0, NULL, "muon's log_idf: ln(1 + N/C)"},
-    {"log-tfidf", 0, CM_O_FLAG, &o.log_tfidf, NULL, 0, 0, NULL,
-     "muon's log_tfidf: ln(1 + s (x/R)(N/C)); excludes the other two"},
-    {"no-smooth", 0, CM_O_FLAG, &o.no_smooth, NULL, 0, 0, NULL,
-     "method sklearn with ln(N/d) + 1 (smooth_idf=False)"},
-    {"sublinear", 0, CM_O_FLAG, &o.sublinear, NULL, 0, 0, NULL,
-     "method sklearn with 1 + ln x for x (sublinear_tf=True)"},
-    {"norm", 0, CM_O_CHOICE, &o.norm, NULL, 0, 0, "own|none|l1|l2",
-     "bring rows to this length at the end (default the method's own)"},
+    CM_OPT_STR(
+        "method", 'm', &o.method, "signac1",
+        "signac1|signac2|signac3|signac4|archr3|sklearn|glue|allcools|snapatac2|logtfidf|plain",
+        "the formula"),
+    CM_OPT_REAL("scale", 's', &o.scale, NULL, 1e-6, 1e12, "S",
+                "the scale s of the formula (allcools 1e5, others that have one 1e4)"),
+    CM_OPT_FLAG("binarize", 'b', &o.binarize, "make every count above 0 a 1 before anything else"),
+    CM_OPT_FLAG("log-tf", 0, &o.log_tf, "muon's log_tf: ln(1 + s x/R)"),
+    CM_OPT_FLAG("log-idf", 0, &o.log_idf, "muon's log_idf: ln(1 + N/C)"),
+    CM_OPT_FLAG("log-tfidf", 0, &o.log_tfidf,
+                "muon's log_tfidf: ln(1 + s (x/R)(N/C)); excludes the other two"),
+    CM_OPT_FLAG("no-smooth", 0, &o.no_smooth, "method sklearn with ln(N/d) + 1 (smooth_idf=False)"),
+    CM_OPT_FLAG("sublinear", 0, &o.sublinear,
+                "method sklearn with 1 + ln x for x (sublinear_tf=True)"),
+    CM_OPT_CHOICE("norm", 0, &o.norm, NULL, "own|none|l1|l2",
+                  "bring rows to this length at the end (default the method's own)"),
     CM_NORMAL_OPTIONS(shared),
-    {0}};
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "tfidf", "[IN.cms]", "weigh accessibility counts by TF-IDF", options, 0, 1, CM_TOOL_DEFAULT};

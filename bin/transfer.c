@@ -23,11 +23,12 @@ static struct {
     bool values;
 } o;
 
-static const struct cm_opt options[] = {{"labels", 0, CM_O_STR, &o.labels, NULL, 0, 0, "A,B",
-                                         "labels to carry (default: all that are not numbers)"},
-                                        {"values", 0, CM_O_FLAG, &o.values, NULL, 0, 0, NULL,
-                                         "carry the values: a matrix stream of expected profiles"},
-                                        {0}};
+static const struct cm_opt options[] = {
+    CM_OPT_STR("labels", 0, &o.labels, NULL, "A,B",
+               "labels to carry (default: all that are not numbers)"),
+    CM_OPT_FLAG("values", 0, &o.values, "carry the values: a matrix stream of expected profiles"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "transfer", "MATCH.cms FROM.cms", "carry labels or values over a match", options, 2, 2, 0};

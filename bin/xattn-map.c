@@ -26,15 +26,16 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"model", 'm', CM_O_INPUT, &o.model, NULL, 0, 0, "MODEL.cms", "the model (required)"},
-    {"gex", 0, CM_O_INPUT, &o.gex, NULL, 0, 0, "GEX.cms", "prepared RNA cells"},
-    {"atac", 0, CM_O_INPUT, &o.atac, NULL, 0, 0, "ATAC.cms", "prepared ATAC cells"},
-    {"by", 0, CM_O_STR, &o.by, NULL, 0, 0, "LABEL", "one map for each value of this label"},
-    {"module", 0, CM_O_CHOICE, &o.module, "self-gex", 0, 0, "self-gex|self-atac|cross",
-     "whose attention"},
-    {"by-name", 0, CM_O_FLAG, &o.by_name, NULL, 0, 0, NULL,
-     "take the model's columns by name, in any order, among others"},
-    {0}};
+    CM_OPT_INPUT("model", 'm', &o.model, "MODEL.cms", "the model (required)"),
+    CM_OPT_INPUT("gex", 0, &o.gex, "GEX.cms", "prepared RNA cells"),
+    CM_OPT_INPUT("atac", 0, &o.atac, "ATAC.cms", "prepared ATAC cells"),
+    CM_OPT_STR("by", 0, &o.by, NULL, "LABEL", "one map for each value of this label"),
+    CM_OPT_CHOICE("module", 0, &o.module, "self-gex", "self-gex|self-atac|cross",
+                  "whose attention"),
+    CM_OPT_FLAG("by-name", 0, &o.by_name,
+                "take the model's columns by name, in any order, among others"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "xattn-map", "", "mean attention of region to region", options, 0, 0, CM_TOOL_DEFAULT};

@@ -26,15 +26,16 @@ static struct {
 } o;
 
 static const struct cm_opt options[] = {
-    {"model", 'm', CM_O_INPUT, &o.model, NULL, 0, 0, "MODEL.cms", "the model (required)"},
-    {"gex", 0, CM_O_INPUT, &o.gex, NULL, 0, 0, "GEX.cms", "prepared RNA cells (required)"},
-    {"atac", 0, CM_O_INPUT, &o.atac, NULL, 0, 0, "ATAC.cms", "prepared ATAC cells (required)"},
-    {"top", 'k', CM_O_INT, &o.top, NULL, 1, 1e9, "K",
-     "candidates scored in each row (default: the model's)"},
-    {"by-name", 0, CM_O_FLAG, &o.by_name, NULL, 0, 0, NULL,
-     "take the model's columns by name, in any order, among others"},
-    {"cache", 0, CM_O_SIZE, &o.cache, "512M", 0, 0, "SIZE", "memory for cells met again"},
-    {0}};
+    CM_OPT_INPUT("model", 'm', &o.model, "MODEL.cms", "the model (required)"),
+    CM_OPT_INPUT("gex", 0, &o.gex, "GEX.cms", "prepared RNA cells (required)"),
+    CM_OPT_INPUT("atac", 0, &o.atac, "ATAC.cms", "prepared ATAC cells (required)"),
+    CM_OPT_INT("top", 'k', &o.top, NULL, 1, 1e9, "K",
+               "candidates scored in each row (default: the model's)"),
+    CM_OPT_FLAG("by-name", 0, &o.by_name,
+                "take the model's columns by name, in any order, among others"),
+    CM_OPT_SIZE("cache", 0, &o.cache, "512M", 0, 0, "SIZE", "memory for cells met again"),
+    CM_OPT_END,
+};
 
 static const struct cm_tool tool = {
     "xattn-score",  "[CANDIDATES.cms]", "score candidate pairs by cross-attention", options, 0, 1,

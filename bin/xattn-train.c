@@ -22,23 +22,35 @@ static struct {
 static struct cm_trainer t = {.show_best = true};
 
 static const struct cm_opt own[] = {
-    {"preset", 'p', CM_O_CHOICE, &o.preset, "best", 0, 0, CM_PRESETS_XATTN, "the model"},
+    CM_OPT_CHOICE("preset", 'p', &o.preset, "best", CM_PRESETS_XATTN, "the model"),
     CM_TRAINER_SHOW(t),
-    {"no-cis", 0, CM_O_FLAG, &o.no_links, NULL, 0, 0, NULL, "leave out the peak-gene term"},
-    {"links", 0, CM_O_CHOICE, &o.links, "auto", 0, 0, "auto|no|yes",
-     "learn the weights of peak-gene pairs out of fold; auto: best and attn do"},
-    {"tokens", 0, CM_O_LIST, &o.tokens, NULL, 0, 0, "KEY=VALUE",
-     "an option of the attention network, as the manual lists them; or SLOT.KEY=VALUE"},
-    {"cross", 0, CM_O_FLAG, &o.cross, NULL, 0, 0, NULL,
-     "attn: with the cross-attention module; paper and authors have it"},
-    {0}};
-static const struct cm_opt run[] = {
-    {"init", 0, CM_O_INPUT, &o.init, NULL, 0, 0, "MODEL.cms",
-     "begin from this model: its linear part stays, its weights are the first ones"},
+    CM_OPT_INPUT("init", 0, &o.init, "MODEL.cms",
+                 "begin from this model: its linear part stays, its weights are the first ones"),
     CM_TRAINER_LOG(t, "write what every step did (linear: how long it took)"),
     CM_TRAINER_STATE(t),
     CM_TRAINER_MEMORY(t),
-    {0}};
+    CM_TRAINER_SETTING("patience"),
+    CM_TRAINER_SETTING("valid.every"),
+    CM_OPT_GROUP("Research options: the linear part"),
+    CM_TRAINER_SECTION(CM_SECTION_LINEAR),
+    CM_OPT_GROUP("Research options: peak-gene links"),
+    CM_OPT_FLAG("no-cis", 0, &o.no_links, "leave out the peak-gene term"),
+    CM_TRAINER_SECTION(CM_SECTION_LINKS),
+    CM_OPT_CHOICE("links", 0, &o.links, "auto", "auto|no|yes",
+                  "learn the weights of peak-gene pairs out of fold; auto: best and attn do"),
+    CM_TRAINER_SECTION(CM_SECTION_LINKS_LEARNED),
+    CM_OPT_GROUP("Research options: encoders"),
+    CM_TRAINER_SECTION(CM_SECTION_MLP),
+    CM_OPT_LIST("tokens", 0, &o.tokens, "KEY=VALUE",
+                "an option of the attention network, as the manual lists them; or SLOT.KEY=VALUE"),
+    CM_OPT_GROUP("Research options: cross-attention"),
+    CM_OPT_FLAG("cross", 0, &o.cross,
+                "attn: with the cross-attention module; paper and authors have it"),
+    CM_TRAINER_SECTION(CM_SECTION_CROSS),
+    CM_OPT_GROUP("Research options: training"), /* all other settings */
+    CM_OPT_END,
+};
+static const struct cm_opt run[] = {CM_OPT_END};
 
 static struct cm_tool tool = {
     "xattn-train", "[PAIRS.cms]", "train a model that matches RNA and ATAC cells", NULL, 0, 1,

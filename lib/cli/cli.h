@@ -8,7 +8,9 @@
  *
  *     static struct { int64_t k; } o;
  *     static const struct cm_opt options[] = {
- *         {"top", 'k', CM_O_INT, &o.k, "1000", 1, 1e9, "N", "entries kept a row"}, {0}};
+ *         CM_OPT_INT("top", 'k', &o.k, "1000", 1, 1e9, "N", "entries kept a row"),
+ *         CM_OPT_END,
+ *     };
  *     static const struct cm_tool tool = {"knn-match", "E.cms T.cms", "match cells ...", options,
  *                                         2, 2, CM_TOOL_DEFAULT};
  *     int main(int argc, char **argv)
@@ -41,13 +43,10 @@ extern "C" {
 
 /* ===== options ============================================================================ */
 
-/* What `to` points at, by type:
- * FLAG bool; INT int64_t; REAL double; SIZE uint64_t (K, M, G, T); STR const char *;
- * CHOICE int, the position in metavar "a|b|c"; LIST struct cm_list (repeatable).
+/* A row is written with one of the macros below, which checks the type of its target.
  *
  * An option that names a file says so by its type, and cm_start sees to it that no output is an
- * input or another output, and that each can be made (known.c).  INPUT, STATE, OUTPUT, SAVE and
- * WORD are const char *, OUTPUTS is a struct cm_list.  FILE/MODALITY counts as FILE. */
+ * input or another output, and that each can be made (known.c).  FILE/MODALITY counts as FILE. */
 enum cm_opt_type {
     CM_O_FLAG,
     CM_O_INT,
@@ -56,12 +55,13 @@ enum cm_opt_type {
     CM_O_STR,
     CM_O_CHOICE,
     CM_O_LIST,
-    CM_O_INPUT,  /* a file that the tool reads */
-    CM_O_STATE,  /* the same, and an output of type SAVE may take its place: --resume */
-    CM_O_OUTPUT, /* a file that it writes */
-    CM_O_SAVE,   /* the same, in place of a STATE or not: --checkpoint */
-    CM_O_WORD,   /* a word, or file:F, and F is read */
-    CM_O_OUTPUTS /* TYPE=OUT, repeatable: what stands behind the last = is written */
+    CM_O_INPUT,   /* a file that the tool reads */
+    CM_O_STATE,   /* the same, and an output of type SAVE may take its place: --resume */
+    CM_O_OUTPUT,  /* a file that it writes */
+    CM_O_SAVE,    /* the same, in place of a STATE or not: --checkpoint */
+    CM_O_WORD,    /* a word, or file:F, and F is read */
+    CM_O_OUTPUTS, /* TYPE=OUT, repeatable: what stands behind the last = is written */
+    CM_O_GROUP    /* no option: a heading of --help */
 };
 
 struct cm_list {
@@ -79,6 +79,48 @@ struct cm_opt {
     const char *metavar;
     const char *help; /* one line, no final stop */
 };
+
+/* `to` if it is a pointer to `type`, otherwise an error of the compiler. */
+#if defined(__cplusplus) || defined(__cppcheck__) /* which does not read _Generic there */
+#define CM_OPT_TO(type, to) (1 ? (to) : (type *)0)
+#else
+#define CM_OPT_TO(type, to) _Generic((to), type * : (to))
+#endif
+
+/* Rows of a table; the comment names the type of the target. */
+/* clang-format off */
+#define CM_OPT_FLAG(name, letter, to, help) /* bool */                                             \
+    {name, letter, CM_O_FLAG, CM_OPT_TO(bool, to), NULL, 0, 0, NULL, help}
+#define CM_OPT_INT(name, letter, to, def, min, max, metavar, help) /* int64_t */                   \
+    {name, letter, CM_O_INT, CM_OPT_TO(int64_t, to), def, min, max, metavar, help}
+#define CM_OPT_REAL(name, letter, to, def, min, max, metavar, help) /* double */                   \
+    {name, letter, CM_O_REAL, CM_OPT_TO(double, to), def, min, max, metavar, help}
+#define CM_OPT_SIZE(name, letter, to, def, min, max, metavar, help) /* uint64_t; K, M, G, T */     \
+    {name, letter, CM_O_SIZE, CM_OPT_TO(uint64_t, to), def, min, max, metavar, help}
+#define CM_OPT_STR(name, letter, to, def, metavar, help) /* const char * */                        \
+    {name, letter, CM_O_STR, CM_OPT_TO(const char *, to), def, 0, 0, metavar, help}
+#define CM_OPT_CHOICE(name, letter, to, def, words, help) /* int: the position in "a|b|c" */       \
+    {name, letter, CM_O_CHOICE, CM_OPT_TO(int, to), def, 0, 0, words, help}
+#define CM_OPT_LIST(name, letter, to, metavar, help) /* struct cm_list; repeatable */              \
+    {name, letter, CM_O_LIST, CM_OPT_TO(struct cm_list, to), NULL, 0, 0, metavar, help}
+#define CM_OPT_FILE(type, name, letter, to, def, metavar, help)                                    \
+    {name, letter, type, CM_OPT_TO(const char *, to), def, 0, 0, metavar, help}
+#define CM_OPT_INPUT(name, letter, to, metavar, help) /* const char *, as all of these */          \
+    CM_OPT_FILE(CM_O_INPUT, name, letter, to, NULL, metavar, help)
+#define CM_OPT_STATE(name, letter, to, metavar, help)                                              \
+    CM_OPT_FILE(CM_O_STATE, name, letter, to, NULL, metavar, help)
+#define CM_OPT_OUTPUT(name, letter, to, metavar, help)                                             \
+    CM_OPT_FILE(CM_O_OUTPUT, name, letter, to, NULL, metavar, help)
+#define CM_OPT_SAVE(name, letter, to, metavar, help)                                               \
+    CM_OPT_FILE(CM_O_SAVE, name, letter, to, NULL, metavar, help)
+#define CM_OPT_WORD(name, letter, to, def, metavar, help)                                          \
+    CM_OPT_FILE(CM_O_WORD, name, letter, to, def, metavar, help)
+#define CM_OPT_OUTPUTS(name, letter, to, metavar, help) /* struct cm_list */                       \
+    {name, letter, CM_O_OUTPUTS, CM_OPT_TO(struct cm_list, to), NULL, 0, 0, metavar, help}
+/* --help prints the rows that follow below this heading; those before any are "Options". */
+#define CM_OPT_GROUP(heading) {"", 0, CM_O_GROUP, NULL, NULL, 0, 0, NULL, heading}
+#define CM_OPT_END            {NULL, 0, CM_O_FLAG, NULL, NULL, 0, 0, NULL, NULL}
+/* clang-format on */
 
 enum {
     CM_TOOL_DEFAULT = 0,

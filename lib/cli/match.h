@@ -26,31 +26,31 @@ struct cm_rule_options {
 /* Rows of an option table; `preset` is the default of --method. */
 /* clang-format off */
 #define CM_RULE_OPTIONS(o, preset)                                                                 \
-    {"method", 0, CM_O_CHOICE, &(o).method, preset, 0, 0, CM_RULE_METHODS,                         \
-     "rule that turns similarities into probabilities"},                                           \
-    {"temperature", 0, CM_O_REAL, &(o).temperature, "40", 1e-3, 1e6, "T",                          \
-     "factor of the similarities inside the exponential"},                                         \
-    {"model", 0, CM_O_INPUT, &(o).model, NULL, 0, 0, "MODEL.cms",                                  \
-     "take the rule and temperature tuned in training"},                                           \
-    {"calibrated", 0, CM_O_FLAG, &(o).calibrated, NULL, 0, 0, NULL,                                \
-     "with --model: the calibrated temperature (the default)"},                                    \
-    {"sharp", 0, CM_O_FLAG, &(o).sharp, NULL, 0, 0, NULL,                                          \
-     "with --model: the temperature of the highest match probability"},                            \
-    {"hard", 0, CM_O_FLAG, &(o).hard, NULL, 0, 0, NULL,                                            \
-     "all of a row's probability to its most probable column"},                                    \
-    {"within", 0, CM_O_STR, &(o).within, NULL, 0, 0, "LABEL",                                      \
-     "candidates only where this label is equal on both sides"},                                   \
-    {"neighbours", 0, CM_O_INT, &(o).neighbours, NULL, 1, 1000, "N",                               \
-     "nearest cells that csls (10) and snn (1) look at"}
+    CM_OPT_CHOICE("method", 0, &(o).method, preset, CM_RULE_METHODS,                               \
+                  "rule that turns similarities into probabilities"),                              \
+    CM_OPT_REAL("temperature", 0, &(o).temperature, "40", 1e-3, 1e6, "T",                          \
+                "factor of the similarities inside the exponential"),                              \
+    CM_OPT_INPUT("model", 0, &(o).model, "MODEL.cms",                                              \
+                 "take the rule and temperature tuned in training"),                               \
+    CM_OPT_FLAG("calibrated", 0, &(o).calibrated,                                                  \
+                "with --model: the calibrated temperature (the default)"),                         \
+    CM_OPT_FLAG("sharp", 0, &(o).sharp,                                                            \
+                "with --model: the temperature of the highest match probability"),                 \
+    CM_OPT_FLAG("hard", 0, &(o).hard, "all of a row's probability to its most probable column"),   \
+    CM_OPT_STR("within", 0, &(o).within, NULL, "LABEL",                                            \
+               "candidates only where this label is equal on both sides"),                         \
+    CM_OPT_INT("neighbours", 0, &(o).neighbours, NULL, 1, 1000, "N",                               \
+               "nearest cells that csls (10) and snn (1) look at")
 /* And those of rules that need all candidates at once. */
 #define CM_GRAPH_OPTIONS(o)                                                                        \
-    {"iterations", 0, CM_O_INT, &(o).iterations, "20", 1, 1e6, "N", "of sinkhorn"},                \
-    {"epsilon", 0, CM_O_REAL, &(o).epsilon, NULL, 1e-6, 1e6, "E",                                  \
-     "sinkhorn: regularisation, costs 1 - s scaled to at most 1, in place of a temperature"},      \
-    {"quantile", 0, CM_O_REAL, &(o).quantile, NULL, 1e-6, 0.999999, "Q",                           \
-     "drop candidates below this quantile of their row and of their column"},                      \
-    {"tune", 0, CM_O_INPUT, &(o).tune, NULL, 0, 0, "PAIRS.tsv",                                    \
-     "try rules and temperatures on these partners, print scores and choice as text"}
+    CM_OPT_INT("iterations", 0, &(o).iterations, "20", 1, 1e6, "N", "of sinkhorn"),                \
+    CM_OPT_REAL("epsilon", 0, &(o).epsilon, NULL, 1e-6, 1e6, "E",                                  \
+                "sinkhorn: regularisation, costs 1 - s scaled to at most 1, in place of a "        \
+                "temperature"),                                                                    \
+    CM_OPT_REAL("quantile", 0, &(o).quantile, NULL, 1e-6, 0.999999, "Q",                           \
+                "drop candidates below this quantile of their row and of their column"),           \
+    CM_OPT_INPUT("tune", 0, &(o).tune, "PAIRS.tsv",                                                \
+                 "try rules and temperatures on these partners, print scores and choice as text")
 /* clang-format on */
 
 /* True if a rule was asked for (--method, --temperature, --model, --quantile); *rule and *more are

@@ -24,16 +24,16 @@ struct cm_normal {
 /* clang-format off */
 /* The rows of an option table that fill a struct cm_normal. */
 #define CM_NORMAL_OPTIONS(o)                                                                       \
-    {"fit", 0, CM_O_STR, &(o).fit, NULL, 0, 0, "LABEL=VALUE[,VALUE...]",                           \
-     "fit the constants on these cells only"},                                                     \
-    {"like", 0, CM_O_INPUT, &(o).like, NULL, 0, 0, "FILE",                                         \
-     "take method and constants from this stream or model"},                                       \
-    {"missing", 0, CM_O_CHOICE, &(o).missing, "error", 0, 0, "error|zero",                         \
-     "--like: features that the input lacks are an error, or 0 in every cell"},                    \
-    {"materialize", 0, CM_O_FLAG, &(o).materialize, NULL, 0, 0, NULL,                              \
-     "write plain numbers in place of counts and factors"},                                        \
-    {"fractional", 0, CM_O_FLAG, &(o).fractional, NULL, 0, 0, NULL,                                \
-     "take counts that are not whole numbers (alevin, SoupX)"}
+    CM_OPT_STR("fit", 0, &(o).fit, NULL, "LABEL=VALUE[,VALUE...]",                                 \
+               "fit the constants on these cells only"),                                           \
+    CM_OPT_INPUT("like", 0, &(o).like, "FILE",                                                     \
+                 "take method and constants from this stream or model"),                           \
+    CM_OPT_CHOICE("missing", 0, &(o).missing, "error", "error|zero",                               \
+                  "--like: features that the input lacks are an error, or 0 in every cell"),       \
+    CM_OPT_FLAG("materialize", 0, &(o).materialize,                                                \
+                "write plain numbers in place of counts and factors"),                             \
+    CM_OPT_FLAG("fractional", 0, &(o).fractional,                                                  \
+                "take counts that are not whole numbers (alevin, SoupX)")
 /* clang-format on */
 
 /* The method of that name in the tool's catalogue; NULL leaves it to --like (`given` false), and an

@@ -28,83 +28,39 @@ struct cm_common cm_common;
 const struct cm_tool *cm_tool;
 char **cm_operands;
 
-static const struct cm_opt opt_output = {
-    "output",
-    'o',
-    CM_O_OUTPUT,
-    &cm_common.output,
-    NULL,
-    0,
-    0,
-    "FILE",
-    "write there instead of to standard output; appears whole or not at all"};
-static const struct cm_opt opt_threads = {
-    "threads",
-    't',
-    CM_O_INT,
-    &cm_common.threads,
-    "0",
-    0,
-    CM_THREADS_MAX,
-    "N",
-    "threads, 0 for all processors; results do not depend on it [env CM_THREADS]"};
-static const struct cm_opt opt_seed = {
-    "seed", 0, CM_O_INT, &cm_common.seed, "42", 0, 9e18, "N", "seed of the random numbers"};
-static const struct cm_opt opt_level = {"level",
-                                        0,
-                                        CM_O_INT,
-                                        &cm_common.level,
-                                        "1",
-                                        -7,
-                                        19,
-                                        "N",
-                                        "zstd level of the output [env CM_LEVEL]"};
-static const struct cm_opt opt_quiet = {"quiet", 'q', CM_O_FLAG, &cm_common.quiet,          NULL,
-                                        0,       0,   NULL,      "no warnings, no progress"};
-static const struct cm_opt opt_verbose = {
-    "verbose",
-    'v',
-    CM_O_FLAG,
-    &cm_common.verbose,
-    NULL,
-    0,
-    0,
-    NULL,
-    "say more, and at the end the seconds and the peak memory"};
-static const struct cm_opt opt_progress = {
-    "progress",
-    0,
-    CM_O_CHOICE,
-    &cm_common.progress,
-    "auto",
-    0,
-    0,
-    "auto|always|never",
-    "progress on standard error; auto: on a terminal, in the last stage"};
-static const struct cm_opt opt_provenance = {
-    "no-provenance",
-    0,
-    CM_O_FLAG,
-    &cm_common.no_provenance,
-    NULL,
-    0,
-    0,
-    NULL,
-    "do not record this stage in the output [env CM_PROVENANCE=0]"};
-static const struct cm_opt opt_help = {"help", 'h', CM_O_FLAG, &cm_common.help,     NULL,
-                                       0,      0,   NULL,      "show this and exit"};
-static const struct cm_opt opt_version = {"version", 0, CM_O_FLAG, &cm_common.version,         NULL,
-                                          0,         0, NULL,      "show the version and exit"};
+static const struct cm_opt opt_output =
+    CM_OPT_OUTPUT("output", 'o', &cm_common.output, "FILE",
+                  "write there instead of to standard output; appears whole or not at all");
+static const struct cm_opt opt_threads =
+    CM_OPT_INT("threads", 't', &cm_common.threads, "0", 0, CM_THREADS_MAX, "N",
+               "threads, 0 for all processors; results do not depend on it [env CM_THREADS]");
+static const struct cm_opt opt_seed =
+    CM_OPT_INT("seed", 0, &cm_common.seed, "42", 0, 9e18, "N", "seed of the random numbers");
+static const struct cm_opt opt_level = CM_OPT_INT("level", 0, &cm_common.level, "1", -7, 19, "N",
+                                                  "zstd level of the output [env CM_LEVEL]");
+static const struct cm_opt opt_quiet =
+    CM_OPT_FLAG("quiet", 'q', &cm_common.quiet, "no warnings, no progress");
+static const struct cm_opt opt_verbose = CM_OPT_FLAG(
+    "verbose", 'v', &cm_common.verbose, "say more, and at the end the seconds and the peak memory");
+static const struct cm_opt opt_progress =
+    CM_OPT_CHOICE("progress", 0, &cm_common.progress, "auto", "auto|always|never",
+                  "progress on standard error; auto: on a terminal, in the last stage");
+static const struct cm_opt opt_provenance =
+    CM_OPT_FLAG("no-provenance", 0, &cm_common.no_provenance,
+                "do not record this stage in the output [env CM_PROVENANCE=0]");
+static const struct cm_opt opt_help =
+    CM_OPT_FLAG("help", 'h', &cm_common.help, "show this and exit");
+static const struct cm_opt opt_version =
+    CM_OPT_FLAG("version", 0, &cm_common.version, "show the version and exit");
 /* For shell completion, and for tests, which want to know what names a file; not in --help. */
-static const struct cm_opt opt_complete = {
-    "complete", 0, CM_O_FLAG, &cm_common.complete, NULL, 0, 0, NULL, ""};
-static const struct cm_opt opt_types = {
-    "complete-types", 0, CM_O_FLAG, &cm_common.types, NULL, 0, 0, NULL, ""};
+static const struct cm_opt opt_complete = CM_OPT_FLAG("complete", 0, &cm_common.complete, "");
+static const struct cm_opt opt_types = CM_OPT_FLAG("complete-types", 0, &cm_common.types, "");
 
 /* The tool's own options first, so that they win over a common one of the same letter. */
 static const struct cm_opt *table[OPTIONS_MAX];
+static const char *heading[OPTIONS_MAX]; /* that --help prints above a row, or NULL */
 static bool given[OPTIONS_MAX];
-static size_t options, own_options;
+static size_t options;
 static struct cm_buf args;
 
 static void add(const struct cm_opt *o)
@@ -114,12 +70,23 @@ static void add(const struct cm_opt *o)
     table[options++] = o;
 }
 
+static void start_group(const char *name)
+{
+    CM_ASSERT(options < OPTIONS_MAX);
+    heading[options] = name;
+}
+
 static void gather(const struct cm_tool *tool)
 {
     options = 0;
+    memset(heading, 0, sizeof heading);
+    start_group("Options");
     for (const struct cm_opt *o = tool->options; o && o->name; o++)
-        add(o);
-    own_options = options;
+        if (o->type == CM_O_GROUP)
+            start_group(o->help);
+        else
+            add(o);
+    start_group("Common options");
     if (!(tool->flags & CM_TOOL_NO_OUTPUT))
         add(&opt_output);
     add(&opt_threads);
@@ -232,6 +199,8 @@ static int set(const struct cm_opt *o, const char *text, const char *where)
         l->v[l->n++] = text;
         return 0;
     }
+    case CM_O_GROUP:
+        break;
     }
     return cm_fail(CM_EBUG, "%s: unknown option type", where);
 }
@@ -265,6 +234,8 @@ static void set_default(const struct cm_opt *o)
     case CM_O_LIST:
     case CM_O_OUTPUTS:
         *(struct cm_list *)o->to = (struct cm_list){0};
+        break;
+    case CM_O_GROUP:
         break;
     }
     if (o->def && set(o, o->def, o->name))
@@ -633,14 +604,12 @@ void cm_options_help(FILE *to)
 {
     fprintf(to, "usage: %s [options]%s%s\n%s\n", cm_tool->name, *cm_tool->operands ? " " : "",
             cm_tool->operands, cm_tool->about);
-    if (own_options)
-        fprintf(to, "\nOptions:\n");
-    for (size_t k = 0; k < own_options; k++)
-        help_option(to, table[k]);
-    fprintf(to, "\nCommon options:\n");
-    for (size_t k = own_options; k < options; k++)
+    for (size_t k = 0; k < options; k++) {
+        if (heading[k])
+            fprintf(to, "\n%s:\n", heading[k]);
         if (!hidden(table[k]))
             help_option(to, table[k]);
+    }
     fprintf(to, "\nMore: %s(1), cellmatch(7)\n", cm_tool->name);
 }
 

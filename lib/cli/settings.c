@@ -88,16 +88,43 @@ static void add_field(struct cm_trainer *t, const struct cm_field *f, unsigned b
     });
 }
 
+static bool has_row(const struct cm_field *f)
+{
+    char name[NAME_MAX_OPTION];
+    option_name(f, name, sizeof name);
+    for (size_t k = 0; k < rows; k++)
+        if (!strcmp(table[k].name, name))
+            return true;
+    return false;
+}
+
+/* The rows of CM_TRAINER_SECTION or CM_TRAINER_SETTING; NULL: those of all other fields. */
+static void add_fields(struct cm_trainer *t, const struct cm_opt *wanted, unsigned by)
+{
+    for (const struct cm_field *f = cm_fields; f->key; f++) {
+        bool here = !wanted || (wanted->def ? !strcmp(f->key, wanted->def)
+                                            : (int)f->section == wanted->letter);
+        if ((f->by & by) && here && !has_row(f))
+            add_field(t, f, by);
+    }
+}
+
+static void add_rows(struct cm_trainer *t, const struct cm_opt *o, unsigned by)
+{
+    for (; o->name; o++)
+        if (o->type == CM_O_GROUP && !o->help)
+            add_fields(t, o, by);
+        else
+            add_row(o);
+}
+
 char **cm_trainer_start(struct cm_trainer *t, struct cm_tool *tool, const struct cm_opt *before,
                         const struct cm_opt *after, unsigned by, int argc, char **argv)
 {
-    for (rows = 0; before->name; before++)
-        add_row(before);
-    for (const struct cm_field *f = cm_fields; f->key; f++)
-        if (f->by & by)
-            add_field(t, f, by);
-    for (; after->name; after++)
-        add_row(after);
+    rows = 0;
+    add_rows(t, before, by);
+    add_fields(t, NULL, by);
+    add_rows(t, after, by);
     t->by = by;
     tool->options = table;
     return cm_start(tool, argc, argv);

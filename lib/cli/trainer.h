@@ -53,25 +53,28 @@ struct cm_trainer {
 /* Rows of an option table.  t: a struct cm_trainer. */
 /* clang-format off */
 #define CM_TRAINER_SHOW(t)                                                                         \
-    {"show", 0, CM_O_FLAG, &(t).show, NULL, 0, 0, NULL,                                            \
-     "print all settings, preparation and schedule as TSV, and train nothing"}
-#define CM_TRAINER_LOG(t, help) {"log", 0, CM_O_OUTPUT, &(t).log, NULL, 0, 0, "FILE.tsv", help}
+    CM_OPT_FLAG("show", 0, &(t).show,                                                              \
+                "print all settings, preparation and schedule as TSV, and train nothing")
+#define CM_TRAINER_LOG(t, help) CM_OPT_OUTPUT("log", 0, &(t).log, "FILE.tsv", help)
 #define CM_TRAINER_STATE(t)                                                                        \
-    {"checkpoint", 0, CM_O_SAVE, &(t).checkpoint, NULL, 0, 0, "FILE.cms",                          \
-     "save the state of the training there, now and then and when stopped"},                       \
-    {"every", 0, CM_O_INT, &(t).every, "1000", 1, 1e15, "STEPS",                                   \
-     "steps between two checkpoints"},                                                             \
-    {"resume", 0, CM_O_STATE, &(t).resume, NULL, 0, 0, "FILE.cms",                                 \
-     "go on where this checkpoint was written, with its options"}
+    CM_OPT_SAVE("checkpoint", 0, &(t).checkpoint, "FILE.cms",                                      \
+                "save the state of the training there, now and then and when stopped"),            \
+    CM_OPT_INT("every", 0, &(t).every, "1000", 1, 1e15, "STEPS",                                   \
+               "steps between two checkpoints"),                                                   \
+    CM_OPT_STATE("resume", 0, &(t).resume, "FILE.cms",                                             \
+                 "go on where this checkpoint was written, with its options")
 #define CM_TRAINER_MEMORY(t)                                                                       \
-    {"max-memory", 0, CM_O_SIZE, &(t).memory, NULL, 1, 1e18, "SIZE",                               \
-     "refuse to train beyond this (K, M, G)"}
+    CM_OPT_SIZE("max-memory", 0, &(t).memory, NULL, 1, 1e18, "SIZE",                               \
+                "refuse to train beyond this (K, M, G)")
+/* In a table for cm_trainer_start: here stand the settings of a section, or the one of that key. */
+#define CM_TRAINER_SECTION(section) {"", section, CM_O_GROUP, NULL, NULL, 0, 0, NULL, NULL}
+#define CM_TRAINER_SETTING(key)     {"", 0, CM_O_GROUP, NULL, key, 0, 0, NULL, NULL}
 /* clang-format on */
 
 /* ===== settings =========================================================================== */
 
-/* Fills tool->options with the rows `before`, those of the settings that the trainer offers, and
- * `after` (both ended by a zero row), and starts the tool (cm_start). */
+/* Fills tool->options with the rows `before`, those of the settings that the trainer offers and
+ * that `before` does not place, and `after`, and starts the tool (cm_start). */
 char **cm_trainer_start(struct cm_trainer *t, struct cm_tool *tool, const struct cm_opt *before,
                         const struct cm_opt *after, unsigned by, int argc, char **argv);
 /* Settings on the command line go over those of c; one that c does not have ends the program.  fit:

@@ -19,14 +19,15 @@ static struct {
 } o;
 
 static const struct cm_opt table[] = {
-    {"top", 'k', CM_O_INT, &o.top, "1000", 1, 1e9, "N", "entries kept a row"},
-    {"scale", 's', CM_O_REAL, &o.scale, "1e4", 0, 1e300, "S", "scale"},
-    {"max-memory", 0, CM_O_SIZE, &o.memory, "1G", 1, 1e15, "SIZE", "memory"},
-    {"name", 'n', CM_O_STR, &o.name, NULL, 0, 0, "NAME", "a name"},
-    {"method", 'm', CM_O_CHOICE, &o.method, "dual", 0, 0, "softmax|dual|csls", "a rule"},
-    {"where", 'w', CM_O_LIST, &o.where, NULL, 0, 0, "LABEL=VALUE", "rows"},
-    {"hard", 'H', CM_O_FLAG, &o.hard, NULL, 0, 0, NULL, "one partner a row"},
-    {0}};
+    CM_OPT_INT("top", 'k', &o.top, "1000", 1, 1e9, "N", "entries kept a row"),
+    CM_OPT_REAL("scale", 's', &o.scale, "1e4", 0, 1e300, "S", "scale"),
+    CM_OPT_SIZE("max-memory", 0, &o.memory, "1G", 1, 1e15, "SIZE", "memory"),
+    CM_OPT_STR("name", 'n', &o.name, NULL, "NAME", "a name"),
+    CM_OPT_CHOICE("method", 'm', &o.method, "dual", "softmax|dual|csls", "a rule"),
+    CM_OPT_LIST("where", 'w', &o.where, "LABEL=VALUE", "rows"),
+    CM_OPT_FLAG("hard", 'H', &o.hard, "one partner a row"),
+    CM_OPT_END,
+};
 static const struct cm_tool tool = {"foo", "[IN.cms] ...", "foos", table, 0, 3, CM_TOOL_SEED};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -14,7 +14,9 @@ static struct {
 
 #error "decide the options: a new technique is a new tool, a numeric variant is an option"
 static const struct cm_opt options[] = {
-    {"scale", 0, CM_O_REAL, &o.scale, "1", 1e-300, 1e300, "S", "multiply the values by S"}, {0}};
+    CM_OPT_REAL("scale", 0, &o.scale, "1", 1e-300, 1e300, "S", "multiply the values by S"),
+    CM_OPT_END,
+};
 #error "decide the operands, the one-line description (= the man page's .Nd) and the flags"
 static const struct cm_tool tool = {"@tool@", "[IN.cms]", "...", options, 0, 1, CM_TOOL_DEFAULT};
 

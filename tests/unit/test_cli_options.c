@@ -27,14 +27,16 @@ static struct {
 } o;
 
 static const struct cm_opt table[] = {
-    {"top", 'k', CM_O_INT, &o.top, "1000", 1, 1e9, "N", "entries kept a row"},
-    {"scale", 's', CM_O_REAL, &o.scale, "1e4", 0, 1e300, "S", "scale"},
-    {"max-memory", 0, CM_O_SIZE, &o.memory, "1G", 0, 0, "SIZE", "memory"},
-    {"name", 0, CM_O_STR, &o.name, NULL, 0, 0, "NAME", "a name"},
-    {"method", 0, CM_O_CHOICE, &o.method, "dual", 0, 0, "softmax|dual|csls", "a rule"},
-    {"where", 0, CM_O_LIST, &o.where, NULL, 0, 0, "LABEL=VALUE", "rows"},
-    {"hard", 'H', CM_O_FLAG, &o.hard, NULL, 0, 0, NULL, "one partner a row"},
-    {0}};
+    CM_OPT_INT("top", 'k', &o.top, "1000", 1, 1e9, "N", "entries kept a row"),
+    CM_OPT_REAL("scale", 's', &o.scale, "1e4", 0, 1e300, "S", "scale"),
+    CM_OPT_SIZE("max-memory", 0, &o.memory, "1G", 0, 0, "SIZE", "memory"),
+    CM_OPT_STR("name", 0, &o.name, NULL, "NAME", "a name"),
+    CM_OPT_CHOICE("method", 0, &o.method, "dual", "softmax|dual|csls", "a rule"),
+    CM_OPT_LIST("where", 0, &o.where, "LABEL=VALUE", "rows"),
+    CM_OPT_GROUP("Research options"),
+    CM_OPT_FLAG("hard", 'H', &o.hard, "one partner a row"),
+    CM_OPT_END,
+};
 static const struct cm_tool filter = {"foo", "[IN.cms]", "foos", table, 0, 1, CM_TOOL_SEED};
 static const struct cm_tool pair = {"bar", "A.cms B.cms", "bars", NULL, 2, 2, CM_TOOL_DEFAULT};
 static const struct cm_tool writer = {"baz", "", "bazzes", NULL, 0, 0, CM_TOOL_OWN_OUTPUT};
@@ -197,8 +199,26 @@ static void help_text(void **state)
                                  "1000000000; default\n                            1000)\n"));
     assert_non_null(strstr(text, "      --method softmax|dual|csls\n"));
     assert_null(strstr(text, "--complete"));
+    static const char group[] =
+        "\n\nResearch options:\n  -H, --hard                one partner a row\n\nCommon options:\n";
+    assert_non_null(strstr(text, group));
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
         assert_true(strlen(line) <= 80);
+    free(text);
+}
+
+/* A heading is no option: nothing on the command line means it, nor does it stand without rows. */
+static void groups(void **state)
+{
+    (void)state;
+    refuses(&filter, "--=x", "unknown option '--'");
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    assert_int_equal(parse(&pair, "a b"), 0);
+    cm_options_help(f);
+    fclose(f);
+    assert_null(strstr(text, "\nOptions:\n"));
     free(text);
 }
 
@@ -208,6 +228,7 @@ int main(void)
         cmocka_unit_test(defaults),       cmocka_unit_test(every_spelling),
         cmocka_unit_test(refusals),       cmocka_unit_test(environment),
         cmocka_unit_test(kept_arguments), cmocka_unit_test(help_text),
+        cmocka_unit_test(groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,9 @@
 
 static const char *more;
 static const struct cm_opt options[] = {
-    {"more", 0, CM_O_OUTPUT, &more, "more", 0, 0, "FILE", "a second output"}, {0}};
+    CM_OPT_FILE(CM_O_OUTPUT, "more", 0, &more, "more", "FILE", "a second output"),
+    CM_OPT_END,
+};
 static const struct cm_tool text_tool = {"foo", "[IN]", "foos", options, 0, 1, CM_TOOL_TEXT};
 static const struct cm_tool folder_tool = {
     "foo", "[IN]", "foos", options, 0, 1, CM_TOOL_OWN_OUTPUT | CM_TOOL_FOLDER};

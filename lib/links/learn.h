@@ -33,55 +33,13 @@
 
 #include "links/fit.h"
 #include "linear/cca.h"
-#include "nn/nn.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define CM_LINK_FACTS 5
-
-/* ===== the network and its loss ============================================================= */
-
-/* Pairs of one fit, gene by gene: facts x (n x CM_LINK_FACTS), first weights c' and correlations c;
- * those of gene g (row of u) are ptr[g] .. ptr[g+1]-1, peak: row of w. */
-struct cm_link_pairs {
-    size_t n;
-    const cm_real *x, *first, *c;
-    const uint64_t *ptr;
-    const uint32_t *peak;
-};
-
-/* Numbers of the network with H hidden units, in this order: A (H x CM_LINK_FACTS), a (H), B (2 x
- * H), b (2), l. */
-size_t cm_link_size(size_t H);
-/* A and a uniform in +-1/sqrt(CM_LINK_FACTS), B and b zero, l = log_t. */
-void cm_link_init(cm_real *w, size_t H, double log_t, uint64_t seed);
-/* phi (n) */
-void cm_link_weights(cm_real *phi, const struct cm_link_pairs *p, const cm_real *w, size_t H);
-/* Adds to dw (all but l). */
-void cm_link_backward(cm_real *dw, const cm_real *dphi, const struct cm_link_pairs *p,
-                      const cm_real *w, size_t H);
-
-/* Cells that are matched among themselves: n cells, u (genes x n), w (peaks x n), s0 (n x n) = e.t,
- * rows genes' side; group (n) or NULL: cells of other groups are no candidates. */
-struct cm_link_cells {
-    size_t n, genes, peaks;
-    cm_real *u, *w, *s0;
-    const uint32_t *group;
-    double mu;
-};
-
-/* Symmetric InfoNCE of exp(log_t) S.  dphi (pairs, or NULL: loss alone) is set, *dlog_t set.
- * Same bits for any number of threads. */
-double cm_link_loss(cm_real *dphi, cm_real *dlog_t, const struct cm_link_cells *s,
-                    const struct cm_link_pairs *p, const cm_real *phi, double log_t);
-
-/* ===== learning ============================================================================= */
-
-#define CM_LINK_CELLS  512 /* of a fold matched among themselves in one step, at most */
-#define CM_LINK_LOOK   10  /* steps between two validations */
-#define CM_LINK_FEWEST 32  /* cells in a fold, below which nothing is learned */
+#define CM_LINK_LOOK   10 /* steps between two validations */
+#define CM_LINK_FEWEST 32 /* cells in a fold, below which nothing is learned */
 
 /* What is needed of the training: prepared cells x (training) and v (validation, rows may be 0) of
  * genes (side 0) and peaks (side 1), column tables, the full linear fit of those two sides and the

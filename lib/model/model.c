@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "links/apply.h"
 
 #define NOWHERE UINT32_MAX
 

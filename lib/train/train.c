@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "links/learn.h"
 #include "match/rules.h"
 #include "matrix/blas.h"
 #include "network/scorer.h"

@@ -13,7 +13,10 @@
 #include "nn/loss.c"
 #include "nn/softmax.c"
 
-#include "links/learn.c"
+#include "links/weights.c"
+
+#undef SHARDS
+#include "links/contrast.c"
 
 #define REF "tests/ref/links.txt"
 

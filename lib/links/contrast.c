@@ -14,11 +14,11 @@
 #include "base/pool.h"
 
 #define SHARDS  8
-#define OUTSIDE ((cm_real)-1e30) /* similarity of cells that are no candidates: its exp is 0 */
+#define OUTSIDE ((cm_real)-1e30) /* similarity of cells of other groups: its exp is 0 */
 
 struct cells_job {
-    const struct cm_link_cells *s;
-    const struct cm_link_pairs *p;
+    const struct cm_links_cells *s;
+    const struct cm_links_facts *p;
     const cm_real *phi;
     cm_real *a; /* genes x n: a, or da */
     cm_real *dphi;
@@ -79,7 +79,7 @@ static int scatter_shard(void *arg, size_t shard)
 
 /* c (m x n) = alpha op(a) b + beta c, b k x n; row panels of c, as many as m alone decides. */
 struct product {
-    bool turn; /* a is k x m */
+    bool transposed; /* a is k x m */
     size_t m, n, k;
     double alpha;
     const cm_real *a, *b;
@@ -92,14 +92,14 @@ static int product_shard(void *arg, size_t shard)
     const struct product *p = arg;
     size_t from = cm_shard_begin(p->m, p->shards, shard),
            rows = cm_shard_begin(p->m, p->shards, shard + 1) - from;
-    cm_gemm_real(p->turn, false, rows, p->n, p->k, (cm_real)p->alpha,
-                 p->turn ? p->a + from : p->a + from * p->k, p->turn ? p->m : p->k, p->b, p->n,
-                 p->beta, p->c + from * p->n, p->n);
+    cm_gemm_real(p->transposed, false, rows, p->n, p->k, (cm_real)p->alpha,
+                 p->transposed ? p->a + from : p->a + from * p->k, p->transposed ? p->m : p->k,
+                 p->b, p->n, p->beta, p->c + from * p->n, p->n);
     return 0;
 }
 
-double cm_link_loss(cm_real *dphi, cm_real *dlog_t, const struct cm_link_cells *s,
-                    const struct cm_link_pairs *p, const cm_real *phi, double log_t)
+double cm_links_loss(cm_real *dphi, cm_real *dlog_t, const struct cm_links_cells *s,
+                     const struct cm_links_facts *p, const cm_real *phi, double log_t)
 {
     size_t n = s->n, G = s->genes;
     cm_real *S = CM_NEW(cm_real, n * n), *dS = CM_ZNEW(cm_real, n * n), *a = CM_NEW(cm_real, G * n),

@@ -14,7 +14,7 @@ extern "C" {
 
 /* Cells that are matched among themselves: n cells, u (genes x n), w (peaks x n), s0 (n x n) = e.t,
  * rows genes' side; group (n) or NULL: cells of other groups are no candidates. */
-struct cm_link_cells {
+struct cm_links_cells {
     size_t n, genes, peaks;
     cm_real *u, *w, *s0;
     const uint32_t *group;
@@ -23,8 +23,8 @@ struct cm_link_cells {
 
 /* Symmetric InfoNCE of exp(log_t) S.  dphi (pairs, or NULL: loss alone) is set, *dlog_t set.
  * Same bits for any number of threads. */
-double cm_link_loss(cm_real *dphi, cm_real *dlog_t, const struct cm_link_cells *s,
-                    const struct cm_link_pairs *p, const cm_real *phi, double log_t);
+double cm_links_loss(cm_real *dphi, cm_real *dlog_t, const struct cm_links_cells *s,
+                     const struct cm_links_facts *p, const cm_real *phi, double log_t);
 
 #ifdef __cplusplus
 }

@@ -10,7 +10,7 @@
 #include "links/residuals.h"
 #include "links/sites.h"
 
-/* Keeps the pairs whose correlation passes the threshold; 0 pairs is possible. */
+/* Keeps the pairs whose correlation passes the threshold; there may be none. */
 static void threshold(struct cm_links *links, const struct cm_links_side *gene,
                       const struct cm_links_side *peak, const uint64_t *ptr,
                       const uint32_t *peak_of, const double *value, double limit)
@@ -20,13 +20,13 @@ static void threshold(struct cm_links *links, const struct cm_links_side *gene,
         for (uint64_t k = ptr[g]; k < ptr[g + 1]; k++)
             if (fabs(value[k]) > limit) {
                 keep_gene[g] = keep_peak[peak_of[k]] = true;
-                links->pairs++;
+                links->n++;
             }
     links->gene = cm_links_side_take(gene, keep_gene, links->r);
     links->peak = cm_links_side_take(peak, keep_peak, links->r);
     links->ptr = CM_ZNEW(uint64_t, links->gene.n + 1);
-    links->peak_of = CM_NEW(uint32_t, links->pairs);
-    links->c = CM_NEW(float, links->pairs);
+    links->peak_of = CM_NEW(uint32_t, links->n);
+    links->c = CM_NEW(float, links->n);
     size_t put = 0, row = 0;
     for (size_t g = 0; g < gene->n; g++) {
         if (!keep_gene[g])
@@ -42,7 +42,7 @@ static void threshold(struct cm_links *links, const struct cm_links_side *gene,
     cm_free(keep_peak);
 }
 
-/* Keeps of both sides what occurs in a pair, and rewrites the pairs in terms of its places. */
+/* Keeps the features of both sides that occur in a pair; pairs then name their positions. */
 static uint64_t *take_paired(const struct cm_links_side all[2], struct cm_links_candidates *near,
                              size_t r, struct cm_links_side *gene, struct cm_links_side *peak)
 {
@@ -56,7 +56,7 @@ static uint64_t *take_paired(const struct cm_links_side all[2], struct cm_links_
         keep[near->peak[k]] = true;
     *peak = cm_links_side_take(&all[1], keep, r);
     cm_free(keep);
-    uint64_t *ptr = CM_ZNEW(uint64_t, gene->n + 1); /* genes without pairs fall away */
+    uint64_t *ptr = CM_ZNEW(uint64_t, gene->n + 1); /* genes without pairs are left out */
     for (size_t g = 0; g < gene->n; g++)
         ptr[g + 1] = near->ptr[gene->feature[g] + 1];
     for (size_t k = 0; k < near->n; k++)
@@ -64,7 +64,7 @@ static uint64_t *take_paired(const struct cm_links_side all[2], struct cm_links_
     return ptr;
 }
 
-/* Correlations of all candidates, and the term that their threshold leaves. */
+/* Correlations of all candidates, and the links that pass the threshold. */
 static void fit_pairs(struct cm_links *links, const struct cm_links_fit_config *c,
                       const struct cm_links_data *d, const struct cm_links_side all[2],
                       struct cm_links_candidates *near)
@@ -136,7 +136,7 @@ int cm_links_fit(struct cm_links *links, const struct cm_links_fit_config *c,
                    ? cm_fail(0, "no peak lies within %.0f bases of a gene", window)
                    : cm_fail(0, "the %s have no coordinates (columns chrom and start)",
                              placed[0] ? "peaks" : "genes");
-    if (links->pairs == 0)
+    if (links->n == 0)
         return cm_fail(0, "no peak-gene correlation exceeds %g/sqrt(cells)", c->threshold);
     code = cm_links_scale(links, c->sd, d);
     return code < 0 ? code : 1;

@@ -26,7 +26,7 @@ struct cm_links_data {
 };
 
 /* With groups the correlations are taken inside them (u and w centred a group), so that a shift
- * between batches is no correlation.  Returns 1 and a term, 0 when there is none (no coordinates,
+ * between batches is no correlation.  Returns 1; 0 when there are no links (no coordinates,
  * no pair in the window or above the threshold: cm_error_message says which), < 0 on failure. */
 int cm_links_fit(struct cm_links *links, const struct cm_links_fit_config *c,
                  const struct cm_links_data *d);

@@ -1,7 +1,6 @@
 /* links/folds.c - links fitted on a part of the training cells, and cells matched among themselves.
  *
- * The number of pairs differs between folds by those whose correlation is exactly 0; the network
- * does not care.
+ * Folds differ in their number of links by pairs whose correlation is exactly 0.
  */
 #include "links/folds.h"
 
@@ -14,7 +13,7 @@
 #include "links/apply.h"
 #include "links/sites.h"
 
-enum { F = CM_LINK_FACTS };
+enum { F = CM_LINKS_FACTS };
 
 void cm_links_table_free(struct cm_links_table *t)
 {
@@ -23,17 +22,17 @@ void cm_links_table_free(struct cm_links_table *t)
     cm_free(t->c);
 }
 
-/* seen[side][feature]: share of training cells.  cis->c is set to the first weights, and mu to
- * their scale; cells: those cis was fitted on. */
+/* seen[side][feature]: share of training cells.  links->c is set to the first weights, and mu to
+ * their scale; d: the cells that links were fitted on. */
 static int make_table(struct cm_links_table *t, struct cm_links *links,
                       const struct cm_links_fit_config *c, const struct cm_links_data *d,
                       double *const seen[2])
 {
-    double *distance = CM_NEW(double, links->pairs), n = (double)d->x[0]->rows, root = sqrt(n);
+    double *distance = CM_NEW(double, links->n), n = (double)d->x[0]->rows, root = sqrt(n);
     memset(t, 0, sizeof *t);
-    t->x = CM_NEW(float, links->pairs *F);
-    t->first = CM_NEW(float, links->pairs);
-    t->c = CM_NEW(float, links->pairs);
+    t->x = CM_NEW(float, links->n *F);
+    t->first = CM_NEW(float, links->n);
+    t->c = CM_NEW(float, links->n);
     cm_links_distances(links, d->table[0], d->table[1], distance);
     for (size_t g = 0; g < links->gene.n; g++)
         for (uint64_t e = links->ptr[g]; e < links->ptr[g + 1]; e++) {
@@ -49,9 +48,9 @@ static int make_table(struct cm_links_table *t, struct cm_links *links,
             fact[3] = (float)(log(seen[0][links->gene.feature[g]] + .001) + 3);
             fact[4] = (float)(log(seen[1][links->peak.feature[links->peak_of[e]]] + .001) + 3);
         }
-    memcpy(links->c, t->first, links->pairs * sizeof *links->c);
+    memcpy(links->c, t->first, links->n * sizeof *links->c);
     cm_free(distance);
-    t->p = (struct cm_link_pairs){links->pairs, t->x, t->first, t->c, links->ptr, links->peak_of};
+    t->p = (struct cm_links_facts){links->n, t->x, t->first, t->c, links->ptr, links->peak_of};
     int code = cm_links_scale(links, c->sd, d);
     t->mu = links->mu;
     return code;
@@ -96,7 +95,7 @@ static float *transposed(float *x, size_t n, size_t features)
     return to;
 }
 
-void cm_links_cells_make(struct cm_link_cells *s, const struct cm_links *links,
+void cm_links_cells_make(struct cm_links_cells *s, const struct cm_links *links,
                          const struct cm_linear *linear, const size_t side[2],
                          const struct cm_csr *const x[2], const uint64_t *at, size_t n,
                          const uint32_t *group, double mu)
@@ -136,7 +135,7 @@ void cm_links_cells_make(struct cm_link_cells *s, const struct cm_links *links,
     cm_free(z);
 }
 
-void cm_links_cells_free(struct cm_link_cells *s)
+void cm_links_cells_free(struct cm_links_cells *s)
 {
     cm_free(s->u);
     cm_free(s->w);
@@ -154,7 +153,7 @@ void cm_links_fold_free(struct cm_links_fold *f)
     cm_free(f->at);
 }
 
-/* Fits the cells `rest` of a fold's complement: linear part, term and table. */
+/* Fits the cells `rest` of a fold's complement: linear part, links and their facts. */
 static int fit_rest(struct cm_links_fold *f, const struct cm_links_config *c,
                     const struct cm_links_learn_data *d, double *const seen[2],
                     const uint64_t *rest, size_t n)
@@ -203,7 +202,7 @@ int cm_links_fold_make(struct cm_links_fold *f, const struct cm_links_config *c,
     f->at = CM_NEW(uint64_t, f->n);
     memcpy(f->at, order + from, f->n * sizeof *f->at);
     int code = fit_rest(f, c, d, seen, rest, n);
-    if (code == 1 && f->n <= CM_LINK_CELLS)
+    if (code == 1 && f->n <= CM_LINKS_CELLS)
         cm_links_cells_make(&f->cells, &f->links, &f->linear, d->side, d->x, f->at, f->n, d->group,
                             f->table.mu);
     cm_free(rest);

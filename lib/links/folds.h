@@ -9,11 +9,11 @@
 extern "C" {
 #endif
 
-#define CM_LINK_CELLS 512 /* of a fold matched among themselves in one step, at most */
+#define CM_LINKS_CELLS 512 /* of a fold matched among themselves in one step, at most */
 
-/* Pairs with their facts, of a term whose c are plain correlations. */
+/* Links whose c are plain correlations, and their facts. */
 struct cm_links_table {
-    struct cm_link_pairs p;
+    struct cm_links_facts p;
     float *x, *first, *c;
     double mu;
 };
@@ -25,27 +25,27 @@ struct cm_links_fold {
     struct cm_links_table table;
     uint64_t *at; /* its cells */
     size_t n;
-    struct cm_link_cells cells; /* when all of them are matched in every step */
+    struct cm_links_cells cells; /* when all of them are matched in every step */
 };
 
-/* The cells of x as the fit of the term wants them, under a linear fit of the same cells. */
+/* The cells of x as the fit of links takes them, under a linear fit of the same cells. */
 struct cm_links_data cm_links_data_of(const struct cm_links_learn_data *d,
                                       const struct cm_linear *linear,
                                       const struct cm_csr *const x[2], const float *const z[2],
                                       const uint32_t *group);
 
-/* The term with all pairs in the wide window and plain correlations, and its table: 1, 0 or < 0. */
+/* Links for all pairs in the wide window, with plain correlations, and their facts: 1, 0 or < 0. */
 int cm_links_fit_all(struct cm_links *links, struct cm_links_table *t,
                      const struct cm_links_config *c, const struct cm_links_data *d,
                      double *const seen[2]);
 void cm_links_table_free(struct cm_links_table *t);
 
 /* Cells at[0..n-1] of x under a fit. */
-void cm_links_cells_make(struct cm_link_cells *s, const struct cm_links *links,
+void cm_links_cells_make(struct cm_links_cells *s, const struct cm_links *links,
                          const struct cm_linear *linear, const size_t side[2],
                          const struct cm_csr *const x[2], const uint64_t *at, size_t n,
                          const uint32_t *group, double mu);
-void cm_links_cells_free(struct cm_link_cells *s);
+void cm_links_cells_free(struct cm_links_cells *s);
 
 /* order: all cells, shuffled; the fold is order[from..to-1]. */
 int cm_links_fold_make(struct cm_links_fold *f, const struct cm_links_config *c,

@@ -65,11 +65,11 @@ void cm_links_finish(struct cm_links *links)
     cm_links_side_index(&links->gene, r);
     cm_links_side_index(&links->peak, r);
     links->mptr = CM_NEW(uint64_t, P + 1);
-    links->mgene = CM_NEW(uint32_t, links->pairs);
-    links->mval = CM_NEW(float, links->pairs);
+    links->mgene = CM_NEW(uint32_t, links->n);
+    links->mval = CM_NEW(float, links->n);
     links->slope = CM_NEW(float, r *G);
     links->base = CM_NEW(float, G);
-    uint64_t *pair = CM_NEW(uint64_t, links->pairs);
+    uint64_t *pair = CM_NEW(uint64_t, links->n);
     cm_links_by_peak(G, P, links->ptr, links->peak_of, links->mptr, links->mgene, pair);
     for (size_t p = 0; p < P; p++)
         for (uint64_t k = links->mptr[p]; k < links->mptr[p + 1]; k++)

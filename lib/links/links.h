@@ -1,13 +1,10 @@
-/* links/links.h - the peak-gene term: cells agree where open chromatin lies beside expressed genes.
+/* links/links.h - peak-gene links: cells agree where open chromatin lies beside expressed genes.
  *
- * Problem: what a low-rank embedding keeps is the cell type; WHICH cell of the type it is shows in
- * small deviations, and those of a gene go with those of the peaks near it.  Choice: residuals of
- * both modalities on their leading components, the correlation of each gene with each peak within a
- * window, soft-thresholded at its noise level; the term L(i,j) = sum c_gp u_g(i) w_p(j) is an inner
- * product of u(i) and C'w(j), so it travels as further embedding columns.  Everything is linear in
- * the peaks, so no cells x peaks residual is ever formed: c is accumulated from the stored
- * non-zeros of ATAC alone and corrected by rank-(r+1) terms.  Rejected: dense residual tiles a
- * chromosome (the same numbers at ten times the work).
+ * A low-rank embedding keeps the cell type; which cell of the type it is shows in small
+ * deviations, and those of a gene go with those of the peaks near it.  Links are correlations of
+ * residuals: what the leading components leave of each gene and of each peak within a window of
+ * it, soft-thresholded at the noise level.  L(i,j) = sum over links c_gp u_g(i) w_p(j) is an inner
+ * product of u(i) and C'w(j), so it travels as further embedding columns.
  *
  * Letters: n cells, r components, g gene, p peak; u = clip(residual/sd), w = residual/sd.
  */
@@ -23,7 +20,7 @@ extern "C" {
 
 #define CM_LINKS_NOWHERE UINT32_MAX /* of a feature without links */
 
-/* The features of one side that the term uses.  residual_j = x_j - off_j - z_1..r . h_j */
+/* The features of one side that have links.  residual_j = x_j - off_j - z_1..r . h_j */
 struct cm_links_side {
     size_t n;
     uint32_t *feature; /* n, ascending: column in the modality's matrix */
@@ -31,18 +28,18 @@ struct cm_links_side {
     float *off;        /* n */
     float *sd;         /* n, > 0 */
     size_t features;   /* columns of the modality */
-    uint32_t *at;      /* features places: place in `feature`, or NOWHERE (derived) */
-    float *ht;         /* r x n: h turned (derived) */
+    uint32_t *at;      /* features: position in `feature`, or NOWHERE (derived) */
+    float *ht;         /* r x n: h transposed (derived) */
 };
 
 struct cm_links {
-    size_t r, pairs;
+    size_t r, n; /* components, links */
     double clip, mu;
-    uint64_t candidates; /* pairs within the window, before the threshold */
+    uint64_t candidates; /* pairs within the window */
     struct cm_links_side gene, peak;
-    uint64_t *ptr;     /* gene.n + 1: the pairs of each gene */
-    uint32_t *peak_of; /* pairs: place in peak.feature, ascending within a gene */
-    float *c;          /* pairs: thresholded correlations, never 0 */
+    uint64_t *ptr;     /* gene.n + 1: the links of each gene */
+    uint32_t *peak_of; /* n: position in peak.feature, ascending within a gene */
+    float *c;          /* n: thresholded correlations, or learned weights */
     /* derived, peak-major: entry x_p of a cell adds x_p mval to the columns mgene */
     uint64_t *mptr;
     uint32_t *mgene;
@@ -51,8 +48,8 @@ struct cm_links {
     float *base;  /* gene.n */
 };
 
-/* The peak-major view of gene-major pairs: peak p has near[p] .. near[p+1]-1, `gene` and `pair` of
- * each. */
+/* Gene-major pairs by peak: those of peak p are near[p] .. near[p+1]-1; `gene` of each, and `pair`,
+ * its number among the gene-major ones. */
 void cm_links_by_peak(size_t genes, size_t peaks, const uint64_t *ptr, const uint32_t *peak_of,
                       uint64_t *near, uint32_t *gene, uint64_t *pair);
 

@@ -90,7 +90,7 @@ int cm_links_scale(struct cm_links *links, double sd, const struct cm_links_data
     cm_links_finish(links);
     double now = spread(links, d);
     if (!isfinite(now))
-        return cm_fail(CM_ENUMERIC, "the peak-gene term is not finite");
+        return cm_fail(CM_ENUMERIC, "the peak-gene links are not finite");
     links->mu = sd / (now > 1e-12 ? now : 1e-12);
     cm_links_finish(links);
     return 0;

@@ -13,20 +13,20 @@
 #define SHARDS 8
 #define SHARE  .3 /* of c in a weight, for o2 = 1 */
 
-enum { F = CM_LINK_FACTS };
+enum { F = CM_LINKS_FACTS };
 
-size_t cm_link_size(size_t H) { return H * F + H + 2 * H + 2 + 1; }
+size_t cm_links_weights_size(size_t H) { return H * F + H + 2 * H + 2 + 1; }
 
-void cm_link_init(cm_real *w, size_t H, double log_t, uint64_t seed)
+void cm_links_weights_init(cm_real *w, size_t H, double log_t, uint64_t seed)
 {
     struct cm_rng g = cm_rng_make(seed, CM_RNG_INIT, 77, 0);
     double max = 1 / sqrt((double)F);
     size_t first = H * F + H;
     for (size_t i = 0; i < first; i++)
         w[i] = (cm_real)(max * (2 * cm_rng_uniform(&g) - 1));
-    for (size_t i = first; i < cm_link_size(H) - 1; i++)
+    for (size_t i = first; i < cm_links_weights_size(H) - 1; i++)
         w[i] = 0;
-    w[cm_link_size(H) - 1] = (cm_real)log_t;
+    w[cm_links_weights_size(H) - 1] = (cm_real)log_t;
 }
 
 /* Pairs go through the network CHUNK at a time, the pair as the inner index: loops of a constant
@@ -102,14 +102,14 @@ struct net_job {
     cm_real *phi;
     double *dw; /* shards x size, or NULL: forward */
     const cm_real *dphi, *w;
-    const struct cm_link_pairs *p;
+    const struct cm_links_facts *p;
     size_t H, shards;
 };
 
 static int net_shard(void *arg, size_t shard)
 {
     const struct net_job *j = arg;
-    const struct cm_link_pairs *p = j->p;
+    const struct cm_links_facts *p = j->p;
     size_t H = j->H, end = cm_shard_begin(p->n, j->shards, shard + 1);
     double *h = CM_NEW(double, H *CHUNK), xt[F * CHUNK], o[2 * CHUNK], d[2 * CHUNK];
     for (size_t e = cm_shard_begin(p->n, j->shards, shard); e < end; e += CHUNK) {
@@ -127,23 +127,23 @@ static int net_shard(void *arg, size_t shard)
             d[CHUNK + i] = (double)j->dphi[e + i] * share;
         }
         if (j->dw)
-            network_back(j->dw + shard * cm_link_size(H), d, xt, h, j->w, H);
+            network_back(j->dw + shard * cm_links_weights_size(H), d, xt, h, j->w, H);
     }
     cm_free(h);
     return 0;
 }
 
-void cm_link_weights(cm_real *phi, const struct cm_link_pairs *p, const cm_real *w, size_t H)
+void cm_links_weights(cm_real *phi, const struct cm_links_facts *p, const cm_real *w, size_t H)
 {
     struct net_job j = {phi, NULL, NULL, w, p, H, cm_shards(p->n, 1024, SHARDS)};
     cm_parallel(j.shards, net_shard, &j);
 }
 
-void cm_link_backward(cm_real *dw, const cm_real *dphi, const struct cm_link_pairs *p,
-                      const cm_real *w, size_t H)
+void cm_links_weights_backward(cm_real *dw, const cm_real *dphi, const struct cm_links_facts *p,
+                               const cm_real *w, size_t H)
 {
     struct net_job j = {NULL, NULL, dphi, w, p, H, cm_shards(p->n, 1024, SHARDS)};
-    size_t size = cm_link_size(H);
+    size_t size = cm_links_weights_size(H);
     j.dw = CM_ZNEW(double, j.shards *size);
     cm_parallel(j.shards, net_shard, &j);
     for (size_t i = 0; i < size; i++) {

@@ -1,4 +1,4 @@
-/* links/config.h - the settings of the peak-gene term and of its learned weights. */
+/* links/config.h - settings of peak-gene links and of their learned weights. */
 #ifndef CM_LINKS_CONFIG_H
 #define CM_LINKS_CONFIG_H
 
@@ -11,21 +11,21 @@ struct cm_links_fit_config {
     double ridge;       /* of that regression */
     double clip;        /* of gene residuals, in standard deviations */
     double threshold;   /* of correlations, in units of 1/sqrt(cells) */
-    double sd;          /* standard deviation of the scaled term over training pairs */
+    double sd;          /* standard deviation of mu L over pairs of training cells */
 };
 
 struct cm_learn_config {
-    int64_t window; /* base pairs: links that may get a weight */
-    int64_t folds;  /* parts into which the training cells are cut */
+    int64_t window; /* base pairs: reach of links with learned weights */
+    int64_t folds;  /* parts of the training cells */
     int64_t hidden; /* width of the network that gives the weights */
     int64_t steps;
     double lr;
 };
 
 struct cm_links_config {
-    bool on; /* does the model have the term? */
+    bool on; /* does the model have links? */
     struct cm_links_fit_config fit;
-    bool learned; /* are its weights learned out of fold? */
+    bool learned; /* are their weights learned out of fold? */
     struct cm_learn_config learn;
 };
 

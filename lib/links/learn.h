@@ -1,28 +1,17 @@
-/* links/learn.h - learned weights of the peak-gene term: cross-attention that begins as that term.
+/* links/learn.h - learned weights of peak-gene links: cross-attention that begins as the links.
  *
- * Problem: the term (links/fit.h) trusts a pair of gene and peak by its correlation alone, within a
- * hard window.  How far a correlation can be trusted also depends on the distance, on how often
- * gene and peak are seen, and on how strong it is; and none of this can be learnt on cells from
- * which the correlations were taken, because there every chance agreement helps.  Choice: a small
- * network, shared by all pairs, gives each its weight from such facts; at the beginning its weights
- * are the term's own.  It is trained on similarities OUT OF FOLD: the training cells are cut into
- * folds, components, CCA and correlations are fitted on the others, and the fold's cells are
- * matched among themselves.  What is learnt is a rule, not weights of single pairs, so it is then
- * applied to the correlations of all training cells.  The result is again a peak-gene term: nothing
- * changes where a model is applied.
+ * A fit (links/fit.h) trusts a pair of gene and peak by its correlation alone, within a hard
+ * window. How far a correlation can be trusted also depends on the distance, on how often gene and
+ * peak are seen, and on how strong it is; none of this can be learned on the cells that gave the
+ * correlations, where every chance agreement helps.  So a small network, shared by all links,
+ * gives each its weight from such facts (links/weights.h), and is trained on similarities OUT OF
+ * FOLD: CCA and correlations are fitted on the other folds, and the fold's cells are matched among
+ * themselves (links/contrast.h). The rule is then applied to the correlations of all training
+ * cells; the result are links again.
  *
- * Rejected: weights that also depend on the cells' depths, weights of the canonical axes, and pairs
- * beyond 500 kb (each measured to add nothing beyond its error), and a weight of its own for every
- * gene (as many numbers as there are genes, for a rule that needs a hundred).
- *
- * In the terms of cross-attention: tokens are genes and peaks, v_g = u_g(i) and v_p = w_p(j) are
- * their values, the attention of g to p is phi_gp, its bias by genomic distance is learned:
- *   S(i,j) = e.t + mu sum_gp phi_gp u_g(i) w_p(j)
- *   phi_gp = c'_gp exp(o1) + 0.3 c_gp o2,   (o1, o2) = B tanh(A x_gp + a) + b
- *   x_gp   = (ln(1+|s|), max(|s|-2,0)/3, log10(d+1000)-4.5, ln(f_g+.001)+3, ln(f_p+.001)+3)
- * c correlation, c' the term's (thresholded, within the term's own window, else 0), s = c sqrt(n),
- * d distance in base pairs, f share of training cells that have the feature.  B = b = 0 at first.
- * Loss: symmetric InfoNCE of exp(l) S over each fold's cells, l learned too; Adam.
+ * Rejected, each measured to add nothing beyond its error: weights that depend on the cells'
+ * depths, weights of the canonical axes, links beyond 500 kb; and a weight for every gene (as many
+ * numbers as genes, for a rule that needs a hundred).
  */
 #ifndef CM_LINKS_LEARN_H
 #define CM_LINKS_LEARN_H
@@ -33,57 +22,15 @@
 
 #include "links/fit.h"
 #include "linear/cca.h"
-#include "nn/nn.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define CM_LINK_FACTS 5
+#define CM_LINKS_VALID_EVERY 10 /* steps between two validations */
+#define CM_LINKS_FEWEST      32 /* cells in a fold, below which nothing is learned */
 
-/* ===== the network and its loss ============================================================= */
-
-/* Pairs of one fit, gene by gene: facts x (n x CM_LINK_FACTS), first weights c' and correlations c;
- * those of gene g (row of u) are ptr[g] .. ptr[g+1]-1, peak: row of w. */
-struct cm_link_pairs {
-    size_t n;
-    const cm_real *x, *first, *c;
-    const uint64_t *ptr;
-    const uint32_t *peak;
-};
-
-/* Numbers of the network with H hidden units, in this order: A (H x CM_LINK_FACTS), a (H), B (2 x
- * H), b (2), l. */
-size_t cm_link_size(size_t H);
-/* A and a uniform in +-1/sqrt(CM_LINK_FACTS), B and b zero, l = log_t. */
-void cm_link_init(cm_real *w, size_t H, double log_t, uint64_t seed);
-/* phi (n) */
-void cm_link_weights(cm_real *phi, const struct cm_link_pairs *p, const cm_real *w, size_t H);
-/* Adds to dw (all but l). */
-void cm_link_backward(cm_real *dw, const cm_real *dphi, const struct cm_link_pairs *p,
-                      const cm_real *w, size_t H);
-
-/* Cells that are matched among themselves: n cells, u (genes x n), w (peaks x n), s0 (n x n) = e.t,
- * rows genes' side; group (n) or NULL: cells of other groups are no candidates. */
-struct cm_link_cells {
-    size_t n, genes, peaks;
-    cm_real *u, *w, *s0;
-    const uint32_t *group;
-    double mu;
-};
-
-/* Symmetric InfoNCE of exp(log_t) S.  dphi (pairs, or NULL: loss alone) is set, *dlog_t set.
- * Same bits for any number of threads. */
-double cm_link_loss(cm_real *dphi, cm_real *dlog_t, const struct cm_link_cells *s,
-                    const struct cm_link_pairs *p, const cm_real *phi, double log_t);
-
-/* ===== learning ============================================================================= */
-
-#define CM_LINK_CELLS  512 /* of a fold matched among themselves in one step, at most */
-#define CM_LINK_LOOK   10  /* steps between two validations */
-#define CM_LINK_FEWEST 32  /* cells in a fold, below which nothing is learned */
-
-/* What is needed of the training: prepared cells x (training) and v (validation, rows may be 0) of
+/* Prepared cells x (training) and v (validation, rows may be 0) of
  * genes (side 0) and peaks (side 1), column tables, the full linear fit of those two sides and the
  * training cells' components (ld k), and batch labels or NULL. */
 struct cm_links_learn_data {
@@ -98,21 +45,21 @@ struct cm_links_learn_data {
     uint64_t seed;
 };
 
-struct cm_link_report {
+struct cm_links_report {
     double before, after; /* InfoNCE of the validation cells (NaN without any) */
-    size_t step;          /* whose weights were kept; 0: the term stayed as it was */
+    size_t step;          /* whose weights were kept; 0: the links stayed as they were */
     size_t pairs;
 };
 
-/* Replaces *cis, as cm_links_fit left it, by the term with learned weights.  Returns 1; 0 when
- * there is too little to learn from or nothing was gained on validation cells (*cis is unchanged,
+/* Replaces *links, as cm_links_fit left them, by links with learned weights.  Returns 1; 0 when
+ * there is too little to learn from or nothing was gained on validation cells (*links is unchanged,
  * cm_error_message says why); < 0 on failure.  Memory: a copy of the training cells outside a fold,
- * and folds x CM_LINK_CELLS x (genes + peaks + CM_LINK_CELLS) numbers. */
+ * and folds x CM_LINKS_CELLS x (genes + peaks + CM_LINKS_CELLS) numbers. */
 int cm_links_learn(struct cm_links *links, const struct cm_links_config *c,
-                   const struct cm_links_learn_data *d, struct cm_link_report *report);
+                   const struct cm_links_learn_data *d, struct cm_links_report *report);
 /* Upper bound of those bytes, for n training cells with `entries` stored values. */
-uint64_t cm_link_bytes(const struct cm_learn_config *o, uint64_t n, uint64_t entries,
-                       uint64_t genes, uint64_t peaks);
+uint64_t cm_links_learn_bytes(const struct cm_learn_config *o, uint64_t n, uint64_t entries,
+                              uint64_t genes, uint64_t peaks);
 
 #ifdef __cplusplus
 }

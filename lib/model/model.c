@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "links/apply.h"
 
 #define NOWHERE UINT32_MAX
 
@@ -43,7 +44,7 @@ static int put_links_side(struct cm_writer *w, const char *front, const struct c
 
 static int put_links(struct cm_writer *w, const struct cm_links *c)
 {
-    uint32_t *gene = CM_NEW(uint32_t, c->pairs);
+    uint32_t *gene = CM_NEW(uint32_t, c->n);
     for (size_t g = 0; g < c->gene.n; g++)
         for (uint64_t k = c->ptr[g]; k < c->ptr[g + 1]; k++)
             gene[k] = (uint32_t)g;
@@ -51,11 +52,11 @@ static int put_links(struct cm_writer *w, const struct cm_links *c)
     if (!code)
         code = put_links_side(w, "cis.peak", &c->peak, c->r);
     if (!code)
-        code = put(w, "cis.pair", "gene", CM_V_U32, c->pairs, 0, gene);
+        code = put(w, "cis.pair", "gene", CM_V_U32, c->n, 0, gene);
     if (!code)
-        code = put(w, "cis.pair", "peak", CM_V_U32, c->pairs, 0, c->peak_of);
+        code = put(w, "cis.pair", "peak", CM_V_U32, c->n, 0, c->peak_of);
     if (!code)
-        code = put(w, "cis.pair", "c", CM_V_F32, c->pairs, 0, c->c);
+        code = put(w, "cis.pair", "c", CM_V_F32, c->n, 0, c->c);
     if (!code)
         code = put(w, "cis", "mu", CM_V_F64, 1, 0, &c->mu);
     cm_free(gene);
@@ -197,7 +198,7 @@ static int take_links(struct cm_model *m, const struct cm_tensors *ts, size_t ge
         c->candidates = (uint64_t)candidates;
         c->mu = *mu;
         c->r = r;
-        c->pairs = n;
+        c->n = n;
         c->ptr = CM_ZNEW(uint64_t, c->gene.n + 1);
     }
     for (size_t k = 0; !code && k < n; k++) {

@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "links/fit.h"
+#include "links/links.h"
 #include "linear/cca.h"
 #include "model/config.h"
 #include "network/net.h"

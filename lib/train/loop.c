@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "links/apply.h"
 #include "match/rules.h"
 #include "matrix/blas.h"
 #include "network/scorer.h"

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "links/learn.h"
 #include "match/rules.h"
 #include "matrix/blas.h"
 #include "network/scorer.h"
@@ -86,7 +87,7 @@ static int learn_links(struct cm_model *m, const struct cm_train_data *d, float 
         .groups = d->groups,
         .fit = m->config.linear,
         .seed = (uint64_t)m->config.seed};
-    struct cm_link_report r;
+    struct cm_links_report r;
     int code = cm_links_learn(&m->links, &m->config.links, &data, &r);
     struct cm_kv *kv = &m->head.kv;
     if (code == 0) /* no warning: the term is as good as without the attempt */
@@ -207,7 +208,7 @@ static void record(struct cm_model *m, const struct cm_train_data *d,
     if (by_loop(o))
         set_hash(kv, "train.names", cells_hash(d));
     cm_kv_seti(kv, "cis.candidates", (int64_t)(m->has_links ? m->links.candidates : 0));
-    cm_kv_seti(kv, "cis.pairs", (int64_t)(m->has_links ? m->links.pairs : 0));
+    cm_kv_seti(kv, "cis.pairs", (int64_t)(m->has_links ? m->links.n : 0));
     cm_kv_seti(kv, "cis.genes", (int64_t)(m->has_links ? m->links.gene.n : 0));
     cm_kv_seti(kv, "cis.peaks", (int64_t)(m->has_links ? m->links.peak.n : 0));
 }
@@ -604,7 +605,7 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
                                             : sample;
     uint64_t entries = x[0].ptr[n] + x[1].ptr[n],
              links = c->links.on && c->links.learned
-                         ? cm_link_bytes(&c->links.learn, n, entries, x[0].cols, x[1].cols)
+                         ? cm_links_learn_bytes(&c->links.learn, n, entries, x[0].cols, x[1].cols)
                          : 0;
     uint64_t folds =
         crossfits(o) && v < CM_CALIBRATION_ENOUGH ? components + cm_crossfit_bytes(d) : 0;

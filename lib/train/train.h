@@ -14,7 +14,6 @@
 
 #include "pairs/dataset.h"
 #include "train/loop.h"
-#include "links/learn.h"
 #include "model/model.h"
 
 #ifdef __cplusplus

@@ -13,12 +13,15 @@
 #include "nn/loss.c"
 #include "nn/softmax.c"
 
-#include "links/learn.c"
+#include "links/weights.c"
+
+#undef SHARDS
+#include "links/contrast.c"
 
 #define REF "tests/ref/links.txt"
 
-static struct cm_link_pairs pairs;
-static struct cm_link_cells cells;
+static struct cm_links_facts pairs;
+static struct cm_links_cells cells;
 static size_t H;
 static double *weights;
 static uint64_t ptr[32];
@@ -32,14 +35,14 @@ static int setup(void **state)
     double *n = load("sizes"), *at = load("ptr"), *p = load("peak"), *g = load("group"),
            *mu = load("mu");
     H = (size_t)n[0];
-    cells = (struct cm_link_cells){.n = (size_t)n[3],
-                                   .genes = (size_t)n[1],
-                                   .peaks = (size_t)n[2],
-                                   .u = load("u"),
-                                   .w = load("w"),
-                                   .s0 = load("s0"),
-                                   .mu = *mu};
-    pairs = (struct cm_link_pairs){(size_t)n[4], load("x"), load("first"), load("c"), ptr, peak};
+    cells = (struct cm_links_cells){.n = (size_t)n[3],
+                                    .genes = (size_t)n[1],
+                                    .peaks = (size_t)n[2],
+                                    .u = load("u"),
+                                    .w = load("w"),
+                                    .s0 = load("s0"),
+                                    .mu = *mu};
+    pairs = (struct cm_links_facts){(size_t)n[4], load("x"), load("first"), load("c"), ptr, peak};
     for (size_t i = 0; i <= cells.genes; i++)
         ptr[i] = (uint64_t)at[i];
     for (size_t i = 0; i < pairs.n; i++)
@@ -84,12 +87,12 @@ static void close_to(const double *have, const char *name, double relative)
 static double whole(double *grad, const double *w)
 {
     double phi[32], dphi[32], dl;
-    size_t size = cm_link_size(H);
-    cm_link_weights(phi, &pairs, w, H);
-    double loss = cm_link_loss(grad ? dphi : NULL, &dl, &cells, &pairs, phi, w[size - 1]);
+    size_t size = cm_links_weights_size(H);
+    cm_links_weights(phi, &pairs, w, H);
+    double loss = cm_links_loss(grad ? dphi : NULL, &dl, &cells, &pairs, phi, w[size - 1]);
     if (grad) {
         memset(grad, 0, size * sizeof *grad);
-        cm_link_backward(grad, dphi, &pairs, w, H);
+        cm_links_weights_backward(grad, dphi, &pairs, w, H);
         grad[size - 1] += dl;
     }
     return loss;
@@ -99,11 +102,12 @@ static void test_torch(void **state)
 {
     (void)state;
     double phi[32], dphi[32], dl, grad[64];
-    cm_link_weights(phi, &pairs, weights, H);
+    cm_links_weights(phi, &pairs, weights, H);
     close_to(phi, "phi", 1e-14);
     for (int g = 0; g < 2; g++) {
         cells.group = g ? group : NULL;
-        double loss = cm_link_loss(dphi, &dl, &cells, &pairs, phi, weights[cm_link_size(H) - 1]);
+        double loss =
+            cm_links_loss(dphi, &dl, &cells, &pairs, phi, weights[cm_links_weights_size(H) - 1]);
         close_to(&loss, g ? "loss.groups" : "loss", 1e-12);
         close_to(dphi, g ? "dphi.groups" : "dphi", 1e-12);
         assert_true(whole(grad, weights) == loss);
@@ -116,7 +120,7 @@ static void test_differences(void **state)
 {
     (void)state;
     double grad[64], w[64];
-    size_t size = cm_link_size(H);
+    size_t size = cm_links_weights_size(H);
     whole(grad, weights);
     memcpy(w, weights, size * sizeof *w);
     for (size_t i = 0; i < size; i++) {
@@ -136,13 +140,13 @@ static void test_first(void **state)
 {
     (void)state;
     double w[512], phi[32];
-    cm_link_init(w, 16, log(12), 3);
-    cm_link_weights(phi, &pairs, w, 16);
+    cm_links_weights_init(w, 16, log(12), 3);
+    cm_links_weights(phi, &pairs, w, 16);
     for (size_t e = 0; e < pairs.n; e++)
         assert_true(phi[e] == pairs.first[e]);
-    assert_true(w[cm_link_size(16) - 1] == log(12));
+    assert_true(w[cm_links_weights_size(16) - 1] == log(12));
     double other[512];
-    cm_link_init(other, 16, log(12), 4);
+    cm_links_weights_init(other, 16, log(12), 4);
     assert_true(memcmp(w, other, sizeof *w * 16) != 0);
 }
 

@@ -10,9 +10,6 @@
 
 #include "ref.h"
 
-#include "nn/loss.c"
-#include "nn/softmax.c"
-
 #include "links/learn.c"
 
 #define REF "tests/ref/links.txt"

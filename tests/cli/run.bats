@@ -96,3 +96,23 @@ last() { tail -n 1 <<<"$output"; }
     [ "$(grep -c '^# because' <<<"$output")" = 120 ]
     [[ $output == *"ran 3 of 9 tests"* ]]
 }
+
+@test "tests/run --tool: what belongs to one tool; an unknown one is refused" {
+    mkdir -p bin lib tests/cli tests/faults tests/man
+    printf '#include "cli/cli.h"\n#include "room/idea.h" /* why */\n' >bin/some.c
+    touch bin/other.c
+    suite idea 'echo 1..1; echo ok 1 - idea'
+    suite none 'echo 1..1; echo not ok 1 - none; exit 1'
+    echo '#include "room/idea.h"' >tests/unit/idea.c
+    for t in some some-more other; do printf '@test "%s" { [ %s != other ]; }\n' $t $t >tests/cli/$t.bats; done
+    for t in faults/run man/run layers words size; do
+        printf '#!/bin/sh\necho 1..1; test "${1:-some}" = some && echo ok 1 - x || echo not ok 1 - x\n' >tests/$t
+        chmod +x tests/$t
+    done
+    run tests/run --tool some
+    [ "$status" = 0 ]
+    [ "$(last)" = "8 passed, 0 failed" ]
+    run tests/run --tool nothing
+    [ "$status" = 2 ]
+    [[ $output == *"no tool 'nothing' in bin/, which has other some" ]]
+}

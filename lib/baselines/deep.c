@@ -1,4 +1,4 @@
-/* baselines/deep.c - the encoder class deep, and the way into the training loop.
+/* baselines/deep.c - the encoder class deep: a perceptron on components.
  *
  *   a = components, scaled; h_0 = drop(a); h_l = drop(f(h_l-1 w_l + b_l)); R = h w + b
  *
@@ -15,7 +15,6 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "train/train.h"
 
 #define GROUP 64
 
@@ -222,18 +221,4 @@ int cm_deep_side_parse(struct cm_deep_side *side, const char *text)
         return cm_fail(CM_EUSAGE, "%zu hidden layers, %zu rates of dropout", side->hidden.n,
                        side->dropout.n);
     return 0;
-}
-
-/* ===== training =========================================================================== */
-
-int cm_deep_fit(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
-                float *const z[2], const struct cm_train_callbacks *callbacks)
-{
-    const char *const slot[2] = {m->head.slot[0].name, m->head.slot[1].name};
-    cm_config_write_net(&m->config, slot, &m->head.kv);
-    cm_config_write_batches(&d->head.kv, true, &m->head.kv);
-    struct cm_train_sample v = cm_train_sample(d, (uint64_t)m->config.seed, 0, CM_VALID_CELLS);
-    int code = cm_train_network(m, d, o, z, &v, callbacks);
-    cm_train_sample_free(&v);
-    return code;
 }

@@ -9,18 +9,9 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "nn/attention.c"
-#include "nn/conv.c"
-#include "nn/loss.c"
-#include "nn/optim.c"
-#include "nn/params.c"
-#include "nn/point.c"
-#include "nn/rows.c"
-#include "nn/softmax.c"
-#include "nn/unit.c"
-#include "nn/window.c"
-
-#include "baselines/deep.c"
+#include "base/error.h"
+#include "base/mem.h"
+#include "baselines/deep.h"
 #include "ref.h"
 
 #define REF "tests/ref/rivals.txt"

@@ -10,20 +10,10 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "nn/attention.c"
-#include "nn/batchnorm.c"
-#include "nn/conv.c"
-#include "nn/count.c"
-#include "nn/loss.c"
-#include "nn/optim.c"
-#include "nn/params.c"
-#include "nn/point.c"
-#include "nn/rows.c"
-#include "nn/softmax.c"
-#include "nn/unit.c"
-#include "nn/window.c"
+#include <string.h>
 
-#include "baselines/clue.c"
+#include "base/mem.h"
+#include "baselines/clue.h"
 #include "preset.h"
 
 #define STEP      1e-5

@@ -10,13 +10,8 @@
 
 #include "ref.h"
 
-#include "nn/loss.c"
-#include "nn/softmax.c"
-
-#include "links/weights.c"
-
-#undef SHARDS
-#include "links/contrast.c"
+#include "links/contrast.h"
+#include "links/weights.h"
 
 #define REF "tests/ref/links.txt"
 

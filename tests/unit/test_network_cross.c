@@ -2,7 +2,7 @@
  * double; candidates from cached cells against the whole stack; and the leak, planted: partners are
  * swapped behind the scorer's back, and no score may show it.
  *
- * nn, transformer.c and cross.c are compiled here once more with CM_REAL_DOUBLE.
+ * Layers and module are those built in double (Makefile, UNIT_DOUBLE).
  */
 #define CM_REAL_DOUBLE 1
 #include <setjmp.h>
@@ -15,20 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "nn/attention.c"
-#include "nn/conv.c"
-#include "nn/loss.c"
-#include "nn/params.c"
-#include "nn/point.c"
-#include "nn/rows.c"
-#include "nn/softmax.c"
-#include "nn/unit.c"
-#include "nn/window.c"
 
-#include "network/cross.c"
-#include "network/transformer.c"
+#include "network/cross.h"
+#include "network/transformer.h"
 #include "preset.h"
 
 #define TOLERANCE 1e-6

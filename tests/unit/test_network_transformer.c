@@ -1,7 +1,7 @@
 /* The whole encoder `tokens` against central differences, in double, for each preset; its windows,
  * regions and first values.
  *
- * The room nn and transformer.c are compiled here once more with CM_REAL_DOUBLE.  The objective is
+ * Layers and encoder are those built in double (Makefile, UNIT_DOUBLE).  The objective is
  * the inner product of outputs AND tokens with fixed random numbers, so that both ways into the
  * encoder are differentiated; gradients start from random numbers, so that "adds to" is tested too.
  */
@@ -13,20 +13,14 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/mem.h"
-#include "nn/attention.c"
-#include "nn/conv.c"
-#include "nn/params.c"
-#include "nn/point.c"
-#include "nn/rows.c"
-#include "nn/softmax.c"
-#include "nn/unit.c"
-#include "nn/window.c"
 
-#include "network/transformer.c"
+#include "network/transformer.h"
 #include "preset.h"
 
 #define TOLERANCE 1e-6

@@ -1,6 +1,6 @@
 /* Every layer's backward pass against central differences of its forward pass, in double.
  *
- * The room is compiled here once more with CM_REAL_DOUBLE.  A case is a forward function on static
+ * The layers are those built in double (Makefile, UNIT_DOUBLE).  A case is a forward function on static
  * arrays; its objective is the inner product of the output with fixed random numbers.  Gradients
  * start from random numbers, not from zero, so that "accumulates" is tested too.
  */
@@ -15,17 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/mem.h"
-#include "nn/attention.c"
-#include "nn/conv.c"
-#include "nn/loss.c"
-#include "nn/optim.c"
-#include "nn/params.c"
-#include "nn/point.c"
-#include "nn/rows.c"
-#include "nn/softmax.c"
-#include "nn/unit.c"
-#include "nn/window.c"
+#include "nn/vec.h"
 
 #define TOLERANCE 1e-6
 #define STEP      1e-5

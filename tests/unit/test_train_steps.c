@@ -19,20 +19,11 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/error.h"
 #include "base/mem.h"
-#include "nn/attention.c"
-#include "nn/conv.c"
-#include "nn/loss.c"
-#include "nn/optim.c"
-#include "nn/params.c"
-#include "nn/point.c"
-#include "nn/rows.c"
-#include "nn/softmax.c"
-#include "nn/unit.c"
-#include "nn/window.c"
 
-#include "network/cross.c"
-#include "network/transformer.c"
+#include "network/cross.h"
+#include "network/transformer.h"
 #include "preset.h"
 
 enum { B = 6, FEATURES = 64, MAX_TENSORS = 64 };

@@ -14,7 +14,7 @@
 #include "cli/cells.h"
 #include "cli/cli.h"
 #include "match/groups.h"
-#include "network/scorer.h"
+#include "network/map.h"
 #include "prep/genome.h"
 
 enum { SELF_GEX, SELF_ATAC, CROSS };

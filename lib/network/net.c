@@ -216,6 +216,31 @@ void cm_net_backward(const struct cm_net *n, size_t side, const cm_real *w, cm_r
         e->of->backward(e, dw, draw, cache, cell, B, w, drop, scratch + B * n->k);
 }
 
+/* ===== tokens of one cell ================================================================= */
+
+size_t cm_net_tokens_scratch(const struct cm_net *net, size_t side)
+{
+    const struct cm_encoder *e = &net->encoder[side];
+    return e->of->cache(e, 1) + e->of->scratch(e, 1) + cm_tokens_count(e) * cm_tokens_width(e);
+}
+
+struct cm_cell cm_cell_at(const struct cm_csr *x, uint64_t row)
+{
+    uint64_t from = x->ptr[row];
+    return (struct cm_cell){x->idx + from, x->val + from, x->ptr[row + 1] - from, NULL};
+}
+
+cm_real *cm_net_tokens(const struct cm_net *net, size_t side, const struct cm_csr *x, uint64_t row,
+                       cm_real *scratch)
+{
+    const struct cm_encoder *e = &net->encoder[side];
+    size_t LP = cm_tokens_count(e) * cm_tokens_width(e);
+    struct cm_cell cell = cm_cell_at(x, row);
+    cm_real *cache = scratch + LP;
+    cm_tokens_of(e, scratch, cache, &cell, 1, net->w, NULL, cache + e->of->cache(e, 1));
+    return scratch;
+}
+
 /* ===== applying =========================================================================== */
 
 struct apply {

@@ -68,6 +68,12 @@ void cm_net_backward(const struct cm_net *n, size_t side, const cm_real *w, cm_r
                      const struct cm_cell *cell, size_t B, const struct cm_dropout *drop,
                      cm_real *scratch);
 
+struct cm_cell cm_cell_at(const struct cm_csr *x, uint64_t row);
+/* The tokens (L x P) of one cell, in front of `scratch`: cm_net_tokens_scratch numbers. */
+size_t cm_net_tokens_scratch(const struct cm_net *n, size_t side);
+cm_real *cm_net_tokens(const struct cm_net *n, size_t side, const struct cm_csr *x, uint64_t row,
+                       cm_real *scratch);
+
 /* out (rows x q, ld ldo) = e of prepared cells x with components z (ld k), under weights w.  One
  * cell at a time, on the pool: BLAS rounds differently for different numbers of rows, and a cell's
  * embedding must not depend on who stands beside it. */

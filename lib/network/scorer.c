@@ -1,10 +1,9 @@
-/* network/scorer.c - candidates through the cross module, and mean attention.
+/* network/scorer.c - candidates through the cross module.
  *
  * A row: the cells that the cache lacks are made in parallel, then its pairs are scored in
  * parallel; between the two nothing is evicted, because the cache holds at least a whole row.  The
  * cache is an array of places, a doubly linked list in order of use through it, and a table from
- * cell to place. Maps run cell by cell through the plain unit, whose cache keeps the
- * probabilities, and add them up in double, one sum a shard.  Rejected: a hash table (cells are
+ * cell to place. Rejected: a hash table (cells are
  * numbered already).
  */
 #include "network/scorer.h"
@@ -39,16 +38,11 @@ struct cm_scorer {
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-static size_t encoder_scratch(const struct cm_net *net, size_t side)
-{
-    const struct cm_encoder *e = &net->encoder[side];
-    return e->of->cache(e, 1) + e->of->scratch(e, 1) + cm_tokens_count(e) * cm_tokens_width(e);
-}
-
 /* Room for the tokens of a cell, then for what the module needs. */
 static size_t scratch_of(const struct cm_net *net)
 {
-    return larger(encoder_scratch(net, 0), encoder_scratch(net, 1)) + cm_cross_scratch(&net->cross);
+    return larger(cm_net_tokens_scratch(net, 0), cm_net_tokens_scratch(net, 1)) +
+           cm_cross_scratch(&net->cross);
 }
 
 uint64_t cm_scorer_cell_bytes(const struct cm_net *net, size_t side)
@@ -61,29 +55,11 @@ uint64_t cm_scorer_thread_bytes(const struct cm_net *net)
     return (uint64_t)scratch_of(net) * sizeof(cm_real);
 }
 
-static struct cm_cell cell_at(const struct cm_csr *x, uint64_t row)
-{
-    uint64_t from = x->ptr[row];
-    return (struct cm_cell){x->idx + from, x->val + from, x->ptr[row + 1] - from, NULL};
-}
-
-/* tokens (L x P) of one cell; scratch: encoder_scratch behind the tokens' place. */
-static cm_real *tokens_of(const struct cm_net *net, size_t side, const struct cm_csr *x,
-                          uint64_t row, cm_real *scratch)
-{
-    const struct cm_encoder *e = &net->encoder[side];
-    size_t LP = cm_tokens_count(e) * cm_tokens_width(e);
-    struct cm_cell cell = cell_at(x, row);
-    cm_real *cache = scratch + LP;
-    cm_tokens_of(e, scratch, cache, &cell, 1, net->w, NULL, cache + e->of->cache(e, 1));
-    return scratch;
-}
-
 static void make_cell(const struct cm_scorer *s, size_t side, uint64_t row, cm_real *cell,
                       cm_real *scratch)
 {
     const struct cm_net *net = s->net;
-    cm_real *tokens = tokens_of(net, side, s->x[side], row, scratch);
+    cm_real *tokens = cm_net_tokens(net, side, s->x[side], row, scratch);
     cm_cross_cell_make(&net->cross, side, cell, tokens, net->w,
                        scratch + scratch_of(net) - cm_cross_scratch(&net->cross));
 }
@@ -342,101 +318,4 @@ uint64_t cm_scorer_all_bytes(const struct cm_net *net, size_t n, size_t top)
     cells = cells > n ? n : larger((size_t)cells, top);
     return one * (cells + 1) + (uint64_t)n * n + 24 * n +
            (uint64_t)cm_pool_threads() * cm_scorer_thread_bytes(net);
-}
-
-/* ===== maps ================================================================================= */
-
-#define MAP_SHARDS 8
-
-size_t cm_map_size(const struct cm_net *net, enum cm_map_module module)
-{
-    size_t L0 = cm_tokens_count(&net->encoder[0]), L1 = cm_tokens_count(&net->encoder[1]);
-    return module == CM_MAP_CROSS ? L0 + L1 : module == CM_MAP_SELF_0 ? L0 : L1;
-}
-
-struct map {
-    const struct cm_net *net;
-    enum cm_map_module module;
-    const struct cm_csr *const *x;
-    const uint64_t *const *at;
-    size_t cells, groups, L, shards;
-    const uint32_t *group;
-    double *sum; /* shards x groups x L x L */
-};
-
-/* Numbers that one cell's probabilities take on their way. */
-static size_t map_scratch(const struct cm_net *net, enum cm_map_module module)
-{
-    if (module == CM_MAP_CROSS)
-        return encoder_scratch(net, 0) + encoder_scratch(net, 1) + cm_cross_cache(&net->cross) +
-               cm_cross_scratch(&net->cross);
-    const struct cm_encoder *e = &net->encoder[module == CM_MAP_SELF_1];
-    return e->of->cache(e, 1) + e->of->scratch(e, 1) + e->q;
-}
-
-static const cm_real *probabilities(const struct map *m, size_t cell, cm_real *scratch, size_t *H)
-{
-    const struct cm_net *net = m->net;
-    if (m->module == CM_MAP_CROSS) {
-        cm_real *second = scratch + encoder_scratch(net, 0),
-                *cache = second + encoder_scratch(net, 1);
-        const cm_real *t0 = tokens_of(net, 0, m->x[0], m->at[0][cell], scratch);
-        const cm_real *t1 = tokens_of(net, 1, m->x[1], m->at[1][cell], second);
-        cm_cross_forward(&net->cross, cache, t0, t1, net->w, NULL,
-                         cache + cm_cross_cache(&net->cross));
-        *H = net->cross.unit.mha.H;
-        return cm_cross_prob(&net->cross, cache);
-    }
-    size_t side = m->module == CM_MAP_SELF_1;
-    const struct cm_encoder *e = &net->encoder[side];
-    struct cm_cell c = cell_at(m->x[side], m->at[side][cell]);
-    cm_real *cache = scratch + e->q;
-    e->of->forward(e, scratch, cache, &c, 1, net->w, NULL, cache + e->of->cache(e, 1));
-    *H = cm_tokens_heads(e);
-    return cm_tokens_prob(e, cache, 1, 0);
-}
-
-static int map_shard(void *arg, size_t shard)
-{
-    const struct map *m = arg;
-    size_t n = m->L * m->L;
-    cm_real *scratch = CM_NEW(cm_real, map_scratch(m->net, m->module));
-    for (size_t c = cm_shard_begin(m->cells, m->shards, shard),
-                to = cm_shard_begin(m->cells, m->shards, shard + 1);
-         c < to; c++) {
-        size_t g = m->group ? m->group[c] : 0, H;
-        if (g >= m->groups)
-            continue;
-        const cm_real *p = probabilities(m, c, scratch, &H);
-        double *sum = m->sum + (shard * m->groups + g) * n;
-        for (size_t h = 0; h < H; h++)
-            for (size_t i = 0; i < n; i++)
-                sum[i] += (double)p[h * n + i] / (double)H;
-    }
-    cm_free(scratch);
-    return 0;
-}
-
-void cm_attention_map(const struct cm_net *net, enum cm_map_module module,
-                      const struct cm_csr *const x[2], const uint64_t *const at[2], size_t cells,
-                      const uint32_t *group, size_t groups, double *out, uint64_t *count)
-{
-    size_t L = cm_map_size(net, module), n = L * L;
-    struct map m = {net, module, x, at, cells, groups, L, MAP_SHARDS, group, NULL};
-    m.sum = CM_ZNEW(double, MAP_SHARDS *groups *n);
-    memset(count, 0, groups * sizeof *count);
-    for (size_t c = 0; c < cells; c++) {
-        size_t g = group ? group[c] : 0;
-        if (g < groups)
-            count[g]++;
-    }
-    cm_parallel(m.shards, map_shard, &m);
-    memset(out, 0, groups * n * sizeof *out);
-    for (size_t s = 0; s < m.shards; s++)
-        for (size_t i = 0; i < groups * n; i++)
-            out[i] += m.sum[s * groups * n + i];
-    for (size_t g = 0; g < groups; g++)
-        for (size_t i = 0; count[g] && i < n; i++)
-            out[g * n + i] /= (double)count[g];
-    cm_free(m.sum);
 }

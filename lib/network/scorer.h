@@ -1,4 +1,4 @@
-/* network/scorer.h - S of candidate pairs by a model's cross-attention module, and attention maps.
+/* network/scorer.h - S of candidate pairs by a model's cross-attention module.
  *
  * Problem: a cell is a candidate of many rows, and what it brings into a pair (tokens, queries,
  * keys, values, attention to itself) costs about as much as a pair; keeping that for all cells of
@@ -47,21 +47,6 @@ void cm_scorer_keep(size_t n, uint64_t *ptr, uint32_t *idx, float *val, size_t k
 int cm_scorer_all(const struct cm_net *net, const cm_real *w, const struct cm_csr *const x[2],
                   const uint32_t *group, size_t top, float *s);
 uint64_t cm_scorer_all_bytes(const struct cm_net *net, size_t n, size_t top);
-
-/* ===== attention maps ======================================================================= */
-
-enum cm_map_module { CM_MAP_SELF_0, CM_MAP_SELF_1, CM_MAP_CROSS };
-
-/* Regions of a module's map: tokens of one side, or of side 0 and then side 1. */
-size_t cm_map_size(const struct cm_net *net, enum cm_map_module module);
-/* out (groups x L x L) = mean over the cells of a group, and over heads, of the attention that
- * region i pays to region j (softmax, without dropout): rows sum to 1.  Cell c is row at[s][c] of
- * x[s] (only the sides that the module needs are read); group NULL: all in group 0; a group number
- * >= groups leaves the cell out.  count (groups): cells of each; a group without any is all 0.
- * Sums in double over fixed shards of the cells: same bits for any number of threads. */
-void cm_attention_map(const struct cm_net *net, enum cm_map_module module,
-                      const struct cm_csr *const x[2], const uint64_t *const at[2], size_t cells,
-                      const uint32_t *group, size_t groups, double *out, uint64_t *count);
 
 #ifdef __cplusplus
 }

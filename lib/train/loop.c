@@ -26,6 +26,7 @@
 #include "links/apply.h"
 #include "match/rules.h"
 #include "matrix/blas.h"
+#include "network/mining.h"
 #include "network/scorer.h"
 
 #define TABLE_ROWS  8192 /* training cells up to which the term is a table: 256 MiB */

@@ -8,6 +8,7 @@
 #include "match/rules.h"
 #include "train/loop.h"
 #include "model/model.h"
+#include "network/map.h"
 #include "network/scorer.h"
 
 enum { CELLS = 3, COLS_MAX = 5000, WORK_MAX = 1 << 24 };

@@ -20,6 +20,7 @@
 #include "base/pool.h"
 
 #include "network/cross.h"
+#include "network/mining.h"
 #include "network/transformer.h"
 #include "preset.h"
 

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "network/map.h"
 #include "network/scorer.h"
 #include "preset.h"
 

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "network/cross.h"
+#include "network/mining.h"
 
 #define FIXTURE "tests/ref/tokens"
 #include "preset.h"

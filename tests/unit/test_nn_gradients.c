@@ -1,8 +1,8 @@
 /* Every layer's backward pass against central differences of its forward pass, in double.
  *
- * The layers are those built in double (Makefile, UNIT_DOUBLE).  A case is a forward function on static
- * arrays; its objective is the inner product of the output with fixed random numbers.  Gradients
- * start from random numbers, not from zero, so that "accumulates" is tested too.
+ * The layers are those built in double (Makefile, UNIT_DOUBLE).  A case is a forward function on
+ * static arrays; its objective is the inner product of the output with fixed random numbers.
+ * Gradients start from random numbers, not from zero, so that "accumulates" is tested too.
  */
 #define CM_REAL_DOUBLE 1
 #include <setjmp.h>

@@ -23,6 +23,7 @@
 #include "base/mem.h"
 
 #include "network/cross.h"
+#include "network/mining.h"
 #include "network/transformer.h"
 #include "preset.h"
 

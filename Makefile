@@ -32,9 +32,9 @@ UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 UNIT_DOUBLE := $(patsubst tests/unit/%.c,%,\
 	$(shell grep -l '^.define CM_REAL_DOUBLE' tests/unit/*.c))
 REAL_SRC := $(wildcard lib/nn/*.c lib/network/*.c lib/network/*/*.c) \
-	lib/links/weights.c lib/links/contrast.c lib/baselines/clue.c lib/baselines/deep.c
+	lib/baselines/clue.c lib/baselines/deep.c lib/links/weights.c lib/links/contrast.c
 FLOAT_SRC := $(filter-out $(REAL_SRC),$(wildcard lib/baselines/*.c lib/train/*.c lib/cli/*.c)) \
-	lib/model/model.c lib/links/learn.c
+	lib/model/model.c lib/links/learn.c lib/links/folds.c
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 FUZZERS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 SOURCES := $(wildcard lib/*/*.[ch] lib/*/*/*.[ch] bin/*.c tests/*/*.[ch])
@@ -183,10 +183,7 @@ $(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: \
 demo: ; @$(MAKE) $(PARALLEL) build-now && \
 	PATH="$(CURDIR)/$(BINDIR):$$PATH" pipelines/demo.sh
 
-# TOOL=x: what belongs to one tool
-check:
-	@$(if $(filter-out $(TOOLS),$(TOOL)),echo "make: no tool '$(TOOL)'; tools: $(TOOLS)" >&2; exit 2)
-	@$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run $(if $(TOOL),--tool $(TOOL))
+check: ; @$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run
 check-long: ; @$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run --long
 bench: ; @$(MAKE) $(PARALLEL) build-now $(BENCH:%=$(BUILD)/tests/bench/%) && \
 	MODE=$(MODE) tests/bench/run
@@ -238,7 +235,6 @@ help:
 	'make deps-dev    all of these, the oracles of the fixtures and clang for the fuzzers' \
 	'make all         build every tool into bin/, on all processors unless -j says otherwise' \
 	'make check       all tests, under 5 minutes; ends with "N passed, N failed"' \
-	'make check TOOL=x  what belongs to one tool, in seconds' \
 	'make check-long  the same with the real data and the slow laws' \
 	'make bench       benchmarks: ratios to other programs and to hardware limits, of the same run' \
 	'make fuzz        fuzz targets of tests/fuzz: FUZZ=NAME TIME=SECONDS (clang)' \

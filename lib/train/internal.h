@@ -1,0 +1,114 @@
+/* train/internal.h - what the files of train/ share. */
+#ifndef CM_TRAIN_INTERNAL_H
+#define CM_TRAIN_INTERNAL_H
+
+#include <stdarg.h>
+
+#include "base/error.h"
+#include "train/train.h"
+
+/* ===== the loop: term, step, loss, optimiser, validate, memory ============================== */
+
+#define CM_TERM_TABLE 8192 /* training cells up to which the term is a table: 256 MiB */
+#define CM_TERM_BLOCK 1024
+
+struct fit {
+    struct cm_model *m;
+    const struct cm_loss_config *loss;
+    const struct cm_loop_config *o;
+    const struct cm_fit_data *d;
+    struct cm_fit_state *s;
+    const struct cm_fit_callbacks *callbacks;
+    uint64_t seed;
+    size_t n, q, size, max; /* training cells, width, numbers in an arena, shards at most */
+    float *table;           /* n x n: mu L of all training pairs, or NULL */
+    float *valid_term;      /* mu L of the validation cells, or NULL */
+    float *valid_z[2];
+    double cross, sd; /* of the last step: loss of the module, sd of the similarities */
+    bool warned;
+};
+
+/* One mini-batch. */
+struct batch {
+    struct fit *f;
+    const uint32_t *row;
+    size_t B, groups[2], shards;
+    struct cm_cell *cell[2];
+    cm_real *raw[2], *e[2], *norm[2], *de[2], *draw[2];
+    cm_real *tokens[2], *dtokens[2]; /* B x L x P, or NULL: no module; dtokens NULL: not used */
+    cm_real *cache;                  /* of all groups, or NULL: not kept */
+    cm_real *grad;                   /* shards x size */
+    float *s, *ds, *term;
+    struct cm_dropout drop;
+};
+
+/* The peak-gene term of the validation cells, and of all training pairs where they fit. */
+void cm_term_prepare(struct fit *f);
+/* b->term (B x B) */
+void cm_term_batch(struct batch *b);
+
+/* Loss of S0: gradient to b->ds and *dscale. */
+double cm_loss_s0(struct batch *b, uint64_t step, cm_real *dscale);
+/* Loss of S: gradients to the module's segment of the first arena, to b->dtokens, b->ds and
+ * *dscale, as the setting `gradient` allows. */
+double cm_loss_cross(struct batch *b, uint64_t step, cm_real *dscale);
+/* Standard deviation of the similarities of a mini-batch, and a warning where it vanishes. */
+double cm_loss_spread(const struct batch *b);
+void cm_loss_warn_collapse(struct fit *f, size_t B, uint64_t step);
+
+/* Weights and averages after a step with this gradient; factor: of the learning rates. */
+void cm_optimiser_step(struct fit *f, const cm_real *grad, uint64_t step, double factor);
+
+/* One step on B training cells.  CM_ENUMERIC when something is not finite. */
+int cm_step(struct fit *f, const uint32_t *row, size_t B, uint64_t step, uint32_t epoch,
+            double factor);
+
+/* Validates a linear start before the first step: it is a model, which training must better. */
+int cm_validate_start(struct fit *f);
+/* *score after the last mini-batch of an epoch that is due, or NaN. */
+int cm_validate_when_due(struct fit *f, size_t at, double *score);
+
+size_t cm_token_size(const struct cm_net *net, size_t side); /* L x P */
+size_t cm_fit_shards(size_t size); /* gradient arenas of `size` numbers, at most */
+/* The larger of both sides' numbers for a whole group. */
+size_t cm_fit_largest(const struct cm_net *net,
+                      size_t (*of)(const struct cm_net *, size_t side, size_t B));
+
+static inline size_t cm_size_max(size_t a, size_t b) { return a > b ? a : b; }
+static inline size_t cm_size_min(size_t a, size_t b) { return a < b ? a : b; }
+
+/* ===== around the loop: start, rule, record ================================================= */
+
+/* Callbacks, where there are any. */
+void cm_train_step_done(const struct cm_train_callbacks *v, const char *name);
+void cm_train_warn(const struct cm_train_callbacks *v, const char *format, ...) CM_PRINTF(2, 3);
+const char *cm_train_named(const char *path, const char *otherwise);
+/* Of the names of all cells, in order. */
+uint64_t cm_train_cells_hash(const struct cm_train_data *d);
+
+/* A model without anything, for the slots of d. */
+void cm_start_head(struct cm_model *m, const struct cm_train_data *d);
+/* Lowers k, q and the components of the term to what the cells allow. */
+int cm_start_sizes(struct cm_config *c, const struct cm_train_data *d,
+                   const struct cm_train_callbacks *callbacks);
+/* LSI, CCA and the peak-gene term of m->config; z: the training cells' components (n x k). */
+int cm_start_fit(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
+                 const struct cm_train_callbacks *callbacks);
+/* Learns the weights of the links; what came of it is in links.*. */
+int cm_start_links(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
+                   const struct cm_train_sample *v);
+/* The linear part and the term of o->start, after a check that the cells are its own. */
+int cm_start_take(struct cm_model *m, const struct cm_train_data *d,
+                  const struct cm_train_options *o, float *const z[2]);
+/* Tensors of the same name and shape; the factor of the loss begins anew. */
+void cm_start_tensors(struct cm_net *to, const struct cm_net *from,
+                      const struct cm_train_options *o, const struct cm_train_callbacks *callbacks);
+
+/* Do training cells have a say in calibration?  The folds are fits of the presets' start. */
+bool cm_train_crossfits(const struct cm_train_options *o);
+/* Tunes the rule on v, and records it with the scores of validation. */
+int cm_train_rule(struct cm_model *m, const struct cm_train_data *d,
+                  const struct cm_train_options *o, const struct cm_train_sample *v,
+                  const struct cm_train_callbacks *callbacks);
+
+#endif

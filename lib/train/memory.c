@@ -1,0 +1,98 @@
+/* train/memory.c - bounds of the memory that training takes.
+ */
+#include "train/internal.h"
+
+#include "base/pool.h"
+#include "links/learn.h"
+#include "network/mining.h"
+#include "network/scorer.h"
+#include "train/crossfit.h"
+
+#define SHARDS      16
+#define SHARD_BYTES ((uint64_t)256 << 20) /* gradient arenas of all shards */
+#define PROGRAM     ((uint64_t)32 << 20)  /* code, libraries, their buffers */
+
+size_t cm_token_size(const struct cm_net *net, size_t side)
+{
+    return net->cross.L[side] * net->cross.P;
+}
+
+size_t cm_fit_largest(const struct cm_net *net,
+                      size_t (*of)(const struct cm_net *, size_t side, size_t B))
+{
+    return cm_size_max(of(net, 0, net->encoder[0].group), of(net, 1, net->encoder[1].group));
+}
+
+size_t cm_fit_shards(size_t size)
+{
+    uint64_t max = SHARD_BYTES / (size * sizeof(cm_real) + 1);
+    return max < 2 ? 2 : max > SHARDS ? SHARDS : (size_t)max;
+}
+
+/* The module: tokens, their gradients, and the larger of a loss and a validation. */
+static uint64_t cross_bytes(const struct cm_net *net, uint64_t B, uint64_t v)
+{
+    if (!net->has_cross)
+        return 0;
+    uint64_t loss = 4 * B * B + cm_cross_loss_bytes(&net->cross, B, cm_pool_threads()),
+             valid = v ? cm_scorer_all_bytes(net, v, (size_t)net->cross.o.top) : 0;
+    return 8 * B * (cm_token_size(net, 0) + cm_token_size(net, 1)) + (loss > valid ? loss : valid);
+}
+
+uint64_t cm_fit_bytes(const struct cm_model *m, const struct cm_fit_data *d)
+{
+    const struct cm_net *net = &m->net;
+    const struct cm_picks *p = d->picks;
+    uint64_t B = 0, n = d->x[0]->rows, v = d->valid[0]->rows, size = net->table.size;
+    for (size_t i = 0; i < p->n; i++)
+        if (p->begin[i + 1] - p->begin[i] > B)
+            B = p->begin[i + 1] - p->begin[i];
+    uint64_t shards = cm_fit_shards(size), kept = 0;
+    for (size_t side = 0; side < 2; side++) {
+        uint64_t group = net->encoder[side].group;
+        kept += 4 * ((B + group - 1) / group) * cm_net_cache(net, side, group);
+    }
+    if (kept > d->keep)
+        kept = 4 * shards * cm_fit_largest(net, cm_net_cache);
+    uint64_t term = 0;
+    if (m->has_links) {
+        uint64_t block = n < CM_TERM_BLOCK ? n : CM_TERM_BLOCK;
+        term = 8 * block * m->links.gene.n + 4 * B * B + 4 * v * v +
+               (n <= CM_TERM_TABLE ? 4 * n * n : 0);
+    }
+    uint64_t model = 8 * n * net->k; /* components, tables of the linear part */
+    for (size_t side = 0; side < 2; side++)
+        model += 4 * m->linear.side[side].d * (net->k + 2);
+    return PROGRAM + model + 4 * size * (6 + shards) + kept +
+           4 * shards * cm_fit_largest(net, cm_net_scratch) + term + 4 * (4 * B * B + B) +
+           2 * B * (20 * net->q + sizeof(struct cm_cell)) + 8 * v * (net->k + net->q) + 12 * v * v +
+           cross_bytes(net, B, v);
+}
+
+uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_options *o)
+{
+    const struct cm_config *c = o->config;
+    const struct cm_csr *x = d->part[0].x;
+    uint64_t n = x[0].rows, k = (uint64_t)c->linear.k,
+             max = x[0].cols > x[1].cols ? x[0].cols : x[1].cols,
+             v = cm_size_min(d->part[1].names.n, CM_VALID_CELLS);
+    if (!c->linear.on)
+        return 16 * v * v;
+    uint64_t components = 4 * k * (2 * n + x[0].cols + x[1].cols);
+    uint64_t basis = 4 * k + 512; /* matrix/svd.h */
+    uint64_t sketch = 8 * (basis * (n < max ? n : max) + (32 + k) * (n + max) + 2 * basis * basis);
+    /* The term: partial sums (bounded in links/fit.c), then both sides of a sample of cells. */
+    uint64_t genes = c->links.on ? cm_size_min(x[0].cols, x[1].cols) : 0,
+             sums = (uint64_t)256 << 20, sample = 8 * cm_size_min(n, CM_LINKS_SAMPLE) * genes,
+             correlations = !c->links.on    ? 0
+                            : sums > sample ? sums
+                                            : sample;
+    uint64_t entries = x[0].ptr[n] + x[1].ptr[n],
+             links = c->links.on && c->links.learned
+                         ? cm_links_learn_bytes(&c->links.learn, n, entries, x[0].cols, x[1].cols)
+                         : 0;
+    uint64_t folds =
+        cm_train_crossfits(o) && v < CM_CALIBRATION_ENOUGH ? components + cm_crossfit_bytes(d) : 0;
+    return components + (sketch > correlations ? sketch : correlations) + links +
+           8 * v * (2 * v + genes) + folds;
+}

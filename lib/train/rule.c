@@ -1,0 +1,167 @@
+/* train/rule.c - the decision rule of a model, tuned on the validation cells, and its calibrated
+ * temperature. */
+#include "train/internal.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "match/rules.h"
+#include "matrix/blas.h"
+#include "network/scorer.h"
+#include "train/crossfit.h"
+
+void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const x[2], float *s)
+{
+    size_t w = cm_model_width(m), n[2] = {x[0]->rows, x[1]->rows};
+    float *e[2];
+    for (size_t side = 0; side < 2; side++) {
+        e[side] = CM_NEW(float, n[side] * w);
+        cm_model_embed(m, side, x[side], e[side]);
+    }
+    cm_sgemm_parallel(false, true, n[0], n[1], w, 1, e[0], w, e[1], w, 0, s, n[1]);
+    cm_free(e[0]);
+    cm_free(e[1]);
+}
+
+/* s (n x n) = similarities of a sample as a match would have them. */
+static int sample_similarities(const struct cm_model *m, const struct cm_train_sample *v, float *s)
+{
+    const struct cm_csr *const both[2] = {&v->x[0], &v->x[1]};
+    cm_model_similarities(m, both, s);
+    return m->has_net && m->net.has_cross
+               ? cm_scorer_all(&m->net, m->net.w, both, v->group, (size_t)m->net.cross.o.top, s)
+               : 0;
+}
+
+/* ===== calibration ======================================================================== */
+
+/* The closed form fitted to one fold; the sizes are what its cells allow.  Links keep the weights
+ * of their correlations: to learn them in every fold takes four times the training, and moves the
+ * temperature by less than its error (tests/bench/calibration.sh). */
+struct fold_job {
+    const struct cm_model *m;
+    const struct cm_train_options *o;
+};
+
+static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm_csr *const held[2],
+                    float *s_held, const struct cm_csr *const valid[2], float *s_valid)
+{
+    const struct fold_job *job = arg;
+    struct cm_model m = {0};
+    cm_start_head(&m, fold);
+    m.config = *job->o->config;
+    int code = cm_start_sizes(&m.config, fold, NULL);
+    size_t k = (size_t)m.config.linear.k, n = fold->part[0].x[0].rows;
+    float *z[2] = {CM_NEW(float, n *k + 1), CM_NEW(float, n *k + 1)};
+    if (!code)
+        code = cm_start_fit(&m, fold, z, NULL);
+    if (!code && job->o->middle)
+        code = job->o->middle(job->o->middle_arg, &m, fold, z);
+    if (!code)
+        cm_model_similarities(&m, held, s_held);
+    if (!code && valid[0]->rows)
+        cm_model_similarities(&m, valid, s_valid);
+    cm_free(z[0]);
+    cm_free(z[1]);
+    cm_model_free(&m);
+    return code;
+}
+
+/* Can training cells tell about calibration too?  The folds are fits of the presets' start. */
+bool cm_train_crossfits(const struct cm_train_options *o)
+{
+    const struct cm_config *c = o->config;
+    return c->linear.on && (!o->middle || o->closed) && !c->net.cross.on;
+}
+
+static void put_calibrated(struct cm_kv *kv, double temperature, size_t cells, const char *on)
+{
+    if (!(temperature > 0))
+        return;
+    cm_kv_setf(kv, "rule.calibrated", temperature);
+    cm_kv_seti(kv, "rule.calibrated.cells", (int64_t)cells);
+    cm_kv_set(kv, "rule.calibrated.on", on);
+}
+
+/* The calibrated temperature, from the similarities of the sample v: on validation cells that have
+ * chosen nothing where there are enough of them; on v where that is large; else on folds too. */
+static int calibrate(struct cm_model *m, const struct cm_train_data *d,
+                     const struct cm_train_options *o, enum cm_rule_method method,
+                     const struct cm_train_sample *v, const float *s)
+{
+    struct cm_kv *kv = &m->head.kv;
+    struct cm_train_sample fresh = cm_train_sample(d, (uint64_t)o->config->seed, v->n, v->n);
+    int code = 0;
+    double t = 0;
+    if (v->n && fresh.n >= CM_CALIBRATION_ENOUGH) {
+        float *other = CM_NEW(float, fresh.n *fresh.n);
+        struct cm_rule_block b = {other, fresh.n, fresh.n, fresh.group};
+        if (!(code = sample_similarities(m, &fresh, other)))
+            put_calibrated(kv, cm_rule_calibrate(&b, 1, method, NULL), fresh.n, "other");
+        cm_free(other);
+        cm_train_sample_free(&fresh);
+        return code;
+    }
+    cm_train_sample_free(&fresh);
+    if (v->n)
+        t = cm_rule_calibrate(&(struct cm_rule_block){s, v->n, v->n, v->group}, 1, method, NULL);
+    if (v->n >= CM_CALIBRATION_ENOUGH || !cm_train_crossfits(o)) {
+        put_calibrated(kv, t, v->n, "validation");
+        return 0;
+    }
+    struct fold_job job = {m, o};
+    struct cm_crossfit x = {
+        d, method, (uint64_t)o->config->seed, {&v->x[0], &v->x[1]}, v->group, t, fit_fold, &job};
+    size_t cells;
+    code = cm_crossfit(&x, &t, &cells);
+    if (!code)
+        put_calibrated(kv, t, cells, cells > v->n ? "folds" : "validation");
+    return code;
+}
+
+/* ===== tuning ============================================================================= */
+
+static void record_valid(struct cm_kv *kv, const struct cm_rule_tuning *t, const float *s,
+                         const struct cm_train_sample *v)
+{
+    double soft = 0, dual = 0, top5, chance;
+    for (size_t k = 0; k < CM_RULE_GRID; k++) {
+        if (t->soft_at[CM_RULE_SOFTMAX][k] > soft)
+            soft = t->soft_at[CM_RULE_SOFTMAX][k];
+        if (cm_rule_grid[k] == t->rule.temperature)
+            dual = t->dual_at[k];
+    }
+    cm_fit_ranks(s, v->n, v->group, &top5, &chance);
+    cm_kv_setf(kv, "valid.chance", chance);
+    cm_kv_setf(kv, "valid.soft", soft);
+    cm_kv_setf(kv, "valid.dual", dual);
+    cm_kv_setf(kv, "valid.argmax", t->argmax);
+    cm_kv_setf(kv, "valid.top5", top5);
+}
+
+int cm_train_rule(struct cm_model *m, const struct cm_train_data *d,
+                  const struct cm_train_options *o, const struct cm_train_sample *v,
+                  const struct cm_train_callbacks *callbacks)
+{
+    struct cm_kv *kv = &m->head.kv;
+    size_t n = v->n;
+    cm_kv_seti(kv, "valid.cells", (int64_t)n);
+    if (n == 0) {
+        struct cm_rule rule = {CM_RULE_DUAL, CM_RULE_TEMPERATURE, false};
+        cm_rule_write(kv, &rule);
+        cm_train_warn(callbacks,
+                      "no validation cells: the decision rule is the default, %s at temperature %g",
+                      cm_rule_name(rule.method), rule.temperature);
+        return calibrate(m, d, o, rule.method, v, NULL);
+    }
+    float *s = CM_NEW(float, n *n);
+    int code = sample_similarities(m, v, s);
+    if (!code) {
+        struct cm_rule_tuning t;
+        cm_rule_tune(s, n, n, v->group, &t);
+        cm_rule_write(kv, &t.rule);
+        record_valid(kv, &t, s, v);
+        code = calibrate(m, d, o, t.rule.method, v, s);
+    }
+    cm_free(s);
+    return code;
+}

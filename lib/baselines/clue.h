@@ -74,6 +74,11 @@ void cm_clue_make(struct cm_clue *c, const struct cm_clue_config *o, const char 
 void cm_clue_init(const struct cm_clue *c, cm_real *w, const cm_real *const scale[2],
                   uint64_t seed);
 void cm_clue_free(struct cm_clue *c);
+/* The encoders of one modality alone, tensors "prefix.*". */
+void cm_clue_declare_encoder(struct cm_clue_encoder *e, struct cm_params *t, const char *prefix,
+                             const struct cm_clue_config *o, size_t in);
+/* Columns from..from+n-1 of `to` (B rows of q) = in (B x n). */
+void cm_clue_put_columns(cm_real *to, size_t q, size_t from, const cm_real *in, size_t B, size_t n);
 
 /* One mini-batch. */
 struct cm_clue_batch {

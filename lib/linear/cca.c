@@ -186,7 +186,7 @@ int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
                   const struct cm_linear_config *c, uint64_t seed, float *const z[2])
 {
     size_t n = x[0]->rows, k = (size_t)c->k, q = (size_t)c->q;
-    CM_ASSERT(n == x[1]->rows && k && q && q <= k && k <= n && k <= x[0]->cols && k <= x[1]->cols);
+    CM_ASSERT(n == x[1]->rows && k && q <= k && k <= n && k <= x[0]->cols && k <= x[1]->cols);
     memset(m, 0, sizeof *m);
     m->k = k;
     m->q = q;
@@ -215,7 +215,7 @@ int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
         make_bias(s, k);
         cm_linear_z(m, side, x[side], z[side]);
     }
-    return cca(m, z, n, c->ridge);
+    return q ? cca(m, z, n, c->ridge) : 0;
 }
 
 void cm_linear_z(const struct cm_linear *m, size_t side, const struct cm_csr *x, float *z)

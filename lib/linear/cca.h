@@ -44,7 +44,7 @@ struct cm_linear {
 
 /* Fits on the paired rows of x[0] and x[1].  c->k must be <= rows and <= both numbers of columns, q
  * <= k.  z[s], n x k (ld k), gets the training components of side s: they are needed again by the
- * cis term and would cost another pass.  Formulas, with D = diag(sd^-scale) of a side's features (0
+ * cis term and would cost another pass.  q 0: LSI alone, no P.  Formulas, with D = diag(sd^-scale) of a side's features (0
  * for one that does not vary): V = D (right singular vectors of (X - 1 mean') D), Z = (X - 1 mean')
  * V; C_ab = Z_a' Z_b / n and C_aa += ridge tr(C_aa) / k I: U S V' = svd(C_11^-1/2 C_12 C_22^-1/2),
  * P_1 = C_11^-1/2 U S, P_2 = C_22^-1/2 V S, first q columns.  scale 0 is plain LSI, principal

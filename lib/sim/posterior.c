@@ -172,84 +172,113 @@ static double climb(struct scratch *a, double *u, double *factor, size_t steps)
     return value - logdet / 2;
 }
 
-void cm_posterior_view(const struct cm_gen *g, int side, size_t cell, struct cm_cell_view *v)
+static struct scratch scratch_make(const struct cm_gen *g, int side, size_t cell)
 {
-    const struct cm_gen_side *s = &g->side[side];
-    size_t types = g->o.types, n = s->cols, cap = 0;
-    struct cm_gen_cell c = cm_gen_cell(g, cell); /* its batch and library sizes only */
+    size_t n = g->side[side].cols, genes = g->o.cols[CM_GEN_GEX], capacity = 0;
     uint32_t *idx = NULL, *count = NULL;
-    struct scratch a = {s,
-                        g->o.cols[CM_GEN_GEX],
-                        CM_NEW(float, n),
-                        CM_ZNEW(float, n),
-                        CM_NEW(double, n),
-                        CM_NEW(double, g->o.cols[CM_GEN_GEX]),
-                        CM_NEW(double, g->o.cols[CM_GEN_GEX])};
-    size_t nnz = cm_gen_counts(g, side, cell, &idx, &count, &cap);
+    struct scratch a = {&g->side[side],       genes,
+                        CM_NEW(float, n),     CM_ZNEW(float, n),
+                        CM_NEW(double, n),    CM_NEW(double, genes),
+                        CM_NEW(double, genes)};
+    size_t nnz = cm_gen_counts(g, side, cell, &idx, &count, &capacity);
     for (size_t k = 0; k < nnz; k++)
         a.count[idx[k]] = (float)count[k];
+    cm_free(idx);
+    cm_free(count);
+    return a;
+}
+
+static void scratch_free(struct scratch *a)
+{
+    cm_free(a->fixed);
+    cm_free(a->count);
+    cm_free(a->rate);
+    cm_free(a->up);
+    cm_free(a->down);
+}
+
+/* The view by one type, from the mode u and the factor of the Hessian there.  The shared factors'
+ * covariance is the leading block of the inverse. */
+static void view_at(struct cm_view *x, const double *u, const double *factor)
+{
+    double cov[F * F], unit[K];
+    for (size_t k = 0; k < F; k++) {
+        memset(unit, 0, sizeof unit);
+        unit[k] = 1;
+        forward(K, factor, unit);
+        backward(K, factor, unit);
+        memcpy(cov + k * F, unit, sizeof(double) * F);
+    }
+    x->norm = cholesky(F, cov);
+    for (size_t k = 0; k < F; k++) {
+        double row[F] = {0};
+        row[k] = 1;
+        forward(F, cov, row);
+        backward(F, cov, row);
+        memcpy(x->prec + k * F, row, sizeof row);
+        x->eta[k] = 0;
+        for (size_t l = 0; l < F; l++)
+            x->eta[k] += row[l] * u[l];
+    }
+    for (size_t k = 0; k < F; k++)
+        x->norm += x->eta[k] * u[k];
+}
+
+/* Posterior means of the locus states, under the type of the last `evaluate`. */
+static void locus_states(const struct scratch *a, float *locus)
+{
+    for (size_t d = 0; d < a->genes; d++)
+        locus[d] = a->up[d] == 0 && a->down[d] == 0 ? 0 : (float)(2 * a->up[d] - 1);
+}
+
+/* Log rates without factors: library size, gene or peak, type, batch. */
+static void fixed_rates(struct scratch *a, double size, size_t type, size_t batch)
+{
+    const struct cm_gen_side *s = a->s;
+    size_t n = s->cols;
+    for (size_t j = 0; j < n; j++)
+        a->fixed[j] = (float)(size + s->base[j] + s->type[type * n + j] + s->batch[batch * n + j]);
+}
+
+/* Shares from log evidences. */
+static void normalise(struct cm_view *type, size_t types, double best)
+{
+    double sum = 0;
+    for (size_t t = 0; t < types; t++)
+        sum += exp(type[t].share - best);
+    for (size_t t = 0; t < types; t++)
+        type[t].share -= best + log(sum);
+}
+
+void cm_posterior_view(const struct cm_gen *g, int side, size_t cell, struct cm_cell_view *v)
+{
+    static const size_t steps[] = {0, 1, 30};    /* at zero, after one step, at the mode */
+    struct cm_gen_cell c = cm_gen_cell(g, cell); /* its batch and library sizes only */
+    struct scratch a = scratch_make(g, side, cell);
+    size_t types = g->o.types;
     double *u = CM_ZNEW(double, types *K), *evidence = CM_NEW(double, types), best = -INFINITY;
     double factor[K * K], size = log(c.library[side]);
-    for (int round = 0; round < 3; round++) { /* at zero, after one step, at the mode */
+    for (int round = 0; round < 3; round++) {
         double limit = best - (round == 1 ? EARLY : LATE), top = -INFINITY;
         for (size_t t = 0; t < types; t++) {
             if (round && evidence[t] < limit)
                 continue;
-            for (size_t j = 0; j < n; j++)
-                a.fixed[j] =
-                    (float)(size + s->base[j] + s->type[t * n + j] + s->batch[c.batch * n + j]);
-            evidence[t] = log(g->type_share[t]) + climb(&a, u + t * K, factor,
-                                                        round == 0   ? 0
-                                                        : round == 1 ? 1
-                                                                     : 30);
+            fixed_rates(&a, size, t, c.batch);
+            evidence[t] = log(g->type_share[t]) + climb(&a, u + t * K, factor, steps[round]);
             top = fmax(top, evidence[t]);
             if (round < 2)
                 continue;
-            /* The shared factors' covariance is the leading block of the inverse. */
-            struct cm_view *x = &v->type[t];
-            double cov[F * F], unit[K];
-            for (size_t k = 0; k < F; k++) {
-                memset(unit, 0, sizeof unit);
-                unit[k] = 1;
-                forward(K, factor, unit);
-                backward(K, factor, unit);
-                memcpy(cov + k * F, unit, sizeof(double) * F);
-            }
-            double logdet = -cholesky(F, cov);
-            for (size_t k = 0; k < F; k++) {
-                double row[F] = {0};
-                row[k] = 1;
-                forward(F, cov, row);
-                backward(F, cov, row);
-                memcpy(x->prec + k * F, row, sizeof row);
-                x->eta[k] = 0;
-                for (size_t l = 0; l < F; l++)
-                    x->eta[k] += row[l] * u[t * K + l];
-            }
-            x->norm = -logdet;
-            for (size_t k = 0; k < F; k++)
-                x->norm += x->eta[k] * u[t * K + k];
-            x->share = evidence[t];
-            if (evidence[t] == top) /* the locus states under the likeliest type so far */
-                for (size_t d = 0; d < a.genes; d++)
-                    v->locus[d] = a.up[d] == 0 && a.down[d] == 0 ? 0 : (float)(2 * a.up[d] - 1);
+            view_at(&v->type[t], u + t * K, factor);
+            v->type[t].share = evidence[t];
+            if (evidence[t] == top) /* the likeliest type so far */
+                locus_states(&a, v->locus);
         }
         best = top;
     }
-    double sum = 0;
-    for (size_t t = 0; t < types; t++)
-        sum += exp(v->type[t].share - best);
-    for (size_t t = 0; t < types; t++)
-        v->type[t].share -= best + log(sum);
+    normalise(v->type, types, best);
     cm_free(u);
     cm_free(evidence);
-    cm_free(idx);
-    cm_free(count);
-    cm_free(a.fixed);
-    cm_free(a.count);
-    cm_free(a.rate);
-    cm_free(a.up);
-    cm_free(a.down);
+    scratch_free(&a);
 }
 
 /* ===== two cells ========================================================================== */

@@ -32,9 +32,9 @@ UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 UNIT_DOUBLE := $(patsubst tests/unit/%.c,%,\
 	$(shell grep -l '^.define CM_REAL_DOUBLE' tests/unit/*.c))
 REAL_SRC := $(wildcard lib/nn/*.c lib/network/*.c lib/network/*/*.c) \
-	lib/baselines/clue.c lib/baselines/deep.c lib/links/weights.c lib/links/contrast.c
+	lib/baselines/clue.c lib/baselines/clue_encoder.c lib/baselines/deep.c lib/links/weights.c lib/links/contrast.c
 FLOAT_SRC := $(filter-out $(REAL_SRC),$(wildcard lib/baselines/*.c lib/train/*.c lib/cli/*.c)) \
-	lib/model/model.c lib/links/learn.c lib/links/folds.c
+	lib/model/model.c lib/model/embed.c lib/links/learn.c lib/links/folds.c
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 FUZZERS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 SOURCES := $(wildcard lib/*/*.[ch] lib/*/*/*.[ch] bin/*.c tests/*/*.[ch])

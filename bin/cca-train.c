@@ -1,9 +1,9 @@
-/* cca-train - the linear rivals: CCA, ridge regression or Procrustes on LSI, a closed form.
+/* cca-train - the linear baselines: CCA, ridge regression or Procrustes on LSI, a closed form.
  *
- * In: kind pairs (from batch; the data pass is enough), both slots in the state that the model is
- * to expect ever after.  Out: kind model, as xattn-train writes it: LSI of both modalities, the
+ * In: kind pairs (from batch; the data pass is enough), both slots in the state that inputs of
+ * the model must have.  Out: kind model, as xattn-train writes it: LSI of both modalities, the
  * projections of the method, on request the peak-gene term, and the decision rule tuned on the
- * validation cells.  Formulas: the man page, lib/linear/cca.c and rivals.c.
+ * validation cells.  Formulas: the man page, lib/linear/cca.c and projections.c.
  * Memory: 8 bytes a stored entry, and what -v prints.
  */
 #include "cli/trainer.h"
@@ -35,10 +35,10 @@ static struct cm_tool tool = {
     1,           CM_TOOL_SEED};
 
 static int project(void *unused, struct cm_model *m, const struct cm_train_data *d,
-                   float *const z[2])
+                   const struct cm_train_sample *v, float *const z[2])
 {
     const float *const both[2] = {z[0], z[1]};
-    (void)unused;
+    (void)unused, (void)v;
     int code = cm_linear_project(&m->linear, both, d->part[0].x[0].rows,
                                  (enum cm_projection_method)o.method, m->config.linear.ridge);
     m->config.linear.q = (int64_t)m->linear.q;
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
     if (t.show)
         return cm_trainer_show(c);
     struct cm_train_options how = {
-        .config = c, .middle = project, .closed = true, .data_path = cm_reader_path(r)};
+        .config = c, .step = project, .closed = true, .data_path = cm_reader_path(r)};
     struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, NULL);
     cm_trainer_read(&t, r, false);
     uint64_t all = cm_trainer_plan(&t, &how, "");

@@ -1,4 +1,4 @@
-/* clue-train - a rival: the cross-linked variational autoencoder of the competition's winner.
+/* clue-train - a baseline: the cross-linked variational autoencoder of the competition's winner.
  *
  * In: kind pairs (from batch), both slots sparse, with the counts below their values (lognorm and
  * tfidf leave them in the stream).  Out: kind model: LSI of both modalities, the encoders of each
@@ -34,20 +34,17 @@ static void report(void *unused, const struct cm_fit_report *r, const struct cm_
     cm_trainer_report(&t, r, value, sizeof value / sizeof *value);
 }
 
-static int train(void *unused, struct cm_model *m, const struct cm_train_data *d, float *const z[2])
+static int train(void *unused, struct cm_model *m, const struct cm_train_data *d,
+                 const struct cm_train_sample *v, float *const z[2])
 {
-    struct cm_train_callbacks said = cm_trainer_callbacks(&t, NULL);
-    struct cm_clue_callbacks callbacks = {report, said.warn, said.fit.stop, NULL};
+    struct cm_train_callbacks common = cm_trainer_callbacks(&t, NULL);
+    struct cm_clue_callbacks callbacks = {report, common.warn, common.fit.stop, NULL};
     (void)unused;
-    uint64_t max = 0;
-    for (size_t i = 0; i < d->picks.n; i++)
-        if (d->picks.begin[i + 1] - d->picks.begin[i] > max)
-            max = d->picks.begin[i + 1] - d->picks.begin[i];
-    int code = cm_trainer_check(&t, cm_clue_bytes(d, &m->config.net.clue, m->linear.k, max));
-    if (code)
-        return code;
-    code = cm_clue_fit(m, d, z, &callbacks);
-    cm_trainer_step(&t, "network");
+    int code = cm_trainer_check(&t, cm_clue_bytes(d, &m->config.net.clue, m->linear.k));
+    if (!code)
+        code = cm_clue_fit(m, d, v, z, &callbacks);
+    if (!code)
+        cm_trainer_step(&t, "network");
     return code;
 }
 
@@ -60,17 +57,14 @@ int main(int argc, char **argv)
     cm_preset_config(CM_PRESET_CLUE, slot, c);
     c->seed = (int64_t)cm_seed();
     cm_trainer_take(&t, c, false);
-    c->linear.q = c->linear.k; /* the CCA is not used */
     if (t.show)
         return cm_trainer_show(c);
-    struct cm_train_options how = {.config = c, .middle = train, .data_path = cm_reader_path(r)};
+    struct cm_train_options how = {.config = c, .step = train, .data_path = cm_reader_path(r)};
     struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, NULL);
     cm_trainer_read(&t, r, true);
     cm_signals_polite();
     cm_try(cm_train(&t.model, &t.data, &how, &callbacks));
     cm_trainer_sum(&t, CM_SUM_EPOCH);
-    if (cm_kv_get(&t.model.head.kv, "train.stopped"))
-        cm_warn("stopped by a signal after %s steps; the model is what was best so far",
-                cm_trainer_result(&t, "train.steps"));
+    cm_trainer_stopped(&t);
     return cm_trainer_end(&t);
 }

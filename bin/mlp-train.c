@@ -1,13 +1,10 @@
-/* mlp-train - rivals: perceptrons on LSI, trained by the symmetric cross-entropy of cosines.
+/* mlp-train - baselines: perceptrons on LSI, trained by the symmetric cross-entropy of cosines.
  *
  * In: kind pairs (from batch), with mini-batches.  Out: kind model: LSI of both modalities, a
  * perceptron on the components of each, and the decision rule tuned on the validation cells.
  * Presets are the second of the competition, MatchCLOT, and a small form for few cells.  Formulas:
- * the man page, lib/baselines/deep.c, fit.c.  Memory: 8 bytes a stored entry, and what -v prints.
+ * the man page, lib/baselines/deep.c, lib/train/loop.h.  Memory: 8 bytes a stored entry, and what -v prints.
  */
-#include <string.h>
-
-#include "baselines/deep.h"
 #include "cli/trainer.h"
 
 static struct {
@@ -36,26 +33,9 @@ static struct cm_tool tool = {
 
 /* ===== settings =========================================================================== */
 
-static void take_layers(struct cm_config *c, const char *const slot[2])
-{
-    for (size_t i = 0; i < o.layers.n; i++) {
-        const char *text = o.layers.v[i], *at = strchr(text, '=');
-        if (!at || at == text)
-            cm_usage_error("--layers %s: expected SLOT=IN:WIDTHS:RATES", text);
-        size_t length = (size_t)(at - text), side = 0;
-        while (side < 2 && (strlen(slot[side]) != length || strncmp(slot[side], text, length) != 0))
-            side++;
-        if (side == 2)
-            cm_usage_error("--layers %s: the pairs have the slots %s and %s", text, slot[0],
-                           slot[1]);
-        if (cm_deep_side_parse(&c->net.deep.side[side], at + 1))
-            cm_usage_error("--layers %s: %s", text, cm_error_message());
-    }
-}
-
 static void ask(struct cm_config *c, const char *const slot[2])
 {
-    take_layers(c, slot);
+    cm_trainer_layers(&o.layers, slot, c);
     cm_trainer_take(&t, c, false);
 }
 
@@ -75,7 +55,7 @@ static void resume(struct cm_config *c, const char *const slot[2])
     *c = have;
 }
 
-/* ===== callbacks ========================================================================== */
+/* ===== main =============================================================================== */
 
 static void report(void *unused, const struct cm_fit_report *r)
 {
@@ -83,29 +63,6 @@ static void report(void *unused, const struct cm_fit_report *r)
     (void)unused;
     cm_trainer_report(&t, r, value, sizeof value / sizeof *value);
 }
-
-/* The linear part is fitted anew; the same cells give the same bits. */
-static int check_cells(const struct cm_model *m)
-{
-    for (size_t s = 0; s < 2; s++) {
-        const struct cm_linear_side *a = &m->linear.side[s], *b = &t.start.linear.side[s];
-        if (m->linear.k != t.start.linear.k || a->d != b->d ||
-            memcmp(a->mean, b->mean, a->d * sizeof *a->mean) != 0 ||
-            memcmp(a->v, b->v, a->d * m->linear.k * sizeof *a->v) != 0)
-            return cm_fail(CM_EINPUT, "other cells than those of the training that %s stopped",
-                           t.resume);
-    }
-    return 0;
-}
-
-static int train(void *arg, struct cm_model *m, const struct cm_train_data *d, float *const z[2])
-{
-    struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, report);
-    int code = t.resume ? check_cells(m) : 0;
-    return code ? code : cm_deep_fit(m, d, arg, z, &callbacks);
-}
-
-/* ===== main =============================================================================== */
 
 int main(int argc, char **argv)
 {
@@ -124,11 +81,11 @@ int main(int argc, char **argv)
         return cm_trainer_show(c);
     struct cm_train_options how = {.config = c,
                                    .keep = cm_trainer_keep(&t),
+                                   .start = t.resume ? &t.start : NULL,
                                    .state = t.resume ? &t.state : NULL,
-                                   .middle = train,
+                                   .start_path = t.resume,
                                    .data_path = cm_reader_path(r)};
-    how.middle_arg = &how;
-    struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, NULL);
+    struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, report);
     cm_trainer_read(&t, r, false);
     cm_trainer_plan(&t, &how, "the components");
     /* Fewer cells or columns than a preset's components are no mistake. */
@@ -136,7 +93,6 @@ int main(int argc, char **argv)
     const int64_t max[] = {(int64_t)x[0].rows, (int64_t)x[0].cols, (int64_t)x[1].cols};
     for (size_t i = 0; !cm_given("k") && i < 3; i++)
         c->linear.k = c->linear.k < max[i] ? c->linear.k : max[i];
-    c->linear.q = c->linear.k; /* the CCA is not used */
     cm_signals_polite();
     cm_try(cm_train(&t.model, &t.data, &how, &callbacks));
     cm_trainer_sum(&t, CM_SUM_EPOCH);

@@ -33,6 +33,7 @@ static const struct cm_opt own[] = {
     CM_TRAINER_SETTING("valid.every"),
     CM_OPT_GROUP("Research options: the linear part"),
     CM_TRAINER_SECTION(CM_SECTION_LINEAR),
+    CM_TRAINER_SECTION(CM_SECTION_CCA),
     CM_OPT_GROUP("Research options: peak-gene links"),
     CM_OPT_FLAG("no-cis", 0, &o.no_links, "leave out the peak-gene term"),
     CM_TRAINER_SECTION(CM_SECTION_LINKS),
@@ -58,34 +59,6 @@ static struct cm_tool tool = {
 
 /* ===== settings =========================================================================== */
 
-/* --tokens [SLOT.]KEY=VALUE; KEY alone first, since it also goes over what a preset says of one
- * slot. */
-static void take_tokens(struct cm_config *c, const char *const slot[2], bool of_slots)
-{
-    for (size_t i = 0; i < o.tokens.n; i++) {
-        const char *text = o.tokens.v[i], *value = strchr(text, '=');
-        if (!value || value == text)
-            cm_usage_error("--tokens %s: expected KEY=VALUE", text);
-        const char *dot = memchr(text, '.', (size_t)(value - text)), *name = dot ? dot + 1 : text;
-        const struct cm_field *f = cm_field_of_tokens(name, (size_t)(value - name));
-        if (!f || !cm_field_present(f, c))
-            cm_usage_error("--tokens %.*s means nothing with this preset", (int)(value - text),
-                           text);
-        if ((dot != NULL) != of_slots)
-            continue;
-        int side = -1;
-        for (int s = 0; dot && s < 2; s++)
-            if (strlen(slot[s]) == (size_t)(dot - text) &&
-                strncmp(slot[s], text, (size_t)(dot - text)) == 0)
-                side = s;
-        if (dot && side < 0)
-            cm_usage_error("--tokens %s: the pairs have the slots %s and %s", text, slot[0],
-                           slot[1]);
-        if (cm_tokens_parse(f, value + 1, side, c))
-            cm_usage_error("--tokens %s: %s", text, cm_error_message());
-    }
-}
-
 /* What was asked for goes over c; fit: of the linear part and the peak-gene term alone. */
 static void ask(struct cm_config *c, const char *const slot[2], bool fit)
 {
@@ -98,8 +71,7 @@ static void ask(struct cm_config *c, const char *const slot[2], bool fit)
         if (o.cross && c->net.encoder != CM_ENCODER_TOKENS)
             cm_usage_error("--cross means nothing with this preset");
         c->net.cross.on = c->net.cross.on || o.cross;
-        take_tokens(c, slot, false);
-        take_tokens(c, slot, true);
+        cm_trainer_tokens(&o.tokens, slot, c);
         cm_config_resolve(c);
     }
     cm_trainer_take(&t, c, fit);
@@ -151,18 +123,6 @@ static void report(void *unused, const struct cm_fit_report *r)
     cm_trainer_report(&t, r, value, sizeof value / sizeof *value);
 }
 
-static void say_links(void)
-{
-    if (cm_kv_get(&t.model.head.kv, "links.note"))
-        cm_info("the weights of peak-gene pairs stay as they were: %s",
-                cm_trainer_result(&t, "links.note"));
-    else if (cm_kv_get(&t.model.head.kv, "links.step"))
-        cm_info("weights of peak-gene pairs: step %s is kept; loss of the validation cells %s, at "
-                "first %s",
-                cm_trainer_result(&t, "links.step"), cm_trainer_result(&t, "links.loss.best"),
-                cm_trainer_result(&t, "links.loss.first"));
-}
-
 /* ===== main =============================================================================== */
 
 int main(int argc, char **argv)
@@ -194,7 +154,6 @@ int main(int argc, char **argv)
     struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, report);
     cm_try(cm_train(&t.model, &t.data, &how, &callbacks));
     cm_trainer_sum(&t, CM_SUM_LINKS);
-    say_links();
     cm_trainer_stopped(&t);
     return cm_trainer_end(&t);
 }

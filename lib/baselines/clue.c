@@ -301,7 +301,8 @@ static int encode_back_shard(void *arg, size_t item)
             dmu[i * n + k] = (cm_real)((double)x->dmu[m][at] + du + kl * mu);
             draw[i * n + k] = (cm_real)(dsd / (1 + exp(-raw)));
         }
-    cm_real *dh = CM_ZNEW(cm_real, 5 * B * h), *next = dh + B * h, *spare = next + B * h;
+    cm_real *mem = CM_ZNEW(cm_real, 5 * B * h), *dh = mem, *next = dh + B * h,
+            *spare = next + B * h;
     cm_linear_backward(dh, j->dw + e->mu_w[s], j->dw + e->mu_b[s], dmu, x->hidden[m][s][last],
                        j->w + e->mu_w[s], B, h, n);
     cm_linear_backward(dh, j->dw + e->sd_w[s], j->dw + e->sd_b[s], draw, x->hidden[m][s][last],
@@ -316,7 +317,7 @@ static int encode_back_shard(void *arg, size_t item)
         dh = next;
         next = swap;
     }
-    cm_free(dh < next ? dh : next);
+    cm_free(mem);
     cm_free(dmu);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* baselines/clue.h - the cross-linked variational autoencoder, as a rival.
+/* baselines/clue.h - the cross-linked variational autoencoder, as a baseline.
  *
  * Problem: the winner of the competition of 2021 matched cells by a generative model; to compare
  * with it fairly it must run on the same cells, with the same decision and scores.  Choice: its
@@ -26,7 +26,7 @@
 
 #include "model/model.h"
 #include "pairs/dataset.h"
-#include "train/loop.h"
+#include "train/train.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -137,16 +137,14 @@ struct cm_clue_callbacks {
 
 /* Trains on the data pass of d, which must have counts (cm_train_data_load_counts), by its
  * schedule, and leaves the encoders in m: the linear part and the head are there already, the
- * settings m->config are written to the head.  z: training components (n x k).  Keeps the weights
+ * settings m->config are written to the head.  z: training components (n x k); v: cells to validate on.  Keeps the weights
  * of the best validation (cm_fit_score of unit codes); without validation cells the last ones.
  * CM_ENUMERIC names the step where something is not finite; CM_EINPUT: no schedule. */
-int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
-                const struct cm_clue_callbacks *callbacks);
+int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_sample *v,
+                float *const z[2], const struct cm_clue_callbacks *callbacks);
 
-/* Upper bound of the bytes taken beside the data pass and the linear part, for mini-batches of at
- * most B cells and k components. */
-uint64_t cm_clue_bytes(const struct cm_train_data *d, const struct cm_clue_config *o, size_t k,
-                       size_t B);
+/* Upper bound of the bytes taken beside the data pass and the linear part of k components. */
+uint64_t cm_clue_bytes(const struct cm_train_data *d, const struct cm_clue_config *o, size_t k);
 
 #ifdef __cplusplus
 }

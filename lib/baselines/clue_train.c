@@ -12,8 +12,6 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "baselines/clue.h"
-#include "train/loop.h"
-#include "train/train.h"
 
 struct clue_fit {
     struct cm_model *m;
@@ -23,7 +21,7 @@ struct clue_fit {
     struct cm_clue c;
     cm_real *w, *v, *grad, *other;
     uint64_t seed;
-    struct cm_train_sample valid;
+    const struct cm_train_sample *valid;
 };
 
 /* ===== a mini-batch ======================================================================= */
@@ -145,7 +143,7 @@ static int step_of(struct clue_fit *f, const uint32_t *row, size_t B, uint64_t s
 /* ===== validation ========================================================================= */
 
 /* The encoders, as the model has them. */
-static void show(const struct clue_fit *f)
+static void publish(const struct clue_fit *f)
 {
     struct cm_net *net = &f->m->net;
     for (size_t t = 0; t < net->table.n; t++) {
@@ -157,7 +155,7 @@ static void show(const struct clue_fit *f)
 
 static double validate(const struct clue_fit *f)
 {
-    const struct cm_train_sample *v = &f->valid;
+    const struct cm_train_sample *v = f->valid;
     const struct cm_csr *const both[2] = {&v->x[0], &v->x[1]};
     float *s = CM_NEW(float, v->n * v->n);
     cm_model_similarities(f->m, both, s);
@@ -228,16 +226,16 @@ static void report(const struct clue_fit *f, const struct progress *g, size_t at
 }
 
 /* After the last mini-batch of an epoch that is due; NaN otherwise. */
-static double discriminator_epoch(const struct clue_fit *f, struct progress *g, size_t at)
+static double validate_when_due(const struct clue_fit *f, struct progress *g, size_t at)
 {
     const struct cm_picks *p = &f->d->picks;
     int64_t every = f->m->config.loop.valid_every;
     bool last = at + 1 == p->n;
     size_t size = f->m->net.table.size * sizeof *f->m->net.w;
-    if (f->valid.n == 0 || every < 1 || (!last && p->epoch[at + 1] == p->epoch[at]) ||
+    if (f->valid->n == 0 || every < 1 || (!last && p->epoch[at + 1] == p->epoch[at]) ||
         (!last && p->epoch[at] % (uint64_t)every))
         return NAN;
-    show(f);
+    publish(f);
     double score = validate(f);
     g->stale++;
     if (score > g->best) {
@@ -273,16 +271,16 @@ static int run(struct clue_fit *f, struct progress *g)
                                "at least two");
             g->lonely = true;
         }
-        report(f, g, at, discriminator_epoch(f, g, at));
+        report(f, g, at, validate_when_due(f, g, at));
     }
     return g->steps ? 0 : cm_fail(CM_EINPUT, "no mini-batch has two cells or more");
 }
 
-int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
-                const struct cm_clue_callbacks *callbacks)
+int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_sample *v,
+                float *const z[2], const struct cm_clue_callbacks *callbacks)
 {
     uint64_t seed = (uint64_t)m->config.seed;
-    struct clue_fit f = {.m = m, .d = d, .z = z, .callbacks = callbacks, .seed = seed};
+    struct clue_fit f = {.m = m, .d = d, .z = z, .callbacks = callbacks, .seed = seed, .valid = v};
     struct cm_kv *kv = &m->head.kv;
     const char *const slot[2] = {m->head.slot[0].name, m->head.slot[1].name};
     if (d->blocks)
@@ -298,10 +296,9 @@ int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const 
         return code;
     m->has_net = true;
     make(&f, d->part[0].names.n);
-    f.valid = cm_train_sample(d, seed, 0, CM_VALID_CELLS);
     struct progress g = {.best = -1, .kept = CM_NEW(cm_real, m->net.table.size)};
     code = run(&f, &g);
-    show(&f);
+    publish(&f);
     if (g.best >= 0)
         memcpy(m->net.w, g.kept, m->net.table.size * sizeof *m->net.w);
     cm_kv_seti(kv, "train.steps", (int64_t)g.steps);
@@ -311,7 +308,6 @@ int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const 
     if (g.stopped)
         cm_kv_seti(kv, "train.stopped", 1);
     cm_free(g.kept);
-    cm_train_sample_free(&f.valid);
     cm_free(f.w);
     cm_free(f.v);
     cm_free(f.grad);
@@ -320,9 +316,9 @@ int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, float *const 
     return code;
 }
 
-uint64_t cm_clue_bytes(const struct cm_train_data *d, const struct cm_clue_config *o, size_t k,
-                       size_t B)
+uint64_t cm_clue_bytes(const struct cm_train_data *d, const struct cm_clue_config *o, size_t k)
 {
+    uint64_t B = cm_picks_largest(&d->picks);
     const char *const slot[2] = {"0", "1"};
     size_t cols[2] = {d->part[0].x[0].cols, d->part[0].x[1].cols};
     struct cm_clue c;

@@ -1,4 +1,5 @@
-/* baselines/deep.c - the encoder class deep: a perceptron on components.
+/* baselines/deep.c - the encoder class deep: perceptrons of any depth on a cell's LSI components, from
+ * random weights; the competition's second and third matched cells so.
  *
  *   a = components, scaled; h_0 = drop(a); h_l = drop(f(h_l-1 w_l + b_l)); R = h w + b
  *
@@ -6,15 +7,13 @@
  * product.  Kept for the backward pass: inputs after dropout, and what goes into each activation.
  * Weights start as PyTorch's Linear has them, U(+-1/sqrt(inputs)).
  */
-#include "baselines/deep.h"
-
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "network/encoder.h"
 
 #define GROUP 64
 
@@ -28,8 +27,6 @@ struct deep {
     size_t w[CM_DEEP_LAYERS + 1], b[CM_DEEP_LAYERS + 1]; /* the last: output */
     cm_real *scale; /* in: 1 / sd of a component, 0 where it does not vary */
 };
-
-/* ===== the class ========================================================================== */
 
 static size_t inputs_of(const struct deep *m, size_t l) { return l ? m->hidden[l - 1] : m->in; }
 static size_t outputs_of(const struct deep *m, size_t l)
@@ -196,29 +193,3 @@ static void deep_free(struct cm_encoder *e)
 const struct cm_encoder_class cm_encoder_deep = {
     "deep", deep_make, deep_init, deep_cache, deep_scratch, deep_forward, deep_backward, deep_free,
 };
-
-/* ===== numbers of a modality ============================================================== */
-
-int cm_deep_side_parse(struct cm_deep_side *side, const char *text)
-{
-    struct cm_config c = {0};
-    char part[200];
-    for (const struct cm_field *f = cm_fields; f->key; f++) {
-        if (f->section != CM_SECTION_DEEP_SIDE)
-            continue;
-        size_t length = text ? strcspn(text, ":") : 0;
-        if (length == 0 || length >= sizeof part)
-            return cm_fail(CM_EUSAGE, "expected SLOT=IN:WIDTHS:RATES");
-        snprintf(part, sizeof part, "%.*s", (int)length, text);
-        if (cm_field_parse(f, part, &c))
-            return CM_EUSAGE;
-        text = text[length] ? text + length + 1 : NULL;
-    }
-    if (text)
-        return cm_fail(CM_EUSAGE, "expected SLOT=IN:WIDTHS:RATES");
-    *side = c.net.deep.side[0];
-    if (side->hidden.n != side->dropout.n)
-        return cm_fail(CM_EUSAGE, "%zu hidden layers, %zu rates of dropout", side->hidden.n,
-                       side->dropout.n);
-    return 0;
-}

@@ -17,8 +17,8 @@ static size_t rows;
 
 static bool of_fit(const struct cm_field *f)
 {
-    return f->section == CM_SECTION_LINEAR || f->section == CM_SECTION_LINKS ||
-           f->section == CM_SECTION_LINKS_LEARNED;
+    return f->section == CM_SECTION_LINEAR || f->section == CM_SECTION_CCA ||
+           f->section == CM_SECTION_LINKS || f->section == CM_SECTION_LINKS_LEARNED;
 }
 
 /* May the field be asked for with these settings?  The peak-gene term may also be off. */
@@ -144,6 +144,58 @@ void cm_trainer_take(const struct cm_trainer *t, struct cm_config *c, bool fit)
         if (!allowed(f, c))
             cm_usage_error("--%s means nothing with this preset", name);
         cm_field_copy(f, &t->given, c);
+    }
+}
+
+/* The slot that these characters name, or -1. */
+static int slot_named(const char *const slot[2], const char *text, size_t length)
+{
+    for (int s = 0; s < 2; s++)
+        if (strlen(slot[s]) == length && strncmp(slot[s], text, length) == 0)
+            return s;
+    return -1;
+}
+
+/* [SLOT.]KEY=VALUE, of those with or without a slot. */
+static void take_token(const char *text, const char *const slot[2], bool of_slots,
+                       struct cm_config *c)
+{
+    const char *value = strchr(text, '=');
+    if (!value || value == text)
+        cm_usage_error("--tokens %s: expected KEY=VALUE", text);
+    const char *dot = memchr(text, '.', (size_t)(value - text)), *name = dot ? dot + 1 : text;
+    const struct cm_field *f = cm_field_of_tokens(name, (size_t)(value - name));
+    if (!f || !cm_field_present(f, c))
+        cm_usage_error("--tokens %.*s means nothing with this preset", (int)(value - text), text);
+    if ((dot != NULL) != of_slots)
+        return;
+    int side = dot ? slot_named(slot, text, (size_t)(dot - text)) : -1;
+    if (dot && side < 0)
+        cm_usage_error("--tokens %s: the pairs have the slots %s and %s", text, slot[0], slot[1]);
+    if (cm_tokens_parse(f, value + 1, side, c))
+        cm_usage_error("--tokens %s: %s", text, cm_error_message());
+}
+
+void cm_trainer_tokens(const struct cm_list *list, const char *const slot[2], struct cm_config *c)
+{
+    /* KEY alone first, since it also goes over what a preset says of one slot */
+    for (int of_slots = 0; of_slots < 2; of_slots++)
+        for (size_t i = 0; i < list->n; i++)
+            take_token(list->v[i], slot, of_slots, c);
+}
+
+void cm_trainer_layers(const struct cm_list *list, const char *const slot[2], struct cm_config *c)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const char *text = list->v[i], *at = strchr(text, '=');
+        if (!at || at == text)
+            cm_usage_error("--layers %s: expected SLOT=IN:WIDTHS:RATES", text);
+        int side = slot_named(slot, text, (size_t)(at - text));
+        if (side < 0)
+            cm_usage_error("--layers %s: the pairs have the slots %s and %s", text, slot[0],
+                           slot[1]);
+        if (cm_deep_side_parse(&c->net.deep.side[side], at + 1))
+            cm_usage_error("--layers %s: %s", text, cm_error_message());
     }
 }
 

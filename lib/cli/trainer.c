@@ -180,6 +180,19 @@ static void warn_of_chance(const struct cm_kv *kv)
             soft, chance);
 }
 
+/* What came of the weights of peak-gene links. */
+static void report_links(const struct cm_trainer *t)
+{
+    if (cm_kv_get(&t->model.head.kv, "links.note"))
+        cm_info("the weights of peak-gene links stay as they were: %s",
+                cm_trainer_result(t, "links.note"));
+    else if (cm_kv_get(&t->model.head.kv, "links.step"))
+        cm_info("weights of peak-gene links: step %s is kept; loss of the validation cells %s, at "
+                "first %s",
+                cm_trainer_result(t, "links.step"), cm_trainer_result(t, "links.loss.best"),
+                cm_trainer_result(t, "links.loss.first"));
+}
+
 void cm_trainer_sum(const struct cm_trainer *t, unsigned also)
 {
     char links[100] = "", epoch[60] = "";
@@ -195,6 +208,8 @@ void cm_trainer_sum(const struct cm_trainer *t, unsigned also)
             cm_trainer_result(t, "valid.top5"), cm_trainer_result(t, "valid.chance"), epoch,
             cm_trainer_result(t, "rule.method"), cm_trainer_result(t, "rule.temperature"));
     warn_of_chance(&t->model.head.kv);
+    if (also & CM_SUM_LINKS)
+        report_links(t);
 }
 
 void cm_trainer_stopped(const struct cm_trainer *t)

@@ -80,6 +80,9 @@ char **cm_trainer_start(struct cm_trainer *t, struct cm_tool *tool, const struct
 /* Settings on the command line go over those of c; one that c does not have ends the program.  fit:
  * only those of the linear part and the peak-gene term. */
 void cm_trainer_take(const struct cm_trainer *t, struct cm_config *c, bool fit);
+/* The lists of --tokens and --layers: settings of the encoders, also of one slot. */
+void cm_trainer_tokens(const struct cm_list *list, const char *const slot[2], struct cm_config *c);
+void cm_trainer_layers(const struct cm_list *list, const char *const slot[2], struct cm_config *c);
 /* Ends the program as a usage error with the library's message, if code is one. */
 void cm_trainer_usage(int code);
 /* Prints every setting, and the preparation and schedule of the preset; the end of main. */
@@ -114,7 +117,8 @@ void cm_trainer_report(const struct cm_trainer *t, const struct cm_fit_report *r
 
 const char *cm_trainer_result(const struct cm_trainer *t, const char *key); /* "-": none */
 enum { CM_SUM_LINKS = 1, CM_SUM_EPOCH = 2 };
-/* One line on t->model; `also`: with the peak-gene pairs, with the best epoch.  Warns where 30 or
+/* A line on t->model; `also`: with the best epoch, with the peak-gene links and a line on their
+ * weights.  Warns where 30 or
  * more validation cells find their partners no better than 1.5 times chance. */
 void cm_trainer_sum(const struct cm_trainer *t, unsigned also);
 /* A warning if a signal ended it, with how to go on. */

@@ -70,6 +70,8 @@ bool cm_section_present(enum cm_section s, const struct cm_config *c)
         return true;
     case CM_SECTION_LINEAR:
         return c->linear.on;
+    case CM_SECTION_CCA:
+        return cm_config_has_cca(c);
     case CM_SECTION_LINKS:
         return c->links.on;
     case CM_SECTION_LINKS_LEARNED:
@@ -239,7 +241,36 @@ int cm_tokens_parse(const struct cm_field *f, const char *text, int slot, struct
     return code;
 }
 
+int cm_deep_side_parse(struct cm_deep_side *side, const char *text)
+{
+    struct cm_config c = {0};
+    char part[200];
+    for (const struct cm_field *f = cm_fields; f->key; f++) {
+        if (f->section != CM_SECTION_DEEP_SIDE)
+            continue;
+        size_t length = text ? strcspn(text, ":") : 0;
+        if (length == 0 || length >= sizeof part)
+            return cm_fail(CM_EUSAGE, "expected SLOT=IN:WIDTHS:RATES");
+        snprintf(part, sizeof part, "%.*s", (int)length, text);
+        if (cm_field_parse(f, part, &c))
+            return CM_EUSAGE;
+        text = text[length] ? text + length + 1 : NULL;
+    }
+    if (text)
+        return cm_fail(CM_EUSAGE, "expected SLOT=IN:WIDTHS:RATES");
+    *side = c.net.deep.side[0];
+    if (side->hidden.n != side->dropout.n)
+        return cm_fail(CM_EUSAGE, "%zu hidden layers, %zu rates of dropout", side->hidden.n,
+                       side->dropout.n);
+    return 0;
+}
+
 /* ===== what follows ========================================================================= */
+
+bool cm_config_has_cca(const struct cm_config *c)
+{
+    return c->linear.on && c->net.encoder != CM_ENCODER_DEEP && c->net.encoder != CM_ENCODER_CLUE;
+}
 
 bool cm_config_may_link(const struct cm_config *c)
 {

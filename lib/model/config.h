@@ -40,6 +40,8 @@ struct cm_config {
 void cm_config_resolve(struct cm_config *c);
 /* May the model have a peak-gene term?  It needs the linear part as the base of S0. */
 bool cm_config_may_link(const struct cm_config *c);
+/* Does the linear part end in projections?  The baselines' encoders take its components alone. */
+bool cm_config_has_cca(const struct cm_config *c);
 /* CM_EUSAGE for settings that contradict each other or train nothing. */
 int cm_config_check(const struct cm_config *c);
 
@@ -57,7 +59,7 @@ void cm_config_write_batches(const struct cm_kv *pairs, bool used, struct cm_kv 
 enum cm_config_use { CM_CONFIG_APPLY, CM_CONFIG_TRAIN };
 int cm_config_read(struct cm_config *c, const struct cm_head *head, enum cm_config_use use);
 
-/* CM_EINPUT when a head tells another k or q than the tensors of its linear part have. */
+/* CM_EINPUT when a head says another k or q than the tensors of its linear part have; q 0: has none. */
 int cm_config_check_sizes(const struct cm_kv *kv, size_t k, size_t q);
 
 /* ===== the table ============================================================================ */
@@ -75,6 +77,7 @@ enum cm_field_type {
 enum cm_section {
     CM_SECTION_MODEL,
     CM_SECTION_LINEAR,
+    CM_SECTION_CCA, /* its keys stand among those of the linear part */
     CM_SECTION_LINKS_ON,
     CM_SECTION_LINKS,
     CM_SECTION_LINKS_LEARNED,
@@ -122,6 +125,8 @@ void cm_field_copy(const struct cm_field *f, const struct cm_config *from, struc
  * slot 0, 1, or -1: any, also where a preset has another number for one of them. */
 const struct cm_field *cm_field_of_tokens(const char *name, size_t length);
 int cm_tokens_parse(const struct cm_field *f, const char *text, int slot, struct cm_config *c);
+/* Numbers of one modality's perceptron from "IN:WIDTHS:RATES".  CM_EUSAGE says what was expected. */
+int cm_deep_side_parse(struct cm_deep_side *side, const char *text);
 /* CM_EUSAGE, naming the first field, where `want` is not as `have` from the file `path`.  fit: only
  * what a model to begin from settles, its linear part and peak-gene term. */
 int cm_config_settled(const struct cm_config *have, const struct cm_config *want,

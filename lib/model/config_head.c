@@ -35,10 +35,18 @@ static void write_field(const struct cm_field *f, const struct cm_config *c, int
     cm_buf_free(&text);
 }
 
+/* Keys are in the order of the table, so those of the CCA are among those of the linear part. */
+static bool is_of(const struct cm_field *f, enum cm_section s, const struct cm_config *c)
+{
+    if (f->section == CM_SECTION_CCA)
+        return s == CM_SECTION_LINEAR && cm_config_has_cca(c);
+    return f->section == s || (f->also && f->also == s);
+}
+
 static void write_section(enum cm_section s, const struct cm_config *c, struct cm_kv *kv)
 {
     for (const struct cm_field *f = cm_fields; f->key && cm_section_present(s, c); f++)
-        if (f->section == s || (f->also && f->also == s))
+        if (is_of(f, s, c))
             write_field(f, c, -1, NULL, kv);
 }
 
@@ -126,8 +134,7 @@ static int read_section(enum cm_section s, const struct cm_head *head, enum cm_c
     int code = 0;
     for (const struct cm_field *f = cm_fields; !code && f->key && cm_section_present(s, c); f++) {
         bool found = true;
-        if ((f->section != s && !(f->also && f->also == s)) ||
-            (use == CM_CONFIG_APPLY && f->need == CM_NEED_TO_TRAIN))
+        if (!is_of(f, s, c) || (use == CM_CONFIG_APPLY && f->need == CM_NEED_TO_TRAIN))
             continue;
         bool sides = s == CM_SECTION_DEEP_SIDE;
         if (s == CM_SECTION_TOKENS)
@@ -192,7 +199,7 @@ int cm_config_check_sizes(const struct cm_kv *kv, size_t k, size_t q)
     } part[] = {{FRONT "k", k}, {FRONT "q", q}};
     for (size_t i = 0; i < 2; i++) {
         int64_t v;
-        if (!cm_kv_get(kv, part[i].key))
+        if (!part[i].size || !cm_kv_get(kv, part[i].key))
             continue;
         int code = cm_kv_i64(kv, part[i].key, &v);
         if (code)

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "links/apply.h"
 #include "model/model.h"
 
 /* ===== may these cells be given to this model? ============================================ */
@@ -135,14 +136,14 @@ int cm_model_columns(const struct cm_model *m, size_t side, const struct cm_cols
     *map = CM_NEW(uint32_t, have->n);
     memset(*map, 0xFF, have->n * sizeof **map);
     size_t found = 0, first = 0; /* the first that is missing */
-    for (size_t j = 0; code == 0 && j < want->n; j++) {
+    for (size_t j = 0; !code && j < want->n; j++) {
         size_t i = cm_index_find(&at, cm_strs_get(want, j));
         if (i != CM_ABSENT)
             (*map)[i] = (uint32_t)j, found++;
         else if (found == j)
             first = j;
     }
-    if (code == 0 && found == 0 && want->n)
+    if (!code && found == 0 && want->n)
         code = cm_fail(CM_EINPUT,
                        "%s: the model has %zu %s features; 0 of them are in it (model: '%s', file: "
                        "'%s')",

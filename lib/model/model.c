@@ -16,7 +16,6 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "links/apply.h"
 
 /* ===== writing ============================================================================ */
 
@@ -73,10 +72,10 @@ int cm_model_write(const struct cm_model *m, struct cm_writer *w)
             code = put(w, name, "v", CM_V_F32, l->d, k, l->v);
         if (!code)
             code = put(w, name, "s", CM_V_F64, k, 0, l->s);
-        if (!code && !(m->has_net && m->net.residual)) /* else the net's, below */
+        if (!code && q && !(m->has_net && m->net.residual)) /* else the net's, below */
             code = put(w, name, "p", CM_V_F32, k, q, l->p);
     }
-    if (!code && k > 0)
+    if (!code && q > 0)
         code = put(w, "cca", "corr", CM_V_F64, q, 0, m->linear.corr);
     if (!code && m->has_net)
         code = cm_net_put(&m->net, "", m->net.w, w);
@@ -112,6 +111,7 @@ static int take(const struct cm_tensors *ts, const char *front, const char *name
 
 static int take_linear(struct cm_model *m, const struct cm_tensors *ts)
 {
+    bool cca = cm_config_has_cca(&m->config); /* older models have one that they do not use */
     uint64_t k = 0, q = 0;
     int code = 0;
     for (size_t s = 0; !code && s < 2; s++) {
@@ -123,12 +123,12 @@ static int take_linear(struct cm_model *m, const struct cm_tensors *ts)
             code = take(ts, name, "v", CM_V_F32, &d, &k, &l->v);
         if (!code)
             code = take(ts, name, "s", CM_V_F64, &k, NULL, &l->s);
-        if (!code)
+        if (!code && cca)
             code = take(ts, name, "p", CM_V_F32, &k, &q, &l->p);
-        if (!code && (d != l->d || k == 0 || q == 0 || q > k))
+        if (!code && (d != l->d || k == 0 || (cca && q == 0) || q > k))
             code = cm_fail(CM_EINPUT, "the tensors of slot %s do not fit its columns", name);
     }
-    if (!code)
+    if (!code && cca)
         code = take(ts, "cca", "corr", CM_V_F64, &q, NULL, &m->linear.corr);
     m->linear.k = k;
     m->linear.q = q;

@@ -129,7 +129,7 @@ static const struct row rows[CM_PRESET_COUNT] = {
                    NULL}},
 
     [CM_PRESET_SMALL] = {
-        .config = {.linear = {.on = true, .k = 40, .q = 40, .ridge = .03},
+        .config = {.linear = {.on = true, .k = 40},
                    .net = {.encoder = CM_ENCODER_DEEP,
                            .deep = {.q = 64, .act = CM_DEEP_GELU, .input = CM_DEEP_STANDARD,
                                     .dropout_in = .3,
@@ -138,7 +138,7 @@ static const struct row rows[CM_PRESET_COUNT] = {
         .gex_side = SIDE(40, ONE(512), ONE(.1)),
         .advice = {SQRT, LOGTFIDF, "--epochs 60 --size 0", NULL}},
     [CM_PRESET_NOVEL] = {
-        .config = {.linear = {.on = true, .k = 512, .q = 512, .ridge = .03},
+        .config = {.linear = {.on = true, .k = 512},
                    .net = {.encoder = CM_ENCODER_DEEP,
                            .deep = {.q = 256, .act = CM_DEEP_ELU, .input = CM_DEEP_ZSCORE,
                                     .side = {SIDE(512, ONE(2048), ONE(.661))}}},
@@ -147,7 +147,7 @@ static const struct row rows[CM_PRESET_COUNT] = {
         .gex_side = SIDE(64, TWO(1024, 1024), TWO(.542, .397)),
         .advice = {"--method seurat", "--method glue", "--epochs 1000 --size 16384", NULL}},
     [CM_PRESET_MATCHCLOT] = {
-        .config = {.linear = {.on = true, .k = 256, .q = 256, .ridge = .03},
+        .config = {.linear = {.on = true, .k = 256},
                    .net = {.encoder = CM_ENCODER_DEEP,
                            .deep = {.q = 128, .act = CM_DEEP_ELU, .input = CM_DEEP_ZSCORE,
                                     .side = {SIDE(256, ONE(2048), ONE(.67))}}},
@@ -168,7 +168,7 @@ static const struct row rows[CM_PRESET_COUNT] = {
         .advice = {SQRT, LOGTFIDF, NO_BATCHES, NULL}},
 
     [CM_PRESET_CLUE] = {
-        .config = {.linear = {.on = true, .k = 100, .q = 100, .ridge = .03},
+        .config = {.linear = {.on = true, .k = 100},
                    .net = {.encoder = CM_ENCODER_CLUE,
                            .clue = {.latent = 50, .hidden = 512, .depth = 2, .decoder = 256,
                                     .discriminator = 256, .dropout = .2, .data = 1, .cross = 1,

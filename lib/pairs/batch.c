@@ -43,11 +43,11 @@ static int bind_roles(struct roles *r, const struct cm_batch_options *o, struct 
     r->has_valid = o->valid || r->has_train;
     if (r->has_valid)
         code = cm_where_parse(&r->valid, o->valid ? o->valid : CM_SPLIT_LABEL "=valid");
-    if (code == 0 && r->has_valid)
+    if (!code && r->has_valid)
         code = cm_where_bind(&r->valid, h);
-    if (code == 0 && r->has_train)
+    if (!code && r->has_train)
         code = cm_where_parse(&r->train, CM_SPLIT_LABEL "=" CM_SPLIT_TRAIN);
-    if (code == 0 && r->has_train)
+    if (!code && r->has_train)
         code = cm_where_bind(&r->train, h);
     return code == CM_EINPUT ? cm_fail_in(code, cm_reader_path(a)) : code;
 }
@@ -61,7 +61,7 @@ static int scan_first(struct cm_batcher *x, struct cm_strs *names, struct cm_str
     size_t cap = 0;
     int label = x->o.within ? cm_head_find_label(h, x->o.within) : -1;
     int code = bind_roles(&roles, &x->o, x->a);
-    while (code == 0) {
+    while (!code) {
         code = cm_reader_next(x->a, &c);
         if (code <= 0)
             break;
@@ -80,7 +80,7 @@ static int scan_first(struct cm_batcher *x, struct cm_strs *names, struct cm_str
         code = 0;
     }
     x->rows_a = names->n;
-    if (code == 0 && x->o.valid && x->rows_a)
+    if (!code && x->o.valid && x->rows_a)
         cm_where_missing(&roles.valid, &x->no_valid);
     cm_chunk_free(&c);
     cm_where_free(&roles.valid);
@@ -228,19 +228,19 @@ int cm_batcher_open(struct cm_batcher *x, const struct cm_batch_options *o, stru
     *x = (struct cm_batcher){.o = *o, .a = a, .b = b};
     struct cm_strs names = {0}, within = {0};
     int code = check_matrix(a);
-    if (code == 0)
+    if (!code)
         code = check_matrix(b);
-    if (code == 0)
+    if (!code)
         code = cm_reader_keep(a);
-    if (code == 0)
+    if (!code)
         code = scan_first(x, &names, &within);
-    if (code == 0)
+    if (!code)
         code = load_second(x, &within);
-    if (code == 0)
+    if (!code)
         code = join(x, &names);
-    if (code == 0)
+    if (!code)
         code = count_roles(x);
-    if (code == 0) {
+    if (!code) {
         make_schedule(x, &within);
         code = make_head(x);
     }
@@ -327,14 +327,14 @@ static int send_split(struct cm_batcher *x, uint8_t role, struct cm_batch *batch
     int code = cm_reader_rewind(x->a);
     for (size_t k = 0; k < p.nlabels; k++)
         cm_vec_reset(&p.label[k], h->label[k].name, h->label[k].type, 0);
-    while (code == 0) {
+    while (!code) {
         code = cm_reader_next(x->a, &c);
         if (code <= 0)
             break;
         code = 0;
         uint64_t at[CM_BLOCK_ROWS];
         size_t n = 0;
-        for (size_t i = 0; code == 0 && i < c.rows; i++) {
+        for (size_t i = 0; !code && i < c.rows; i++) {
             if (x->role[c.first + i] == role && x->partner[c.first + i] != CM_ALONE)
                 at[n++] = i;
             if (n && (p.n + n == CM_BLOCK_ROWS || i + 1 == c.rows)) {
@@ -347,7 +347,7 @@ static int send_split(struct cm_batcher *x, uint8_t role, struct cm_batch *batch
         if (progress)
             progress(c.first + c.rows, x->rows_a);
     }
-    if (code == 0 && p.n)
+    if (!code && p.n)
         code = emit(x, &p, batch, w);
     cm_chunk_free(&c);
     clear(&p);
@@ -365,9 +365,9 @@ static int send_schedule(struct cm_batcher *x, struct cm_writer *w)
     struct cm_chunk c = {.is_pick = true};
     int code = 0;
     uint64_t skip = s->steps ? x->o.start / s->steps : 0; /* whole epochs that are done */
-    for (uint64_t e = skip; code == 0 && e < x->o.epochs; e++) {
+    for (uint64_t e = skip; !code && e < x->o.epochs; e++) {
         cm_schedule_epoch(s, (uint32_t)e + 1, row, begin);
-        for (uint64_t b = 0; code == 0 && b < s->steps; b++) {
+        for (uint64_t b = 0; !code && b < s->steps; b++) {
             c.batch.step = e * s->steps + b;
             if (c.batch.step < x->o.start)
                 continue;
@@ -388,7 +388,7 @@ int cm_batcher_write(struct cm_batcher *x, struct cm_writer *w,
     struct cm_batch batch = {0};
     int code = send_split(x, TRAIN, &batch, w, progress);
     batch.split = 1;
-    if (code == 0 && x->valid)
+    if (!code && x->valid)
         code = send_split(x, VALID, &batch, w, progress);
     return code == 0 ? send_schedule(x, w) : code;
 }

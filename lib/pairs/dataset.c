@@ -80,7 +80,7 @@ static int append_chunk(struct cm_train_data *d, struct cm_reader *r, struct cm_
     struct cm_train_part *p = &d->part[c->batch.split];
     for (size_t s = 0; s < 2; s++) {
         int code = append_block(&p->x[s], &c->block[s], &h->slot[s], &c->names);
-        if (code == 0 && counts)
+        if (!code && counts)
             code = append_counts(p, s, &c->block[s], &h->slot[s], &c->names);
         if (code < 0)
             return cm_fail_in(code, cm_reader_path(r));
@@ -212,9 +212,9 @@ static int load(struct cm_reader *r, struct cm_train_data *d,
             progress(d->part[0].names.n + d->part[1].names.n, total);
     }
     cm_chunk_free(&c);
-    if (code == 0)
+    if (!code)
         code = check_parts(d, path);
-    if (code == 0 && d->part[0].names.n == 0)
+    if (!code && d->part[0].names.n == 0)
         code = cm_fail(CM_EINPUT, "%s: there are no training cells", path);
     if (code < 0)
         return code;
@@ -233,6 +233,14 @@ int cm_train_data_load_counts(struct cm_reader *r, struct cm_train_data *d,
                               void (*progress)(uint64_t done, uint64_t total))
 {
     return load(r, d, progress, true);
+}
+
+size_t cm_picks_largest(const struct cm_picks *p)
+{
+    size_t max = 0;
+    for (size_t i = 0; i < p->n; i++)
+        max = p->begin[i + 1] - p->begin[i] > max ? p->begin[i + 1] - p->begin[i] : max;
+    return max;
 }
 
 uint64_t cm_train_data_bytes(const struct cm_train_data *d)

@@ -36,6 +36,8 @@ struct cm_picks {
     size_t begin_cap, step_cap, epoch_cap, row_cap;
 };
 
+size_t cm_picks_largest(const struct cm_picks *p); /* cells of the largest mini-batch */
+
 struct cm_train_data {
     struct cm_head head; /* the stream's; its dictionaries as of END */
     struct cm_train_part part[2];

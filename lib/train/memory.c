@@ -42,11 +42,8 @@ static uint64_t cross_bytes(const struct cm_net *net, uint64_t B, uint64_t v)
 uint64_t cm_fit_bytes(const struct cm_model *m, const struct cm_fit_data *d)
 {
     const struct cm_net *net = &m->net;
-    const struct cm_picks *p = d->picks;
-    uint64_t B = 0, n = d->x[0]->rows, v = d->valid[0]->rows, size = net->table.size;
-    for (size_t i = 0; i < p->n; i++)
-        if (p->begin[i + 1] - p->begin[i] > B)
-            B = p->begin[i + 1] - p->begin[i];
+    uint64_t B = cm_picks_largest(d->picks), n = d->x[0]->rows, v = d->valid[0]->rows,
+             size = net->table.size;
     uint64_t shards = cm_fit_shards(size), kept = 0;
     for (size_t side = 0; side < 2; side++) {
         uint64_t group = net->encoder[side].group;

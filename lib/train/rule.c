@@ -54,8 +54,8 @@ static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm
     float *z[2] = {CM_NEW(float, n *k + 1), CM_NEW(float, n *k + 1)};
     if (!code)
         code = cm_start_fit(&m, fold, z, NULL);
-    if (!code && job->o->middle)
-        code = job->o->middle(job->o->middle_arg, &m, fold, z);
+    if (!code && job->o->step)
+        code = job->o->step(job->o->step_arg, &m, fold, NULL, z);
     if (!code)
         cm_model_similarities(&m, held, s_held);
     if (!code && valid[0]->rows)
@@ -70,7 +70,7 @@ static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm
 bool cm_train_crossfits(const struct cm_train_options *o)
 {
     const struct cm_config *c = o->config;
-    return c->linear.on && (!o->middle || o->closed) && !c->net.cross.on;
+    return cm_config_has_cca(c) && (!o->step || o->closed) && !c->net.cross.on;
 }
 
 static void put_calibrated(struct cm_kv *kv, double temperature, size_t cells, const char *on)

@@ -31,7 +31,7 @@ static int fit_links(struct cm_model *m, const struct cm_train_data *d, float *c
         data.table[s] = &m->head.slot[side[s]].cols;
     }
     int code = cm_links_fit(&m->links, &m->config.links.fit, &data);
-    if (code == 0)
+    if (!code)
         cm_train_warn(callbacks, "no peak-gene term: %s", cm_error_message());
     m->has_links = code > 0;
     return code < 0 ? code : 0;
@@ -58,7 +58,7 @@ int cm_start_links(struct cm_model *m, const struct cm_train_data *d, float *con
     struct cm_links_report r;
     int code = cm_links_learn(&m->links, &m->config.links, &data, &r);
     struct cm_kv *kv = &m->head.kv;
-    if (code == 0) /* no warning: the term is as good as without the attempt */
+    if (!code) /* no warning: the term is as good as without the attempt */
         cm_kv_set(kv, "links.note", cm_error_message());
     cm_kv_seti(kv, "links.step", (int64_t)r.step);
     if (v->n) {
@@ -122,7 +122,7 @@ int cm_start_fit(struct cm_model *m, const struct cm_train_data *d, float *const
             cm_train_warn(callbacks,
                           "slot %s: the singular vectors had not settled after %d iterations",
                           m->head.slot[s].name, CM_SVD_ITERATIONS);
-    cm_train_step_done(callbacks, "lsi and cca");
+    cm_train_step_done(callbacks, cm_config_has_cca(c) ? "lsi and cca" : "lsi");
     if (!c->links.on)
         return 0;
     code = fit_links(m, d, z, callbacks);

@@ -42,7 +42,7 @@ static void set_hash(struct cm_kv *kv, const char *key, uint64_t hash)
 /* Are the mini-batches for the training loop? */
 static bool by_loop(const struct cm_train_options *o)
 {
-    return !o->middle && o->config->net.encoder != CM_ENCODER_NONE;
+    return !o->step && o->config->net.encoder != CM_ENCODER_NONE;
 }
 
 static void record(struct cm_model *m, const struct cm_train_data *d,
@@ -72,9 +72,10 @@ static void record(struct cm_model *m, const struct cm_train_data *d,
 
 /* ===== the network ======================================================================== */
 
-int cm_train_network(struct cm_model *m, const struct cm_train_data *d,
-                     const struct cm_train_options *o, float *const z[2],
-                     const struct cm_train_sample *v, const struct cm_train_callbacks *callbacks)
+static int train_network(struct cm_model *m, const struct cm_train_data *d,
+                         const struct cm_train_options *o, float *const z[2],
+                         const struct cm_train_sample *v,
+                         const struct cm_train_callbacks *callbacks)
 {
     if (d->blocks)
         return cm_fail(CM_EINPUT,
@@ -138,19 +139,20 @@ static int fit_all(struct cm_model *m, const struct cm_train_data *d,
         code = cm_start_take(m, d, o, z);
     else if (m->config.linear.on)
         code = cm_start_fit(m, d, z, callbacks);
-    if (!code && o->start && m->config.linear.on)
-        cm_train_step_done(callbacks, "lsi and cca");
-    if (!code && m->has_links && m->config.links.learned && !o->start) {
-        code = cm_start_links(m, d, z, v);
-        if (!code)
-            cm_train_step_done(callbacks, "links");
-    }
     if (code)
         return code;
+    if (o->start && m->config.linear.on)
+        cm_train_step_done(callbacks, "lsi and cca");
+    if (m->has_links && m->config.links.learned && !o->start) {
+        code = cm_start_links(m, d, z, v);
+        if (code)
+            return code;
+        cm_train_step_done(callbacks, "links");
+    }
     record(m, d, o);
-    if (o->middle)
-        return o->middle(o->middle_arg, m, d, z);
-    return by_loop(o) ? cm_train_network(m, d, o, z, v, callbacks) : 0;
+    if (o->step)
+        return o->step(o->step_arg, m, d, v, z);
+    return by_loop(o) ? train_network(m, d, o, z, v, callbacks) : 0;
 }
 
 int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_options *o,
@@ -175,10 +177,10 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
     code = fit_all(m, d, o, z, &v, callbacks);
     cm_free(z[0]);
     cm_free(z[1]);
-    if (!code) {
+    if (!code)
         code = cm_train_rule(m, d, o, &v, callbacks);
+    if (!code)
         cm_train_step_done(callbacks, "rule");
-    }
     cm_train_sample_free(&v);
     return code;
 }

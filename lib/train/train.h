@@ -20,6 +20,19 @@
 extern "C" {
 #endif
 
+/* At most `max` validation cells, those after the first `from` in the order of the seed. */
+struct cm_train_sample {
+    struct cm_csr x[2];
+    uint32_t *group; /* batch codes, or NULL */
+    size_t n;
+};
+struct cm_train_sample cm_train_sample(const struct cm_train_data *d, uint64_t seed, size_t from,
+                                       size_t max);
+void cm_train_sample_free(struct cm_train_sample *s);
+
+typedef int cm_train_step(void *arg, struct cm_model *m, const struct cm_train_data *d,
+                          const struct cm_train_sample *v, float *const z[2]);
+
 struct cm_train_options {
     const struct cm_config *config; /* what is asked for; k and q may be lowered to the data */
     uint64_t keep; /* bytes of activations kept, CM_FIT_KEEP; no result depends on it */
@@ -29,11 +42,12 @@ struct cm_train_options {
     struct cm_model *start;
     struct cm_fit_state *state;
     const char *start_path, *data_path; /* for messages */
-    /* Optional step in place of the training loop (used by the baselines).  It gets the model with
-     * its linear part, its head filled, and the training components (n x k) of both sides; it may
-     * change projections and lay out and train a net.  The rule is tuned on what it leaves. */
-    int (*middle)(void *arg, struct cm_model *m, const struct cm_train_data *d, float *const z[2]);
-    void *middle_arg;
+    /* Optional training step that replaces the loop (used by the baselines).  It gets the model with
+     * its linear part, its head filled, the training components (n x k) of both sides, and the
+     * validation cells (NULL in a fold); it may change projections and lay out and train a net.  The
+     * rule is tuned on what it leaves. */
+    cm_train_step *step;
+    void *step_arg;
     bool closed; /* that step is a closed form, which folds can afford (train/crossfit.h) */
 };
 
@@ -60,22 +74,6 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
 
 /* Upper bound of the bytes taken beside the data pass by the linear part and the rule. */
 uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_options *o);
-
-/* At most `max` validation cells, those after the first `from` in the order of the seed. */
-struct cm_train_sample {
-    struct cm_csr x[2];
-    uint32_t *group; /* batch codes, or NULL */
-    size_t n;
-};
-struct cm_train_sample cm_train_sample(const struct cm_train_data *d, uint64_t seed, size_t from,
-                                       size_t max);
-void cm_train_sample_free(struct cm_train_sample *s);
-
-/* Lays m->net out for m->config and trains it by the schedule of d; the head gets train.*.  z: the
- * training components; v: cells to validate on. */
-int cm_train_network(struct cm_model *m, const struct cm_train_data *d,
-                     const struct cm_train_options *o, float *const z[2],
-                     const struct cm_train_sample *v, const struct cm_train_callbacks *callbacks);
 
 /* s (n x n, row-major) = similarities S0 of cells x[0] (rows) and x[1] (columns). */
 void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const x[2], float *s);

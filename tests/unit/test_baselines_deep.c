@@ -11,7 +11,8 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "baselines/deep.h"
+#include "model/config.h"
+#include "network/encoder.h"
 #include "ref.h"
 
 #define REF "tests/ref/rivals.txt"

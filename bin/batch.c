@@ -3,9 +3,8 @@
  * In: two streams of kind matrix, any state, that hold the same cells in any order.  Out: kind
  * pairs: every training cell once with both its vectors, then every validation cell, then one PICK
  * of row numbers a step.  Cells are joined by name; the schedule is a function of seed and epoch
- * alone.  Memory: the second operand packed, (4 + bytes a value) a non-zero and 12 + name a cell,
- * and about 17 bytes + name for each cell of the first, which is read two or three times (a pipe is
- * spooled).
+ * alone.  Memory: the second operand, (4 + bytes a value) a non-zero and 12 + name a cell, and about
+ * 17 bytes + name for each cell of the first, which is read two or three times (a pipe is spooled).
  */
 #include "cli/cli.h"
 #include "pairs/batch.h"
@@ -62,7 +61,7 @@ static void report(const struct cm_batcher *x, char **in)
     if (x->left_out)
         cm_info("%llu cells are neither training nor validation cells (label split)",
                 (unsigned long long)x->left_out);
-    cm_info("%llu training and %llu validation cells, %llu steps an epoch, %.1f MiB packed",
+    cm_info("%llu training and %llu validation cells, %llu steps an epoch, %.1f MiB in memory",
             (unsigned long long)x->train, (unsigned long long)x->valid,
             (unsigned long long)x->schedule.steps, (double)x->memory / 1048576);
 }

@@ -11,7 +11,7 @@
 
 static struct {
     int method;
-    bool cis, no_cis;
+    bool links, no_links;
 } o;
 
 static struct cm_trainer t;
@@ -20,8 +20,8 @@ static const struct cm_opt own[] = {
     CM_OPT_CHOICE("method", 'm', &o.method, "cca", CM_PRESETS_CCA,
                   "how the components of the two modalities are brought together"),
     CM_TRAINER_SHOW(t),
-    CM_OPT_FLAG("cis", 0, &o.cis, "add the peak-gene term"),
-    CM_OPT_FLAG("no-cis", 0, &o.no_cis, "do not (the default)"),
+    CM_OPT_FLAG("cis", 0, &o.links, "add the peak-gene term"),
+    CM_OPT_FLAG("no-cis", 0, &o.no_links, "do not (the default)"),
     CM_OPT_END,
 };
 static const struct cm_opt run[] = {
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
     char **in = cm_trainer_start(&t, &tool, own, run, CM_BY_CCA, argc, argv);
     const char *slot[2] = {"GEX", "ATAC"};
     struct cm_config *c = &t.config;
-    if (o.cis && o.no_cis)
+    if (o.links && o.no_links)
         cm_usage_error("--cis and --no-cis contradict each other");
     if (cm_given("q") && o.method != CM_PROJECT_CCA)
         cm_usage_error("--q is for cca; the other methods keep all components");
@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     struct cm_reader *r = t.show ? NULL : cm_trainer_open(in[0], slot);
     cm_preset_config((enum cm_preset)(CM_PRESET_CCA + o.method), slot, c);
     c->seed = (int64_t)cm_seed();
-    c->links.on = o.cis;
+    c->links.on = o.links;
     cm_trainer_take(&t, c, false);
     if (o.method != CM_PROJECT_CCA || (c->linear.q > c->linear.k && !cm_given("q")))
         c->linear.q = c->linear.k; /* what the method keeps; or a default, nothing to warn of */

@@ -1,4 +1,4 @@
-/* cms-gen - made-up paired cells whose best possible matching is known.
+/* cms-gen - simulated paired cells whose best possible matching is known.
  *
  * In:  nothing but a seed.
  * Out: two matrices in state counts, slots GEX and ATAC, cells named alike, with the labels batch,
@@ -15,7 +15,7 @@
 static struct {
     const char *gex, *atac, *oracle;
     int64_t cells, genes, peaks, types, batches, unseen;
-    double nnz_gex, nnz_atac, signal, cis;
+    double nnz_gex, nnz_atac, signal, local;
     bool aligned;
     int scale;
 } o;
@@ -33,7 +33,7 @@ static const struct cm_opt options[] = {
     CM_OPT_REAL("nnz-gex", 0, &o.nnz_gex, "180", 1e-3, 1e7, "N", "mean non-zero genes a cell"),
     CM_OPT_REAL("nnz-atac", 0, &o.nnz_atac, "570", 1e-3, 1e7, "N", "mean non-zero peaks a cell"),
     CM_OPT_REAL("signal", 0, &o.signal, "1", 0, 100, "S", "strength of what both modalities share"),
-    CM_OPT_REAL("cis", 0, &o.cis, "0.3", 0, 1, "F", "share of the signal that is local"),
+    CM_OPT_REAL("cis", 0, &o.local, "0.3", 0, 1, "F", "share of the signal that is local"),
     CM_OPT_INT("unseen-batches", 0, &o.unseen, "1", 0, 10000, "K",
                "test batches of which no cell is in training; 0: split drawn by cell"),
     CM_OPT_FLAG("aligned", 0, &o.aligned, "ATAC rows in the order of the GEX rows, not shuffled"),
@@ -78,7 +78,7 @@ static struct cm_gen_options wanted(void)
                                    .cols = {(size_t)o.genes, (size_t)o.peaks},
                                    .nnz = {o.nnz_gex, o.nnz_atac},
                                    .signal = o.signal,
-                                   .cis = o.cis,
+                                   .local = o.local,
                                    .aligned = o.aligned,
                                    .seed = cm_seed()};
 }

@@ -1,10 +1,10 @@
 /* xattn-train - learn from paired cells how RNA and ATAC correspond.
  *
  * In: kind pairs (from batch), both slots normalised as inputs of the model must be.  Out: kind
- * model: LSI and CCA of both modalities, the peak-gene term, what the preset trained on top of
- * them, and the decision rule tuned on the validation cells.  Formulas: the man page, and
- * lib/linear/cca.c, links/fit.c, train/loop.c.  The stream is read to its END before anything is
- * fitted.  Memory: 8 bytes a stored entry, 4 a row of the schedule, and what -v prints.
+ * model: LSI and CCA of both modalities, peak-gene links, the preset's network, and the decision
+ * rule tuned on the validation cells.  Formulas: cellmatch-model(7).  The stream is read to its END
+ * before anything is fitted.  Memory: 8 bytes a stored entry, 4 a row of the schedule, and what -v
+ * prints.
  */
 #include <string.h>
 
@@ -26,7 +26,7 @@ static const struct cm_opt own[] = {
     CM_TRAINER_SHOW(t),
     CM_OPT_INPUT("init", 0, &o.init, "MODEL.cms",
                  "begin from this model: its linear part stays, its weights are the first ones"),
-    CM_TRAINER_LOG(t, "write what every step did (linear: how long it took)"),
+    CM_TRAINER_LOG(t, "write a row for each step (closed forms: how long each part took)"),
     CM_TRAINER_STATE(t),
     CM_TRAINER_MEMORY(t),
     CM_TRAINER_SETTING("patience"),
@@ -59,7 +59,7 @@ static struct cm_tool tool = {
 
 /* ===== settings =========================================================================== */
 
-/* What was asked for goes over c; fit: of the linear part and the peak-gene term alone. */
+/* Applies the command line to c; fit: the linear part and the peak-gene term alone. */
 static void ask(struct cm_config *c, const char *const slot[2], bool fit)
 {
     if (o.no_links && !cm_config_may_link(c))
@@ -77,7 +77,7 @@ static void ask(struct cm_config *c, const char *const slot[2], bool fit)
     cm_trainer_take(&t, c, fit);
 }
 
-/* The preset's settings, what was asked for, and what follows from it. */
+/* The preset's settings, the command line, and what follows from both. */
 static void configure(struct cm_config *c, const char *const slot[2])
 {
     cm_preset_config((enum cm_preset)o.preset, slot, c);
@@ -85,7 +85,7 @@ static void configure(struct cm_config *c, const char *const slot[2])
     ask(c, slot, false);
     if (cm_given("lr") && !cm_given("lr-cross"))
         c->loop.lr_cross = c->loop.lr;
-    if (c->loss.kind == CM_LOSS_NONE) { /* the one loss there is is that of S */
+    if (c->loss.kind == CM_LOSS_NONE) { /* the only loss is that of S */
         if (cm_given("margin") && !cm_given("cross-margin"))
             c->net.cross.margin = c->loss.margin;
         if (cm_given("negatives") && !cm_given("cross-negatives"))
@@ -94,7 +94,7 @@ static void configure(struct cm_config *c, const char *const slot[2])
     cm_trainer_usage(cm_config_check(c));
 }
 
-/* A model to begin from has settled some settings; one that says otherwise is a mistake. */
+/* A model to begin from fixes some settings; options that contradict them are refused. */
 static void begin_from(struct cm_config *c, const char *const slot[2], const char *path)
 {
     cm_trainer_begin(&t, path, t.resume);

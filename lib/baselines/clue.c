@@ -18,7 +18,7 @@
 
 #define SD_FLOOR 1e-7
 
-/* Sites of dropout, per encoder layer, decoding and judged modality. */
+/* Dropout sites: of encoder layers, decodings, modalities of the discriminator. */
 enum { SITE_ENCODER = 1, SITE_DECODER = 64, SITE_DISCRIMINATOR = 72 };
 
 /* ===== layout ============================================================================= */

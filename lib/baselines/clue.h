@@ -1,13 +1,12 @@
 /* baselines/clue.h - the cross-linked variational autoencoder, as a baseline.
  *
- * Problem: the winner of the competition of 2021 matched cells by a generative model; to compare
- * with it fairly it must run on the same cells, with the same decision and scores.  Choice: its
- * architecture on the house's frame.  The latent space is a concatenation of one subspace per
+ * The winner of the NeurIPS competition of 2021 matched cells by this generative model; here it runs
+ * on the same cells, with the same decision rule and scores, as the presets.  The latent space is a concatenation of one subspace per
  * modality; EVERY modality has an encoder into EVERY subspace, so a whole code can come from either
  * modality; the decoders rebuild the counts of both modalities from either code.  Inputs are the
  * components of the linear part (LSI), standardised; likelihoods are of the counts that the stream
- * carries below its lazy values.  Encoders are a class like any other, so embed, knn-match and
- * assign know nothing of all this.  Rejected: their fine-tuning on the test cells.
+ * carries below its lazy values.  Its encoders are a class like any other, so embed, knn-match and
+ * assign need not know it.  Left out: the authors' fine-tuning on the test cells.
  *
  * Letters: m modality that is encoded or decoded, s subspace, c modality that the code came from;
  * mu_ms, sd_ms the posterior's parameters, u_ms = mu_ms + sd_ms eps, u_m = [u_m0, u_m1].  With B

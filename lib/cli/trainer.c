@@ -155,7 +155,7 @@ void cm_trainer_report(const struct cm_trainer *t, const struct cm_fit_report *r
     for (size_t i = 0; i < n; i++)
         fprintf(t->file, isnan(value[i]) ? "\t" : "\t%.9g", value[i]);
     fputc('\n', t->file);
-    cm_out_flush(t->file); /* a full disk is told now, not when days of training are over */
+    cm_out_flush(t->file); /* a full disk is an error now, not after days of training */
 }
 
 /* ===== the result ========================================================================= */

@@ -1,9 +1,8 @@
 /* cli/trainer.h - the frame of xattn-train, mlp-train, clue-train and cca-train.
  *
- * The four tools differ in what they train; here is what they share: their options (a row for each
- * setting that a tool offers, from the table of model/config.h, and those of a run), what is
- * reported of steps, epochs and the result.  A tool says what its own options mean, and calls in
- * the order in which things happen:
+ * The four tools share their options (a row for each setting that a tool offers, from the table of
+ * model/config.h, and those of a run) and the reports of steps, epochs and the result.  A tool
+ * calls in the order in which things happen:
  *
  *     char **in = cm_trainer_start(&t, &tool, own, run, CM_BY_CLUE, argc, argv);
  *     ... the preset's settings; cm_trainer_take(&t, &t.config, false) ...
@@ -33,7 +32,7 @@ struct cm_trainer {
     int64_t every;
     uint64_t memory;
     bool show;
-    struct cm_config given; /* of which only what cm_given tells counts */
+    struct cm_config given; /* valid where cm_given says so */
     /* by the tool, before cm_trainer_read */
     const char *columns;     /* of --log, tabs between; NULL: how long every step of the fit took */
     bool show_best;          /* the progress line has the best score, too */
@@ -77,7 +76,7 @@ struct cm_trainer {
  * that `before` does not place, and `after`, and starts the tool (cm_start). */
 char **cm_trainer_start(struct cm_trainer *t, struct cm_tool *tool, const struct cm_opt *before,
                         const struct cm_opt *after, unsigned by, int argc, char **argv);
-/* Settings on the command line go over those of c; one that c does not have ends the program.  fit:
+/* Applies the settings on the command line to c; one that c does not have is a usage error.  fit:
  * only those of the linear part and the peak-gene term. */
 void cm_trainer_take(const struct cm_trainer *t, struct cm_config *c, bool fit);
 /* The lists of --tokens and --layers: settings of the encoders, also of one slot. */
@@ -97,7 +96,7 @@ void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint);
 
 /* Opens --log and reads t->data from the pairs to their END; `counts`: with the counts below. */
 void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts);
-/* Says what the cells and the fit of the linear part will take; returns it, in bytes. */
+/* Reports and returns the bytes that the cells and the fit of the linear part will take. */
 uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_options *how,
                          const char *what);
 /* Bytes of activations to keep: a quarter of --max-memory at most. */

@@ -1,10 +1,9 @@
 /* model/config.h - the settings of a model, and the table of their fields.
  *
- * Each idea owns its settings (linear/config.h, links/, network/, train/, baselines/), composed
- * here.
- *  One table says of every field where it lies, its key in a model's head, its range or
- * words, and how it is offered on a command line: a new setting is a member of its struct, a row of
- * the table, and its use.  Keys and the text of their values are the format of a model file.
+ * Each idea owns its settings (linear/config.h, links/, network/, train/, baselines/); here they are
+ * composed.  One table holds for every field its offset, its key in a model's head, its range or
+ * words, and its option on a command line: a new setting is a member of its struct, a row of the
+ * table, and its use.  Keys and the text of values are the format of a model file.
  */
 #ifndef CM_MODEL_CONFIG_H
 #define CM_MODEL_CONFIG_H
@@ -54,7 +53,7 @@ void cm_config_write_net(const struct cm_config *c, const char *const slot[2], s
 void cm_config_write_batches(const struct cm_kv *pairs, bool used, struct cm_kv *kv);
 
 /* Reads them from a model's head.  CM_CONFIG_APPLY needs, and looks at, what maps a cell to its
- * embedding; CM_CONFIG_TRAIN everything.  k and q are 0 where the head does not tell.  CM_EINPUT
+ * embedding; CM_CONFIG_TRAIN everything.  k and q are 0 where the head lacks them.  CM_EINPUT
  * names the key that is missing, malformed or out of range. */
 enum cm_config_use { CM_CONFIG_APPLY, CM_CONFIG_TRAIN };
 int cm_config_read(struct cm_config *c, const struct cm_head *head, enum cm_config_use use);

@@ -84,7 +84,7 @@ int cm_model_write(const struct cm_model *m, struct cm_writer *w)
 
 /* ===== reading ============================================================================ */
 
-/* Takes the data of tensor front.name into *out (owned).  rows or cols 0 = any, told back; cols
+/* Takes the data of tensor front.name into *out (owned).  rows or cols 0 = any, and set; cols
  * NULL = a vector.  Finite values are a promise of the reader. */
 static int take(const struct cm_tensors *ts, const char *front, const char *name,
                 enum cm_value type, uint64_t *rows, uint64_t *cols, void *out)

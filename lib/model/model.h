@@ -1,20 +1,18 @@
-/* model/model.h - what is learnt, in memory and in a file, and how it maps cells.
+/* model/model.h - a trained model: in memory, in a file, and applied to cells.
  *
- * Problem: training, embedding and (later) pair scoring are three programs that meet in one file;
- * what the file does not say, a user gets wrong: feature order, normalisation, constants.  Choice:
- * kind `model` carries both column tables (names, coordinates, fitted vectors), both states, every
- * option as hp.*, the decision rule, and named tensors; applying a model checks all of that before
- * the first cell.  Rejected: numbers without names (positional blobs), and re-normalising here.
+ * Training, embedding and pair scoring meet in this file.  Kind `model` carries both column tables
+ * (names, coordinates, fitted vectors), both states, every setting as hp.*, the decision rule, and
+ * named tensors; all of it is checked before a model is applied to the first cell.
  *
- * Tensors (d features of the slot, named by its name, e.g. GEX; m genes and w peaks of the cis
- * term):
+ * Tensors (d features of the slot, named by its name, e.g. GEX; m genes and w peaks of the
+ * peak-gene term):
  *   GEX.mean f32 [d]      GEX.v f32 [d, k]     GEX.s f64 [k]      GEX.p f32 [k, q]
  *   cca.corr f64 [q]
  *   cis.gene.feature u32 [m]   cis.gene.h f32 [m, r]   cis.gene.off f32 [m]   cis.gene.sd f32 [m]
  *   cis.peak.*                 the same for the peaks
  *   GEX.b f32 [q], GEX.r.*, scale: the trained part (net.h), where hp.encoder names one
  *   cis.pair.gene u32 [n]      cis.pair.peak u32 [n]   cis.pair.c f32 [n]     cis.mu f64 [1]
- * A model with hp.linear 0 has neither the linear part (mean, v, s, p, corr) nor the cis term.
+ * A model with hp.linear 0 has neither the linear part (mean, v, s, p, corr) nor the peak-gene term.
  * Keys: hp.*, features.SLOT (hash of the column names), train.cells, cis.pairs ..., valid.*, rule.*
  */
 #ifndef CM_MODEL_MODEL_H
@@ -55,11 +53,11 @@ void cm_model_free(struct cm_model *m);
 
 /* ===== applying =========================================================================== */
 
-/* Columns of an embedding: q, and m for the cis term where the model has one. */
+/* Columns of an embedding: q, and m for the peak-gene term where the model has one. */
 size_t cm_model_width(const struct cm_model *m);
 
-/* Position of the slot that a user or a stream calls `name` (rna, peaks ... as cm_slot_alias), or
- * CM_EINPUT naming the model's slots. */
+/* The side of the slot called `name` (rna, peaks ... as cm_slot_alias), or CM_EINPUT naming the
+ * model's slots. */
 int cm_model_side(const struct cm_model *m, const char *name);
 
 /* May this matrix slot be given to side `side`?  CM_EINPUT when the state, the method, or the

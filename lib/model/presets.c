@@ -15,7 +15,7 @@
     {                                                                                              \
         .on = true, .k = 50, .q = 48, .scale = power, .ridge = .03                                 \
     }
-#define CIS                                                                                        \
+#define FIT                                                                                        \
     {                                                                                              \
         .window = 100000, .components = 10, .ridge = 1e-4, .clip = 3, .threshold = 2, .sd = .03    \
     }
@@ -25,11 +25,11 @@
     }
 #define LINKS(weights)                                                                             \
     {                                                                                              \
-        .on = true, .fit = CIS, .learned = weights, .learn = LEARN                                 \
+        .on = true, .fit = FIT, .learned = weights, .learn = LEARN                                 \
     }
 #define NO_LINKS                                                                                   \
     {                                                                                              \
-        .fit = CIS, .learn = LEARN                                                                 \
+        .fit = FIT, .learn = LEARN                                                                 \
     }
 
 /* InfoNCE; AdamW with a cosine and averaged weights. */

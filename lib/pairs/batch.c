@@ -88,7 +88,7 @@ static int scan_first(struct cm_batcher *x, struct cm_strs *names, struct cm_str
     return code;
 }
 
-/* The second stream: blocks, names, and the labels that the first has not. */
+/* The second stream: blocks, names, and the labels that the first lacks. */
 static int load_second(struct cm_batcher *x, struct cm_strs *within)
 {
     const struct cm_head *h = cm_reader_head(x->b), *first = cm_reader_head(x->a);
@@ -120,7 +120,7 @@ static int load_second(struct cm_batcher *x, struct cm_strs *within)
     return code;
 }
 
-/* ===== who with whom ====================================================================== */
+/* ===== joining ============================================================================= */
 
 static int join(struct cm_batcher *x, const struct cm_strs *names)
 {

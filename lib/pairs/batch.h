@@ -1,11 +1,10 @@
 /* pairs/batch.h - two matrices of the same cells become one stream of pairs.
  *
- * Problem: a trainer wants row i of one modality beside row i of the other, training cells before
- * validation cells, and a schedule of mini-batches; two files give cells in two orders, with labels
- * that decide who may be trained on.  Choice: the first stream is read twice or three times (a pipe
- * is spooled), once for names and labels and then a pass for each split, so its cells travel in its
- * own order; the second is kept packed in memory, because any of its rows may be next.  Rejected:
- * sorting both by name (two spools and no order that anyone asked for).
+ * Row i of one modality beside row i of the other, training cells before validation cells, then the
+ * schedule of mini-batches.  The first stream is read two or three times (a pipe is spooled), once
+ * for names and labels and then once for each split, so cells keep its order; the second is held in
+ * memory as a row store, because any of its rows may be next.  Rejected: sorting both by name (two
+ * spools, and an order that nobody asked for).
  */
 #ifndef CM_PAIRS_BATCH_H
 #define CM_PAIRS_BATCH_H
@@ -33,7 +32,7 @@ struct cm_batch_options {
     uint64_t seed, start; /* first step to send; steps count from 0 over all epochs */
 };
 
-/* Who is who.  A cell of the first stream is training, validation, or left out. */
+/* A cell of the first stream is training, validation, or left out. */
 struct cm_batcher {
     struct cm_batch_options o;
     struct cm_reader *a, *b;
@@ -43,13 +42,13 @@ struct cm_batcher {
     size_t rows_a, rows_b;
     struct cm_rowstore second;
     struct cm_strs second_names;
-    struct cm_vec *second_label; /* those that the first stream has not */
+    struct cm_vec *second_label; /* labels that the first stream lacks */
     size_t nsecond;
     struct cm_schedule schedule;
-    /* what a user wants to know */
+    /* for reports */
     uint64_t pairs, train, valid, left_out; /* left_out: paired, but of another split */
     bool numbers;        /* joined by names that are mere numbers on both sides */
-    uint64_t elsewhere;  /* lines of the pairs file about cells that are not here */
+    uint64_t elsewhere;  /* lines of the pairs file about cells of neither stream */
     uint64_t unlabelled; /* training cells without a value of `within` */
     size_t groups;
     uint64_t memory;        /* bytes of the second stream */

@@ -1,8 +1,8 @@
 /* pairs/dataset.c - reading the data pass.
  *
- * A script may have written the stream, so what is assumed is checked: the order (training before
- * validation, blocks before picks), the counts of the head, finite values.  Dense slots (proteins,
- * an SVD) become CSR with their non-zero entries: the fits know one form of matrix only.
+ * Any script may have written the stream, so assumptions are checked: the order (training before
+ * validation, blocks before picks), the row counts of the head, finite values.  Dense slots
+ * (proteins, an SVD) become CSR of their non-zero entries, the one form of matrix that is fitted.
  */
 #include "pairs/dataset.h"
 

@@ -1,10 +1,8 @@
 /* pairs/dataset.h - the data pass of a `pairs` stream in memory, as the trainers want it.
  *
- * Problem: closed-form fits make several passes over all training cells, and networks draw random
- * rows.  Choice: the training and the validation cells of both slots as CSR with f32 values (lazy
- * factors applied once, by the reader's rule), plus names and the batch codes that
- * `batch --within` declared.  Rejected: keeping counts packed and decoding on each pass; the
- * truncated SVD alone makes a dozen passes.
+ * Training and validation cells of both slots as CSR with f32 values (lazy factors applied once, by
+ * the reader's rule), names, and the batch codes that `batch --within` declared.  Rejected: keeping
+ * counts in their wire type and decoding on each pass; the truncated SVD alone makes a dozen.
  */
 #ifndef CM_PAIRS_DATASET_H
 #define CM_PAIRS_DATASET_H
@@ -50,7 +48,7 @@ struct cm_train_data {
 /* Reads r (kind pairs, two slots) to END: the data pass and the row numbers of the schedule are
  * kept.  0, or CM_EINPUT: no training cells, a value that is not finite, numbers of rows other than
  * the head says, a chunk out of order, a mini-batch that is empty or names no training row.
- * `progress` (or NULL) is told the cells read so far and how many are expected (0 = unknown). */
+ * `progress` (or NULL) gets the cells read so far and the number expected (0 = unknown). */
 int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d,
                        void (*progress)(uint64_t done, uint64_t total));
 

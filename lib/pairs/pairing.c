@@ -2,7 +2,7 @@
  *
  * The join is a hash index over the second list (base/strs.h) and one pass over the first.  The
  * schedule shuffles each group with its own random numbers (seed, epoch, group + 1), cuts it, and
- * then shuffles the batches (seed, epoch, 0), so that one batch effect does not rule a stretch of
+ * then shuffles the batches (seed, epoch, 0), so that one batch effect does not dominate a run of
  * training.  With one group the batches are already in random order and are left alone.
  */
 #include "pairs/pairing.h"

@@ -1,11 +1,10 @@
 /* pairs/pairing.h - which cell of one modality is which cell of the other, and in what order pairs
  * are shown to a trainer.
  *
- * Problem: two files of one study hold the same cells in different orders, and often not quite the
- * same cells.  A trainer that pairs row i with row i learns nothing and says nothing.  Choice:
- * cells are joined by NAME unless the caller asks otherwise, duplicates are refused by name, and
- * the cells without a partner are counted.  The schedule (mini-batches of every epoch) is a pure
- * function of seed and epoch.  Rejected: joining by position with a check of equal names.
+ * Two files of one study often hold the same cells in different orders, and not quite the same
+ * cells.  Cells are joined by NAME unless the caller asks otherwise, duplicated names are refused,
+ * and cells without a partner are counted.  The schedule (mini-batches of every epoch) is a pure
+ * function of seed and epoch.
  */
 #ifndef CM_PAIRS_PAIRING_H
 #define CM_PAIRS_PAIRING_H

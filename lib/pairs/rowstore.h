@@ -1,10 +1,9 @@
 /* pairs/rowstore.h - one slot of a stream in memory, in the width in which it came.
  *
- * Problem: `batch` needs the second modality in the order of the first, so it must reach any row of
- * it; as f32 values the ATAC half of a large study takes 8 bytes a non-zero.  Choice: keep the
- * blocks as they were read (column numbers as u32, values in their wire type, mostly u8 counts with
- * lazy factors), and gather rows from them on demand.  Rejected: an on-disk store with an index
- * (seeks cost more than the counts weigh) and compressing rows one by one.
+ * `batch` needs any row of the second modality in the order of the first.  Blocks stay as they were
+ * read (column numbers as u32, values in their wire type, mostly u8 counts with lazy factors), and
+ * rows are gathered on demand.  Rejected: f32 values (8 bytes a non-zero), an indexed file (seeks
+ * cost more than the counts weigh), and compressing rows one by one.
  */
 #ifndef CM_PAIRS_ROWSTORE_H
 #define CM_PAIRS_ROWSTORE_H

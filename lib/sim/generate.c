@@ -1,4 +1,4 @@
-/* sim/generate.c - drawing parameters, latent states and counts of made-up cells.
+/* sim/generate.c - drawing parameters, latent states and counts of simulated cells.
  *
  * The formulas are in generate.h.  Three choices matter.  Counts are drawn by walking a unit-rate
  * Poisson process along the features (an exponential gap at a time), which is exact and costs one
@@ -20,10 +20,10 @@
 #include "base/pool.h"
 #include "base/rng.h"
 
-/* What a number of CM_RNG_GENERATE is for; with a feature, a type, a batch or a cell as index. */
+/* Purposes of CM_RNG_GENERATE; the index is a feature, a type, a batch or a cell. */
 enum { TAG_GENE = 1, TAG_PEAK, TAG_CELL, TAG_LOCI, TAG_ORDER, TAG_NAME };
 
-/* Constants of the made-up tissue: standard deviations on the log scale for genes and peaks.  Fixed
+/* Constants of the simulated tissue: standard deviations on the log scale for genes and peaks.  Fixed
  * so that sparsity, type separation and the oracle's score resemble blood cells (cms-gen(1)). */
 static const double BASE_SD[2] = {1.1, .7};
 static const double TYPE_SD = 1.0, TYPE_SHARE = .25; /* a feature marks a quarter of the types */
@@ -32,7 +32,7 @@ static const double BATCH_SD = .10;
 static const double LIBRARY_SD = .30;
 static const double DISPERSION[2] = {.3, 0};
 static const double LOCAL = 1.45,
-                    LIVE = .3; /* c = LOCAL signal sqrt(cis), in a share of the genes */
+                    LIVE = .3; /* c = LOCAL signal sqrt(local), in a share of the genes */
 static const double NEAR = .7, NEAR_SD = 25e3, NEAR_MAX = 80e3, LINKED = .75;
 
 enum { CHROMOSOMES = 10, CELLS_A_SHARD = 16 };
@@ -45,7 +45,7 @@ static void draw_feature(struct cm_gen *g, int side, size_t j)
     const struct cm_gen_options *o = &g->o;
     struct cm_rng r = cm_rng_make(o->seed, CM_RNG_GENERATE,
                                   side == CM_GEN_GEX ? TAG_GENE : TAG_PEAK, (uint32_t)j);
-    double global = o->signal * sqrt(1 - o->cis);
+    double global = o->signal * sqrt(1 - o->local);
     s->base[j] = (float)(BASE_SD[side] * cm_rng_normal(&r));
     for (size_t t = 0; t < o->types; t++) {
         double u = cm_rng_uniform(&r), z = cm_rng_normal(&r);
@@ -63,7 +63,7 @@ static void draw_feature(struct cm_gen *g, int side, size_t j)
 static void draw_genes(struct cm_gen *g, int64_t length)
 {
     struct cm_gen_side *s = &g->side[CM_GEN_GEX];
-    float local = (float)tanh(LOCAL * g->o.signal * sqrt(g->o.cis));
+    float local = (float)tanh(LOCAL * g->o.signal * sqrt(g->o.local));
     for (size_t j = 0; j < s->cols; j++) {
         draw_feature(g, CM_GEN_GEX, j);
         struct cm_rng r = cm_rng_make(g->o.seed, CM_RNG_GENERATE, TAG_GENE, (uint32_t)j);
@@ -317,8 +317,10 @@ int cm_gen_make(struct cm_gen **out, const struct cm_gen_options *o)
         o->cols[1] < 1 || o->cols[0] >= CM_GEN_NOWHERE || o->cols[1] >= CM_GEN_NOWHERE)
         return cm_fail(CM_EUSAGE, "cells, types, batches, genes and peaks must be at least 1 and "
                                   "below 2^32");
-    if (!(o->signal >= 0) || !(o->cis >= 0 && o->cis <= 1) || !(o->nnz[0] > 0) || !(o->nnz[1] > 0))
-        return cm_fail(CM_EUSAGE, "signal must be >= 0, cis in 0..1, non-zeros > 0");
+    if (!(o->signal >= 0) || !(o->local >= 0 && o->local <= 1) || !(o->nnz[0] > 0) ||
+        !(o->nnz[1] > 0))
+        return cm_fail(CM_EUSAGE,
+                       "the signal must be >= 0, its local share in 0..1, non-zeros > 0");
     if (o->unseen && o->batches < o->unseen + 2)
         return cm_fail(CM_EUSAGE,
                        "%zu unseen batches need %zu batches: one to train and one to validate",

@@ -1,10 +1,8 @@
-/* sim/generate.h - made-up paired cells with a structure that is known.
+/* sim/generate.h - simulated paired cells with a known structure.
  *
- * Problem: tests, benchmarks and the demonstration need paired RNA and ATAC cells of any number, as
- * sparse as real ones, of which the best possible matching is known.  Choice: a hierarchical count
- * model whose every random number is a function of (seed, what, cell, feature), so that any cell
- * can be drawn at any time: chunks need no memory of earlier ones, and the oracle draws its cells
- * again.
+ * A hierarchical count model.  Every random number is a function of (seed, purpose, cell, feature),
+ * so that any cell can be drawn at any time: chunks need no memory of earlier ones, and the oracle
+ * draws its cells again.
  *
  * The model.  Cell i has a type t_i, shared factors f_i ~ N(0, I_8), for every gene d with linked
  * peaks a locus state l_id = -1 or +1 (closed, open), factors of one modality alone p_i ~ N(0,
@@ -12,7 +10,7 @@
  *   s_i exp(base_j + type_jt + batch_jb + load_j . (f_i, p_i)) (1 + l_id tanh c_j),  d = locus of j
  * and counts are Poisson (peaks) or negative binomial (genes).  Types, shared factors and loci are
  * seen by both modalities; libraries, private factors and batches are not.  signal scales all
- * shared effects; cis is the share of their variance that is local.
+ * shared effects; local is the share of their variance that a locus carries.
  */
 #ifndef CM_SIM_GENERATE_H
 #define CM_SIM_GENERATE_H
@@ -39,8 +37,8 @@ struct cm_gen_options {
     size_t cells, types, batches;
     size_t unseen;  /* the last `unseen` batches are test, the one before valid; 0: drawn by cell */
     size_t cols[2]; /* genes, peaks */
-    double nnz[2];  /* mean non-zeros a cell aimed at; more than 9 in 10 columns is not */
-    double signal, cis;
+    double nnz[2];  /* target of the mean non-zeros a cell, at most 9 in 10 columns */
+    double signal, local;
     bool aligned; /* ATAC rows in the order of the GEX rows, otherwise shuffled within the batch */
     uint64_t seed;
 };
@@ -75,8 +73,8 @@ struct cm_gen_cell {
     double library[2];                /* s_i, median 1 */
 };
 
-/* Draws all parameters.  0, or CM_EUSAGE for options that make no sense (more unseen batches than
- * can be, more batches than cells, ...).  *g is freed by cm_gen_free. */
+/* Draws all parameters.  0, or CM_EUSAGE for contradicting options (more unseen batches than
+ * batches, more batches than cells, ...).  *g is freed by cm_gen_free. */
 int cm_gen_make(struct cm_gen **g, const struct cm_gen_options *o);
 void cm_gen_free(struct cm_gen *g);
 

@@ -1,5 +1,4 @@
-/* train/checkpoint.c - the state of a training in a file: write and read.
- */
+/* train/checkpoint.c - the state of a training in a file: write and read. */
 #include "train/loop.h"
 
 #include <math.h>

@@ -10,7 +10,7 @@
 
 enum { FOLDS = CM_CALIBRATION_FOLDS };
 
-/* One fold: its cells, what they look like to the model fitted without them. */
+/* One fold: its cells, and their similarities by the model fitted without them. */
 struct fold {
     uint64_t *in, *out; /* rows of the training cells, ascending */
     size_t nin, nout;
@@ -24,7 +24,7 @@ static struct cm_rule_block block_of(const float *s, size_t n, const uint32_t *g
     return (struct cm_rule_block){s, n, n, group};
 }
 
-/* Which fold each training cell is in: order of a shuffle, so that folds differ by one at most. */
+/* Assigns training cells to folds in the order of a shuffle; fold sizes differ by one at most. */
 static void deal(const struct cm_crossfit *x, size_t n, unsigned char *fold)
 {
     struct cm_rng rng = cm_rng_make(x->seed, CM_RNG_FOLDS, UINT32_MAX, 0);

@@ -1,15 +1,14 @@
-/* train/crossfit.h - the calibrated temperature, also where validation cells are few.
+/* train/crossfit.h - the calibrated temperature when validation cells are few.
  *
- * The temperature that makes probabilities mean what they say is that of the highest likelihood on
- * cells that the model does not know (match/rules.h).  On n cells its logarithm has a standard
- * error of about 1.1 / sqrt n: below CM_CALIBRATION_ENOUGH cells that is too much.  Then training
- * cells are used as well: CM_CALIBRATION_FOLDS models, of the closed form alone, are each fitted
- * without one fold of the training cells and tried on it.  They know less, so their temperature on
- * unknown cells is another; how much another is seen on the validation cells, which meet both:
+ * The calibrated temperature maximises the likelihood on unseen cells (match/rules.h).  From n cells
+ * its logarithm has a standard error of about 1.1 / sqrt n, too much below CM_CALIBRATION_ENOUGH
+ * cells.  Then training cells help: CM_CALIBRATION_FOLDS models, of the closed form alone, are each
+ * fitted without one fold of the training cells and evaluated on it.  Fitted on fewer cells, they
+ * have another temperature; the validation cells, which meet both, show how much it differs:
  *
  *   T = T(folds, fold models) T(validation cells, model) / T(validation cells, fold models)
  *
- * The last two are of the same cells, so that most of their error cancels.
+ * The last two share their cells, so most of their error cancels.
  */
 #ifndef CM_TRAIN_CROSSFIT_H
 #define CM_TRAIN_CROSSFIT_H
@@ -44,8 +43,8 @@ struct cm_crossfit {
     void *arg;
 };
 
-/* *temperature as above, `on_valid` where there are too few cells for folds (and 0 without
- * validation cells either).  *cells: how many had a say. */
+/* *temperature as above; `on_valid` if there are too few cells for folds, 0 without validation
+ * cells.  *cells: how many contributed. */
 int cm_crossfit(const struct cm_crossfit *x, double *temperature, size_t *cells);
 
 /* Upper bound of the bytes taken, beside those of a fit. */

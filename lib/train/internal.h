@@ -63,7 +63,7 @@ void cm_optimiser_step(struct fit *f, const cm_real *grad, uint64_t step, double
 int cm_step(struct fit *f, const uint32_t *row, size_t B, uint64_t step, uint32_t epoch,
             double factor);
 
-/* Validates a linear start before the first step: it is a model, which training must better. */
+/* Validates a linear start before the first step: a model that training must improve. */
 int cm_validate_start(struct fit *f);
 /* *score after the last mini-batch of an epoch that is due, or NaN. */
 int cm_validate_when_due(struct fit *f, size_t at, double *score);
@@ -86,7 +86,7 @@ const char *cm_train_named(const char *path, const char *otherwise);
 /* Of the names of all cells, in order. */
 uint64_t cm_train_cells_hash(const struct cm_train_data *d);
 
-/* A model without anything, for the slots of d. */
+/* An empty model for the slots of d. */
 void cm_start_head(struct cm_model *m, const struct cm_train_data *d);
 /* Lowers k, q and the components of the term to what the cells allow. */
 int cm_start_sizes(struct cm_config *c, const struct cm_train_data *d,
@@ -94,17 +94,17 @@ int cm_start_sizes(struct cm_config *c, const struct cm_train_data *d,
 /* LSI, CCA and the peak-gene term of m->config; z: the training cells' components (n x k). */
 int cm_start_fit(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
                  const struct cm_train_callbacks *callbacks);
-/* Learns the weights of the links; what came of it is in links.*. */
+/* Learns the weights of the links; the outcome is in links.*. */
 int cm_start_links(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
                    const struct cm_train_sample *v);
-/* The linear part and the term of o->start, after a check that the cells are its own. */
+/* Takes the linear part and the term of o->start, once the cells fit it. */
 int cm_start_take(struct cm_model *m, const struct cm_train_data *d,
                   const struct cm_train_options *o, float *const z[2]);
 /* Tensors of the same name and shape; the factor of the loss begins anew. */
 void cm_start_tensors(struct cm_net *to, const struct cm_net *from,
                       const struct cm_train_options *o, const struct cm_train_callbacks *callbacks);
 
-/* Do training cells have a say in calibration?  The folds are fits of the presets' start. */
+/* Do training cells contribute to calibration?  Folds fit the closed form alone. */
 bool cm_train_crossfits(const struct cm_train_options *o);
 /* Tunes the rule on v, and records it with the scores of validation. */
 int cm_train_rule(struct cm_model *m, const struct cm_train_data *d,

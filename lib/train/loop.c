@@ -1,5 +1,4 @@
-/* train/loop.c - the training loop: one step after the other.  See train/loop.h.
- */
+/* train/loop.c - the training loop: one step after the other. */
 #include "train/internal.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* train/loss.c - the losses of a mini-batch: of S0, and of S on mined pairs.
  *
- * A gradient that the setting `gradient` of the cross module holds back is worked out and dropped: it
- * is a small part of the cost.
+ * A gradient that the setting `gradient` of the cross module holds back is computed and dropped,
+ * which costs little.
  */
 #include "train/internal.h"
 
@@ -66,8 +66,8 @@ double cm_loss_s0(struct batch *b, uint64_t step, cm_real *dscale)
     return loss;
 }
 
-/* Loss of S: gradients to the module's stretch of the first arena, to b->dtokens, b->ds and
- * *dscale, as the setting `gradient` lets them. */
+/* Loss of S: gradients to the module's segment of the first arena, to b->dtokens, b->ds and
+ * *dscale, as the setting `gradient` allows. */
 double cm_loss_cross(struct batch *b, uint64_t step, cm_real *dscale)
 {
     struct fit *f = b->f;

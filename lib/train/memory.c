@@ -1,5 +1,4 @@
-/* train/memory.c - bounds of the memory that training takes.
- */
+/* train/memory.c - upper bounds of the memory that training takes. */
 #include "train/internal.h"
 
 #include "base/pool.h"

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The rate and decay of a group; decay would pull the linear start, or l, to nothing. */
+/* Rate and decay of a group.  The linear start and l have no decay, which would pull them to 0. */
 static struct cm_adam rule_of(const struct cm_loop_config *o, enum cm_group group, double factor)
 {
     const double rate[] = {[CM_GROUP_ENCODER] = o->lr,
@@ -29,7 +29,7 @@ void cm_optimiser_step(struct fit *f, const cm_real *grad, uint64_t step, double
             cm_adam_step(s->w + at, s->m + at, s->v + at, grad + at, p->n, step + 1, &rule);
         if (p->group == CM_GROUP_SCALE && s->w[at] > cap)
             s->w[at] = cap;
-        /* what has not moved is its own average already, but for rounding */
+        /* weights that never moved equal their average, which rounding must not change */
         if (memcmp(s->average + at, s->w + at, p->n * sizeof *s->w) != 0)
             cm_average_step(s->average + at, s->w + at, p->n, f->o->average, step);
     }

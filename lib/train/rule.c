@@ -34,8 +34,8 @@ static int sample_similarities(const struct cm_model *m, const struct cm_train_s
 
 /* ===== calibration ======================================================================== */
 
-/* The closed form fitted to one fold; the sizes are what its cells allow.  Links keep the weights
- * of their correlations: to learn them in every fold takes four times the training, and moves the
+/* The closed form fitted to one fold, with the sizes that its cells allow.  Links keep the weights of
+ * their correlations: learning them in every fold takes four times the training and moves the
  * temperature by less than its error (tests/bench/calibration.sh). */
 struct fold_job {
     const struct cm_model *m;
@@ -66,7 +66,7 @@ static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm
     return code;
 }
 
-/* Can training cells tell about calibration too?  The folds are fits of the presets' start. */
+/* Do training cells contribute to calibration?  Folds fit the closed form alone. */
 bool cm_train_crossfits(const struct cm_train_options *o)
 {
     const struct cm_config *c = o->config;
@@ -82,8 +82,8 @@ static void put_calibrated(struct cm_kv *kv, double temperature, size_t cells, c
     cm_kv_set(kv, "rule.calibrated.on", on);
 }
 
-/* The calibrated temperature, from the similarities of the sample v: on validation cells that have
- * chosen nothing where there are enough of them; on v where that is large; else on folds too. */
+/* The calibrated temperature: from validation cells that nothing was chosen on if there are enough;
+ * from the sample v (similarities s) if that is large; else from folds, too. */
 static int calibrate(struct cm_model *m, const struct cm_train_data *d,
                      const struct cm_train_options *o, enum cm_rule_method method,
                      const struct cm_train_sample *v, const float *s)

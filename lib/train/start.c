@@ -37,7 +37,7 @@ static int fit_links(struct cm_model *m, const struct cm_train_data *d, float *c
     return code < 0 ? code : 0;
 }
 
-/* What came of it is in links.*; a term that could not be bettered stays as it was. */
+/* The outcome is in links.*; a term that training does not improve stays as it was. */
 int cm_start_links(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
                    const struct cm_train_sample *v)
 {
@@ -58,7 +58,7 @@ int cm_start_links(struct cm_model *m, const struct cm_train_data *d, float *con
     struct cm_links_report r;
     int code = cm_links_learn(&m->links, &m->config.links, &data, &r);
     struct cm_kv *kv = &m->head.kv;
-    if (!code) /* no warning: the term is as good as without the attempt */
+    if (!code) /* no warning: the term is no worse for the attempt */
         cm_kv_set(kv, "links.note", cm_error_message());
     cm_kv_seti(kv, "links.step", (int64_t)r.step);
     if (v->n) {
@@ -96,7 +96,7 @@ int cm_start_sizes(struct cm_config *c, const struct cm_train_data *d,
     return 0;
 }
 
-/* A model without anything, for these slots. */
+/* An empty model for these slots. */
 void cm_start_head(struct cm_model *m, const struct cm_train_data *d)
 {
     memset(m, 0, sizeof *m);
@@ -127,7 +127,7 @@ int cm_start_fit(struct cm_model *m, const struct cm_train_data *d, float *const
         return 0;
     code = fit_links(m, d, z, callbacks);
     if (!code)
-        cm_train_step_done(callbacks, "cis");
+        cm_train_step_done(callbacks, "links fit");
     return code;
 }
 
@@ -150,7 +150,7 @@ const char *cm_train_named(const char *path, const char *otherwise)
     return path ? path : otherwise;
 }
 
-/* Are the cells those of the model, column by column and prepared alike? */
+/* Do the cells fit the model, column by column, and are they prepared alike? */
 static int check_start(const struct cm_train_data *d, const struct cm_train_options *o)
 {
     const char *data = cm_train_named(o->data_path, "the pairs"),
@@ -173,8 +173,8 @@ static int check_start(const struct cm_train_data *d, const struct cm_train_opti
     snprintf(text, sizeof text, "%016" PRIx64, cm_train_cells_hash(d));
     if (o->state && (!cells || strcmp(cells, text) != 0))
         return cm_fail(CM_EINPUT,
-                       "%s: other cells, or in another order, than those of the training that %s "
-                       "stopped",
+                       "%s: other cells, or in another order, than in the training that %s "
+                       "saved",
                        data, path);
     return 0;
 }

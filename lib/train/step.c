@@ -1,13 +1,13 @@
 /* train/step.c - one training step: forward, loss, backward, update.
  *
- * A step has two parallel passes over the same shards, and between them the serial part on B x B
- * similarities.  When the activations of a mini-batch are more than the bound, the first pass keeps
- * none and the second computes them again, group by group: the same bits, because dropout is a pure
- * function of (seed, step, row).  Both modalities run in one pass; the second has a dropout seed of
- * its own, or the same units would vanish on both sides of a cell.
+ * A step has two parallel passes over the same shards, with the serial part on B x B similarities
+ * between them.  If the activations of a mini-batch exceed the bound, the first pass keeps none and
+ * the second computes them again, group by group: the same bits, because dropout is a pure function
+ * of (seed, step, row).  Both modalities run in one pass; the second has its own dropout seed, so
+ * that the same units do not vanish on both sides of a cell.
  *
- * The cross module needs the tokens of all cells of a batch side by side, so the first pass copies
- * them out of the groups' caches, and the second is given their gradients.
+ * The cross module needs the tokens of all cells of a batch side by side: the first pass copies
+ * them out of the groups' caches, and the second receives their gradients.
  */
 #include "train/internal.h"
 

@@ -1,8 +1,8 @@
 /* train/term.c - the peak-gene term mu L of mini-batches and of the validation cells.
  *
- * It does not change while training, so its values for all training pairs are worked out once where
- * they fit (CM_TERM_TABLE), else for each mini-batch.  Which of the two depends on the number of
- * cells alone, never on memory or threads: they round differently.
+ * The term is constant during training, so it is computed once for all training pairs where the
+ * table fits (CM_TERM_TABLE), else for each mini-batch.  The choice depends on the number of cells
+ * alone, never on memory or threads, because the two round differently.
  */
 #include "train/internal.h"
 

@@ -1,8 +1,7 @@
-/* train/train.c - the steps that presets share.
+/* train/train.c - the steps that all presets share.
  *
  * Every number that the model depends on is in its head afterwards, as used (k and q may have been
- * lowered to what the data allow); what cannot change a result is not.  The decision rule is tuned
- * by match/rules.h on the validation cells, inside batches where `batch --within` was asked for.
+ * lowered to what the data allow); settings that cannot change a result are not.
  */
 #include "train/internal.h"
 
@@ -39,7 +38,7 @@ static void set_hash(struct cm_kv *kv, const char *key, uint64_t hash)
     cm_kv_set(kv, key, text);
 }
 
-/* Are the mini-batches for the training loop? */
+/* Does the training loop use the mini-batches? */
 static bool by_loop(const struct cm_train_options *o)
 {
     return !o->step && o->config->net.encoder != CM_ENCODER_NONE;

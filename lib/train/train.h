@@ -1,9 +1,9 @@
 /* train/train.h - from paired cells to a model, by preset.
  *
- * Problem: the presets share their start (LSI, CCA, peak-gene term), their end (decision rule tuned
- * on validation cells) and the record of what was done; they differ in the middle.  Choice: one
- * entry that runs the shared steps around the preset's own; `linear` has no middle, the others run
- * the loop of fit.h on an encoder.  Progress and warnings go through callbacks, nothing is printed.
+ * All presets share the start (LSI, CCA, peak-gene term), the end (the decision rule tuned on
+ * validation cells) and the record of what was done; one entry runs these around the preset's own
+ * training: none for `linear`, the loop of train/loop.h for the others.  Progress and warnings go
+ * through callbacks; nothing is printed.
  */
 #ifndef CM_TRAIN_TRAIN_H
 #define CM_TRAIN_TRAIN_H
@@ -34,11 +34,11 @@ typedef int cm_train_step(void *arg, struct cm_model *m, const struct cm_train_d
                           const struct cm_train_sample *v, float *const z[2]);
 
 struct cm_train_options {
-    const struct cm_config *config; /* what is asked for; k and q may be lowered to the data */
-    uint64_t keep; /* bytes of activations kept, CM_FIT_KEEP; no result depends on it */
-    /* A model to begin from: its linear part and peak-gene term are taken over (and gone from it)
-     * where the settings have one, the trained tensors that have the same name and shape copied.
-     * With `state` too it is a checkpoint, and the training goes on where it stopped. */
+    const struct cm_config *config; /* as requested; k and q may be lowered to the data */
+    uint64_t keep; /* bytes of activations to keep, CM_FIT_KEEP; no result depends on it */
+    /* Optional model to begin from: its linear part and peak-gene term are moved out of it where the
+     * settings have one, and trained tensors of the same name and shape are copied.  With `state` it
+     * is a checkpoint, and training continues where it stopped. */
     struct cm_model *start;
     struct cm_fit_state *state;
     const char *start_path, *data_path; /* for messages */
@@ -53,16 +53,16 @@ struct cm_train_options {
 
 /* Progress callbacks; any may be NULL. */
 struct cm_train_callbacks {
-    void (*step)(void *arg, const char *name); /* a step has ended */
+    void (*step)(void *arg, const char *name); /* a step is done */
     void (*warn)(void *arg, const char *text);
-    /* Before the first step, with the bytes that it takes: < 0 (a message left) refuses. */
+    /* Before the first step, with the bytes that training takes; < 0 (and a message) refuses. */
     int (*memory)(void *arg, uint64_t bytes);
     struct cm_fit_callbacks fit; /* its warn may be NULL */
     void *arg;
 };
 
-/* The rule is tuned on at most so many validation cells (a sample); with the cross module, whose
- * pairs cost thousands of times more, on fewer. */
+/* The largest sample of validation cells; smaller with the cross module, whose pairs cost thousands
+ * of times more. */
 #define CM_VALID_CELLS 4096
 #define CM_VALID_CROSS 1024
 

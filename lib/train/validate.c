@@ -1,5 +1,4 @@
-/* train/validate.c - how well validation cells find their partners.
- */
+/* train/validate.c - the validation cells, and how well they find their partners. */
 #include "train/internal.h"
 
 #include <math.h>
@@ -103,7 +102,7 @@ static int validate(struct fit *f, double *score)
     return code;
 }
 
-/* Takes the averaged weights as the best so far if they are. */
+/* Keeps the averaged weights if they score best so far. */
 static int validate_and_keep(struct fit *f, uint32_t epoch, double *score)
 {
     struct cm_fit_state *s = f->s;
@@ -121,7 +120,7 @@ static int validate_and_keep(struct fit *f, uint32_t epoch, double *score)
     return 0;
 }
 
-/* A linear start is a model, which training must better; random weights are none. */
+/* A linear start is a model that training must improve; random weights are none. */
 int cm_validate_start(struct fit *f)
 {
     double score;

@@ -118,7 +118,7 @@ static struct cm_clue_batch b;
 static struct cm_dropout drop = {.seed = 5, .step = 3};
 static double *w, *other;
 static struct cm_clue_terms terms;
-static bool judged;
+static bool of_discriminator;
 
 static double clue_objective(void)
 {
@@ -126,7 +126,7 @@ static double clue_objective(void)
     double *grad = CM_ZNEW(double, c.table.size), loss;
     cm_clue_work_make(&c, &x, B);
     cm_clue_encode(&c, w, &b, &x);
-    if (judged) {
+    if (of_discriminator) {
         loss = cm_clue_discriminator(&c, w, grad, &b, &x);
     } else {
         memset(other, 0, c.table.size * sizeof *other);
@@ -197,7 +197,7 @@ static void gradients(void **state)
     for (size_t t = 0; t < c.table.n; t++) {
         const struct cm_param *p = &c.table.p[t];
         const char *last = strrchr(p->name, '.');
-        judged = t >= c.first_discriminator;
+        of_discriminator = t >= c.first_discriminator;
         if (strcmp(last, ".scale") == 0) /* never trained */
             continue;
         differences(p->name, clue_objective, w + p->offset, p->n, grad + p->offset,

@@ -1,4 +1,4 @@
-/* Made-up cells: what was asked for is there, bits do not depend on threads; the oracle's matching
+/* Simulated cells: what was requested is there, bits do not depend on threads; the oracle's matching
  * against enumeration and permanents (tests/ref/make_oracle.py), its posterior against itself. */
 #include <math.h>
 #include <setjmp.h>
@@ -25,7 +25,7 @@ static const struct cm_gen_options usual = {.cells = 400,
                                             .cols = {500, 900},
                                             .nnz = {60, 150},
                                             .signal = 1,
-                                            .cis = .3,
+                                            .local = .3,
                                             .seed = 3};
 
 static struct cm_gen *make(struct cm_gen_options o)
@@ -134,9 +134,9 @@ static void peaks_stand_near_their_genes(void **state)
         if (d == CM_GEN_NOWHERE)
             continue;
         linked++;
-        int64_t middle = (peaks->start[j] + peaks->end[j]) / 2;
+        int64_t centre = (peaks->start[j] + peaks->end[j]) / 2;
         assert_int_equal(peaks->chrom[j], genes->chrom[d]);
-        assert_true(llabs((long long)(middle - genes->tss[d])) < 100000);
+        assert_true(llabs((long long)(centre - genes->tss[d])) < 100000);
         assert_int_equal(genes->locus[d], d);
         assert_true(genes->local[d] > 0);
     }
@@ -182,7 +182,7 @@ static void nonsense_is_refused(void **state)
     o.cells = 7;
     assert_int_equal(cm_gen_make(&g, &o), CM_EUSAGE);
     o = usual;
-    o.cis = 1.1;
+    o.local = 1.1;
     assert_int_equal(cm_gen_make(&g, &o), CM_EUSAGE);
     o = usual;
     o.signal = NAN;
@@ -296,7 +296,7 @@ static void the_posterior_is_calibrated(void **state)
     assert_true(hard > soft && soft > 20 / n);
 }
 
-static void at_most_so_many_a_row(void **state)
+static void rows_are_truncated(void **state)
 {
     (void)state;
     struct cm_gen *g = make(usual);
@@ -325,7 +325,7 @@ int main(void)
         cmocka_unit_test(marginals_of_many_are_near),
         cmocka_unit_test(nothing_shared_nothing_known),
         cmocka_unit_test(the_posterior_is_calibrated),
-        cmocka_unit_test(at_most_so_many_a_row),
+        cmocka_unit_test(rows_are_truncated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

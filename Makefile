@@ -32,7 +32,7 @@ UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 UNIT_DOUBLE := $(patsubst tests/unit/%.c,%,\
 	$(shell grep -l '^.define CM_REAL_DOUBLE' tests/unit/*.c))
 REAL_SRC := $(wildcard lib/nn/*.c lib/network/*.c lib/network/*/*.c) \
-	lib/baselines/clue.c lib/baselines/clue_encoder.c lib/baselines/deep.c lib/links/weights.c lib/links/contrast.c
+	$(patsubst %,lib/baselines/%.c,clue clue_encoder deep) lib/links/weights.c lib/links/contrast.c
 FLOAT_SRC := $(filter-out $(REAL_SRC),$(wildcard lib/baselines/*.c lib/train/*.c lib/cli/*.c)) \
 	lib/model/model.c lib/model/embed.c lib/links/learn.c lib/links/folds.c
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))

@@ -196,30 +196,35 @@ void cm_clue_put_columns(cm_real *to, size_t q, size_t from, const cm_real *in, 
 
 /* ===== one layer ========================================================================== */
 
-static void layer_forward(const struct cm_clue_layer *l, const cm_real *w, const cm_real *in,
-                          cm_real *pre, cm_real *act, cm_real *out, cm_real *stat, size_t B,
-                          const struct cm_dropout *drop)
+/* B cells on their way through a layer: before and after LeakyReLU, after batch norm and dropout. */
+struct pass {
+    size_t B;
+    const cm_real *in;
+    cm_real *pre, *act, *out, *stat;
+    struct cm_dropout drop;
+};
+
+static void layer_forward(const struct cm_clue_layer *l, const cm_real *w, const struct pass *x)
 {
-    cm_linear_forward(pre, in, w + l->w, w + l->b, B, l->in, l->out);
-    cm_act_forward(act, pre, B * l->out, CM_ACT_LEAKY, CM_CLUE_SLOPE);
-    cm_batchnorm_forward(out, stat, act, w + l->gain, w + l->bias, B, l->out);
-    cm_dropout_forward(out, out, B, l->out, drop);
+    size_t B = x->B;
+    cm_linear_forward(x->pre, x->in, w + l->w, w + l->b, B, l->in, l->out);
+    cm_act_forward(x->act, x->pre, B * l->out, CM_ACT_LEAKY, CM_CLUE_SLOPE);
+    cm_batchnorm_forward(x->out, x->stat, x->act, w + l->gain, w + l->bias, B, l->out);
+    cm_dropout_forward(x->out, x->out, B, l->out, &x->drop);
 }
 
 /* din (B x in) may be NULL; spare: 3 B out numbers. */
 static void layer_backward(const struct cm_clue_layer *l, const cm_real *w, cm_real *dw,
-                           cm_real *din, const cm_real *dout, const cm_real *in, const cm_real *pre,
-                           const cm_real *act, const cm_real *stat, size_t B,
-                           const struct cm_dropout *drop, cm_real *spare)
+                           cm_real *din, const cm_real *dout, const struct pass *x, cm_real *spare)
 {
-    size_t n = B * l->out;
+    size_t B = x->B, n = B * l->out;
     cm_real *dnorm = spare, *dact = dnorm + n, *dpre = dact + n;
     memset(spare, 0, 3 * n * sizeof *spare);
-    cm_dropout_backward(dnorm, dout, B, l->out, drop);
-    cm_batchnorm_backward(dact, dw + l->gain, dw + l->bias, dnorm, stat, act, w + l->gain, B,
+    cm_dropout_backward(dnorm, dout, B, l->out, &x->drop);
+    cm_batchnorm_backward(dact, dw + l->gain, dw + l->bias, dnorm, x->stat, x->act, w + l->gain, B,
                           l->out);
-    cm_act_backward(dpre, dact, pre, n, CM_ACT_LEAKY, CM_CLUE_SLOPE);
-    cm_linear_backward(din, dw + l->w, dw + l->b, dpre, in, w + l->w, B, l->in, l->out);
+    cm_act_backward(dpre, dact, x->pre, n, CM_ACT_LEAKY, CM_CLUE_SLOPE);
+    cm_linear_backward(din, dw + l->w, dw + l->b, dpre, x->in, w + l->w, B, l->in, l->out);
 }
 
 /* ===== encoders =========================================================================== */
@@ -238,6 +243,19 @@ static size_t encoder_site(size_t m, size_t s, size_t l)
     return SITE_ENCODER + (2 * m + s) * CM_CLUE_DEPTH + l;
 }
 
+static struct pass encoder_pass(const struct job *j, size_t m, size_t s, size_t l)
+{
+    const struct cm_clue_work *x = j->x;
+    return (struct pass){
+        .B = j->b->B,
+        .in = l ? x->hidden[m][s][l - 1] : x->a[m],
+        .pre = x->pre[m][s][l],
+        .act = x->act[m][s][l],
+        .out = x->hidden[m][s][l],
+        .stat = x->stat[m][s][l],
+        .drop = cm_dropout_at(j->b->drop, j->c->encoder[m].rate, encoder_site(m, s, l))};
+}
+
 static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
 
 static int encode_shard(void *arg, size_t item)
@@ -246,13 +264,12 @@ static int encode_shard(void *arg, size_t item)
     size_t m = item / 2, s = item % 2, B = j->b->B, q = j->c->q;
     const struct cm_clue_encoder *e = &j->c->encoder[m];
     struct cm_clue_work *x = j->x;
-    const cm_real *in = x->a[m], *w = j->w;
+    const cm_real *in, *w = j->w;
     for (size_t l = 0; l < e->depth; l++) {
-        struct cm_dropout d = cm_dropout_at(j->b->drop, e->rate, encoder_site(m, s, l));
-        layer_forward(&e->layer[s][l], w, in, x->pre[m][s][l], x->act[m][s][l], x->hidden[m][s][l],
-                      x->stat[m][s][l], B, &d);
-        in = x->hidden[m][s][l];
+        struct pass pass = encoder_pass(j, m, s, l);
+        layer_forward(&e->layer[s][l], w, &pass);
     }
+    in = x->hidden[m][s][e->depth - 1];
     size_t n = e->latent[s], from = s ? e->latent[0] : 0, h = (size_t)j->c->o.hidden;
     cm_real *mu = CM_NEW(cm_real, B * n), *raw = x->raw[m][s];
     cm_linear_forward(mu, in, w + e->mu_w[s], w + e->mu_b[s], B, h, n);
@@ -308,11 +325,9 @@ static int encode_back_shard(void *arg, size_t item)
     cm_linear_backward(dh, j->dw + e->sd_w[s], j->dw + e->sd_b[s], draw, x->hidden[m][s][last],
                        j->w + e->sd_w[s], B, h, n);
     for (size_t l = e->depth; l-- > 0;) {
-        struct cm_dropout d = cm_dropout_at(j->b->drop, e->rate, encoder_site(m, s, l));
+        struct pass pass = encoder_pass(j, m, s, l);
         memset(next, 0, B * h * sizeof *next);
-        layer_backward(&e->layer[s][l], j->w, j->dw, l ? next : NULL, dh,
-                       l ? x->hidden[m][s][l - 1] : x->a[m], x->pre[m][s][l], x->act[m][s][l],
-                       x->stat[m][s][l], B, &d, spare);
+        layer_backward(&e->layer[s][l], j->w, j->dw, l ? next : NULL, dh, &pass, spare);
         cm_real *swap = dh;
         dh = next;
         next = swap;
@@ -380,15 +395,16 @@ static int decode_shard(void *arg, size_t item)
             *din = in + B * wide, *pre = din + B * wide, *act = pre + B * h, *out = act + B * h,
             *dout = out + B * h, *spare = dout + B * h, *stat = spare + 3 * B * h;
     cm_real *logits = CM_NEW(cm_real, B * d), *dlogits = CM_ZNEW(cm_real, B * d);
-    struct cm_dropout drop = cm_dropout_at(j->b->drop, o->dropout, SITE_DECODER + item);
+    struct pass pass = {
+        B, in, pre, act, out, stat, cm_dropout_at(j->b->drop, o->dropout, SITE_DECODER + item)};
     with_label(j->c, j->b, j->x->u[from], in);
-    layer_forward(&e->layer, j->w, in, pre, act, out, stat, B, &drop);
+    layer_forward(&e->layer, j->w, &pass);
     cm_linear_forward(logits, out, j->w + e->w, j->w + e->b, B, h, d);
     j->rebuilt[item] =
         likelihood(j, m, logits, dlogits, dw + e->log_theta, weight / ((double)B * (double)d)) /
         weight;
     cm_linear_backward(dout, dw + e->w, dw + e->b, dlogits, out, j->w + e->w, B, h, d);
-    layer_backward(&e->layer, j->w, dw, din, dout, in, pre, act, stat, B, &drop, spare);
+    layer_backward(&e->layer, j->w, dw, din, dout, &pass, spare);
     for (size_t i = 0; i < B; i++)
         memcpy(j->x->dcode[m][from] + i * j->c->q, din + i * wide, j->c->q * sizeof *din);
     cm_free(small);

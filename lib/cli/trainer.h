@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "model/presets.h"
 #include "train/train.h"
 
 #ifdef __cplusplus

@@ -15,7 +15,6 @@
 #include "base/bytes.h"
 #include "linear/config.h"
 #include "links/config.h"
-#include "model/presets.h"
 #include "network/config.h"
 #include "stream/cms.h"
 #include "train/config.h"
@@ -23,6 +22,30 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ===== settings ============================================================================= */
+
+enum cm_preset {
+    CM_PRESET_LINEAR,
+    CM_PRESET_BEST,
+    CM_PRESET_ATTN,
+    CM_PRESET_PAPER,
+    CM_PRESET_AUTHORS,
+    CM_PRESET_SMALL,
+    CM_PRESET_NOVEL,
+    CM_PRESET_MATCHCLOT,
+    CM_PRESET_CCA,
+    CM_PRESET_RIDGE,
+    CM_PRESET_PROCRUSTES,
+    CM_PRESET_CLUE,
+    CM_PRESET_COUNT
+};
+/* Their names in the order of the enum, by tool. */
+#define CM_PRESETS_XATTN "linear|best|attn|paper|authors"
+#define CM_PRESETS_MLP   "small|novel|matchclot"
+#define CM_PRESETS_CCA   "cca|ridge|procrustes"
+#define CM_PRESETS_CLUE  "clue"
+#define CM_PRESETS       CM_PRESETS_XATTN "|" CM_PRESETS_MLP "|" CM_PRESETS_CCA "|" CM_PRESETS_CLUE
 
 struct cm_config {
     enum cm_preset preset;

@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "model/internal.h"
+#include "model/field.h"
+#include "model/presets.h"
 
 #define FRONT "hp."
 

@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#include "model/config.h"
-
 /* ===== what they share ====================================================================== */
 
 #define LINEAR(power)                                                                              \

@@ -148,12 +148,8 @@ static int append_pick(struct cm_train_data *d, const struct cm_chunk *c, const 
     return 0;
 }
 
-static int load(struct cm_reader *r, struct cm_train_data *d,
-                void (*progress)(uint64_t done, uint64_t total), bool counts)
+static int check_head(const struct cm_train_data *d, bool counts, const char *path)
 {
-    const char *path = cm_reader_path(r);
-    memset(d, 0, sizeof *d);
-    cm_head_copy(&d->head, cm_reader_head(r));
     if (d->head.kind != CM_PAIRS || d->head.nslots != 2)
         return cm_fail(CM_EINPUT, "%s: expected kind pairs with two slots, found kind %s with %zu",
                        path, cm_kind_name(d->head.kind), d->head.nslots);
@@ -170,47 +166,78 @@ static int load(struct cm_reader *r, struct cm_train_data *d,
                            "values that lognorm or tfidf left lazy (without --materialize)",
                            path, slot->name, cm_state_name(slot->state));
     }
+    return 0;
+}
+
+/* Rows of the data pass as the head has them, 0: it does not say. */
+static uint64_t rows_expected(const struct cm_kv *kv)
+{
+    static const char *const keys[] = {"train_rows", "valid_rows"};
+    uint64_t total = 0;
+    for (size_t p = 0; p < 2; p++) {
+        int64_t rows;
+        if (cm_kv_get(kv, keys[p]) && !cm_kv_i64(kv, keys[p], &rows))
+            total += rows > 0 ? (uint64_t)rows : 0;
+    }
+    return total;
+}
+
+/* What a load needs beside the data. */
+struct load {
+    struct cm_reader *r;
+    int label; /* of the batches, or -1 */
+    bool counts, schedule;
+    uint64_t total;
+    void (*progress)(uint64_t done, uint64_t total);
+};
+
+static int take_chunk(struct cm_train_data *d, struct load *l, struct cm_chunk *c)
+{
+    const char *path = cm_reader_path(l->r);
+    int code = 0;
+    if (c->is_pick || c->batch.epoch > 0) {
+        if (!l->schedule)
+            code = check_parts(d, path);
+        l->schedule = true;
+        d->blocks = d->blocks || !c->is_pick;
+        return !code && c->is_pick ? append_pick(d, c, path) : code;
+    }
+    if (l->schedule || c->batch.split > 1 || (c->batch.split == 0 && d->part[1].names.n))
+        return cm_fail(CM_EINPUT,
+                       "%s: cells out of order: training cells come first, then validation "
+                       "cells, then the schedule",
+                       path);
+    code = append_chunk(d, l->r, c, l->label, l->counts);
+    if (!code && l->progress)
+        l->progress(d->part[0].names.n + d->part[1].names.n, l->total);
+    return code;
+}
+
+static int load(struct cm_reader *r, struct cm_train_data *d,
+                void (*progress)(uint64_t done, uint64_t total), bool counts)
+{
+    const char *path = cm_reader_path(r);
+    memset(d, 0, sizeof *d);
+    cm_head_copy(&d->head, cm_reader_head(r));
+    int code = check_head(d, counts, path);
+    if (code)
+        return code;
     for (size_t p = 0; p < 2; p++)
         for (size_t s = 0; s < 2; s++)
             d->part[p].x[s] = cm_csr_make(d->head.slot[s].cols.names.n);
-
     const char *within = cm_kv_get(&d->head.kv, "batch.within");
-    int label = within ? cm_head_find_label(&d->head, within) : -1;
-    if (within && label < 0)
+    struct load l = {.r = r,
+                     .label = within ? cm_head_find_label(&d->head, within) : -1,
+                     .counts = counts,
+                     .total = rows_expected(&d->head.kv),
+                     .progress = progress};
+    if (within && l.label < 0)
         return cm_fail(CM_EINPUT, "%s: batch.within names the label '%s', which is not there", path,
                        within);
-    uint64_t total = 0;
-    int64_t rows;
-    const char *keys[] = {"train_rows", "valid_rows"};
-    for (size_t p = 0; p < 2; p++)
-        if (cm_kv_get(&d->head.kv, keys[p]) && cm_kv_i64(&d->head.kv, keys[p], &rows) == 0)
-            total += rows > 0 ? (uint64_t)rows : 0;
-
     struct cm_chunk c = {0};
-    bool schedule = false;
-    int code;
-    while ((code = cm_reader_next(r, &c)) > 0) {
-        if (c.is_pick || c.batch.epoch > 0) {
-            if (!schedule && (code = check_parts(d, path)) < 0)
-                break;
-            schedule = true;
-            d->blocks = d->blocks || !c.is_pick;
-            if (c.is_pick && (code = append_pick(d, &c, path)) < 0)
-                break;
-            continue;
-        }
-        if (schedule || c.batch.split > 1 || (c.batch.split == 0 && d->part[1].names.n)) {
-            code = cm_fail(CM_EINPUT,
-                           "%s: cells out of order: training cells come first, then validation "
-                           "cells, then the schedule",
-                           path);
+    while ((code = cm_reader_next(r, &c)) > 0)
+        if ((code = take_chunk(d, &l, &c)) < 0)
             break;
-        }
-        if ((code = append_chunk(d, r, &c, label, counts)) < 0)
-            break;
-        if (progress)
-            progress(d->part[0].names.n + d->part[1].names.n, total);
-    }
     cm_chunk_free(&c);
     if (!code)
         code = check_parts(d, path);

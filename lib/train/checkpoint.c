@@ -1,5 +1,5 @@
 /* train/checkpoint.c - the state of a training in a file: write and read. */
-#include "train/loop.h"
+#include "train/fit.h"
 
 #include <math.h>
 #include <string.h>

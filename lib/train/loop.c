@@ -1,5 +1,5 @@
 /* train/loop.c - the training loop: one step after the other. */
-#include "train/internal.h"
+#include "train/loop.h"
 
 #include <math.h>
 #include <string.h>

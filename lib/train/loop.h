@@ -1,112 +1,72 @@
-/* train/loop.h - the training loop: mini-batches, loss, optimiser, validation, state.
- *
- * Training gives the same bits for any number of threads and after a stop and a resume.  All that
- * changes from step to step is in struct cm_fit_state, so a checkpoint is that struct and a model;
- * everything random is a function of (seed, step, row).  Cells go through the encoders in groups;
- * groups are dealt to a fixed number of shards, each with its own gradient arena, which are added
- * in shard order.
- *
- * A step, for the rows of one mini-batch (B cells):
- *   e, t = both encoders;  S0 = e t' + mu L (L: the peak-gene term, constant);
- *   loss of S0 (nn/nn.h): InfoNCE on exp(l) S0, the paper's triplet, or none;
- *   with the cross module, + loss of S = S0 + alpha S1 on mined pairs (network/cross.h), whose
- *   gradient goes to the module and, as its setting `gradient` says, to the tokens and to S0;
- *   backward; AdamW.
- * The weights that are validated and kept are averages over the steps.  A linear start is validated
- * first and kept if training does not improve it.  With the cross module, validation is on S of the
- * `top` best candidates (network/scorer.h).
- */
+/* train/loop.h - what the chapters of the training loop share; others include train/fit.h. */
 #ifndef CM_TRAIN_LOOP_H
 #define CM_TRAIN_LOOP_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "train/fit.h"
 
-#include "pairs/dataset.h"
-#include "model/model.h"
+#define CM_TERM_TABLE 8192 /* training cells up to which the term is a table: 256 MiB */
+#define CM_TERM_BLOCK 1024
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-/* Arenas of net.table.size numbers each, laid out as the net's. */
-struct cm_fit_state {
-    cm_real *w, *m, *v;      /* weights and moments */
-    cm_real *average, *best; /* averaged weights: now, and at the best validation so far */
-    uint64_t step, total;    /* next step, and steps of the whole schedule */
-    uint64_t cells;          /* drawn so far */
-    double best_score;       /* below 0: not validated yet */
-    uint32_t best_epoch;     /* 0: the start */
-    uint64_t stale;          /* validations since the best one */
-    double loss;             /* of the last step */
+struct fit {
+    struct cm_model *m;
+    const struct cm_loss_config *loss;
+    const struct cm_loop_config *o;
+    const struct cm_fit_data *d;
+    struct cm_fit_state *s;
+    const struct cm_fit_callbacks *callbacks;
+    uint64_t seed;
+    size_t n, q, size, max; /* training cells, width, numbers in an arena, shards at most */
+    float *table;           /* n x n: mu L of all training pairs, or NULL */
+    float *valid_term;      /* mu L of the validation cells, or NULL */
+    float *valid_z[2];
+    double cross, sd; /* of the last step: loss of the module, sd of the similarities */
+    bool warned;
 };
 
-/* What the loop reports after each step. */
-struct cm_fit_report {
-    uint64_t step, steps;        /* the step just done, from 0; and how many there are */
-    uint32_t epoch, epochs;      /* from 1 */
-    uint64_t cells, cells_total; /* drawn so far */
-    double loss, lr, factor;     /* factor = exp(l) */
-    double cross, sd;            /* loss of the module, 0 without one; sd of the scored S */
-    double score;                /* of a validation after this step, NaN without one */
-    double best;                 /* NaN: none yet */
+/* One mini-batch. */
+struct batch {
+    struct fit *f;
+    const uint32_t *row;
+    size_t B, groups[2], shards;
+    struct cm_cell *cell[2];
+    cm_real *raw[2], *e[2], *norm[2], *de[2], *draw[2];
+    cm_real *tokens[2], *dtokens[2]; /* B x L x P, or NULL: no module; dtokens NULL: not used */
+    cm_real *cache;                  /* of all groups, or NULL: not kept */
+    cm_real *grad;                   /* shards x size */
+    float *s, *ds, *term;
+    struct cm_dropout drop;
 };
 
-/* Progress callbacks; any may be NULL. */
-struct cm_fit_callbacks {
-    void (*report)(void *arg, const struct cm_fit_report *r);
-    void (*warn)(void *arg, const char *text);
-    bool (*stop)(void *arg); /* asked between steps; true ends the loop */
-    /* Saves model and state; m->net.w is what the model would be now, which s->w is not. */
-    int (*save)(void *arg, const struct cm_model *m, const struct cm_fit_state *s);
-    uint64_t every; /* steps between two saves, 0 = only when stopped */
-    void *arg;
-};
+/* The peak-gene term of the validation cells, and of all training pairs where they fit. */
+void cm_term_prepare(struct fit *f);
+/* b->term (B x B) */
+void cm_term_batch(struct batch *b);
 
-struct cm_fit_data {
-    const struct cm_csr *x[2]; /* training cells */
-    const float *z[2];         /* their components, NULL without a linear part */
-    const struct cm_picks *picks;
-    const struct cm_csr *valid[2]; /* validation cells; rows may be 0 */
-    const uint32_t *group;         /* of the validation cells, or NULL */
-    uint64_t keep;                 /* bytes of activations kept of a mini-batch, at most */
-};
+/* Loss of S0: gradient to b->ds and *dscale. */
+double cm_loss_s0(struct batch *b, uint64_t step, cm_real *dscale);
+/* Loss of S: gradients to the module's segment of the first arena, to b->dtokens, b->ds and
+ * *dscale, as the setting `gradient` allows. */
+double cm_loss_cross(struct batch *b, uint64_t step, cm_real *dscale);
+/* Standard deviation of the similarities of a mini-batch, and a warning where it vanishes. */
+double cm_loss_spread(const struct batch *b);
+void cm_loss_warn_collapse(struct fit *f, size_t B, uint64_t step);
 
-#define CM_FIT_KEEP ((uint64_t)1 << 30)
+/* Weights and averages after a step with this gradient; factor: of the learning rates. */
+void cm_optimiser_step(struct fit *f, const cm_real *grad, uint64_t step, double factor);
 
-/* Trains m->net, which holds the initial weights.  s: zeroed for a new training, or from a
- * checkpoint; afterwards the state, freed by the caller.  m->config has the loss, the loop and the
- * seed.  Parameters with learning rate 0 do not change, to the bit.  At the end m->net.w (and the
- * linear part's P) are the best averaged weights; *stopped: did `stop` end it?  CM_ENUMERIC names
- * step and tensor when something is not finite; CM_EINPUT: a schedule that does not fit the state. */
-int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state *s,
-           const struct cm_fit_callbacks *callbacks, bool *stopped);
+/* One step on B training cells.  CM_ENUMERIC when something is not finite. */
+int cm_step(struct fit *f, const uint32_t *row, size_t B, uint64_t step, uint32_t epoch,
+            double factor);
 
-/* The validation score of similarities s (n x n): soft match probability at the best temperature,
- * mean of both directions, + 0.3 top-5. */
-double cm_fit_score(const float *s, size_t n, const uint32_t *group);
+/* Validates a linear start before the first step: a model that training must improve. */
+int cm_validate_start(struct fit *f);
+/* *score after the last mini-batch of an epoch that is due, or NaN. */
+int cm_validate_when_due(struct fit *f, size_t at, double *score);
 
-/* Upper bound of the bytes taken beside the data pass while cm_fit runs: the program, the model,
- * and what cm_fit allocates; the net must be laid out. */
-uint64_t cm_fit_bytes(const struct cm_model *m, const struct cm_fit_data *d);
+size_t cm_token_size(const struct cm_net *net, size_t side); /* L x P */
+size_t cm_fit_shards(size_t size); /* gradient arenas of `size` numbers, at most */
+/* The larger of both sides' numbers for a whole group. */
+size_t cm_fit_largest(const struct cm_net *net,
+                      size_t (*of)(const struct cm_net *, size_t side, size_t B));
 
-/* Share of cells whose partner is among the five most similar of its group, mean of both
- * directions, and the probability that a guess is right. */
-void cm_fit_ranks(const float *s, size_t n, const uint32_t *group, double *top5, double *chance);
-
-void cm_fit_state_free(struct cm_fit_state *s);
-
-/* A checkpoint: the model as it would be now, and the state: tensors weights.*, adam.m.*, adam.v.*,
- * average.*, best.*, and keys checkpoint.*.  `head` receives the head of the stream. */
-void cm_checkpoint_head(const struct cm_model *m, const struct cm_fit_state *s,
-                        struct cm_head *head);
-int cm_checkpoint_write(const struct cm_model *m, const struct cm_fit_state *s,
-                        struct cm_writer *w);
-/* Reads r to END.  CM_EINPUT also for a model without a state. */
-int cm_checkpoint_read(struct cm_model *m, struct cm_fit_state *s, struct cm_reader *r);
-
-#ifdef __cplusplus
-}
-#endif
 #endif

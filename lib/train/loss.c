@@ -3,7 +3,7 @@
  * A gradient that the setting `gradient` of the cross module holds back is computed and dropped,
  * which costs little.
  */
-#include "train/internal.h"
+#include "train/loop.h"
 
 #include <math.h>
 #include <stdio.h>

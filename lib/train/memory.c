@@ -1,11 +1,12 @@
 /* train/memory.c - upper bounds of the memory that training takes. */
-#include "train/internal.h"
+#include "train/loop.h"
 
 #include "base/pool.h"
 #include "links/learn.h"
 #include "network/mining.h"
 #include "network/scorer.h"
 #include "train/crossfit.h"
+#include "train/train.h"
 
 #define SHARDS      16
 #define SHARD_BYTES ((uint64_t)256 << 20) /* gradient arenas of all shards */

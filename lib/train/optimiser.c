@@ -1,5 +1,5 @@
 /* train/optimiser.c - AdamW by groups of parameters, and the averaged weights. */
-#include "train/internal.h"
+#include "train/loop.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* train/rule.c - the decision rule of a model, tuned on the validation cells, and its calibrated
  * temperature. */
-#include "train/internal.h"
+#include "train/train.h"
 
 #include "base/error.h"
 #include "base/mem.h"

@@ -1,5 +1,5 @@
 /* train/start.c - what training begins from: the linear start, or a model. */
-#include "train/internal.h"
+#include "train/train.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "links/learn.h"
+#include "model/presets.h"
 
 /* ===== the linear start =================================================================== */
 

@@ -9,7 +9,7 @@
  * The cross module needs the tokens of all cells of a batch side by side: the first pass copies
  * them out of the groups' caches, and the second receives their gradients.
  */
-#include "train/internal.h"
+#include "train/loop.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * table fits (CM_TERM_TABLE), else for each mini-batch.  The choice depends on the number of cells
  * alone, never on memory or threads, because the two round differently.
  */
-#include "train/internal.h"
+#include "train/loop.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * Every number that the model depends on is in its head afterwards, as used (k and q may have been
  * lowered to what the data allow); settings that cannot change a result are not.
  */
-#include "train/internal.h"
+#include "train/train.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,23 +11,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-
-void cm_train_step_done(const struct cm_train_callbacks *v, const char *name)
-{
-    if (v && v->step)
-        v->step(v->arg, name);
-}
-
-void cm_train_warn(const struct cm_train_callbacks *v, const char *format, ...)
-{
-    char text[CM_MESSAGE_MAX];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
-    va_end(ap);
-    if (v && v->warn)
-        v->warn(v->arg, text);
-}
+#include "model/presets.h"
 
 /* ===== the record ========================================================================= */
 

@@ -2,7 +2,7 @@
  *
  * All presets share the start (LSI, CCA, peak-gene term), the end (the decision rule tuned on
  * validation cells) and the record of what was done; one entry runs these around the preset's own
- * training: none for `linear`, the loop of train/loop.h for the others.  Progress and warnings go
+ * training: none for `linear`, the loop of train/fit.h for the others.  Progress and warnings go
  * through callbacks; nothing is printed.
  */
 #ifndef CM_TRAIN_TRAIN_H
@@ -12,8 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "pairs/dataset.h"
-#include "train/loop.h"
+#include "train/fit.h"
 #include "model/model.h"
 
 #ifdef __cplusplus
@@ -77,6 +78,40 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
 
 /* s (n x n, row-major) = similarities S0 of cells x[0] (rows) and x[1] (columns). */
 void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const x[2], float *s);
+
+/* ===== parts of cm_train: report, start, rule =============================================== */
+
+/* Callbacks, where there are any. */
+void cm_train_step_done(const struct cm_train_callbacks *v, const char *name);
+void cm_train_warn(const struct cm_train_callbacks *v, const char *format, ...) CM_PRINTF(2, 3);
+const char *cm_train_named(const char *path, const char *otherwise);
+/* Of the names of all cells, in order. */
+uint64_t cm_train_cells_hash(const struct cm_train_data *d);
+
+/* An empty model for the slots of d. */
+void cm_start_head(struct cm_model *m, const struct cm_train_data *d);
+/* Lowers k, q and the components of the term to what the cells allow. */
+int cm_start_sizes(struct cm_config *c, const struct cm_train_data *d,
+                   const struct cm_train_callbacks *callbacks);
+/* LSI, CCA and the peak-gene term of m->config; z: the training cells' components (n x k). */
+int cm_start_fit(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
+                 const struct cm_train_callbacks *callbacks);
+/* Learns the weights of the links; the outcome is in links.*. */
+int cm_start_links(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
+                   const struct cm_train_sample *v);
+/* Takes the linear part and the term of o->start, once the cells fit it. */
+int cm_start_take(struct cm_model *m, const struct cm_train_data *d,
+                  const struct cm_train_options *o, float *const z[2]);
+/* Tensors of the same name and shape; the factor of the loss begins anew. */
+void cm_start_tensors(struct cm_net *to, const struct cm_net *from,
+                      const struct cm_train_options *o, const struct cm_train_callbacks *callbacks);
+
+/* Do training cells contribute to calibration?  Folds fit the closed form alone. */
+bool cm_train_crossfits(const struct cm_train_options *o);
+/* Tunes the rule on v, and records it with the scores of validation. */
+int cm_train_rule(struct cm_model *m, const struct cm_train_data *d,
+                  const struct cm_train_options *o, const struct cm_train_sample *v,
+                  const struct cm_train_callbacks *callbacks);
 
 #ifdef __cplusplus
 }

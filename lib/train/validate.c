@@ -1,5 +1,5 @@
 /* train/validate.c - the validation cells, and how well they find their partners. */
-#include "train/internal.h"
+#include "train/loop.h"
 
 #include <math.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "match/rules.h"
 #include "matrix/blas.h"
 #include "network/scorer.h"
+#include "train/train.h"
 
 /* ===== the sample ========================================================================= */
 

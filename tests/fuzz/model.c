@@ -6,7 +6,7 @@
 #include "fuzz.h"
 
 #include "match/rules.h"
-#include "train/loop.h"
+#include "train/fit.h"
 #include "model/model.h"
 #include "network/map.h"
 #include "network/scorer.h"

@@ -1,5 +1,5 @@
 /* The settings of a preset for the slots GEX and ATAC. */
-#include "model/config.h"
+#include "model/presets.h"
 
 static inline struct cm_config preset_of(enum cm_preset preset)
 {

@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "model/config.h"
+#include "model/presets.h"
 #include "network/encoder.h"
 #include "ref.h"
 

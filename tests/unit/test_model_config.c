@@ -12,7 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "model/config.h"
+#include "model/presets.h"
 #include "preset.h"
 
 static const char *const slot[2] = {"GEX", "ATAC"};

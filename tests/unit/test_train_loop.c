@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "train/loop.h"
+#include "train/fit.h"
 #include "ref.h"
 
 #define REF "tests/ref/model_fit.txt"

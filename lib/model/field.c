@@ -1,5 +1,5 @@
-/* model/config.c - where a setting lies, its text, and what follows from the others. */
-#include "model/internal.h"
+/* model/field.c - where a setting lies, and its text. */
+#include "model/field.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ const void *cm_field_value(const struct cm_field *f, const struct cm_config *c, 
     return (const char *)c + cm_field_place(f, slot);
 }
 
-static size_t size_of(const struct cm_field *f)
+size_t cm_field_size(const struct cm_field *f)
 {
     static const size_t size[] = {sizeof(bool), sizeof(int64_t),          sizeof(double),
                                   sizeof(int),  sizeof(struct cm_layers), sizeof(struct cm_layers)};
@@ -57,6 +57,11 @@ bool cm_field_all_own(const struct cm_config *c, int slot)
         if (f->section == CM_SECTION_TOKENS && !cm_field_own(f, c, slot))
             return false;
     return true;
+}
+
+bool cm_config_has_cca(const struct cm_config *c)
+{
+    return c->linear.on && c->net.encoder != CM_ENCODER_DEEP && c->net.encoder != CM_ENCODER_CLUE;
 }
 
 bool cm_section_present(enum cm_section s, const struct cm_config *c)
@@ -217,7 +222,7 @@ int cm_field_parse(const struct cm_field *f, const char *text, struct cm_config 
 
 void cm_field_copy(const struct cm_field *f, const struct cm_config *from, struct cm_config *to)
 {
-    memcpy((char *)to + f->at, cm_field_value(f, from, -1), size_of(f));
+    memcpy((char *)to + f->at, cm_field_value(f, from, -1), cm_field_size(f));
 }
 
 const struct cm_field *cm_field_of_tokens(const char *name, size_t length)
@@ -237,7 +242,7 @@ int cm_tokens_parse(const struct cm_field *f, const char *text, int slot, struct
     if (slot >= 0)
         c->net.own[slot] |= (uint64_t)1 << cm_field_bit(f);
     for (int s = 0; slot < 0 && s < 2; s++) /* over what the preset says of one */
-        memcpy((char *)c + cm_field_place(f, s), cm_field_value(f, c, -1), size_of(f));
+        memcpy((char *)c + cm_field_place(f, s), cm_field_value(f, c, -1), cm_field_size(f));
     return code;
 }
 
@@ -262,43 +267,5 @@ int cm_deep_side_parse(struct cm_deep_side *side, const char *text)
     if (side->hidden.n != side->dropout.n)
         return cm_fail(CM_EUSAGE, "%zu hidden layers, %zu rates of dropout", side->hidden.n,
                        side->dropout.n);
-    return 0;
-}
-
-/* ===== what follows ========================================================================= */
-
-bool cm_config_has_cca(const struct cm_config *c)
-{
-    return c->linear.on && c->net.encoder != CM_ENCODER_DEEP && c->net.encoder != CM_ENCODER_CLUE;
-}
-
-bool cm_config_may_link(const struct cm_config *c)
-{
-    return c->linear.on && (c->net.encoder == CM_ENCODER_NONE || c->net.residual);
-}
-
-void cm_config_resolve(struct cm_config *c)
-{
-    struct cm_net_config *n = &c->net;
-    for (const struct cm_field *f = cm_fields; f->key; f++)
-        for (int s = 0; f->section == CM_SECTION_TOKENS && s < 2; s++)
-            if (!cm_field_own(f, c, s))
-                memcpy((char *)c + cm_field_place(f, s), cm_field_value(f, c, -1), size_of(f));
-    c->linear.on = n->encoder != CM_ENCODER_TOKENS || n->residual ||
-                   n->tokens_of[0].filters == CM_FILTERS_LOADINGS ||
-                   n->tokens_of[1].filters == CM_FILTERS_LOADINGS;
-    c->links.on = c->links.on && cm_config_may_link(c);
-}
-
-int cm_config_check(const struct cm_config *c)
-{
-    const struct cm_loop_config *l = &c->loop;
-    bool cross = c->net.cross.on;
-    if (!cm_section_present(CM_SECTION_TRAINING, c))
-        return 0;
-    if (c->loss.kind == CM_LOSS_NONE && !cross)
-        return cm_fail(CM_EUSAGE, "--loss none needs --cross");
-    if (!(l->lr > 0) && !(c->net.residual && l->lr_linear > 0) && !(cross && l->lr_cross > 0))
-        return cm_fail(CM_EUSAGE, "--lr 0: nothing would be learnt");
     return 0;
 }

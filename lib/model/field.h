@@ -1,11 +1,12 @@
-/* model/internal.h - where the fields of the settings lie, for the two halves of config. */
-#ifndef CM_MODEL_INTERNAL_H
-#define CM_MODEL_INTERNAL_H
+/* model/field.h - where the settings lie, and their text; others include model/config.h. */
+#ifndef CM_MODEL_FIELD_H
+#define CM_MODEL_FIELD_H
 
 #include "model/config.h"
 
 /* Offset in struct cm_config of the field for slot 0 or 1, or -1: any. */
 size_t cm_field_place(const struct cm_field *f, int slot);
+size_t cm_field_size(const struct cm_field *f);
 const void *cm_field_value(const struct cm_field *f, const struct cm_config *c, int slot);
 
 /* Which settings of the token encoders a slot has of its own: the bit of a row, one, all. */

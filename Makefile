@@ -37,7 +37,7 @@ FLOAT_SRC := $(filter-out $(REAL_SRC),$(wildcard lib/baselines/*.c lib/train/*.c
 	lib/model/model.c lib/links/learn.c lib/links/folds.c
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 FUZZERS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
-SOURCES := $(wildcard lib/*/*.[ch] lib/*/*/*.[ch] bin/*.c tests/*/*.[ch])
+SOURCES := $(filter-out tests/template/%,$(wildcard lib/*/*.[ch] lib/*/*/*.[ch] bin/*.c tests/*/*.[ch]))
 MAKEFLAGS += --no-builtin-rules
 
 # A sanitizer build keeps its tools under build/, so that bin/ always holds the release.
@@ -242,5 +242,5 @@ help:
 	'make install     prefix=/usr/local DESTDIR=    make uninstall takes it away' \
 	'make dist        a source archive' \
 	'make format-check, lint, analyze (gcc -fanalyzer, clang-tidy; part of check-long)' \
-	'make new TOOL=x  a new tool, its man page and its tests from the template' \
+	'make new TOOL=x  a new tool that works, with its library file, manual page and tests' \
 	'MODE=release|asan|ubsan|tsan|cov  CFLAGS=...  V=1 (whole commands)'

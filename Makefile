@@ -37,7 +37,8 @@ FLOAT_SRC := $(filter-out $(REAL_SRC),$(wildcard lib/baselines/*.c lib/train/*.c
 	lib/model/model.c lib/links/learn.c lib/links/folds.c
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 FUZZERS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
-SOURCES := $(filter-out tests/template/%,$(wildcard lib/*/*.[ch] lib/*/*/*.[ch] bin/*.c tests/*/*.[ch]))
+SOURCES := $(filter-out tests/template/%,$(wildcard lib/*/*.[ch] lib/*/*/*.[ch] bin/*.c \
+	tests/*/*.[ch]))
 MAKEFLAGS += --no-builtin-rules
 
 # A sanitizer build keeps its tools under build/, so that bin/ always holds the release.

@@ -220,7 +220,7 @@ double cm_block_x(const struct cm_block *b, uint64_t entry);
 /* Turns a lazy block into plain f32 values (slot's lazy must be set to CM_LAZY_NO by the caller in
  * the OUTPUT head; the input slot s still says how). */
 void cm_block_materialize(struct cm_block *b, const struct cm_slot *s);
-/* The same for a block of any slot: its values as nnz plain floats, which may be changed in place. */
+/* The same for a block of any slot: its values as nnz floats, which may be changed in place. */
 float *cm_block_plain(struct cm_block *b, const struct cm_slot *s);
 void cm_block_copy(struct cm_block *to, const struct cm_block *from);
 /* Rows at[0..n-1] of from. */

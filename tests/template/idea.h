@@ -1,7 +1,7 @@
 /* prep/@name@.h - DECIDE: the formula in one line, and where it comes from.
  *
- * Letters: x_ij count of cell i and feature j, N the cells fitted on, m_j the mean of feature j over
- * them (cells without an entry count as 0).
+ * Letters: x_ij count of cell i and feature j, N the cells fitted on, m_j the mean of feature j
+ * over them (cells without an entry count as 0).
  *     value_ij = x_ij / m_j;    0 where m_j = 0
  * The fit stands in HEAD as fit.tool and fit.cells (N), in COLS as fit.mean.
  */

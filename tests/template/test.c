@@ -1,4 +1,4 @@
-/* Unit test of prep/@name@: DECIDE: against which oracle; a fit that is saved and loaded by name. */
+/* Unit test of prep/@name@: DECIDE: against which oracle; a fit saved, and loaded by name. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

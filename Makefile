@@ -184,7 +184,10 @@ $(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: \
 demo: ; @$(MAKE) $(PARALLEL) build-now && \
 	PATH="$(CURDIR)/$(BINDIR):$$PATH" pipelines/demo.sh
 
-check: ; @$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run
+# TOOL=x: what belongs to one tool
+check:
+	@$(if $(filter-out $(TOOLS),$(TOOL)),echo "make: no tool '$(TOOL)'; tools: $(TOOLS)" >&2; exit 2)
+	@$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run $(if $(TOOL),--tool $(TOOL))
 check-long: ; @$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run --long
 bench: ; @$(MAKE) $(PARALLEL) build-now $(BENCH:%=$(BUILD)/tests/bench/%) && \
 	MODE=$(MODE) tests/bench/run
@@ -236,6 +239,7 @@ help:
 	'make deps-dev    all of these, the oracles of the fixtures and clang for the fuzzers' \
 	'make all         build every tool into bin/, on all processors unless -j says otherwise' \
 	'make check       all tests, under 5 minutes; ends with "N passed, N failed"' \
+	'make check TOOL=x  what belongs to one tool, in seconds' \
 	'make check-long  the same with the real data and the slow laws' \
 	'make bench       benchmarks: ratios to other programs and to hardware limits, of the same run' \
 	'make fuzz        fuzz targets of tests/fuzz: FUZZ=NAME TIME=SECONDS (clang)' \

@@ -17,7 +17,6 @@
 #include "match/rules.h"
 #include "matrix/blas.h"
 #include "network/scorer.h"
-#include "network/transformer.h"
 #include "train/crossfit.h"
 
 static void say_step(const struct cm_train_callbacks *v, const char *name)

@@ -198,7 +198,8 @@ static void applied(void **state)
     }
     for (size_t i = 0; i < b.B; i++) {
         struct cm_cell cell = {.z = b.z[0] + i * c.in};
-        cm_encoder_clue.forward(&e, out, cache, &cell, 1, arena, NULL, scratch);
+        struct cm_pass pass = {&cell, 1, arena, NULL, cache, scratch};
+        cm_encoder_clue.forward(&e, out, &pass);
         for (size_t k = 0; k < e.q; k++)
             assert_true(fabs((double)(out[k] - work.mu[0][i * c.q + k])) < 1e-5);
     }

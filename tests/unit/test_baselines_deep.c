@@ -44,6 +44,11 @@ static int make(void **state)
     return 0;
 }
 
+static struct cm_pass pass_of(const struct cm_dropout *drop)
+{
+    return (struct cm_pass){cell, B, w, drop, cache, scratch};
+}
+
 static void open_encoder(const char *act, const char *input)
 {
     hp.deep.act = strcmp(act, "gelu") == 0 ? CM_DEEP_GELU : CM_DEEP_ELU;
@@ -93,9 +98,10 @@ static void torch(void **state)
     const char *const act[] = {"elu", "gelu"}, *const input[] = {"zscore", "standard"};
     for (size_t k = 0; k < 2; k++) {
         open_encoder(act[k], input[k]);
-        cm_encoder_deep.forward(&e, out, cache, cell, B, w, NULL, scratch);
+        struct cm_pass pass = pass_of(NULL);
+        cm_encoder_deep.forward(&e, out, &pass);
         equal(act[k], "out", out, B * Q);
-        cm_encoder_deep.backward(&e, dw, dout, cache, cell, B, w, NULL, scratch);
+        cm_encoder_deep.backward(&e, dw, dout, NULL, &pass);
         for (size_t t = 0; t < table.n; t++) {
             char name[80];
             snprintf(name, sizeof name, "d%s", capacity[t].name + strlen("GEX.r."));
@@ -108,7 +114,8 @@ static void torch(void **state)
 static double objective(const struct cm_dropout *drop)
 {
     double s = 0;
-    cm_encoder_deep.forward(&e, out, cache, cell, B, w, drop, scratch);
+    struct cm_pass pass = pass_of(drop);
+    cm_encoder_deep.forward(&e, out, &pass);
     for (size_t i = 0; i < B * Q; i++)
         s += out[i] * dout[i];
     return s;
@@ -123,7 +130,8 @@ static void differences(void **state)
         before[i] = dw[i] = sin((double)i);
     double plain = objective(NULL);
     assert_true(fabs(objective(&drop) - plain) > 1e-3);
-    cm_encoder_deep.backward(&e, dw, dout, cache, cell, B, w, &drop, scratch);
+    struct cm_pass pass = pass_of(&drop);
+    cm_encoder_deep.backward(&e, dw, dout, NULL, &pass);
     for (size_t t = 0; t < table.n; t++)
         for (size_t i = capacity[t].offset; i < capacity[t].offset + capacity[t].n; i++) {
             double keep = w[i], step = 1e-5;

@@ -1,21 +1,4 @@
-/* stream/tsv.c - streams as text.
- *
- *     #cms     1
- *     #head    key  value                  HEAD but for rows (they may be filtered) and lazy
- *     #cols    slot  line of COLS
- *     #numbers slot                        columns are named by number, 0-based
- *     #dict    label  ordered|plain  category ...     again when categories are added
- *     #name    label ...                   what the fields of a row are; for people
- *     #block   type ...                    a block begins; value type of each slot
- *     name  label ...  column:value ...    a row; dense: values alone
- *     #batch   epoch  step  split          pairs: the block below is a batch
- *     #pick    epoch  step  row ...
- *     #tensor  name  type  AxB  values     a tensor among rows (the fit that svd carries)
- *     #end
- *
- * A row of several slots has "|NAME" before each slot's values; a tensor of a model is a row.  A
- * missing label is an empty field, the empty category is "%".  Block lines are hints.
- */
+/* stream/text_in.c - text as a stream: the way back from text_out.c, which shows the form. */
 #include "stream/tsv.h"
 
 #include <errno.h>
@@ -30,407 +13,6 @@
 #include "base/text.h"
 #include "base/utf8.h"
 #include "stream/wire.h"
-
-static const char *const value_name[] = {"one", "u8", "u16", "u32", "f32", "f64"};
-
-/* ===== to text ============================================================================ */
-
-void cm_tsv_make(struct cm_tsv *t, const struct cm_head *h)
-{
-    *t = (struct cm_tsv){.sent = CM_ZNEW(size_t, h->nlabels + 1)};
-    for (size_t k = 0; k < h->nslots; k++) {
-        struct cm_index x;
-        cm_index_make(&x, &h->slot[k].cols.names);
-        t->number[k] = x.duplicate != CM_ABSENT;
-        cm_index_free(&x);
-    }
-}
-
-void cm_tsv_free(struct cm_tsv *t)
-{
-    cm_free(t->sent);
-    t->sent = NULL;
-}
-
-/* A name as the first thing in a field: what looks like one of our own marks is escaped too. */
-static void put_name(struct cm_buf *to, const char *name)
-{
-    if (*name == '#' || *name == '|')
-        cm_buf_printf(to, "%%%02X", (unsigned)(unsigned char)*name++);
-    cm_escape(to, name);
-}
-
-/* Every line of `text` (n bytes) with `front` before it; the last may lack its newline. */
-static void put_lines(struct cm_buf *to, const char *front, const char *text, size_t n)
-{
-    for (size_t at = 0, size; at < n; at += size + 1) {
-        const char *stop = memchr(text + at, '\n', n - at);
-        size = stop ? (size_t)(stop - text) - at : n - at;
-        cm_buf_puts(to, front);
-        cm_buf_put(to, text + at, size);
-        cm_buf_puts(to, "\n");
-    }
-}
-
-void cm_tsv_keys(const struct cm_head *h, struct cm_buf *to) { cm_wire_put_head(to, h); }
-
-void cm_tsv_cols(const struct cm_head *h, size_t slot, struct cm_buf *to)
-{
-    struct cm_buf b = {0};
-    cm_wire_put_cols(&b, slot, &h->slot[slot].cols);
-    cm_buf_put(to, b.p + 8, b.n - 8); /* behind u32 slot, u32 0 */
-    cm_buf_free(&b);
-}
-
-/* Categories that the text does not know yet. */
-static void put_dicts(struct cm_tsv *t, const struct cm_head *h, struct cm_buf *to)
-{
-    for (size_t k = 0; k < h->nlabels; k++) {
-        const struct cm_dict *d = &h->label[k].dict;
-        if (t->sent[k] == d->names.n)
-            continue;
-        cm_buf_puts(to, "#dict\t");
-        cm_escape(to, h->label[k].name);
-        cm_buf_puts(to, d->ordered ? "\tordered" : "\tplain");
-        for (; t->sent[k] < d->names.n; t->sent[k]++) {
-            cm_buf_puts(to, "\t");
-            cm_escape(to, cm_strs_get(&d->names, t->sent[k]));
-        }
-        cm_buf_puts(to, "\n");
-    }
-}
-
-void cm_tsv_row_names(const struct cm_head *h, struct cm_buf *to)
-{
-    cm_buf_puts(to, "#name");
-    for (size_t k = 0; k < h->nlabels; k++) {
-        cm_buf_puts(to, "\t");
-        cm_escape(to, h->label[k].name);
-    }
-    for (size_t k = 0; k < h->nslots; k++) {
-        if (h->nslots > 1) {
-            cm_buf_puts(to, "\t|");
-            cm_escape(to, h->slot[k].name);
-        }
-        if (!h->slot[k].dense)
-            cm_buf_puts(to, "\tcolumn:value ...");
-        for (size_t j = 0; h->slot[k].dense && j < h->slot[k].cols.names.n; j++) {
-            cm_buf_puts(to, "\t");
-            cm_escape(to, cm_strs_get(&h->slot[k].cols.names, j));
-        }
-    }
-    cm_buf_puts(to, "\n");
-}
-
-void cm_tsv_head(struct cm_tsv *t, const struct cm_head *h, struct cm_buf *to)
-{
-    struct cm_buf b = {0};
-    struct cm_head plain = {0};
-    char front[32];
-    cm_head_copy(&plain, h);
-    for (size_t k = 0; k < plain.nslots; k++) {
-        plain.slot[k].rows = 0;
-        plain.slot[k].lazy = CM_LAZY_NO;
-    }
-    cm_buf_puts(to, "#cms\t1\n");
-    cm_wire_put_head(&b, &plain);
-    put_lines(to, "#head\t", (const char *)b.p, b.n);
-    for (size_t k = 0; k < plain.nslots; k++) {
-        snprintf(front, sizeof front, "#cols\t%zu\t", k);
-        b.n = 0;
-        cm_tsv_cols(&plain, k, &b);
-        put_lines(to, front, (const char *)b.p, b.n);
-        if (t->number[k])
-            cm_buf_printf(to, "#numbers\t%zu\n", k);
-    }
-    cm_head_free(&plain);
-    cm_buf_free(&b);
-    put_dicts(t, h, to);
-    if (h->kind != CM_MODEL)
-        cm_tsv_row_names(h, to);
-}
-
-static void put_label(struct cm_buf *to, const struct cm_label *l, const struct cm_vec *v, size_t i)
-{
-    char number[CM_NUMBER_MAX];
-    switch (v->type) {
-    case CM_T_CAT:
-        if (v->cat[i] != CM_CAT_MISSING) {
-            const char *name = cm_strs_get(&l->dict.names, v->cat[i]);
-            cm_escape(to, name);
-            if (!*name)
-                cm_buf_puts(to, "%");
-        }
-        break;
-    case CM_T_BOOL:
-        if (v->b[i] != CM_BOOL_MISSING)
-            cm_buf_puts(to, v->b[i] ? "true" : "false");
-        break;
-    case CM_T_I64:
-        if (v->i[i] != CM_I64_MISSING)
-            cm_buf_printf(to, "%" PRId64, v->i[i]);
-        break;
-    case CM_T_F64:
-        if (v->f[i] == v->f[i])
-            cm_buf_puts(to, cm_format_f64(v->f[i], number));
-        break;
-    case CM_T_STR:
-        cm_escape(to, cm_strs_get(&v->s, i));
-        break;
-    }
-}
-
-/* Values of a block as the stream means them: f32 where the transform is lazy, else as stored. */
-struct values {
-    const float *lazy;
-    const struct cm_block *b;
-};
-
-static struct values values_of(struct cm_block *b, const struct cm_slot *s)
-{
-    return (struct values){s->lazy == CM_LAZY_NO ? NULL : cm_block_f32(b, s), b};
-}
-
-static void put_value(struct cm_buf *to, const struct values *v, uint64_t e)
-{
-    char number[CM_NUMBER_MAX];
-    if (v->lazy)
-        cm_buf_puts(to, cm_format_f32(v->lazy[e], number));
-    else if (v->b->type < CM_V_F32)
-        cm_buf_printf(to, "%.0f", cm_block_x(v->b, e));
-    else if (v->b->type == CM_V_F32)
-        cm_buf_puts(to, cm_format_f32((float)cm_block_x(v->b, e), number));
-    else
-        cm_buf_puts(to, cm_format_f64(cm_block_x(v->b, e), number));
-}
-
-static void put_tensor(const struct cm_tensor *t, struct cm_buf *to)
-{
-    struct cm_block b = {.type = t->type, .raw = t->data, .nnz = t->n};
-    struct values v = {NULL, &b};
-    put_name(to, t->name);
-    cm_buf_printf(to, "\t%s\t", value_name[t->type]);
-    for (unsigned k = 0; k < t->ndim; k++)
-        cm_buf_printf(to, "%s%" PRIu64, k ? "x" : "", t->shape[k]);
-    for (uint64_t e = 0; e < t->n; e++) {
-        cm_buf_puts(to, "\t");
-        put_value(to, &v, e);
-    }
-    cm_buf_puts(to, "\n");
-}
-
-static void put_row(const struct cm_tsv *t, const struct cm_slot *s, size_t slot,
-                    const struct values *v, size_t i, struct cm_buf *to)
-{
-    const struct cm_block *b = v->b;
-    uint64_t e = b->dense ? i * b->cols : b->ptr[i], end = b->dense ? e + b->cols : b->ptr[i + 1];
-    for (; e < end; e++) {
-        cm_buf_puts(to, "\t");
-        if (!b->dense) {
-            if (t->number[slot])
-                cm_buf_printf(to, "%" PRIu32, b->idx[e]);
-            else
-                put_name(to, cm_strs_get(&s->cols.names, b->idx[e]));
-            cm_buf_puts(to, ":");
-        }
-        put_value(to, v, e);
-    }
-}
-
-static void put_name_and_labels(const struct cm_head *h, const struct cm_chunk *c, size_t i,
-                                struct cm_buf *to)
-{
-    put_name(to, cm_strs_get(&c->names, i));
-    for (size_t k = 0; k < h->nlabels; k++) {
-        cm_buf_puts(to, "\t");
-        put_label(to, &h->label[k], &c->label[k], i);
-    }
-}
-
-void cm_tsv_labels_head(const struct cm_head *h, struct cm_buf *to)
-{
-    cm_buf_puts(to, "name");
-    for (size_t k = 0; k < h->nlabels; k++) {
-        cm_buf_puts(to, "\t");
-        cm_escape(to, h->label[k].name);
-    }
-    cm_buf_puts(to, "\n");
-}
-
-void cm_tsv_labels(const struct cm_head *h, const struct cm_chunk *c, struct cm_buf *to)
-{
-    for (size_t i = 0; i < c->rows; i++) {
-        put_name_and_labels(h, c, i, to);
-        cm_buf_puts(to, "\n");
-    }
-}
-
-void cm_tsv_chunk(struct cm_tsv *t, const struct cm_head *h, struct cm_chunk *c, bool bare,
-                  struct cm_buf *to)
-{
-    if (c->is_tensor) {
-        if (bare && h->kind != CM_MODEL)
-            return;
-        if (h->kind != CM_MODEL)
-            cm_buf_puts(to, "#tensor\t");
-        put_tensor(c->tensor, to);
-        return;
-    }
-    if (c->is_pick) {
-        if (bare)
-            return;
-        cm_buf_printf(to, "#pick\t%u\t%" PRIu64, c->batch.epoch, c->batch.step);
-        for (size_t k = 0; k < c->batch.rows; k++)
-            cm_buf_printf(to, "\t%" PRIu64, c->pick[k]);
-        cm_buf_puts(to, "\n");
-        return;
-    }
-    struct values v[CM_MAX_SLOTS];
-    for (size_t k = 0; k < h->nslots; k++)
-        v[k] = values_of(&c->block[k], &h->slot[k]);
-    if (!bare) {
-        put_dicts(t, h, to);
-        if (c->has_batch)
-            cm_buf_printf(to, "#batch\t%u\t%" PRIu64 "\t%u\n", c->batch.epoch, c->batch.step,
-                          c->batch.split);
-        cm_buf_puts(to, "#block");
-        for (size_t k = 0; k < h->nslots; k++)
-            cm_buf_printf(to, "\t%s", v[k].lazy ? "f32" : value_name[c->block[k].type]);
-        cm_buf_puts(to, "\n");
-    }
-    for (size_t i = 0; i < c->rows; i++) {
-        put_name_and_labels(h, c, i, to);
-        for (size_t k = 0; k < h->nslots; k++) {
-            if (h->nslots > 1) {
-                cm_buf_puts(to, "\t|");
-                cm_escape(to, h->slot[k].name);
-            }
-            put_row(t, &h->slot[k], k, &v[k], i, to);
-        }
-        cm_buf_puts(to, "\n");
-    }
-}
-
-void cm_tsv_end(struct cm_buf *to) { cm_buf_puts(to, "#end\n"); }
-
-void cm_tsv_triplets(const struct cm_head *h, struct cm_chunk *c, struct cm_buf *to)
-{
-    if (c->is_pick || c->is_tensor)
-        return;
-    for (size_t k = 0; k < h->nslots; k++) {
-        const struct cm_slot *s = &h->slot[k];
-        struct values v = values_of(&c->block[k], s);
-        const struct cm_block *b = v.b;
-        for (size_t i = 0; i < c->rows; i++) {
-            uint64_t e = b->dense ? i * b->cols : b->ptr[i];
-            uint64_t end = b->dense ? e + b->cols : b->ptr[i + 1];
-            for (size_t j = 0; e < end; e++, j++) {
-                if (h->nslots > 1) {
-                    cm_escape(to, s->name);
-                    cm_buf_puts(to, "\t");
-                }
-                cm_escape(to, cm_strs_get(&c->names, i));
-                cm_buf_puts(to, "\t");
-                cm_escape(to, cm_strs_get(&s->cols.names, b->dense ? j : b->idx[e]));
-                cm_buf_puts(to, "\t");
-                put_value(to, &v, e);
-                cm_buf_puts(to, "\n");
-            }
-        }
-    }
-}
-
-/* ===== cms-info =========================================================================== */
-
-void cm_tsv_info(const struct cm_reader *r, struct cm_buf *to)
-{
-    const struct cm_head *h = cm_reader_head(r);
-    bool rows = h->kind != CM_MODEL && h->nslots;
-    cm_buf_printf(to, "kind\t%s\n", cm_kind_name(h->kind));
-    if (rows)
-        cm_buf_printf(to, "rows\t%" PRIu64 "\n", cm_reader_rows(r, 0));
-    cm_buf_printf(to, "slots\t%zu\n", h->nslots);
-    for (size_t k = 0; k < h->nslots; k++) {
-        const struct cm_slot *s = &h->slot[k];
-        cm_buf_printf(to, "slot.%zu.name\t", k);
-        cm_escape(to, s->name);
-        cm_buf_printf(to, "\nslot.%zu.encoding\t%s\nslot.%zu.cols\t%zu\n", k,
-                      s->dense ? "dense" : "csr", k, s->cols.names.n);
-        if (rows)
-            cm_buf_printf(to, "slot.%zu.rows\t%" PRIu64 "\nslot.%zu.nnz\t%" PRIu64 "\n", k,
-                          cm_reader_rows(r, k), k, cm_reader_nnz(r, k));
-        cm_buf_printf(to, "slot.%zu.state\t%s\nslot.%zu.columns\tname", k, cm_state_name(s->state),
-                      k);
-        for (size_t v = 0; v < s->cols.nvec; v++) {
-            cm_buf_puts(to, ",");
-            cm_escape(to, s->cols.vec[v].name);
-        }
-        cm_buf_printf(to, "\nslot.%zu.columns_hash\t%016" PRIx64 "\n", k, cm_cols_hash(&s->cols));
-        if (s->lazy != CM_LAZY_NO)
-            cm_buf_printf(to, "slot.%zu.lazy\t%s\n", k,
-                          s->lazy == CM_LAZY_LOG1P  ? "log1p"
-                          : s->lazy == CM_LAZY_SQRT ? "sqrt"
-                                                    : "identity");
-        for (size_t f = 0; f < s->fit.key.n; f++) {
-            cm_buf_printf(to, "slot.%zu.", k);
-            cm_escape(to, cm_strs_get(&s->fit.key, f));
-            cm_buf_puts(to, "\t");
-            cm_escape(to, cm_strs_get(&s->fit.value, f));
-            cm_buf_puts(to, "\n");
-        }
-    }
-    cm_buf_puts(to, "labels\t");
-    for (size_t k = 0; k < h->nlabels; k++) {
-        cm_buf_puts(to, k ? "," : "");
-        cm_escape(to, h->label[k].name);
-    }
-    cm_buf_puts(to, "\n");
-    for (size_t k = 0; k < h->nlabels; k++) {
-        static const char *const type[] = {"cat", "bool", "i64", "f64", "str"};
-        cm_buf_printf(to, "label.%zu.name\t", k);
-        cm_escape(to, h->label[k].name);
-        cm_buf_printf(to, "\nlabel.%zu.type\t%s\n", k, type[h->label[k].type]);
-        if (h->label[k].type != CM_T_CAT)
-            continue;
-        cm_buf_printf(to, "label.%zu.categories\t%zu\n", k, h->label[k].dict.names.n);
-        cm_buf_printf(to, "label.%zu.values\t", k);
-        for (size_t v = 0; v < h->label[k].dict.names.n && v < 40; v++) {
-            cm_buf_puts(to, v ? "," : "");
-            cm_escape(to, cm_strs_get(&h->label[k].dict.names, v));
-        }
-        cm_buf_puts(to, h->label[k].dict.names.n > 40 ? ",...\n" : "\n");
-    }
-    for (size_t k = 0; k < h->kv.key.n; k++) {
-        cm_escape(to, cm_strs_get(&h->kv.key, k));
-        cm_buf_puts(to, "\t");
-        cm_escape(to, cm_strs_get(&h->kv.value, k));
-        cm_buf_puts(to, "\n");
-    }
-    cm_buf_printf(to, "digest\t%016" PRIx64 "\n", cm_reader_digest(r));
-    size_t n;
-    const struct cm_history *past = cm_reader_history_list(r, &n);
-    for (size_t k = 0, stage = 0; k < n; k++) {
-        bool prov = !strcmp(past[k].tag, "prov");
-        if (!prov && strcmp(past[k].tag, "note"))
-            continue; /* of a later version; need not be text */
-        char front[64];
-        snprintf(front, sizeof front, prov ? "provenance.%zu." : "note.", stage);
-        put_lines(to, front, (const char *)past[k].payload.p, past[k].payload.n);
-        stage += prov;
-    }
-}
-
-void cm_tsv_tensor(const struct cm_tensor *t, struct cm_buf *to)
-{
-    cm_buf_puts(to, "tensor.");
-    cm_escape(to, t->name);
-    cm_buf_printf(to, "\t%s", value_name[t->type]);
-    for (unsigned k = 0; k < t->ndim; k++)
-        cm_buf_printf(to, "%c%" PRIu64, k ? 'x' : ' ', t->shape[k]);
-    cm_buf_puts(to, "\n");
-}
-
-/* ===== from text ========================================================================== */
 
 /* The block under way of one slot. */
 struct cells {
@@ -470,7 +52,7 @@ static int fail(const struct cm_tsv_in *in, const char *format, ...)
     return cm_fail(CM_EINPUT, "%s: line %" PRIu64 ": %s", in->what, in->line_number, text);
 }
 
-/* n bytes of in->line are text, or the input is told as what it is. */
+/* n bytes of in->line are text; otherwise the message says what the input is. */
 static int check_line(const struct cm_tsv_in *in, size_t n)
 {
     size_t bad = cm_utf8_bad(in->line, n);
@@ -867,7 +449,7 @@ static int take_types(struct cm_tsv_in *in, char *rest)
         char *name = cm_next_field(&rest);
         int type = -1;
         for (int t = 0; name && t <= CM_V_F64; t++)
-            type = strcmp(name, value_name[t]) ? type : t;
+            type = strcmp(name, cm_value_name((enum cm_value)t)) ? type : t;
         if (type < 0)
             return fail(in, "#block: expected a value type, found '%.20s'", name ? name : "");
         in->type[k] = (enum cm_value)type;
@@ -885,7 +467,7 @@ static int take_numbers(struct cm_tsv_in *in, char **rest, uint64_t *out, size_t
     return 0;
 }
 
-static int at_most(const struct cm_tsv_in *in, const char *what, uint64_t v, uint64_t max)
+static int check_max(const struct cm_tsv_in *in, const char *what, uint64_t v, uint64_t max)
 {
     return v <= max ? 0 : fail(in, "expected %s up to %" PRIu64 ", found %" PRIu64, what, max, v);
 }
@@ -897,9 +479,9 @@ static int take_batch(struct cm_tsv_in *in, char *rest)
     if (!rc && in->head.kind != CM_PAIRS)
         rc = fail(in, "#batch in a stream of kind %s", cm_kind_name(in->head.kind));
     if (!rc)
-        rc = at_most(in, "an epoch", v[0], UINT32_MAX);
+        rc = check_max(in, "an epoch", v[0], UINT32_MAX);
     if (!rc)
-        rc = at_most(in, "a split", v[2], 1);
+        rc = check_max(in, "a split", v[2], 1);
     if (rc)
         return rc;
     in->has_batch = true;
@@ -914,7 +496,7 @@ static int take_pick(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
     if (!rc && in->head.kind != CM_PAIRS)
         rc = fail(in, "#pick in a stream of kind %s", cm_kind_name(in->head.kind));
     if (!rc)
-        rc = at_most(in, "an epoch", v[0], UINT32_MAX);
+        rc = check_max(in, "an epoch", v[0], UINT32_MAX);
     if (rc)
         return rc;
     c->is_pick = true;
@@ -959,7 +541,7 @@ static int take_items(struct cm_tsv_in *in, char *rest, struct cm_tensor *t)
         int rc = take_value(in, t->type, field, &v);
         if (!rc && t->type < CM_V_F32 && !(v >= 0 && v <= max[t->type] && v == floor(v)))
             rc = fail(in, "expected a whole number from 0 to %.0f (%s), found '%.40s'",
-                      max[t->type], value_name[t->type], field);
+                      max[t->type], cm_value_name(t->type), field);
         CM_GROW(to, cap, (n + 1) * size);
         t->data = to;
         if (rc)
@@ -993,7 +575,7 @@ static int take_tensor(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
     c->is_tensor = true;
     int known = -1;
     for (int k = CM_V_U8; type && k <= CM_V_F64; k++)
-        known = strcmp(type, value_name[k]) ? known : k;
+        known = strcmp(type, cm_value_name((enum cm_value)k)) ? known : k;
     if (known < 0 || !shape)
         return fail(in, "expected a tensor: name, type, shape, values");
     cm_unescape(name);

@@ -12,6 +12,7 @@
 #include "base/sniff.h"
 #include "base/text.h"
 #include "base/utf8.h"
+#include "stream/text_lines.h"
 #include "stream/wire.h"
 
 /* The block under way of one slot. */
@@ -24,16 +25,12 @@ struct cells {
 };
 
 struct cm_tsv_in {
-    FILE *file;
-    char *what;
+    struct cm_text_lines text;
     struct cm_head head;
     bool number[CM_MAX_SLOTS];
     struct cm_index index[CM_MAX_SLOTS];
-    bool indexed, ended, blocked; /* blocked: a #block line has been seen */
-    char *line;
-    size_t capacity;
-    bool held; /* `line` has been read and not used */
-    uint64_t line_number, rows;
+    bool ended, blocked; /* blocked: a #block line has been seen */
+    uint64_t rows;
     enum cm_value type[CM_MAX_SLOTS];
     struct cm_batch batch;
     bool has_batch;
@@ -41,72 +38,13 @@ struct cm_tsv_in {
     struct cells cell[CM_MAX_SLOTS];
 };
 
-static int fail(const struct cm_tsv_in *in, const char *format, ...) CM_PRINTF(2, 3);
-static int fail(const struct cm_tsv_in *in, const char *format, ...)
-{
-    char text[CM_MESSAGE_MAX - 64];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
-    va_end(ap);
-    return cm_fail(CM_EINPUT, "%s: line %" PRIu64 ": %s", in->what, in->line_number, text);
-}
-
-/* n bytes of in->line are text; otherwise the message says what the input is. */
-static int check_line(const struct cm_tsv_in *in, size_t n)
-{
-    size_t bad = cm_utf8_bad(in->line, n);
-    bool zero = memchr(in->line, 0, n) != NULL;
-    const char *kind = in->line_number == 1 ? cm_sniff(in->line, n) : "";
-    if (strchr(kind, '('))
-        return fail(in, "expected text, found %s", kind);
-    if (bad == n && !zero)
-        return 0;
-    if (zero)
-        return fail(in, "not text: it holds a NUL byte");
-    return fail(in, "byte %zu (0x%02x) is not UTF-8", bad + 1,
-                (unsigned)(unsigned char)in->line[bad]);
-}
-
-/* Makes in->line the next line, without its end.  1, 0 at the end of the file, < 0 an error. */
-static int read_line(struct cm_tsv_in *in)
-{
-    if (in->held) {
-        in->held = false;
-        return 1;
-    }
-    ssize_t n = getline(&in->line, &in->capacity, in->file);
-    if (n < 0) /* also for want of memory, without ferror */
-        return feof(in->file) ? 0 : cm_fail_errno(CM_ESYSTEM, "%s: read", in->what);
-    in->line_number++;
-    if (in->line_number == 1 && n >= 3 && !memcmp(in->line, "\xef\xbb\xbf", 3))
-        memmove(in->line, in->line + 3, (size_t)(n -= 3) + 1);
-    int code = check_line(in, (size_t)n);
-    if (code)
-        return code;
-    if (n && in->line[n - 1] == '\n')
-        in->line[--n] = 0;
-    if (n && in->line[n - 1] == '\r') /* an editor's line ends; our own are escaped */
-        in->line[n - 1] = 0;
-    return 1;
-}
-
-/* If the line begins with the mark, its rest behind the tab ("" without one); else NULL. */
-static char *behind(char *line, const char *mark)
-{
-    size_t n = strlen(mark);
-    if (strncmp(line, mark, n) || (line[n] && line[n] != '\t'))
-        return NULL;
-    return line + n + (line[n] == '\t');
-}
-
 static int take_dict(struct cm_tsv_in *in, char *rest)
 {
     char *name = cm_next_field(&rest), *order = cm_next_field(&rest);
     cm_unescape(name);
     int at = cm_head_find_label(&in->head, name);
     if (at < 0 || in->head.label[at].type != CM_T_CAT || !order)
-        return fail(in, "#dict: expected a categorical label, found '%.60s'", name);
+        return cm_text_fail(&in->text, "#dict: expected a categorical label, found '%.60s'", name);
     struct cm_dict *d = &in->head.label[at].dict;
     d->ordered = !strcmp(order, "ordered");
     for (char *f; (f = cm_next_field(&rest));) {
@@ -119,14 +57,14 @@ static int take_dict(struct cm_tsv_in *in, char *rest)
 /* #cols and #numbers; 1 if the line was one of them, 0 if not, < 0 an error. */
 static int take_columns(struct cm_tsv_in *in, struct cm_buf *cols)
 {
-    char *rest = behind(in->line, "#cols");
+    char *rest = cm_text_behind(in->text.line, "#cols");
     bool table = rest != NULL;
-    if (!rest && !(rest = behind(in->line, "#numbers")))
+    if (!rest && !(rest = cm_text_behind(in->text.line, "#numbers")))
         return 0;
     uint64_t slot = 0;
     char *number = cm_next_field(&rest);
     if (!cm_parse_u64(number, &slot) || slot >= in->head.nslots)
-        return fail(in, "expected the number of a slot, found '%.40s'", number);
+        return cm_text_fail(&in->text, "expected the number of a slot, found '%.40s'", number);
     if (table)
         cm_buf_printf(&cols[slot], "%s\n", rest ? rest : "");
     else
@@ -144,14 +82,14 @@ static int set_columns(struct cm_tsv_in *in, struct cm_buf *cols, const uint64_t
         cm_buf_put(&cols[k], "", 1);
         if (lines != width[k] + 1)
             return cm_fail(CM_EINPUT, "%s: slot %zu: expected %" PRIu64 " columns, found %zu",
-                           in->what, k, width[k], lines ? lines - 1 : 0);
+                           in->text.name, k, width[k], lines ? lines - 1 : 0);
         int rc = cm_wire_get_cols((char *)cols[k].p, width[k], c);
         if (rc)
-            return cm_fail_in(rc, in->what);
+            return cm_fail_in(rc, in->text.name);
         cm_index_make(&in->index[k], &c->names);
         if (in->index[k].duplicate != CM_ABSENT && !in->number[k])
             return cm_fail(CM_EINPUT, "%s: column name '%s' occurs twice and no line is '#numbers'",
-                           in->what, cm_strs_get(&c->names, in->index[k].duplicate));
+                           in->text.name, cm_strs_get(&c->names, in->index[k].duplicate));
     }
     return 0;
 }
@@ -161,17 +99,18 @@ static int read_head(struct cm_tsv_in *in, struct cm_buf *head, struct cm_buf *c
 {
     uint64_t width[CM_MAX_SLOTS] = {0};
     bool parsed = false;
-    int rc = read_line(in);
-    char *rest = rc > 0 ? behind(in->line, "#cms") : NULL;
+    int rc = cm_text_line(&in->text);
+    char *rest = rc > 0 ? cm_text_behind(in->text.line, "#cms") : NULL;
     if (rc < 0)
         return rc;
     if (!rest)
-        return fail(in, "expected '#cms' (the text form of cms-text), found '%.40s'",
-                    rc ? in->line : "nothing");
+        return cm_text_fail(&in->text, "expected '#cms' (the text form of cms-text), found '%.40s'",
+                            rc ? in->text.line : "nothing");
     if (strcmp(rest, "1"))
-        return fail(in, "version '%.20s' of the text form, this program reads 1", rest);
-    while ((rc = read_line(in)) > 0) {
-        if (!parsed && (rest = behind(in->line, "#head"))) {
+        return cm_text_fail(&in->text, "version '%.20s' of the text form, this program reads 1",
+                            rest);
+    while ((rc = cm_text_line(&in->text)) > 0) {
+        if (!parsed && (rest = cm_text_behind(in->text.line, "#head"))) {
             cm_buf_printf(head, "%s\n", rest);
             continue;
         }
@@ -179,20 +118,21 @@ static int read_head(struct cm_tsv_in *in, struct cm_buf *head, struct cm_buf *c
             cm_buf_put(head, "", 1);
             rc = cm_wire_get_head((char *)head->p, &in->head, width);
             if (rc)
-                return cm_fail_in(rc, in->what);
+                return cm_fail_in(rc, in->text.name);
             for (size_t k = 0; k < in->head.nslots; k++) {
                 in->head.slot[k].rows = 0; /* the text may have been filtered */
                 if (in->head.slot[k].lazy != CM_LAZY_NO)
-                    return fail(in, "slot.%zu.lazy: the text form holds the values themselves", k);
+                    return cm_text_fail(
+                        &in->text, "slot.%zu.lazy: the text form holds the values themselves", k);
             }
             parsed = true;
         }
         rc = take_columns(in, cols);
         if (rc < 0)
             return rc;
-        if (rc > 0 || behind(in->line, "#name"))
+        if (rc > 0 || cm_text_behind(in->text.line, "#name"))
             continue;
-        rest = behind(in->line, "#dict");
+        rest = cm_text_behind(in->text.line, "#dict");
         if (!rest)
             break;
         rc = take_dict(in, rest);
@@ -201,9 +141,9 @@ static int read_head(struct cm_tsv_in *in, struct cm_buf *head, struct cm_buf *c
     }
     if (rc < 0)
         return rc;
-    in->held = true;
-    if (!parsed || feof(in->file))
-        return fail(in, "the text ends in its head");
+    in->text.held = true;
+    if (!parsed || feof(in->text.file))
+        return cm_text_fail(&in->text, "the text ends in its head");
     return set_columns(in, cols, width);
 }
 
@@ -212,8 +152,8 @@ int cm_tsv_open(struct cm_tsv_in **out, FILE *file, const char *what)
     struct cm_tsv_in *in = CM_ZNEW(struct cm_tsv_in, 1);
     struct cm_buf head = {0}, cols[CM_MAX_SLOTS] = {{0}};
     *out = in;
-    in->file = file;
-    in->what = cm_strdup(what);
+    in->text.file = file;
+    in->text.name = cm_strdup(what);
     int rc = read_head(in, &head, cols);
     in->label = CM_ZNEW(struct cm_strs, in->head.nlabels + 1);
     cm_buf_free(&head);
@@ -241,26 +181,11 @@ void cm_tsv_close(struct cm_tsv_in *in)
         cm_strs_free(&in->label[k]);
     cm_free(in->label);
     cm_head_free(&in->head);
-    free(in->line); /* getline's */
-    cm_free(in->what);
+    cm_text_free(&in->text);
     cm_free(in);
 }
 
 /* ----- rows ------------------------------------------------------------------------------- */
-
-/* A value as the block's type has it: f32 is read as f32, so that no number is rounded twice. */
-static int take_value(struct cm_tsv_in *in, enum cm_value type, const char *text, double *v)
-{
-    if (!cm_parse_f64(text, v) || *v - *v != 0)
-        return fail(in, "expected a finite number, found '%.40s'", text);
-    if (type == CM_V_F32) {
-        float f = strtof(text, NULL);
-        if (!isfinite(f))
-            return fail(in, "expected a number within the range of f32, found '%.40s'", text);
-        *v = (double)f;
-    }
-    return 0;
-}
 
 static int take_entry(struct cm_tsv_in *in, size_t slot, char *field)
 {
@@ -268,23 +193,24 @@ static int take_entry(struct cm_tsv_in *in, size_t slot, char *field)
     const struct cm_strs *names = &in->head.slot[slot].cols.names;
     char *colon = strrchr(field, ':');
     if (!colon)
-        return fail(in, "expected column:value, found '%.60s'", field);
+        return cm_text_fail(&in->text, "expected column:value, found '%.60s'", field);
     *colon = 0;
     uint64_t at = 0;
     if (in->number[slot]) {
         if (!cm_parse_u64(field, &at) || at >= names->n)
-            return fail(in, "expected the number of a column below %zu, found '%.40s'", names->n,
-                        field);
+            return cm_text_fail(&in->text,
+                                "expected the number of a column below %zu, found '%.40s'",
+                                names->n, field);
     } else {
         cm_unescape(field);
         at = cm_index_find(&in->index[slot], field);
         if (at == CM_ABSENT)
-            return fail(in, "no column is called '%.60s'", field);
+            return cm_text_fail(&in->text, "no column is called '%.60s'", field);
     }
     CM_GROW(c->idx, c->idx_cap, c->n + 1);
     CM_GROW(c->val, c->val_cap, c->n + 1);
     c->idx[c->n] = (uint32_t)at;
-    return take_value(in, in->type[slot], colon + 1, &c->val[c->n++]);
+    return cm_text_value(&in->text, in->type[slot], colon + 1, &c->val[c->n++]);
 }
 
 struct entry {
@@ -314,8 +240,8 @@ static int order_row(struct cm_tsv_in *in, size_t slot, size_t begin)
     int rc = 0;
     for (size_t i = 0; !rc && i < n; i++) {
         if (i && row[i].idx == row[i - 1].idx)
-            rc = fail(in, "column '%.60s' occurs twice in the row",
-                      cm_strs_get(&in->head.slot[slot].cols.names, row[i].idx));
+            rc = cm_text_fail(&in->text, "column '%.60s' occurs twice in the row",
+                              cm_strs_get(&in->head.slot[slot].cols.names, row[i].idx));
         c->idx[begin + i] = row[i].idx;
         c->val[begin + i] = row[i].val;
     }
@@ -331,14 +257,15 @@ static int take_slot(struct cm_tsv_in *in, size_t slot, char **rest)
     if (in->head.nslots > 1) {
         char *mark = cm_next_field(rest);
         if (!mark || *mark != '|')
-            return fail(in, "expected '|%s' before the values of that slot", s->name);
+            return cm_text_fail(&in->text, "expected '|%s' before the values of that slot",
+                                s->name);
     }
     int rc = 0;
     while (!rc && *rest && **rest != '|') {
         char *field = cm_next_field(rest);
         if (s->dense) {
             CM_GROW(c->val, c->val_cap, c->n + 1);
-            rc = take_value(in, in->type[slot], field, &c->val[c->n++]);
+            rc = cm_text_value(&in->text, in->type[slot], field, &c->val[c->n++]);
         } else {
             rc = take_entry(in, slot, field);
         }
@@ -346,7 +273,8 @@ static int take_slot(struct cm_tsv_in *in, size_t slot, char **rest)
     if (rc)
         return rc;
     if (s->dense && c->n - begin != width)
-        return fail(in, "expected %zu values of slot %s, found %zu", width, s->name, c->n - begin);
+        return cm_text_fail(&in->text, "expected %zu values of slot %s, found %zu", width, s->name,
+                            c->n - begin);
     CM_GROW(c->ptr, c->ptr_cap, c->rows + 2);
     c->ptr[0] = 0;
     c->ptr[++c->rows] = c->n;
@@ -355,24 +283,24 @@ static int take_slot(struct cm_tsv_in *in, size_t slot, char **rest)
 
 static int take_row(struct cm_tsv_in *in, struct cm_chunk *c)
 {
-    char *rest = in->line, *field = cm_next_field(&rest);
+    char *rest = in->text.line, *field = cm_next_field(&rest);
     if (!in->head.nslots)
-        return fail(in, "a row in a stream without slots");
+        return cm_text_fail(&in->text, "a row in a stream without slots");
     cm_unescape(field);
     if (strlen(field) > CM_MAX_NAME)
-        return fail(in, "a name longer than 64 KiB");
+        return cm_text_fail(&in->text, "a name longer than 64 KiB");
     cm_strs_add(&c->names, field);
     for (size_t k = 0; k < in->head.nlabels; k++) {
         field = cm_next_field(&rest);
         if (!field)
-            return fail(in, "expected %zu labels, found %zu", in->head.nlabels, k);
+            return cm_text_fail(&in->text, "expected %zu labels, found %zu", in->head.nlabels, k);
         cm_strs_add(&in->label[k], field);
     }
     int rc = 0;
     for (size_t k = 0; !rc && k < in->head.nslots; k++)
         rc = take_slot(in, k, &rest);
     if (!rc && rest)
-        rc = fail(in, "more fields than labels and slots: '%.40s'", rest);
+        rc = cm_text_fail(&in->text, "more fields than labels and slots: '%.40s'", rest);
     c->rows += rc == 0;
     return rc;
 }
@@ -399,7 +327,8 @@ static int take_label(struct cm_tsv_in *in, struct cm_label *l, struct cm_vec *v
         v->b[i] = *word == 't';
     cm_free(word);
     return ok ? 0
-              : fail(in, "or a line of its block: label %s does not take '%.40s'", l->name, text);
+              : cm_text_fail(&in->text, "or a line of its block: label %s does not take '%.40s'",
+                             l->name, text);
 }
 
 /* The rows gathered so far as a chunk. */
@@ -451,7 +380,8 @@ static int take_types(struct cm_tsv_in *in, char *rest)
         for (int t = 0; name && t <= CM_V_F64; t++)
             type = strcmp(name, cm_value_name((enum cm_value)t)) ? type : t;
         if (type < 0)
-            return fail(in, "#block: expected a value type, found '%.20s'", name ? name : "");
+            return cm_text_fail(&in->text, "#block: expected a value type, found '%.20s'",
+                                name ? name : "");
         in->type[k] = (enum cm_value)type;
     }
     return 0;
@@ -462,14 +392,17 @@ static int take_numbers(struct cm_tsv_in *in, char **rest, uint64_t *out, size_t
     for (size_t k = 0; k < n; k++) {
         char *field = cm_next_field(rest);
         if (!field || !cm_parse_u64(field, &out[k]))
-            return fail(in, "expected a whole number, found '%.20s'", field ? field : "");
+            return cm_text_fail(&in->text, "expected a whole number, found '%.20s'",
+                                field ? field : "");
     }
     return 0;
 }
 
 static int check_max(const struct cm_tsv_in *in, const char *what, uint64_t v, uint64_t max)
 {
-    return v <= max ? 0 : fail(in, "expected %s up to %" PRIu64 ", found %" PRIu64, what, max, v);
+    return v <= max ? 0
+                    : cm_text_fail(&in->text, "expected %s up to %" PRIu64 ", found %" PRIu64, what,
+                                   max, v);
 }
 
 static int take_batch(struct cm_tsv_in *in, char *rest)
@@ -477,7 +410,7 @@ static int take_batch(struct cm_tsv_in *in, char *rest)
     uint64_t v[3];
     int rc = take_numbers(in, &rest, v, 3);
     if (!rc && in->head.kind != CM_PAIRS)
-        rc = fail(in, "#batch in a stream of kind %s", cm_kind_name(in->head.kind));
+        rc = cm_text_fail(&in->text, "#batch in a stream of kind %s", cm_kind_name(in->head.kind));
     if (!rc)
         rc = check_max(in, "an epoch", v[0], UINT32_MAX);
     if (!rc)
@@ -494,7 +427,7 @@ static int take_pick(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
     uint64_t v[2];
     int rc = take_numbers(in, &rest, v, 2);
     if (!rc && in->head.kind != CM_PAIRS)
-        rc = fail(in, "#pick in a stream of kind %s", cm_kind_name(in->head.kind));
+        rc = cm_text_fail(&in->text, "#pick in a stream of kind %s", cm_kind_name(in->head.kind));
     if (!rc)
         rc = check_max(in, "an epoch", v[0], UINT32_MAX);
     if (rc)
@@ -506,94 +439,27 @@ static int take_pick(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
         uint64_t *row = &c->pick[c->batch.rows++];
         rc = take_numbers(in, &rest, row, 1);
         if (!rc && *row >= in->rows)
-            rc = fail(in, "#pick: row %" PRIu64 " of a data pass of %" PRIu64 " rows", *row,
-                      in->rows);
+            rc =
+                cm_text_fail(&in->text, "#pick: row %" PRIu64 " of a data pass of %" PRIu64 " rows",
+                             *row, in->rows);
     }
     return rc ? rc : 1;
 }
 
-/* "50x48" into t->shape, t->n. */
-static int take_shape(struct cm_tsv_in *in, char *shape, struct cm_tensor *t)
-{
-    t->n = 1;
-    for (char *at = shape; *at; t->ndim++) {
-        char *stop = at + strcspn(at, "x");
-        bool more = *stop;
-        *stop = 0;
-        uint64_t max = t->n ? CM_MAX_PAYLOAD / t->n : CM_MAX_PAYLOAD;
-        if (t->ndim == CM_TENSOR_DIMS || !cm_parse_u64(at, &t->shape[t->ndim]) ||
-            t->shape[t->ndim] > max || (more && !stop[1]))
-            return fail(in, "expected a shape like 50x48, found '%.40s'", at);
-        t->n *= t->shape[t->ndim];
-        at = stop + more;
-    }
-    return 0;
-}
-
-/* Values as their type has them: a number that it has not would become another one. */
-static int take_items(struct cm_tsv_in *in, char *rest, struct cm_tensor *t)
-{
-    static const double max[] = {0, UINT8_MAX, UINT16_MAX, UINT32_MAX};
-    size_t n = 0, cap = 0, size = cm_value_size(t->type);
-    unsigned char *to = NULL;
-    for (double v; rest && n < t->n; n++) {
-        const char *field = cm_next_field(&rest);
-        int rc = take_value(in, t->type, field, &v);
-        if (!rc && t->type < CM_V_F32 && !(v >= 0 && v <= max[t->type] && v == floor(v)))
-            rc = fail(in, "expected a whole number from 0 to %.0f (%s), found '%.40s'",
-                      max[t->type], cm_value_name(t->type), field);
-        CM_GROW(to, cap, (n + 1) * size);
-        t->data = to;
-        if (rc)
-            return rc;
-        if (t->type == CM_V_F64)
-            ((double *)t->data)[n] = v;
-        else if (t->type == CM_V_F32)
-            ((float *)t->data)[n] = (float)v;
-        else if (t->type == CM_V_U32)
-            ((uint32_t *)t->data)[n] = (uint32_t)v;
-        else if (t->type == CM_V_U16)
-            ((uint16_t *)t->data)[n] = (uint16_t)v;
-        else
-            ((uint8_t *)t->data)[n] = (uint8_t)v;
-    }
-    if (n != t->n || rest)
-        return fail(in, "tensor %s: expected %" PRIu64 " values, found %s", t->name, t->n,
-                    rest ? "more" : "fewer");
-    if (!t->data)
-        t->data = cm_alloc(1, 8);
-    return 0;
-}
-
 static int take_tensor(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
 {
-    char *name = cm_next_field(&rest), *type = cm_next_field(&rest);
-    char *shape = cm_next_field(&rest);
-    struct cm_tensor *t = CM_ZNEW(struct cm_tensor, 1);
     cm_tensor_free(c->tensor);
-    c->tensor = t;
+    c->tensor = CM_ZNEW(struct cm_tensor, 1);
     c->is_tensor = true;
-    int known = -1;
-    for (int k = CM_V_U8; type && k <= CM_V_F64; k++)
-        known = strcmp(type, cm_value_name((enum cm_value)k)) ? known : k;
-    if (known < 0 || !shape)
-        return fail(in, "expected a tensor: name, type, shape, values");
-    cm_unescape(name);
-    if (strlen(name) > CM_MAX_NAME)
-        return fail(in, "a name longer than 64 KiB");
-    t->name = cm_strdup(name);
-    t->type = (enum cm_value)known;
-    int rc = take_shape(in, shape, t);
-    if (!rc)
-        rc = take_items(in, rest, t);
+    int rc = cm_text_tensor(&in->text, rest, c->tensor);
     return rc ? rc : 1;
 }
 
 static int finish_text(struct cm_tsv_in *in)
 {
-    int rc = read_line(in);
+    int rc = cm_text_line(&in->text);
     if (rc > 0)
-        return fail(in, "a line behind #end");
+        return cm_text_fail(&in->text, "a line behind #end");
     in->ended = rc == 0;
     return rc;
 }
@@ -606,13 +472,13 @@ int cm_tsv_next(struct cm_tsv_in *in, struct cm_chunk *c)
     if (in->ended)
         return 0;
     for (;;) {
-        int rc = read_line(in);
+        int rc = cm_text_line(&in->text);
         if (rc < 0)
             return rc;
         if (rc == 0)
-            return fail(in, "the text ends without #end: it was cut");
-        if (*in->line != '#') {
-            rc = in->head.kind == CM_MODEL ? take_tensor(in, in->line, c) : take_row(in, c);
+            return cm_text_fail(&in->text, "the text ends without #end: it was cut");
+        if (*in->text.line != '#') {
+            rc = in->head.kind == CM_MODEL ? take_tensor(in, in->text.line, c) : take_row(in, c);
             if (rc)
                 return rc;
             if (c->rows >= (in->blocked ? (size_t)1 << 20 : CM_BLOCK_ROWS))
@@ -621,14 +487,16 @@ int cm_tsv_next(struct cm_tsv_in *in, struct cm_chunk *c)
         }
         static const char *const early[] = {"#cms", "#head", "#cols", "#numbers"};
         for (size_t k = 0; k < sizeof early / sizeof *early; k++)
-            if (behind(in->line, early[k]))
-                return fail(in, "%s stands before the first row", early[k]);
-        char *types = behind(in->line, "#block"), *batch = behind(in->line, "#batch");
-        char *pick = behind(in->line, "#pick"), *dict = behind(in->line, "#dict");
-        char *tensor = behind(in->line, "#tensor");
-        bool end = behind(in->line, "#end") != NULL;
+            if (cm_text_behind(in->text.line, early[k]))
+                return cm_text_fail(&in->text, "%s stands before the first row", early[k]);
+        char *types = cm_text_behind(in->text.line, "#block"),
+             *batch = cm_text_behind(in->text.line, "#batch");
+        char *pick = cm_text_behind(in->text.line, "#pick"),
+             *dict = cm_text_behind(in->text.line, "#dict");
+        char *tensor = cm_text_behind(in->text.line, "#tensor");
+        bool end = cm_text_behind(in->text.line, "#end") != NULL;
         if (c->rows && (types || batch || pick || dict || tensor || end)) {
-            in->held = true;
+            in->text.held = true;
             return finish_chunk(in, c);
         }
         if (end)

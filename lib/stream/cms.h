@@ -39,7 +39,8 @@ const char *cm_kind_name(enum cm_kind k);
 
 /* Wire type of values.  CM_V_ONE stores none: every entry is 1. */
 enum cm_value { CM_V_ONE = 0, CM_V_U8, CM_V_U16, CM_V_U32, CM_V_F32, CM_V_F64 };
-size_t cm_value_size(enum cm_value v); /* bytes: 0 1 2 4 4 8 */
+size_t cm_value_size(enum cm_value v);      /* bytes: 0 1 2 4 4 8 */
+const char *cm_value_name(enum cm_value v); /* one u8 u16 u32 f32 f64 */
 
 enum cm_state {
     CM_S_UNKNOWN,

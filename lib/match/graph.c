@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "match/topk.h"
+#include "match/groups.h"
 #include "matrix/vexp.h"
 
 enum { SHARDS = 64 };

@@ -14,12 +14,13 @@
 #include <stdint.h>
 
 #include "base/strs.h"
-#include "match/topk.h"
 #include "stream/cms.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define CM_GROUP_NONE UINT32_MAX /* the code of a cell that has no candidates */
 
 /* Appends the n values of a label as text to `out`, "" where a value is missing: categories by name
  * (dict may be NULL for other types), booleans true and false, numbers in their shortest form. */

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "match/exact.h"
 #include "match/graph.h"
-#include "match/topk.h"
+#include "match/select.h"
 
 void cm_matcher_make(struct cm_matcher *x, const struct cm_rule *rule,
                      const struct cm_rule_more *more, size_t cols, size_t max)

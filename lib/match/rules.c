@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "match/topk.h"
+#include "match/select.h"
 #include "matrix/vexp.h"
 
 const double cm_rule_grid[CM_RULE_GRID] = {5, 10, 20, 40, 80, 120, 160, 240};

@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
+#include "match/groups.h"
 #include "match/nearest.h"
 #include "match/rules.h"
 #include "matrix/matrix.h"
@@ -25,22 +25,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define CM_GROUP_NONE UINT32_MAX /* a cell that has no candidates */
-
-/* An unsigned number in the order of the floats; -0 and 0 are one. */
-static inline uint32_t cm_float_order(float v)
-{
-    uint32_t b;
-    v += 0.0f;
-    memcpy(&b, &v, 4);
-    return b ^ ((uint32_t)((int32_t)b >> 31) | 0x80000000u);
-}
-
-/* Keeps the k largest of n keys, the lower position among equals; the kept ones stay in order.
- * idx and val move with their keys (val may be NULL).  scratch: n places.  No NaN.  Returns
- * min(n, k). */
-size_t cm_top_keep(size_t n, size_t k, float *key, uint32_t *idx, float *val, uint32_t *scratch);
 
 struct cm_search;
 

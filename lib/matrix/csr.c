@@ -115,6 +115,19 @@ struct cm_csr cm_csr_transpose(const struct cm_csr *m)
     return out;
 }
 
+uint64_t cm_csr_find(const struct cm_csr *m, size_t i, uint32_t j)
+{
+    uint64_t from = m->ptr[i], to = m->ptr[i + 1];
+    while (from < to) {
+        uint64_t mid = from + (to - from) / 2;
+        if (m->idx[mid] < j)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    return from < m->ptr[i + 1] && m->idx[from] == j ? from : UINT64_MAX;
+}
+
 void cm_csr_column_sums(const struct cm_csr *m, double *sum, double *count)
 {
     size_t nnz = m->ptr[m->rows];

@@ -134,17 +134,6 @@ static void set_costs(struct cm_solver *x)
     x->alone = ((double)x->n + 2) * (range > 0 ? range : 1);
 }
 
-static float *transposed(const float *s, size_t rows, size_t cols)
-{
-    size_t size;
-    CM_ASSERT(cm_mul(rows, cols, &size) == 0);
-    float *t = CM_NEW(float, size);
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < cols; j++)
-            t[j * rows + i] = s[i * cols + j];
-    return t;
-}
-
 void cm_exact(const struct cm_csr *m, uint32_t *partner)
 {
     CM_ASSERT(m->rows < NOBODY && m->cols < NOBODY);
@@ -159,7 +148,9 @@ void cm_exact(const struct cm_csr *m, uint32_t *partner)
     float *s = NULL;
     x.s = m->val;
     if (dense && turn) {
-        x.s = s = transposed(m->val, m->rows, m->cols);
+        s = CM_NEW(float, m->ptr[m->rows]);
+        cm_dense_transpose(m->rows, m->cols, m->val, m->cols, s);
+        x.s = s;
     } else if (!dense) {
         if (turn)
             t = cm_csr_transpose(m);

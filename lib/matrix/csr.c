@@ -51,6 +51,23 @@ void cm_csr_append(struct cm_csr *m, size_t rows, const uint64_t *ptr, const uin
     m->rows = need_rows;
 }
 
+void cm_csr_append_dense(struct cm_csr *m, size_t rows, const float *v, size_t ld)
+{
+    uint32_t *idx = CM_NEW(uint32_t, m->cols);
+    float *val = CM_NEW(float, m->cols);
+    for (size_t i = 0; i < rows; i++) {
+        uint64_t ptr[2] = {0, 0};
+        for (size_t j = 0; j < m->cols; j++)
+            if (v[i * ld + j] != 0) {
+                idx[ptr[1]] = (uint32_t)j;
+                val[ptr[1]++] = v[i * ld + j];
+            }
+        cm_csr_append(m, 1, ptr, idx, val);
+    }
+    cm_free(idx);
+    cm_free(val);
+}
+
 void cm_csr_free(struct cm_csr *m)
 {
     if (m->row_capacity)
@@ -139,6 +156,15 @@ void cm_csr_column_sums(const struct cm_csr *m, double *sum, double *count)
             count[m->idx[e]] += m->val[e] > 0;
 }
 
+void cm_csr_column_means(const struct cm_csr *m, float *mean)
+{
+    double *sum = CM_ZNEW(double, m->cols);
+    cm_csr_column_sums(m, sum, NULL);
+    for (size_t j = 0; j < m->cols; j++)
+        mean[j] = (float)(sum[j] / (double)m->rows);
+    cm_free(sum);
+}
+
 /* ===== products =========================================================================== */
 
 struct product {
@@ -178,6 +204,17 @@ void cm_csr_times(const struct cm_csr *x, const float *v, size_t k, const float 
                         .shards = cm_shards(x->rows, 128, 16)};
     cm_parallel(p.shards, times_rows, &p);
     cm_tiles_free(&p.tiles);
+}
+
+void cm_csr_bias(const float *mean, const float *v, size_t cols, size_t k, float *bias)
+{
+    double *sum = CM_ZNEW(double, k);
+    for (size_t j = 0; j < cols; j++)
+        for (size_t c = 0; c < k; c++)
+            sum[c] += (double)mean[j] * (double)v[j * k + c];
+    for (size_t c = 0; c < k; c++)
+        bias[c] = (float)sum[c];
+    cm_free(sum);
 }
 
 static int transposed_cols(void *arg, size_t shard)

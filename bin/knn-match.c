@@ -7,7 +7,7 @@
  *
  * Rules see ALL similarities, not the k kept ones: what dual, csls and snn must know of the columns
  * is taken in a first pass over E.  sinkhorn and exact walk over the candidates many times: that is
- * work for assign.  The second operand is in memory, the first passes by in portions.
+ * work for assign.  The second operand is in memory, the first is read in portions.
  */
 #include <inttypes.h>
 #include <stdio.h>

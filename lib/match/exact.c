@@ -17,7 +17,7 @@
 
 /* ===== all pairs, by their core =========================================================== */
 
-/* Places j where c_ij - v_j < limit, ascending; returns their number. */
+/* Columns j where c_ij - v_j < limit, ascending; returns their number. */
 CM_FAST_CLONES static size_t below(const float *s, const double *v, size_t m, double top,
                                    double limit, uint32_t *idx)
 {
@@ -39,7 +39,7 @@ CM_FAST_CLONES static size_t below(const float *s, const double *v, size_t m, do
 
 enum { CORE = 48, ROUNDS = 16 };
 
-/* The row's core, united with the (at most CORE) cheapest of the n places found. */
+/* The row's core, united with the (at most CORE) cheapest of the n columns found. */
 static size_t widen(const struct cm_solver *x, const double *v, uint32_t i, const uint32_t *old,
                     size_t n_old, uint32_t *found, size_t n, float *key, uint32_t *scratch,
                     uint32_t *out)

@@ -1,4 +1,4 @@
-/* match/matcher.c - six rules behind one face.  See match/matcher.h.
+/* match/matcher.c - six rules behind one interface.  See match/matcher.h.
  *
  * Thinning by quantiles makes the candidates final only when all are there; the rule then gets its
  * first pass from memory.  Rows of an exact assignment are made from the partner alone.

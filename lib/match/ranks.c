@@ -20,23 +20,23 @@ static int ascending(const void *a, const void *b)
 static void rank_summary(size_t n, const uint64_t *greater, const uint64_t *equal,
                          const uint64_t *stored, size_t of, struct cm_ranks *out)
 {
-    double *place = CM_NEW(double, n);
+    double *rank = CM_NEW(double, n);
     *out = (struct cm_ranks){0};
     for (size_t i = 0; i < n; i++) {
         if (!equal[i]) {
-            place[i] = (double)stored[i] + ((double)(of - stored[i]) + 1) / 2;
+            rank[i] = (double)stored[i] + ((double)(of - stored[i]) + 1) / 2;
             continue;
         }
-        place[i] = (double)greater[i] + ((double)equal[i] + 1) / 2;
+        rank[i] = (double)greater[i] + ((double)equal[i] + 1) / 2;
         for (int t = 0; t < 3; t++)
             if (greater[i] < cm_ranks_top[t])
                 out->top[t] += fmin(1, (double)(cm_ranks_top[t] - greater[i]) / (double)equal[i]);
     }
     for (int t = 0; t < 3; t++)
         out->top[t] /= (double)n;
-    qsort(place, n, sizeof *place, ascending);
-    out->median = n % 2 ? place[n / 2] : (place[n / 2 - 1] + place[n / 2]) / 2;
-    cm_free(place);
+    qsort(rank, n, sizeof *rank, ascending);
+    out->median = n % 2 ? rank[n / 2] : (rank[n / 2 - 1] + rank[n / 2]) / 2;
+    cm_free(rank);
 }
 
 struct counts {

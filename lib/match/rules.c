@@ -3,7 +3,7 @@
  *
  * Sums of exponentials are taken relative to the largest term, in double.  Tuning looks at the
  * similarities from both sides: it keeps a transposed copy, so that both directions are the same
- * loop over rows, each row writes its own place, and the sums are added in row order.  Terms below
+ * loop over rows, each row writes its own result, and the sums are added in row order.  Terms below
  * exp(-50) of the largest are skipped: 10^9 of them would change nothing.  Rejected: tuning on the
  * stored top k (the rule's columns need everything, and validation sets are small).
  */

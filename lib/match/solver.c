@@ -59,7 +59,7 @@ static struct two cheapest(const struct cm_solver *x, uint32_t i)
 
 /* ===== bidding ============================================================================ */
 
-/* free_rows: n rows to place; afterwards those still free; returns their number. */
+/* free_rows: n rows to assign; afterwards those still free; returns their number. */
 static size_t bid(struct cm_solver *x, uint32_t *free_rows, size_t n)
 {
     uint64_t steps = 0, max = 16 * (uint64_t)x->n + 64;

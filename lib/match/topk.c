@@ -141,14 +141,14 @@ static bool search_unit(const struct top_job *job, struct cm_unit u, bool sample
 {
     const struct cm_search *x = job->p.x;
     size_t rows = u.to - u.from, from = x->begin[u.group], to = x->begin[u.group + 1];
-    /* room for k kept ones, as many new ones, and a tile */
+    /* capacity for k kept ones, as many new ones, and a tile */
     size_t cap = 2 * job->k + TILE_COLS, want = job->k < to - from ? job->k : to - from;
     if (cap > to - from)
         cap = to - from;
     float *tile = CM_NEW(float, rows *(sample ? SAMPLE : TILE_COLS)), keys[TILE_COLS];
     float shift[TILE_COLS];
     uint32_t *scratch = CM_NEW(uint32_t, cap);
-    /* a place more: branch-free appending stores before it knows */
+    /* one more: branch-free appending stores before it knows */
     size_t line = cap + 1;
     float *s = CM_NEW(float, rows *line), *key = job->shift ? CM_NEW(float, rows *line) : s;
     uint32_t *idx = CM_NEW(uint32_t, rows * line);

@@ -1,14 +1,12 @@
 /* matrix/csr.c - the sparse matrix: building, selecting, transposing, column sums, products.
  *
- * Problem: sparse times dense is where preparation and training spend their time, and it must give
- * the same bits for any thread count.  Choice: both products work on the rows as they lie.  x v
- * gathers rows of v into sums that stay in registers, 64 columns at a time.  x' b is cut by COLUMN
- * ranges of x, not by rows: a shard walks all rows, finds its entries of each by bisection, and
- * adds into its own rows of y.  So every sum runs over the entries in row order whatever the cut,
- * no partial sums exist, no transpose is stored, and a range of y stays in the core's cache.
- * Vector code runs across columns of the dense side, never along a sum: AVX2 and plain builds agree
- * to the bit.  Rejected: partial sums a shard (116,490 x 70 floats each), and a stored transpose
- * (doubles the memory of the largest object there is).
+ * Both products work on the rows as they lie, and give the same bits for any number of threads.  x
+ * v gathers rows of v into sums that stay in registers, 64 columns at a time.  x' b is cut by
+ * COLUMN ranges of x, not by rows: a shard walks all rows, finds where each enters its range in a
+ * table, and adds into its own rows of y.  So every sum runs over the entries in row order whatever
+ * the cut, no partial sums exist, no transpose is stored, and a range of y stays in the core's
+ * cache.  Vector code runs across columns of the dense side, never along a sum: AVX2 and plain
+ * builds agree to the bit.
  */
 #include "matrix/matrix.h"
 

@@ -1,9 +1,8 @@
 /* matrix/matrix.h - the two matrices of the toolkit, rows = cells.
  *
- * Problem: single-cell matrices are 90-99 % zeros on the way in and dense on the way out.  Choice:
- * two plain, open structs: CSR with 64-bit offsets and 32-bit columns (STREAM: columns < 2^32 in
- * memory, non-zeros beyond 2^31 are ordinary), and row-major dense floats with a leading dimension.
- * Rejected: an abstract matrix type; every kernel wants to see the arrays.
+ * Plain, open structs, because every kernel wants to see the arrays: CSR with 64-bit offsets and
+ * 32-bit columns (non-zeros beyond 2^31 are ordinary), and row-major dense floats with a leading
+ * dimension.
  */
 #ifndef CM_MATRIX_MATRIX_H
 #define CM_MATRIX_MATRIX_H

@@ -1,9 +1,9 @@
-/* prep/genome.c - places and orders; see genome.h.
+/* prep/genome.c - positions and orders; see genome.h.
  *
  * Chromosomes are few and features many, so everything about a chromosome (its rank in the chosen
  * order) is decided once, and features are sorted by numbers alone.  Natural order follows what the
  * references of 10x and UCSC show a reader: numbers, sex chromosomes, mitochondrion, scaffolds.
- * Rejected: Roman numerals (yeast, worm): "X" cannot be told from ten; an order file says it.
+ * Roman numerals (yeast, worm) are not read: "X" cannot be told from ten; an order file can.
  */
 #include "prep/genome.h"
 

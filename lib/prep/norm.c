@@ -5,9 +5,7 @@
  * byte, which is nearly all of them, skip the buffer where totals are all that is asked for.  Sums
  * run in the order of the stream in double, and sums of whole numbers are exact in any order, so
  * results do not depend on threads or on how the stream was cut into chunks.  The work is serial on
- * purpose: it costs a nanosecond an entry, less than the decompression that feeds it.  Rejected:
- * summing in float (a peak's total exceeds 2^24 in large data), and kernels for each wire type of
- * each formula.
+ * purpose: it costs a nanosecond an entry, less than the decompression that feeds it.
  */
 #include "prep/norm.h"
 

@@ -1,9 +1,8 @@
-/* prep/project.c - fitting, carrying and applying the projection of prep/project.h.
+/* prep/project.c - fitting, saving and applying the projection of prep/project.h.
  *
- * The fit needs all its cells in memory (svd.h makes a dozen passes over them and more), but the
- * projection does not: after the fit the cells are read again, block by block, and only those of
- * the fit were ever held.  A dense block is turned into its non-zero entries first, so that the
- * same numbers give the same bits in either form.
+ * The fit needs all its cells in memory, but the projection does not: after the fit the cells are
+ * read again, block by block, and only those of the fit were ever held.  A dense block becomes its
+ * non-zero entries first, so that the same numbers give the same bits in either form.
  */
 #include "prep/project.h"
 

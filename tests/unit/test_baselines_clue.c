@@ -1,6 +1,6 @@
-/* The cross-linked autoencoder in float against PyTorch (tests/ref/make_baselines.py): codes and every
- * term of the loss to 1e-5, every gradient to 1e-4 relative; threads change no bit; applied, the
- * encoder class gives what running statistics say. */
+/* The cross-linked autoencoder in float against PyTorch (tests/ref/make_baselines.py): codes and
+ * every term of the loss to 1e-5, every gradient to 1e-4 relative; threads change no bit; applied,
+ * the encoder class gives what running statistics say. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

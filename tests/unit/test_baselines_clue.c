@@ -1,6 +1,6 @@
-/* The cross-linked autoencoder in float against PyTorch (tests/ref/make_rivals.py): codes and every
- * term of the loss to 1e-5, every gradient to 1e-4 relative; threads change no bit; applied, the
- * encoder class gives what running statistics say. */
+/* The cross-linked autoencoder in float against PyTorch (tests/ref/make_baselines.py): codes and
+ * every term of the loss to 1e-5, every gradient to 1e-4 relative; threads change no bit; applied,
+ * the encoder class gives what running statistics say. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 #include "preset.h"
 #include "ref.h"
 
-#define REF "tests/ref/rivals_clue.txt"
+#define REF "tests/ref/baselines_clue.txt"
 
 static struct cm_clue c;
 static struct cm_clue_batch b;

@@ -1,4 +1,4 @@
-/* The encoder class deep in double: against PyTorch (tests/ref/make_rivals.py) without dropout,
+/* The encoder class deep in double: against PyTorch (tests/ref/make_baselines.py) without dropout,
  * against central differences with it; what it refuses. */
 #define CM_REAL_DOUBLE 1
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 #include "baselines/deep.h"
 #include "ref.h"
 
-#define REF "tests/ref/rivals.txt"
+#define REF "tests/ref/baselines.txt"
 
 enum { B = 5, K = 6, Q = 3 };
 static struct cm_net_config hp;

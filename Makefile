@@ -37,7 +37,8 @@ FLOAT_SRC := $(filter-out $(REAL_SRC),$(wildcard lib/baselines/*.c lib/train/*.c
 	lib/model/model.c lib/model/embed.c lib/links/learn.c lib/links/folds.c
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 FUZZERS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
-SOURCES := $(wildcard lib/*/*.[ch] lib/*/*/*.[ch] bin/*.c tests/*/*.[ch])
+SOURCES := $(filter-out tests/template/%,$(wildcard lib/*/*.[ch] lib/*/*/*.[ch] bin/*.c \
+	tests/*/*.[ch]))
 MAKEFLAGS += --no-builtin-rules
 
 # A sanitizer build keeps its tools under build/, so that bin/ always holds the release.
@@ -183,7 +184,10 @@ $(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: \
 demo: ; @$(MAKE) $(PARALLEL) build-now && \
 	PATH="$(CURDIR)/$(BINDIR):$$PATH" pipelines/demo.sh
 
-check: ; @$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run
+# TOOL=x: what belongs to one tool
+check:
+	@$(if $(filter-out $(TOOLS),$(TOOL)),echo "make: no tool '$(TOOL)'; tools: $(TOOLS)" >&2; exit 2)
+	@$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run $(if $(TOOL),--tool $(TOOL))
 check-long: ; @$(MAKE) $(PARALLEL) unit-now && MODE=$(MODE) tests/run --long
 bench: ; @$(MAKE) $(PARALLEL) build-now $(BENCH:%=$(BUILD)/tests/bench/%) && \
 	MODE=$(MODE) tests/bench/run
@@ -235,6 +239,7 @@ help:
 	'make deps-dev    all of these, the oracles of the fixtures and clang for the fuzzers' \
 	'make all         build every tool into bin/, on all processors unless -j says otherwise' \
 	'make check       all tests, under 5 minutes; ends with "N passed, N failed"' \
+	'make check TOOL=x  what belongs to one tool, in seconds' \
 	'make check-long  the same with the real data and the slow laws' \
 	'make bench       benchmarks: ratios to other programs and to hardware limits, of the same run' \
 	'make fuzz        fuzz targets of tests/fuzz: FUZZ=NAME TIME=SECONDS (clang)' \
@@ -242,5 +247,5 @@ help:
 	'make install     prefix=/usr/local DESTDIR=    make uninstall takes it away' \
 	'make dist        a source archive' \
 	'make format-check, lint, analyze (gcc -fanalyzer, clang-tidy; part of check-long)' \
-	'make new TOOL=x  a new tool, its man page and its tests from the template' \
+	'make new TOOL=x  a new tool that works, with its library file, manual page and tests' \
 	'MODE=release|asan|ubsan|tsan|cov  CFLAGS=...  V=1 (whole commands)'

@@ -1,7 +1,7 @@
 /* assign - from similarities to match probabilities.
  *
  * In:  kind match, state similarity (or unknown); several of the same cells with --sum.  A match in
- *      state probability is taken by --hard alone: nothing is normalised twice.
+ *      state probability is accepted by --hard alone: nothing is normalised twice.
  * Out: kind match, state probability: every row sums to 1, or is empty where there is no candidate.
  *
  *   softmax, dual, csls, sinkhorn, snn, exact: formulas in match/rules.h and in assign(1)

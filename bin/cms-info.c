@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "cli/cli.h"
-#include "stream/tsv.h"
+#include "stream/info.h"
 
 static struct {
     bool check;
@@ -33,10 +33,10 @@ static int describe(const char *path, struct cm_buf *to)
     int code = cm_reader_open(&r, path), more = 0;
     while (!code && (more = cm_reader_next(r, &c)) > 0)
         if (c.is_tensor)
-            cm_tsv_tensor(c.tensor, &tensors);
+            cm_info_tensor(c.tensor, &tensors);
     code = code ? code : more;
     if (!code) {
-        cm_tsv_info(r, to);
+        cm_info_stream(r, to);
         if (tensors.n)
             cm_buf_put(to, tensors.p, tensors.n);
     }

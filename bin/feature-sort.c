@@ -1,9 +1,9 @@
 /* feature-sort - put the columns into genome order, and write down where they lie.
  *
  * In: one matrix slot, any state.  Out: the same cells with columns permuted, and chrom, start,
- * end, tss in the column table.  Places come from an annotation file, then from the column table,
- * then from names like chr1:5-9 (prep/genome.h).  Fitted vectors and lazy factors move with their
- * columns.  Memory: one block and 40 bytes a column, and the genes of the annotation.
+ * end, tss in the column table.  Positions come from an annotation file, else from the column
+ * table, else from names like chr1:5-9 (prep/genome.h).  Fitted vectors and lazy factors move with
+ * their columns.  Memory: one block and 40 bytes a column, and the genes of the annotation.
  */
 #include "cli/cli.h"
 
@@ -23,12 +23,12 @@ static struct {
 
 static const struct cm_opt options[] = {
     CM_OPT_INPUT("annotation", 'a', &o.annotation, "FILE",
-                 "places of genes: .bed, .gtf or .gff3, also .gz"),
+                 "positions of genes: .bed, .gtf or .gff3, also .gz"),
     CM_OPT_WORD("order", 0, &o.order, "natural", "natural|lexicographic|file:F|input",
                 "order of the chromosomes"),
     CM_OPT_CHOICE("by", 0, &o.by, "start", "start|mid|tss", "order within a chromosome"),
     CM_OPT_CHOICE("unplaced", 0, &o.unplaced, "last", "last|drop|error",
-                  "what to do with features that have no place"),
+                  "what to do with features that have no position"),
     CM_OPT_CHOICE("chr-style", 0, &o.style, "auto", "keep|ucsc|ensembl|auto",
                   "call chromosomes chr1, chrM (ucsc) or 1, MT (ensembl)"),
     CM_OPT_OUTPUT("table", 0, &o.table, "FILE", "write the new order to FILE as TSV"),
@@ -75,17 +75,17 @@ static size_t settle(const struct cm_genome *g, const struct cm_strs *names, con
 {
     size_t rest = g->n - ranked;
     if (rest && o.unplaced == ERROR)
-        cm_die(3, "feature \"%s\" has no place on the genome (and %zu more)",
+        cm_die(3, "feature \"%s\" has no position on the genome (and %zu more)",
                cm_strs_get(names, order[ranked]), rest - 1);
     if (g->n && !g->placed)
-        cm_warn("no feature has a place on the genome: the order stays");
+        cm_warn("no feature has a position on the genome: the order stays");
     else if (g->n && !ranked)
         cm_die(3, "no feature lies on a chromosome listed in %s (chr1 or 1?)", o.order + 5);
     else if (2 * rest > g->n)
-        cm_warn("%zu of %zu features have no place on the genome: %s", rest, g->n,
+        cm_warn("%zu of %zu features have no position on the genome: %s", rest, g->n,
                 o.unplaced == DROP ? "dropped" : "at the end");
     else if (rest)
-        cm_info("%zu of %zu features have no place: %s", rest, g->n,
+        cm_info("%zu of %zu features have no position: %s", rest, g->n,
                 o.unplaced == DROP ? "dropped" : "at the end");
     return ranked && o.unplaced == DROP ? ranked : g->n;
 }

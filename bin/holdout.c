@@ -1,4 +1,4 @@
-/* holdout - say which cells are held out of training: the row label `split`.
+/* holdout - mark the cells that are held out of training: the row label `split`.
  *
  * In: a matrix or embedding, any state.  Out: the same with the label `split` added or replaced.
  * --by takes the cells that meet a condition, one pass; --fraction takes exactly that share of the

@@ -7,7 +7,7 @@
  *
  * Rules see ALL similarities, not the k kept ones: what dual, csls and snn must know of the columns
  * is taken in a first pass over E.  sinkhorn and exact walk over the candidates many times: that is
- * work for assign.  The second operand is in memory, the first passes by in portions.
+ * work for assign.  The second operand is in memory, the first is read in portions.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -126,6 +126,65 @@ static void column_pass(struct cm_feed *e, struct cm_search *search, struct cm_w
     cm_within_again(within);
 }
 
+/* Is there a rule? */
+static bool choose_rule(struct cm_rule *rule, struct cm_rule_more *extra)
+{
+    bool ruled = cm_rule_choose(&o.rule, 1, rule, extra) || rule->hard;
+    if (ruled && o.similarities)
+        cm_usage_error("--similarities contradicts --method, --temperature, --model and --hard");
+    if (ruled && (rule->method == CM_RULE_SINKHORN || rule->method == CM_RULE_EXACT))
+        cm_usage_error("%s needs all candidates at once: knn-match -k N E T | assign --method %s",
+                       cm_rule_name(rule->method), cm_rule_name(rule->method));
+    return ruled;
+}
+
+/* What the search of a portion takes. */
+struct search {
+    struct cm_feed feed;
+    struct cm_table cells; /* the columns */
+    struct cm_search *columns;
+    struct cm_within within;
+    struct cm_matcher *rule; /* NULL: similarities */
+    float *shift;            /* what the rule takes off each column, or NULL */
+    size_t k, portion;       /* entries of a row; rows at a time */
+};
+
+/* The second pass: each portion searched, turned into probabilities, written. */
+static void write_rows(struct search *x, struct cm_writer *w, const struct cm_reader *e,
+                       uint64_t total)
+{
+    size_t k = x->k, m = x->cells.full.rows;
+    struct cm_rows found = {0, CM_NEW(uint64_t, x->portion + 1), CM_NEW(uint32_t, x->portion * k),
+                            CM_NEW(float, x->portion *k)};
+    size_t *count = CM_NEW(size_t, x->portion);
+    uint64_t done = 0, empty = 0;
+    int more;
+    while ((more = cm_feed_next(&x->feed, x->portion)) > 0) {
+        struct cm_rows rows = found;
+        rows.n = x->feed.rows;
+        cm_within_rows(&x->within, x->feed.label);
+        check_portion(&x->feed, x->columns, &x->within, x->shift, &x->cells.names);
+        cm_search_rows(x->columns, x->feed.val, x->feed.cols, x->feed.rows, x->within.row, k,
+                       x->shift, rows.idx, rows.val, count);
+        cm_rows_pack(&rows, k, count);
+        if (x->rule)
+            cm_matcher_apply(x->rule, x->feed.first, &rows);
+        struct cm_chunk c = cm_feed_chunk(&x->feed, &rows, m);
+        cm_try(cm_writer_chunk(w, &c, cm_reader_head(e)));
+        empty += cm_rows_empty(&rows);
+        done += rows.n;
+        cm_progress(done, total, "cells");
+    }
+    cm_try(more);
+    if (empty)
+        cm_warn("%" PRIu64 " of %" PRIu64 " cells have no candidate, their rows are empty", empty,
+                done);
+    cm_free(found.ptr);
+    cm_free(found.idx);
+    cm_free(found.val);
+    cm_free(count);
+}
+
 int main(int argc, char **argv)
 {
     char **in = cm_start(&tool, argc, argv);
@@ -135,77 +194,43 @@ int main(int argc, char **argv)
     require_same_model(e, t);
     struct cm_rule rule;
     struct cm_rule_more extra;
-    bool ruled = cm_rule_choose(&o.rule, 1, &rule, &extra) || rule.hard;
-    if (ruled && o.similarities)
-        cm_usage_error("--similarities contradicts --method, --temperature, --model and --hard");
-    if (ruled && (rule.method == CM_RULE_SINKHORN || rule.method == CM_RULE_EXACT))
-        cm_usage_error("%s needs all candidates at once: knn-match -k N E T | assign --method %s",
-                       cm_rule_name(rule.method), cm_rule_name(rule.method));
+    bool ruled = choose_rule(&rule, &extra);
 
-    struct cm_feed feed;
-    cm_try(cm_feed_make(&feed, e));
-    struct cm_table cells;
-    cm_try(cm_table_load(t, &cells));
-    size_t m = cells.full.rows, k = (uint64_t)o.top < m ? (size_t)o.top : m;
+    struct search x = {0};
+    cm_try(cm_feed_make(&x.feed, e));
+    cm_try(cm_table_load(t, &x.cells));
+    size_t m = x.cells.full.rows, k = (uint64_t)o.top < m ? (size_t)o.top : m;
     struct cm_matcher matcher = {0};
-    struct cm_within within = {0};
-    cm_within_make(&within, &o.rule, e, t, &cells);
-    struct cm_search *search = cm_search_make(&cells.full, within.col);
-    if (ruled)
+    cm_within_make(&x.within, &o.rule, e, t, &x.cells);
+    x.columns = cm_search_make(&x.cells.full, x.within.col);
+    if (ruled) {
         cm_matcher_make(&matcher, &rule, &extra, m, k ? k : 1);
-    size_t searched = ruled && rule.method == CM_RULE_SNN ? matcher.more.neighbours : k;
-    searched = searched < m ? searched : m;
-    size_t portion = cm_search_portion(searched);
-    float *shift = NULL;
+        x.rule = &matcher;
+    }
+    x.k = ruled && rule.method == CM_RULE_SNN ? matcher.more.neighbours : k;
+    x.k = x.k < m ? x.k : m;
+    x.portion = cm_search_portion(x.k);
     if (ruled && cm_matcher_two_passes(&matcher)) {
         cm_try(cm_reader_keep(e));
-        column_pass(&feed, search, &within, portion, &matcher, &cells.names);
+        column_pass(&x.feed, x.columns, &x.within, x.portion, &matcher, &x.cells.names);
     }
     if (matcher.offset) {
-        shift = CM_NEW(float, m);
-        cm_rule_shift(&rule, m, matcher.offset, shift);
+        x.shift = CM_NEW(float, m);
+        cm_rule_shift(&rule, m, matcher.offset, x.shift);
     }
 
     struct cm_head head = {0};
-    make_head(&head, cm_reader_head(e), &cells, ruled ? &matcher : NULL);
+    make_head(&head, cm_reader_head(e), &x.cells, x.rule);
     struct cm_writer *w = cm_out_open(&head);
     cm_writer_max_row(w, k);
-    struct cm_rows found = {0, CM_NEW(uint64_t, portion + 1), CM_NEW(uint32_t, portion * searched),
-                            CM_NEW(float, portion *searched)};
-    size_t *count = CM_NEW(size_t, portion);
-    uint64_t done = 0, empty = 0;
-    int more;
-    while ((more = cm_feed_next(&feed, portion)) > 0) {
-        struct cm_rows rows = found;
-        rows.n = feed.rows;
-        cm_within_rows(&within, feed.label);
-        check_portion(&feed, search, &within, shift, &cells.names);
-        cm_search_rows(search, feed.val, feed.cols, feed.rows, within.row, searched, shift,
-                       rows.idx, rows.val, count);
-        cm_rows_pack(&rows, searched, count);
-        if (ruled)
-            cm_matcher_apply(&matcher, feed.first, &rows);
-        struct cm_chunk c = cm_feed_chunk(&feed, &rows, m);
-        cm_try(cm_writer_chunk(w, &c, cm_reader_head(e)));
-        empty += cm_rows_empty(&rows);
-        done += rows.n;
-        cm_progress(done, head.slot[0].rows, "cells");
-    }
-    cm_try(more);
-    if (empty)
-        cm_warn("%" PRIu64 " of %" PRIu64 " cells have no candidate, their rows are empty", empty,
-                done);
+    write_rows(&x, w, e, head.slot[0].rows);
 
-    cm_search_free(search);
-    cm_within_free(&within);
+    cm_search_free(x.columns);
+    cm_within_free(&x.within);
     cm_matcher_free(&matcher);
-    cm_feed_free(&feed);
-    cm_table_free(&cells);
+    cm_feed_free(&x.feed);
+    cm_table_free(&x.cells);
     cm_head_free(&head);
-    cm_free(shift);
-    cm_free(found.ptr);
-    cm_free(found.idx);
-    cm_free(found.val);
-    cm_free(count);
+    cm_free(x.shift);
     return cm_finish();
 }

@@ -46,7 +46,7 @@ static const struct cm_opt options[] = {
 };
 
 static const struct cm_tool tool = {
-    "score", "[T.cms] [MATCH.cms]", "judge a match where the partners are known", options, 0,
+    "score", "[T.cms] [MATCH.cms]", "score a match whose partners are known", options, 0,
     2,       CM_TOOL_TEXT};
 
 /* ===== the list of metrics ================================================================ */
@@ -117,7 +117,7 @@ static void print_json(FILE *f)
     fputs("\n}\n", f);
 }
 
-/* --min NAME=VALUE, looked at before any work; the value, or the end of the program. */
+/* --min NAME=VALUE, checked before any work: the value, or exit. */
 static double parse_min(const char *text, char name[64])
 {
     const char *sign = strchr(text, '=');

@@ -109,9 +109,9 @@ static void make_columns(struct cm_cols *cols, const struct cm_model *m, enum cm
     for (size_t s = 0; s < 2; s++) {
         if (module != CM_MAP_CROSS && s != (module == CM_MAP_SELF_1))
             continue;
-        for (size_t t = 0; t < cm_tokens_count(&m->net.encoder[s]); t++) {
+        for (size_t t = 0; t < m->net.encoder[s].L; t++) {
             struct cm_buf name = {0};
-            cm_tokens_region(&m->net.encoder[s], &m->head.slot[s].cols, t, &name);
+            m->net.encoder[s].of->region(&m->net.encoder[s], &m->head.slot[s].cols, t, &name);
             cm_strs_addn(&cols->names, (const char *)name.p, name.n);
             cm_strs_add(&side, m->head.slot[s].name);
             cm_buf_free(&name);
@@ -166,7 +166,7 @@ static enum cm_map_module module_of(const struct cm_model *m, bool needs[2])
     int genes = cm_model_side(m, "GEX"), peaks = cm_model_side(m, "ATAC");
     cm_try(genes);
     cm_try(peaks);
-    if (!m->has_net || m->net.encoder[0].of != &cm_encoder_tokens)
+    if (!m->has_net || m->net.encoder[0].L == 0)
         cm_die(3, "%s: the model has no attention: its encoder is not 'tokens'", o.model);
     if (o.module == CROSS && !m->net.has_cross)
         cm_die(3, "%s: the model has no cross-attention module", o.model);
@@ -223,7 +223,8 @@ int main(int argc, char **argv)
     const uint64_t *const at[2] = {c.at[0], c.at[1]};
     double *map = CM_NEW(double, c.groups *L *L);
     uint64_t *count = CM_NEW(uint64_t, c.groups);
-    cm_attention_map(&m.net, module, x, at, c.n, c.group, c.groups, map, count);
+    const struct cm_map_cells chosen = {x, at, c.n, c.group, c.groups};
+    cm_attention_map(&m.net, module, &chosen, map, count);
     for (size_t g = 0; g < c.groups; g++)
         write_map(w, &head, &c, g, count[g], map + g * L * L);
 

@@ -98,7 +98,7 @@ static void score(const struct cm_model *m, const char *digest, struct cm_reader
     struct cm_writer *w = cm_out_open(&out);
     cm_writer_max_row(w, top + 1);
     const struct cm_csr *const x[2] = {&cells[0].x, &cells[1].x};
-    struct cm_scorer *scorer = cm_scorer_make(net, x, rows, top, o.cache);
+    struct cm_scorer *scorer = cm_scorer_make(net, net->w, x, rows, top, o.cache);
     struct cm_feed feed;
     cm_try(cm_feed_make(&feed, r));
     uint64_t done = 0;

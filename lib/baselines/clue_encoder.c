@@ -40,18 +40,16 @@ static size_t class_scratch(const struct cm_encoder *e, size_t B)
     return B * (c->in + 2 * c->layer[0][0].out + e->q);
 }
 
-static void class_forward(const struct cm_encoder *e, cm_real *out, cm_real *cache,
-                          const struct cm_cell *cell, size_t B, const cm_real *w,
-                          const struct cm_dropout *drop, cm_real *scratch)
+static void class_forward(const struct cm_encoder *e, cm_real *out, const struct cm_pass *pass)
 {
-    (void)cache;
     const struct cm_clue_encoder *c = e->self;
-    size_t h = c->layer[0][0].out;
-    cm_real *a = scratch, *x = a + B * c->in, *y = x + B * h, *mu = y + B * h;
-    CM_ASSERT(!drop);
+    const cm_real *w = pass->params;
+    size_t B = pass->B, h = c->layer[0][0].out;
+    cm_real *a = pass->scratch, *x = a + B * c->in, *y = x + B * h, *mu = y + B * h;
+    CM_ASSERT(!pass->drop);
     for (size_t i = 0; i < B; i++)
         for (size_t k = 0; k < c->in; k++)
-            a[i * c->in + k] = (cm_real)cell[i].z[k] * w[c->scale + k];
+            a[i * c->in + k] = (cm_real)pass->cell[i].z[k] * w[c->scale + k];
     for (size_t s = 0; s < 2; s++) {
         const cm_real *in = a;
         for (size_t l = 0; l < c->depth; l++) {
@@ -67,11 +65,9 @@ static void class_forward(const struct cm_encoder *e, cm_real *out, cm_real *cac
 }
 
 static void class_backward(const struct cm_encoder *e, cm_real *dparams, const cm_real *dout,
-                           const cm_real *cache, const struct cm_cell *cell, size_t B,
-                           const cm_real *params, const struct cm_dropout *drop, cm_real *scratch)
+                           const cm_real *dtokens, const struct cm_pass *p)
 {
-    (void)e, (void)dparams, (void)dout, (void)cache, (void)cell, (void)B, (void)params, (void)drop;
-    (void)scratch;
+    (void)e, (void)dparams, (void)dout, (void)dtokens, (void)p;
     cm_panic(70, "an encoder clue is not trained by itself");
 }
 
@@ -81,7 +77,11 @@ static void class_free(struct cm_encoder *e)
     e->self = NULL;
 }
 
-const struct cm_encoder_class cm_encoder_clue = {
-    "clue",        class_make,    class_init,     class_cache,
-    class_scratch, class_forward, class_backward, class_free,
-};
+const struct cm_encoder_class cm_encoder_clue = {.name = "clue",
+                                                 .make = class_make,
+                                                 .init = class_init,
+                                                 .cache = class_cache,
+                                                 .scratch = class_scratch,
+                                                 .forward = class_forward,
+                                                 .backward = class_backward,
+                                                 .free = class_free};

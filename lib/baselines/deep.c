@@ -124,23 +124,22 @@ static void scaled(const struct deep *m, const float *z, cm_real *a)
                             : 0;
 }
 
-static void deep_forward(const struct cm_encoder *e, cm_real *out, cm_real *cache,
-                         const struct cm_cell *cell, size_t B, const cm_real *params,
-                         const struct cm_dropout *drop, cm_real *scratch)
+static void deep_forward(const struct cm_encoder *e, cm_real *out, const struct cm_pass *p)
 {
-    (void)scratch;
     const struct deep *m = e->self;
-    cm_real *in = cache, *next = cache + B * m->in;
-    struct cm_dropout d = cm_dropout_at(drop, m->drop_in, SITE_IN);
+    const cm_real *params = p->params;
+    size_t B = p->B;
+    cm_real *in = p->cache, *next = in + B * m->in;
+    struct cm_dropout d = cm_dropout_at(p->drop, m->drop_in, SITE_IN);
     for (size_t i = 0; i < B; i++)
-        scaled(m, cell[i].z, in + i * m->in);
+        scaled(m, p->cell[i].z, in + i * m->in);
     cm_dropout_forward(in, in, B, m->in, &d);
     for (size_t l = 0; l < m->layers; l++) {
         size_t n = m->hidden[l];
         cm_real *pre = next, *act = pre + B * n;
         cm_linear_forward(pre, in, params + m->w[l], params + m->b[l], B, inputs_of(m, l), n);
         cm_act_forward(act, pre, B * n, m->act, 0);
-        d = cm_dropout_at(drop, m->drop[l], SITE_IN + 1 + l);
+        d = cm_dropout_at(p->drop, m->drop[l], SITE_IN + 1 + l);
         cm_dropout_forward(act, act, B, n, &d);
         in = act;
         next = act + B * n;
@@ -150,20 +149,22 @@ static void deep_forward(const struct cm_encoder *e, cm_real *out, cm_real *cach
 }
 
 static void deep_backward(const struct cm_encoder *e, cm_real *dparams, const cm_real *dout,
-                          const cm_real *cache, const struct cm_cell *cell, size_t B,
-                          const cm_real *params, const struct cm_dropout *drop, cm_real *scratch)
+                          const cm_real *dtokens, const struct cm_pass *p)
 {
-    (void)cell;
+    (void)dtokens;
     const struct deep *m = e->self;
-    const cm_real *pre[CM_DEEP_LAYERS], *in[CM_DEEP_LAYERS + 1], *next = cache + B * m->in;
-    in[0] = cache;
+    const cm_real *params = p->params, *next = p->cache;
+    const cm_real *pre[CM_DEEP_LAYERS], *in[CM_DEEP_LAYERS + 1];
+    size_t B = p->B;
+    in[0] = next;
+    next += B * m->in;
     for (size_t l = 0; l < m->layers; l++) {
         pre[l] = next;
         in[l + 1] = next + B * m->hidden[l];
         next = in[l + 1] + B * m->hidden[l];
     }
     size_t max = B * widest(m);
-    cm_real *dact = scratch, *dmask = dact + max, *dpre = dmask + max;
+    cm_real *dact = p->scratch, *dmask = dact + max, *dpre = dmask + max;
     const cm_real *d = dout;
     for (size_t l = m->layers + 1; l-- > 0;) {
         size_t n = l ? B * m->hidden[l - 1] : 0;
@@ -172,7 +173,7 @@ static void deep_backward(const struct cm_encoder *e, cm_real *dparams, const cm
                            params + m->w[l], B, inputs_of(m, l), outputs_of(m, l));
         if (!l)
             break;
-        struct cm_dropout mask = cm_dropout_at(drop, m->drop[l - 1], SITE_IN + l);
+        struct cm_dropout mask = cm_dropout_at(p->drop, m->drop[l - 1], SITE_IN + l);
         memset(dmask, 0, n * sizeof *dmask);
         cm_dropout_backward(dmask, dact, B, m->hidden[l - 1], &mask);
         memset(dpre, 0, n * sizeof *dpre);
@@ -190,6 +191,11 @@ static void deep_free(struct cm_encoder *e)
     e->self = NULL;
 }
 
-const struct cm_encoder_class cm_encoder_deep = {
-    "deep", deep_make, deep_init, deep_cache, deep_scratch, deep_forward, deep_backward, deep_free,
-};
+const struct cm_encoder_class cm_encoder_deep = {.name = "deep",
+                                                 .make = deep_make,
+                                                 .init = deep_init,
+                                                 .cache = deep_cache,
+                                                 .scratch = deep_scratch,
+                                                 .forward = deep_forward,
+                                                 .backward = deep_backward,
+                                                 .free = deep_free};

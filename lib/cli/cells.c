@@ -20,20 +20,6 @@ void cm_model_open(struct cm_model *m, const char *path, char digest[20])
     snprintf(digest, 20, "%016" PRIx64, cm_reader_digest(r));
 }
 
-/* All entries of a dense matrix; zeros do no harm. */
-static struct cm_csr from_dense(const struct cm_dense *d)
-{
-    struct cm_csr x = cm_csr_make(d->cols);
-    uint32_t *idx = CM_NEW(uint32_t, d->cols);
-    for (size_t j = 0; j < d->cols; j++)
-        idx[j] = (uint32_t)j;
-    const uint64_t ptr[2] = {0, d->cols};
-    for (size_t i = 0; i < d->rows; i++)
-        cm_csr_append(&x, 1, ptr, idx, d->v + i * d->ld);
-    cm_free(idx);
-    return x;
-}
-
 static int by_column(const void *a, const void *b)
 {
     const uint64_t *x = a, *y = b;
@@ -99,7 +85,8 @@ void cm_cells_load(struct cm_cells *c, const struct cm_model *m, const char *mod
     uint32_t *map = cm_cells_columns(m, side, r, by_name);
     cm_try(cm_table_load(r, &c->table));
     if (c->table.dense) {
-        c->x = from_dense(&c->table.full);
+        c->x = cm_csr_make(c->table.full.cols);
+        cm_csr_append_dense(&c->x, c->table.full.rows, c->table.full.v, c->table.full.ld);
     } else {
         c->x = c->table.csr;
         memset(&c->table.csr, 0, sizeof c->table.csr);

@@ -1,7 +1,6 @@
-/* linear/cca.c - LSI and CCA in closed form.
+/* linear/cca.c - CCA of two modalities in closed form, on their LSI.
  *
- * The heavy part is the truncated SVD (matrix/svd.h); everything after it works on n x k and k x k
- * arrays.  Covariances are sums over cells: fixed shards of cells, each summed in double, added in
+ * Covariances are sums over cells: fixed shards of cells, each summed in double, added in
  * shard order.  The k x k algebra is in double and serial.
  */
 #include "linear/cca.h"
@@ -13,60 +12,6 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "matrix/blas.h"
-#include "matrix/svd.h"
-
-#define SVD_TOLERANCE 1e-6  /* residual of each vector; S0 then moves by 1e-5 of its spread or so */
-#define NO_VARIATION  1e-12 /* of the sum of squares: what rounding the means to float leaves */
-
-static void column_means(const struct cm_csr *x, float *mean)
-{
-    double *sum = CM_ZNEW(double, x->cols);
-    cm_csr_column_sums(x, sum, NULL);
-    for (size_t j = 0; j < x->cols; j++)
-        mean[j] = (float)(sum[j] / (double)x->rows);
-    cm_free(sum);
-}
-
-/* sd^-power of the columns about their means, 0 where nothing varies; NULL for power 0. */
-static float *column_weights(const struct cm_csr *x, double power)
-{
-    if (power == 0)
-        return NULL;
-    float *weight = CM_NEW(float, x->cols);
-    double *sum = CM_ZNEW(double, x->cols), *square = CM_ZNEW(double, x->cols);
-    double n = (double)x->rows;
-    cm_csr_column_sums(x, sum, NULL);
-    for (uint64_t e = 0; e < x->ptr[x->rows]; e++)
-        square[x->idx[e]] += (double)x->val[e] * (double)x->val[e];
-    for (size_t j = 0; j < x->cols; j++) {
-        double mean = sum[j] / n, all = square[j] / n, variance = all - mean * mean;
-        weight[j] = variance > NO_VARIATION * all ? (float)pow(variance, -power / 2) : 0;
-    }
-    cm_free(sum);
-    cm_free(square);
-    return weight;
-}
-
-static double square_sum(const struct cm_csr *x, const float *weight)
-{
-    double sum = 0;
-    for (uint64_t e = 0; e < x->ptr[x->rows]; e++) {
-        double v = (double)x->val[e] * (weight ? (double)weight[x->idx[e]] : 1);
-        sum += v * v;
-    }
-    return sum;
-}
-
-static void make_bias(struct cm_linear_side *s, size_t k)
-{
-    double *sum = CM_ZNEW(double, k);
-    for (size_t j = 0; j < s->d; j++)
-        for (size_t c = 0; c < k; c++)
-            sum[c] += (double)s->mean[j] * (double)s->v[j * k + c];
-    for (size_t c = 0; c < k; c++)
-        s->bias[c] = (float)sum[c];
-    cm_free(sum);
-}
 
 /* ===== covariances ======================================================================== */
 
@@ -193,26 +138,10 @@ int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
     m->cells = n;
     m->corr = CM_NEW(double, q);
     for (size_t side = 0; side < 2; side++) {
-        struct cm_linear_side *s = &m->side[side];
-        s->d = x[side]->cols;
-        s->mean = CM_NEW(float, s->d);
-        s->v = CM_NEW(float, s->d *k);
-        s->s = CM_NEW(double, k);
-        s->p = CM_NEW(float, k *q);
-        s->bias = CM_NEW(float, k);
-        column_means(x[side], s->mean);
-        float *weight = column_weights(x[side], c->scale);
-        int code = cm_svd_truncated(x[side], s->mean, weight, k, seed, SVD_TOLERANCE,
-                                    CM_SVD_ITERATIONS, s->v, s->s, &s->iterations);
-        if (code == 0 && !(s->s[0] * s->s[0] > NO_VARIATION * square_sum(x[side], weight)))
-            code = cm_fail(CM_ENUMERIC, "slot %zu does not vary among the training cells", side);
-        for (size_t j = 0; weight && j < s->d; j++)
-            for (size_t i = 0; i < k; i++)
-                s->v[j * k + i] *= weight[j];
-        cm_free(weight);
+        int code = cm_lsi_fit(&m->side[side], x[side], k, c->scale, seed, side);
         if (code < 0)
             return code;
-        make_bias(s, k);
+        m->side[side].p = CM_NEW(float, k *q);
         cm_linear_z(m, side, x[side], z[side]);
     }
     return q ? cca(m, z, n, c->ridge) : 0;
@@ -220,8 +149,7 @@ int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
 
 void cm_linear_z(const struct cm_linear *m, size_t side, const struct cm_csr *x, float *z)
 {
-    const struct cm_linear_side *s = &m->side[side];
-    cm_csr_times(x, s->v, m->k, s->bias, z, m->k);
+    cm_lsi_components(&m->side[side], m->k, x, z);
 }
 
 /* Plain loops, a row at a time: BLAS rounds differently for different numbers of rows, and a cell's
@@ -252,8 +180,9 @@ void cm_linear_e(const struct cm_linear *m, size_t side, const float *z, size_t 
 void cm_linear_finish(struct cm_linear *m)
 {
     for (size_t side = 0; side < 2; side++) {
-        m->side[side].bias = CM_NEW(float, m->k);
-        make_bias(&m->side[side], m->k);
+        struct cm_linear_side *s = &m->side[side];
+        s->bias = CM_NEW(float, m->k);
+        cm_csr_bias(s->mean, s->v, s->d, m->k, s->bias);
     }
 }
 

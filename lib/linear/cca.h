@@ -1,12 +1,11 @@
 /* linear/cca.h - the linear start of every preset: LSI of each modality, then regularised CCA.
  *
- * Problem: map a cell's RNA and its ATAC vector to one space where the two are close.  Choice: the
- * closed form: k leading singular directions a modality (centred by training means), then canonical
- * correlation of the two with a ridge, each axis weighted by its correlation, unit norm at the end.
- * It matches real cells better than every network trained from random weights, so the networks
- * start here.  Rejected: standardising the components before the CCA; the ridge is relative to the
- * mean variance, and so shrinks the weak components instead of lifting them to the level of the
- * strong.
+ * Maps a cell's RNA and its ATAC vector to one space where the two are close, in closed form: k
+ * leading singular directions a modality (centred by training means), then canonical correlation of
+ * the two with a ridge, each axis weighted by its correlation, unit norm at the end.  It matches
+ * real cells better than every network trained from random weights, so the networks start here.
+ * The components are not standardised before the CCA: the ridge is relative to the mean variance,
+ * and so shrinks the weak components instead of lifting them to the level of the strong.
  *
  * Letters: n cells, d features, k components, q embedding width; side 0 and 1 are the slots.
  */
@@ -17,23 +16,12 @@
 #include <stdint.h>
 
 #include "linear/config.h"
+#include "linear/lsi.h"
 #include "matrix/matrix.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define CM_SVD_ITERATIONS 200
-
-struct cm_linear_side {
-    size_t d;
-    float *mean;       /* d: training means */
-    float *v;          /* d x k: loadings, Z = (X - 1 mean') V */
-    double *s;         /* k: singular values */
-    float *p;          /* k x q: e = unit(z p) */
-    float *bias;       /* k: mean' v, so that Z = X V - 1 bias' stays a sparse product (derived) */
-    size_t iterations; /* of the SVD; more than CM_SVD_ITERATIONS when it was stopped there */
-};
 
 struct cm_linear {
     size_t k, q;
@@ -43,13 +31,11 @@ struct cm_linear {
 };
 
 /* Fits on the paired rows of x[0] and x[1].  c->k must be <= rows and <= both numbers of columns, q
- * <= k.  z[s], n x k (ld k), gets the training components of side s: they are needed again by the
- * cis term and would cost another pass.  q 0: LSI alone, no P.  Formulas, with D = diag(sd^-scale) of a side's features (0
- * for one that does not vary): V = D (right singular vectors of (X - 1 mean') D), Z = (X - 1 mean')
- * V; C_ab = Z_a' Z_b / n and C_aa += ridge tr(C_aa) / k I: U S V' = svd(C_11^-1/2 C_12 C_22^-1/2),
- * P_1 = C_11^-1/2 U S, P_2 = C_22^-1/2 V S, first q columns.  scale 0 is plain LSI, principal
- * components of covariances; 1 those of correlations.  CM_ENUMERIC when a side does not vary.
- * Same bits for any number of threads. */
+ * <= k.  z[s], n x k (ld k), gets the training components of side s: the peak-gene term needs them
+ * again, and would have to make another pass.  q 0: LSI alone, without P.  Formulas, with Z of linear/lsi.h:
+ * C_ab = Z_a' Z_b / n and C_aa += ridge tr(C_aa) / k I; U S V' = svd(C_11^-1/2 C_12 C_22^-1/2);
+ * P_1 = C_11^-1/2 U S, P_2 = C_22^-1/2 V S, first q columns.  CM_ENUMERIC when a side does not
+ * vary.  Same bits for any number of threads. */
 int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
                   const struct cm_linear_config *c, uint64_t seed, float *const z[2]);
 

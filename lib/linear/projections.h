@@ -1,17 +1,17 @@
 /* linear/projections.h - the linear baselines beside CCA: regression and Procrustes on the same
  * LSI.
  *
- * Problem: a matcher is judged against the plain methods of the field, and the comparison is fair
- * only when preparation, cells, decision rule and scores are the same.  Choice: they share the
- * linear start (linear/cca.h) and change nothing but its projections P, so that everything behind
- * them (embed, knn-match, assign, score) is what it is for every other model.
+ * A comparison with the plain methods of the field is fair only when preparation, cells, decision
+ * rule and scores are the same: they share the linear start (linear/cca.h) and change nothing but
+ * its projections P, so that everything behind them (embed, knn-match, assign, score) is what it is
+ * for every other model.
  *
  *   RIDGE       P1 = (Z1'Z1 + n r tr(Z1'Z1/n)/k I)^-1 Z1'Z2, P2 = I: modality 1 predicts modality 2
  *   PROCRUSTES  P1 = U V' with U S V' = svd(Z1'Z2), P2 = I: the rotation that fits best
  *               (Schoenemann 1966)
  *
- * With e = unit(z1 P1) and t = unit(z2), inner products rank the neighbours by cosine.
- * Rejected: Euclidean neighbours; shrunken predictions lie near the origin, which then is near all.
+ * With e = unit(z1 P1) and t = unit(z2), inner products rank the neighbours by cosine.  Euclidean
+ * neighbours were rejected: shrunken predictions lie near the origin, which then is near all.
  */
 #ifndef CM_LINEAR_PROJECTIONS_H
 #define CM_LINEAR_PROJECTIONS_H

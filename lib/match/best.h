@@ -1,9 +1,9 @@
 /* match/best.h - a match as people read it: each cell, its partner, how sure that is.
  *
- * Problem: a match holds up to a thousand candidates of a cell; a table for a notebook or for R has
- * one line a cell.  Choice: the row's largest value, the lowest column among equals, and its lead
- * over the second; in state probability what is not stored counts as 0, so that a one-hot row has
- * the margin 1.  Rejected: leaving cells without a candidate out (tables are joined by line).
+ * One line a cell, also for cells without a candidate, because tables are joined by line.  The
+ * partner is the row's largest value, the lowest column among equals, with its lead over the
+ * second; in state probability what is not stored counts as 0, so that a one-hot row has the margin
+ * 1.
  */
 #ifndef CM_MATCH_BEST_H
 #define CM_MATCH_BEST_H

@@ -1,9 +1,9 @@
-/* match/feed.h - a one-slot stream in portions of a size that WE choose.
+/* match/feed.h - a one-slot stream in portions of a chosen size.
  *
- * Problem: results must not depend on how a producer cut its stream into chunks: products of
- * matrices differ in their last bits with the shape, digests with the records, and an ensemble
- * walks several streams in step.  Choice: the feed refills a portion of exactly the number of rows
- * asked for (the last may be smaller), values as floats.  Rejected: loading the stream.
+ * Results must not depend on how a producer cut its stream into chunks: products of matrices differ
+ * in their last bits with the shape, digests with the records, and an ensemble walks several
+ * streams in step.  The feed fills a portion of exactly the number of rows asked for (the last may
+ * be smaller), values as floats, without loading the stream.
  */
 #ifndef CM_MATCH_FEED_H
 #define CM_MATCH_FEED_H

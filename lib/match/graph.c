@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "match/topk.h"
+#include "match/groups.h"
 #include "matrix/vexp.h"
 
 enum { SHARDS = 64 };
@@ -139,8 +139,8 @@ static int quantile_rows(void *arg, size_t shard)
         CM_GROW(s, cap, n);
         memcpy(s, m->val + m->ptr[i], n * sizeof *s);
         qsort(s, n, sizeof *s, descending);
-        double place = x->q * (double)(all - 1), below = floor(place), part = place - below;
-        uint64_t low = all - 1 - (uint64_t)below; /* places from the top */
+        double rank = x->q * (double)(all - 1), below = floor(rank), part = rank - below;
+        uint64_t low = all - 1 - (uint64_t)below; /* counted from the top */
         if (low < n)
             x->out[i] = part > 0 ? (double)s[low] + part * ((double)s[low - 1] - (double)s[low])
                                  : (double)s[low];

@@ -1,11 +1,10 @@
 /* match/graph.h - rules that need all candidates at once.
  *
- * Problem: entropic transport walks over all entries again and again, and the two best teams of the
- * NeurIPS 2021 competition thin the candidates by their place in the row and the column first.
- * Choice: the stored candidates as one sparse matrix, and its transpose for what runs over columns,
- * so that either direction is a loop over rows, each with its own place for the result: any number
- * of threads gives the same bits.  Rejected: sums over columns gathered by threads, and dense
- * matrices (20,000 squared in double are 3.2 GB).
+ * Entropic transport walks over all entries again and again; thinning (as the two best teams of the
+ * NeurIPS 2021 competition do it) compares each entry with its row and its column.  The stored
+ * candidates are one sparse matrix, with its transpose for what runs over columns, so that either
+ * direction is a loop over rows that each write their own result: the same bits for any number of
+ * threads.
  *
  * Groups: codes of rows and columns, or NULL = one group.  Candidates across groups are absent from
  * the graph already; codes say how large a group is.

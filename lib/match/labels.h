@@ -1,9 +1,9 @@
-/* match/labels.h - what is known about the cells of a match, for judging it.
+/* match/labels.h - labels of the cells of a match, for scoring it.
  *
- * Problem: a batch or cell type may stand in the match, on one side or both, or in a stream of its
- * own, and a competition's second modality has neither names nor labels.  Choice: codes for both
- * sides of a match from all that is there: another stream wins, then the match's own labels, and a
- * cell of unknown value takes that of its true partner.  Rejected: demanding labels on both sides.
+ * A batch or cell type may stand in the match, on one side or both, or in a stream of its own, and
+ * a competition's second modality has neither names nor labels.  So codes for both sides are made
+ * from all that is there: another stream wins, then the match's own labels, and a cell of unknown
+ * value takes that of its true partner.
  */
 #ifndef CM_MATCH_LABELS_H
 #define CM_MATCH_LABELS_H

@@ -1,4 +1,4 @@
-/* match/matcher.c - six rules behind one face.  See match/matcher.h.
+/* match/matcher.c - six rules behind one interface.  See match/matcher.h.
  *
  * Thinning by quantiles makes the candidates final only when all are there; the rule then gets its
  * first pass from memory.  Rows of an exact assignment are made from the partner alone.
@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "match/exact.h"
 #include "match/graph.h"
-#include "match/topk.h"
+#include "match/select.h"
 
 void cm_matcher_make(struct cm_matcher *x, const struct cm_rule *rule,
                      const struct cm_rule_more *more, size_t cols, size_t max)

@@ -1,11 +1,10 @@
-/* match/matcher.h - a decision rule applied to rows that pass by twice.
+/* match/matcher.h - a decision rule applied to rows that are read once or twice.
  *
- * Problem: six rules want different things before the first row can be written: nothing (softmax),
- * a number a column (dual, csls), the columns' nearest rows (snn), or all candidates at once
- * (sinkhorn, exact, thinning by quantiles).  Choice: one object that is shown all rows in a first
- * pass if it asks for one, learns what it needs, and then turns each portion of rows into
- * probabilities; where it holds all candidates the second pass brings names and labels alone.
- * Rejected: a program flow for each rule.
+ * Six rules want different things before the first row can be written: nothing (softmax), a number
+ * a column (dual, csls), the columns' nearest rows (snn), or all candidates at once (sinkhorn,
+ * exact, thinning by quantiles).  One object sees all rows in a first pass if its rule asks for
+ * one, learns what it needs, and then makes each portion of rows probabilities; where it holds all
+ * candidates the second pass brings names and labels alone.
  */
 #ifndef CM_MATCH_MATCHER_H
 #define CM_MATCH_MATCHER_H
@@ -42,7 +41,7 @@ struct cm_matcher {
     size_t ptr_cap, idx_cap, val_cap;
 };
 
-/* most: entries kept in a row. */
+/* max: entries kept in a row. */
 void cm_matcher_make(struct cm_matcher *x, const struct cm_rule *rule,
                      const struct cm_rule_more *more, size_t cols, size_t max);
 void cm_matcher_free(struct cm_matcher *x);
@@ -65,8 +64,8 @@ struct cm_choice {
     double loss;       /* mean -log of it, at least 1e-9 */
 };
 /* Applies the rules of method (or all of them: -1) at `temperature` (or those of cm_rule_grid: 0)
- * to the candidates m: choice gets CM_CHOICES places, the number of tries is returned.  Only rows
- * with a partner are judged.  *best: the highest `hard` or `soft` score; with soft the lowest
+ * to the candidates m: choice gets CM_CHOICES items, the number of tries is returned.  Only rows
+ * with a partner count.  *best: the highest `hard` or `soft` score; with soft the lowest
  * temperature of that method that comes to CM_RULE_NEAR of it; the first among equals. */
 #define CM_CHOICES (CM_RULE_COUNT * CM_RULE_GRID)
 size_t cm_matcher_tune(const struct cm_csr *m, const struct cm_pairs *truth,

@@ -1,14 +1,13 @@
-/* match/metrics.h - how good is a match, where the truth is known.
+/* match/metrics.h - how good is a match, where the truth is known?
  *
- * Problem: match probability, the metric of the NeurIPS 2021 competition, must be computed exactly
- * as its code does (or results cannot be compared), and beside it stand the questions that it does
- * not answer: is the partner near the top, is the ranking calibrated over all pairs, is at least
- * the cell type right.  Choice: every metric reads the stored entries once or twice and needs
- * O(cells) memory; ties get their expected value over random order, where other code draws lots or
- * takes the first. Rejected: sorting all entries (only the places of the n true pairs matter).
+ * Match probability, the metric of the NeurIPS 2021 competition, is computed exactly as its code
+ * does, or results could not be compared; beside it stand the questions that it does not answer: is
+ * the partner near the top, is the ranking right over all pairs, is at least the cell type right.
+ * Every metric reads the stored entries once or twice and needs O(cells) memory; ties get their
+ * expected value over random order, where other code draws or takes the first.
  *
- * Letters: n pairs, rows x cols the match, p_ij stored values, U = n * cols possible pairs.
- * A row without a partner in the truth is left out of everything but cell type and format; a column
+ * Letters: n pairs, rows x cols the match, p_ij stored values, U = n * cols possible pairs.  A row
+ * without a partner in the truth is left out of everything but cell type and format; a column
  * without one stays a candidate.  In the reverse direction the same holds with the roles exchanged.
  */
 #ifndef CM_MATCH_METRICS_H
@@ -37,10 +36,10 @@ struct cm_probability {
 void cm_match_probability(const struct cm_csr *m, const struct cm_pairs *truth,
                           struct cm_probability *out);
 
-/* The partner's place among a cell's stored candidates, values compared as they are.  Equals share
- * their places: top[k] is the expected share of cells whose partner is among the first 1, 5, 10 in
+/* The partner's rank among a cell's stored candidates, values compared as they are.  Equals share
+ * their ranks: top[k] is the expected share of cells whose partner is among the first 1, 5, 10 in
  * a random order of equals.  A partner that is not stored is never among the first; for the median
- * its place is the middle of the candidates that are not stored. */
+ * its rank is the middle of the candidates that are not stored. */
 struct cm_ranks {
     double top[3]; /* 1, 5, 10 */
     double median;

@@ -1,4 +1,4 @@
-/* match/nearest.c - sorted places for the nearest rows.  See match/nearest.h. */
+/* match/nearest.c - sorted entries for the nearest rows.  See match/nearest.h. */
 #include "match/nearest.h"
 
 #include <math.h>

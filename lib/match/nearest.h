@@ -1,9 +1,9 @@
-/* match/nearest.h - the N nearest rows of every column, while the rows pass by.
+/* match/nearest.h - the N nearest rows of every column, collected while the rows stream by.
  *
- * Problem: csls wants the mean similarity of a column's nearest rows, snn wants these rows by
- * number, and the matrix is never there as a whole.  Choice: N places a column, kept sorted by
- * insertion: N is 1 or 10, and after the first rows nearly every entry fails at one comparison.
- * Among equals the earlier row stays.  Rejected: a heap, which pays from N = 100 on.
+ * csls wants the mean similarity of a column's nearest rows, snn wants these rows by number, and
+ * the matrix is never in memory as a whole.  N entries a column, sorted by insertion: N is 1 or 10,
+ * and after the first rows nearly every entry fails at one comparison (a heap would pay from N =
+ * 100 on).  Among equals the earlier row stays.
  */
 #ifndef CM_MATCH_NEAREST_H
 #define CM_MATCH_NEAREST_H
@@ -15,14 +15,14 @@
 extern "C" {
 #endif
 
-/* Column j has n[j] <= most rows at s, row [j * most ..], similarities descending. */
+/* Column j has n[j] <= max rows at s, row [j * max ..], similarities descending. */
 struct cm_nearest {
     size_t cols, max;
     uint32_t *n;
     float *s;
     uint64_t *row;
 };
-void cm_nearest_make(struct cm_nearest *x, size_t cols, size_t max); /* most >= 1 */
+void cm_nearest_make(struct cm_nearest *x, size_t cols, size_t max); /* max >= 1 */
 void cm_nearest_free(struct cm_nearest *x);
 
 /* Row `row` has n similarities s at columns idx.  Rows come in ascending order; columns may be

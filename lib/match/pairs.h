@@ -1,10 +1,10 @@
 /* match/pairs.h - which row cell and which column cell are the same cell: the truth of `score`.
  *
- * Problem: partners are told by a table of names, by a table of row numbers (a competition's
- * pairing), or by equal names; a wrong guess gives a plausible wrong score.  Choice: a text table
- * with a header line whose words decide (`row1 row2`: 0-based numbers, anything else: names), each
- * cell in at most one pair, and equal names only where names are names: not mere numbers, and
- * nearly all rows have a namesake. Rejected: falling back from one reading to the other.
+ * Partners come from a table of names, from a table of row numbers (a competition's pairing), or
+ * from equal names; a wrong guess gives a plausible wrong score.  So the words of the table's
+ * header line decide (`row1 row2`: 0-based numbers, anything else: names), a cell is in at most one
+ * pair, and equal names count only where names are names: not mere numbers, and nearly all rows
+ * have a namesake.  There is no falling back from one reading to the other.
  */
 #ifndef CM_MATCH_PAIRS_H
 #define CM_MATCH_PAIRS_H

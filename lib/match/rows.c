@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "base/pool.h"
-#include "match/topk.h"
+#include "match/groups.h"
 
 /* Row i now begins at `begin` and has n entries: moved behind the rows before it. */
 static void close_gap(struct cm_rows *r, size_t i, uint64_t begin, size_t n)

@@ -1,8 +1,8 @@
 /* match/rows.h - a portion of a match's rows, changed in place.
  *
- * Problem: every step of `assign` (add an ensemble, restrict to a batch, apply a rule) shortens
- * rows. Choice: one open struct over arrays that somebody else owns, and steps that only ever move
- * entries towards the front, so that nothing is allocated or copied between them.
+ * Every step of `assign` (add an ensemble, restrict to a batch, apply a rule) shortens rows.  One
+ * open struct over arrays that somebody else owns, and steps that only move entries towards the
+ * front: nothing is allocated or copied between them.
  */
 #ifndef CM_MATCH_ROWS_H
 #define CM_MATCH_ROWS_H
@@ -24,7 +24,7 @@ struct cm_rows {
     float *val;
 };
 
-/* From n rows of count[i] entries that begin at i * k: sets ptr (n + 1 places), closes the gaps. */
+/* From n rows of count[i] entries that begin at i * k: sets ptr (n + 1 items), closes the gaps. */
 void cm_rows_pack(struct cm_rows *r, size_t k, const size_t *count);
 
 /* Keeps the entries whose column has the row's code; CM_GROUP_NONE equals nothing. */

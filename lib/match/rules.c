@@ -3,7 +3,7 @@
  *
  * Sums of exponentials are taken relative to the largest term, in double.  Tuning looks at the
  * similarities from both sides: it keeps a transposed copy, so that both directions are the same
- * loop over rows, each row writes its own place, and the sums are added in row order.  Terms below
+ * loop over rows, each row writes its own result, and the sums are added in row order.  Terms below
  * exp(-50) of the largest are skipped: 10^9 of them would change nothing.  Rejected: tuning on the
  * stored top k (the rule's columns need everything, and validation sets are small).
  */
@@ -15,7 +15,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "match/topk.h"
+#include "match/select.h"
+#include "matrix/matrix.h"
 #include "matrix/vexp.h"
 
 const double cm_rule_grid[CM_RULE_GRID] = {5, 10, 20, 40, 80, 120, 160, 240};
@@ -207,9 +208,7 @@ static void sides_make(struct pair_of_sides *x, const struct cm_rule_block *b)
                                 CM_NEW(double, n),
                                 CM_NEW(double, n),
                                 CM_NEW(unsigned char, n)};
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < n; j++)
-            x->transposed[j * n + i] = b->s[i * b->ld + j];
+    cm_dense_transpose(n, n, b->s, b->ld, x->transposed);
 }
 
 static void sides_free(struct pair_of_sides *x)

@@ -1,7 +1,7 @@
 /* match/rules.h - from similarities to match probabilities.
  *
- * Problem: a similarity says who is near; a user wants to know who is the partner, and how sure
- * that is.  Choice: a rule turns the stored similarities of a row into probabilities that sum to 1.
+ * A similarity says who is near; a user wants to know who is the partner, and how sure that is.  A
+ * rule makes probabilities that sum to 1 of the stored similarities of a row.
  *
  *   softmax  p_ij = exp(T s_ij) / sum_j exp(T s_ij)
  *   dual     p_ij proportional over j to r_ij q_ij, r the softmax of row i, q of column j, both
@@ -20,7 +20,6 @@
  * dual, csls and sinkhorn differ in what they take off a column, nothing else: the offsets o_j.
  * The temperature T multiplies (about 40 for cosines).  Entries that are not stored count as -inf.
  * Candidates may be restricted to a group (a batch): everything outside counts as not stored.
- * Rejected: dividing by a temperature, and keeping whole n x n matrices.
  *
  * Letters: n rows, m columns, s similarities, T temperature.
  */
@@ -163,7 +162,7 @@ void cm_normalisers_add(struct cm_normalisers *c, size_t n, const uint32_t *idx,
 /* The same for a full tile: rows x n (ld n) at columns idx. */
 void cm_normalisers_add_tile(struct cm_normalisers *c, size_t rows, size_t n, const uint32_t *idx,
                              const float *s);
-/* L (cols places); columns without entries get 0, they are never asked for. */
+/* L (cols items); columns without entries get 0, nothing asks for them. */
 void cm_normalisers_log(const struct cm_normalisers *c, double *log_sum);
 void cm_normalisers_free(struct cm_normalisers *c);
 

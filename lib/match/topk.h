@@ -1,12 +1,12 @@
 /* match/topk.h - the k most similar columns of each row, exactly, without the matrix.
  *
- * Problem: 20,000 x 20,000 similarities are 1.6 GB, and 70,000 squared are 20 GB; a match needs the
- * best thousand of each row, and the rule dual one number a column.  Choice: tiles of sgemm that
- * stay in the cache, each consumed at once: a row keeps a buffer of candidates above its running
- * threshold and is cut back to k by selection (not by a heap: the buffer stays in column order,
- * which CSR wants anyway, and selection is linear).  Candidates may be restricted to groups
- * (batches): columns are then stored group by group and no product across groups is ever computed.
- * Rejected: approximate search (scores are compared in the third digit).
+ * 20,000 x 20,000 similarities are 1.6 GB, 70,000 squared 20 GB; a match needs the best thousand of
+ * each row, and the rule dual one number a column.  Tiles of sgemm that stay in the cache are
+ * consumed at once: a row keeps a buffer of candidates above its running threshold and is cut back
+ * to k by selection, not by a heap: the buffer stays in column order, which CSR wants anyway, and
+ * selection is linear.  Candidates may be restricted to groups (batches): columns are then stored
+ * group by group and no product across groups is computed.  Approximate search was rejected: scores
+ * are compared in the third digit.
  *
  * Work units are fixed by the data and by constants, so results do not depend on the thread count.
  */
@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
+#include "match/groups.h"
 #include "match/nearest.h"
 #include "match/rules.h"
 #include "matrix/matrix.h"
@@ -25,22 +25,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define CM_GROUP_NONE UINT32_MAX /* a cell that has no candidates */
-
-/* An unsigned number in the order of the floats; -0 and 0 are one. */
-static inline uint32_t cm_float_order(float v)
-{
-    uint32_t b;
-    v += 0.0f;
-    memcpy(&b, &v, 4);
-    return b ^ ((uint32_t)((int32_t)b >> 31) | 0x80000000u);
-}
-
-/* Keeps the k largest of n keys, the lower position among equals; the kept ones stay in order.
- * idx and val move with their keys (val may be NULL).  scratch: n places.  No NaN.  Returns
- * min(n, k). */
-size_t cm_top_keep(size_t n, size_t k, float *key, uint32_t *idx, float *val, uint32_t *scratch);
 
 struct cm_search;
 
@@ -55,7 +39,7 @@ void cm_search_free(struct cm_search *x);
 bool cm_search_finite(const struct cm_search *x, const float *e, size_t lde, size_t rows,
                       const uint32_t *group, const float *shift, size_t *row, uint32_t *col);
 
-/* The searches below expect that it said true.
+/* The searches below expect that it returned true.
  *
  * Adds rows of e (rows x d, ld lde) to the normalisers of the columns: c->cols == m.  group: codes
  * of the rows (NULL exactly when the search has none).  For the same bits, call with the same rows

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/* The values of a label: distinct texts, ascending by byte, and each cell's place among them.
+/* The values of a label: distinct texts, ascending by byte, and each cell's position among them.
  * CM_CAT_MISSING where a text is empty.  Release with cm_label_values_free. */
 struct cm_label_values {
     struct cm_strs text;

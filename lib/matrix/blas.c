@@ -1,13 +1,11 @@
 /* matrix/blas.c - the door to OpenBLAS and its LAPACK.
  *
- * Problem: our matrices are row-major, LAPACK's are column-major, and OpenBLAS's own threads would
- * change bits with their number.  Choice: no copies.  A row-major matrix IS the column-major
- * transpose, so each routine is asked for the transposed answer: QR of a tall row-major matrix is
- * the LQ of a wide column-major one, A = U S V' becomes A' = V S U' with the two outputs swapped,
- * and symmetric matrices are what they are.  One BLAS thread is made sure of at every call (one
- * read of a global), and that there is room for the buffers of OpenBLAS.  Non-finite input is
- * refused before LAPACK sees it: some of its iterations do not end on NaN.  Rejected: LAPACKE,
- * which copies to transpose, and is another library.
+ * Our matrices are row-major, LAPACK's are column-major, and nothing is copied: a row-major matrix
+ * IS the column-major transpose, so each routine is asked for the transposed answer.  QR of a tall
+ * row-major matrix is the LQ of a wide column-major one, A = U S V' becomes A' = V S U' with the
+ * two outputs swapped, and symmetric matrices are what they are.  Every call makes sure of one BLAS
+ * thread (one read of a global) and of memory for the buffers of OpenBLAS.  Input that is not
+ * finite is refused before LAPACK sees it: some of its iterations do not end on NaN.
  */
 #include "matrix/blas.h"
 

@@ -1,9 +1,8 @@
 /* matrix/blas.h - the few dense routines that the toolkit takes from OpenBLAS.
  *
- * Problem: OpenBLAS gives different bits for different thread counts, and its threads fight ours.
- * Choice: this is the only door to BLAS and LAPACK; every routine here sets one BLAS thread first,
- * and parallel callers cut their work into fixed shards (base/pool.h).  All matrices are row-major.
- * Rejected: LAPACKE (another library for six calls).
+ * OpenBLAS gives different bits for different numbers of threads, and its threads compete with
+ * ours.  So this is the only door to BLAS and LAPACK: every routine sets one BLAS thread first, and
+ * parallel callers cut their work into fixed shards (base/pool.h).  All matrices are row-major.
  */
 #ifndef CM_MATRIX_BLAS_H
 #define CM_MATRIX_BLAS_H

@@ -1,14 +1,12 @@
 /* matrix/csr.c - the sparse matrix: building, selecting, transposing, column sums, products.
  *
- * Problem: sparse times dense is where preparation and training spend their time, and it must give
- * the same bits for any thread count.  Choice: both products work on the rows as they lie.  x v
- * gathers rows of v into sums that stay in registers, 64 columns at a time.  x' b is cut by COLUMN
- * ranges of x, not by rows: a shard walks all rows, finds its entries of each by bisection, and
- * adds into its own rows of y.  So every sum runs over the entries in row order whatever the cut,
- * no partial sums exist, no transpose is stored, and a range of y stays in the core's cache.
- * Vector code runs across columns of the dense side, never along a sum: AVX2 and plain builds agree
- * to the bit.  Rejected: partial sums a shard (116,490 x 70 floats each), and a stored transpose
- * (doubles the memory of the largest object there is).
+ * Both products work on the rows as they lie, and give the same bits for any number of threads.  x
+ * v gathers rows of v into sums that stay in registers, 64 columns at a time.  x' b is cut by
+ * COLUMN ranges of x, not by rows: a shard walks all rows, finds where each enters its range in a
+ * table, and adds into its own rows of y.  So every sum runs over the entries in row order whatever
+ * the cut, no partial sums exist, no transpose is stored, and a range of y stays in the core's
+ * cache.  Vector code runs across columns of the dense side, never along a sum: AVX2 and plain
+ * builds agree to the bit.
  */
 #include "matrix/matrix.h"
 
@@ -49,6 +47,23 @@ void cm_csr_append(struct cm_csr *m, size_t rows, const uint64_t *ptr, const uin
         memcpy(m->val + old, val + ptr[0], add * sizeof *val);
     }
     m->rows = need_rows;
+}
+
+void cm_csr_append_dense(struct cm_csr *m, size_t rows, const float *v, size_t ld)
+{
+    uint32_t *idx = CM_NEW(uint32_t, m->cols);
+    float *val = CM_NEW(float, m->cols);
+    for (size_t i = 0; i < rows; i++) {
+        uint64_t ptr[2] = {0, 0};
+        for (size_t j = 0; j < m->cols; j++)
+            if (v[i * ld + j] != 0) {
+                idx[ptr[1]] = (uint32_t)j;
+                val[ptr[1]++] = v[i * ld + j];
+            }
+        cm_csr_append(m, 1, ptr, idx, val);
+    }
+    cm_free(idx);
+    cm_free(val);
 }
 
 void cm_csr_free(struct cm_csr *m)
@@ -115,6 +130,19 @@ struct cm_csr cm_csr_transpose(const struct cm_csr *m)
     return out;
 }
 
+uint64_t cm_csr_find(const struct cm_csr *m, size_t i, uint32_t j)
+{
+    uint64_t from = m->ptr[i], to = m->ptr[i + 1];
+    while (from < to) {
+        uint64_t mid = from + (to - from) / 2;
+        if (m->idx[mid] < j)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    return from < m->ptr[i + 1] && m->idx[from] == j ? from : UINT64_MAX;
+}
+
 void cm_csr_column_sums(const struct cm_csr *m, double *sum, double *count)
 {
     size_t nnz = m->ptr[m->rows];
@@ -124,6 +152,15 @@ void cm_csr_column_sums(const struct cm_csr *m, double *sum, double *count)
     if (count)
         for (size_t e = 0; e < nnz; e++)
             count[m->idx[e]] += m->val[e] > 0;
+}
+
+void cm_csr_column_means(const struct cm_csr *m, float *mean)
+{
+    double *sum = CM_ZNEW(double, m->cols);
+    cm_csr_column_sums(m, sum, NULL);
+    for (size_t j = 0; j < m->cols; j++)
+        mean[j] = (float)(sum[j] / (double)m->rows);
+    cm_free(sum);
 }
 
 /* ===== products =========================================================================== */
@@ -165,6 +202,17 @@ void cm_csr_times(const struct cm_csr *x, const float *v, size_t k, const float 
                         .shards = cm_shards(x->rows, 128, 16)};
     cm_parallel(p.shards, times_rows, &p);
     cm_tiles_free(&p.tiles);
+}
+
+void cm_csr_bias(const float *mean, const float *v, size_t cols, size_t k, float *bias)
+{
+    double *sum = CM_ZNEW(double, k);
+    for (size_t j = 0; j < cols; j++)
+        for (size_t c = 0; c < k; c++)
+            sum[c] += (double)mean[j] * (double)v[j * k + c];
+    for (size_t c = 0; c < k; c++)
+        bias[c] = (float)sum[c];
+    cm_free(sum);
 }
 
 static int transposed_cols(void *arg, size_t shard)

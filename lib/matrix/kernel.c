@@ -1,13 +1,12 @@
 /* matrix/kernel.c - the inner loops of sparse x dense.
  *
- * Problem: one entry of x means one multiply-add along a row of the dense side; the loop is bound
- * by fetching those rows.  Choice: GCC's vector types, eight floats or four doubles each, up to
- * eight of them at a time in registers; the columns of x are taken in tiles whose rows of the dense
- * side stay in a core's cache, from a table of where each row enters each tile; compiled for AVX2
+ * One entry of x is one multiply-add along a row of the dense side; fetching those rows is the
+ * cost.  So the columns of x are taken in tiles whose rows of the dense side stay in a core's
+ * cache, from a table of where each row enters each tile, and the sums stay in registers: GCC's
+ * vector types, eight floats or four doubles each, up to eight of them at a time, compiled for AVX2
  * and for the plain machine and chosen when the program starts (target_clones).  A sum never
  * crosses lanes, so both give the same bits.  Float and double differ in the type alone:
- * kernel_loops.h is included twice.  Rejected: intrinsics (one machine only), and plain loops with
- * -O3 (the sums went through memory).
+ * kernel_loops.h is included twice.
  */
 #include "matrix/kernel.h"
 

@@ -1,9 +1,8 @@
 /* matrix/matrix.h - the two matrices of the toolkit, rows = cells.
  *
- * Problem: single-cell matrices are 90-99 % zeros on the way in and dense on the way out.  Choice:
- * two plain, open structs: CSR with 64-bit offsets and 32-bit columns (STREAM: columns < 2^32 in
- * memory, non-zeros beyond 2^31 are ordinary), and row-major dense floats with a leading dimension.
- * Rejected: an abstract matrix type; every kernel wants to see the arrays.
+ * Plain, open structs, because every kernel wants to see the arrays: CSR with 64-bit offsets and
+ * 32-bit columns (non-zeros beyond 2^31 are ordinary), and row-major dense floats with a leading
+ * dimension.
  */
 #ifndef CM_MATRIX_MATRIX_H
 #define CM_MATRIX_MATRIX_H
@@ -34,23 +33,33 @@ struct cm_dense {
 struct cm_csr cm_csr_make(size_t cols); /* no rows yet */
 void cm_csr_append(struct cm_csr *m, size_t rows, const uint64_t *ptr, const uint32_t *idx,
                    const float *val); /* rows of a block; its ptr[0] may be any offset */
+/* The non-zero entries of dense rows (rows x m->cols, ld). */
+void cm_csr_append_dense(struct cm_csr *m, size_t rows, const float *v, size_t ld);
 void cm_csr_free(struct cm_csr *m);
 /* Rows rows[0..n-1] of m in that order, as a new matrix. */
 struct cm_csr cm_csr_rows(const struct cm_csr *m, const uint64_t *rows, size_t n);
+/* Position in idx and val of entry (i, j), or UINT64_MAX where it is not stored. */
+uint64_t cm_csr_find(const struct cm_csr *m, size_t i, uint32_t j);
 struct cm_csr cm_csr_transpose(const struct cm_csr *m); /* cols x rows; rows < 2^32 */
 
 struct cm_dense cm_dense_make(size_t rows, size_t cols); /* zeros, ld = cols */
 void cm_dense_free(struct cm_dense *m);
+/* out (cols x rows) = in' for in rows x cols (ld). */
+void cm_dense_transpose(size_t rows, size_t cols, const float *in, size_t ld, float *out);
 
 /* Sums in double over all rows: sum[j] = sum of x_ij, count[j] = stored entries > 0.  Either may be
- * NULL; both have cols places and are added to. */
+ * NULL; both have cols items and are added to. */
 void cm_csr_column_sums(const struct cm_csr *m, double *sum, double *count);
+/* mean[j] = mean of x_ij over all rows, zeros included. */
+void cm_csr_column_means(const struct cm_csr *m, float *mean);
 
 /* y = (x - 1 mean') v for the rows of x: y is rows x k (ld ldy), v is cols x k row-major (ld k),
- * `mean` has cols places or is NULL; `bias` (k places, or NULL) is mean' v precomputed, so that the
+ * `mean` has cols items or is NULL; `bias` (k items, or NULL) is mean' v precomputed, so that the
  * sparse product stays sparse.  Runs on the pool. */
 void cm_csr_times(const struct cm_csr *x, const float *v, size_t k, const float *bias, float *y,
                   size_t ldy);
+/* bias (k) = mean' v for v cols x k. */
+void cm_csr_bias(const float *mean, const float *v, size_t cols, size_t k, float *bias);
 /* y (cols x k, row-major) = x' b for b rows x k (ld ldb), minus mean (cols) times colsum(b)' when
  * mean is not NULL.  Fixed shards, summed in shard order: same bits for any thread count. */
 void cm_csr_transposed_times(const struct cm_csr *x, const float *b, size_t k, size_t ldb,

@@ -195,23 +195,6 @@ void cm_model_embed(const struct cm_model *m, size_t side, const struct cm_csr *
     embed(m, side, x, out, cm_model_width(m));
 }
 
-/* The entries of a dense block as CSR (all of them; zeros do no harm). */
-static struct cm_csr from_dense(const float *v, size_t rows, size_t cols)
-{
-    struct cm_csr x = {
-        .rows = rows, .cols = cols, .row_capacity = rows + 1, .capacity = rows * cols + 1};
-    x.ptr = CM_NEW(uint64_t, rows + 1);
-    x.idx = CM_NEW(uint32_t, x.capacity);
-    x.val = CM_NEW(float, x.capacity);
-    for (size_t i = 0; i <= rows; i++)
-        x.ptr[i] = i * cols;
-    for (size_t e = 0; e < rows * cols; e++) {
-        x.idx[e] = (uint32_t)(e % cols);
-        x.val[e] = v[e];
-    }
-    return x;
-}
-
 void cm_model_embed_block(const struct cm_model *m, size_t side, struct cm_block *b,
                           const struct cm_slot *in, const uint32_t *map, bool all_parts)
 {
@@ -224,7 +207,8 @@ void cm_model_embed_block(const struct cm_model *m, size_t side, struct cm_block
     struct cm_csr x = {.rows = rows, .cols = b->cols, .ptr = b->ptr, .idx = b->idx};
     float *out = CM_NEW(float, rows *width);
     if (b->dense) {
-        x = from_dense(v, rows, b->cols);
+        x = cm_csr_make(b->cols);
+        cm_csr_append_dense(&x, rows, v, b->cols);
     } else {
         x.val = CM_NEW(float, b->nnz);
         if (b->nnz)

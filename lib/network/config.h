@@ -32,7 +32,7 @@ enum cm_tokens_readout { CM_READOUT_MEAN, CM_READOUT_LINEAR };
 enum cm_unit_norm { CM_NORM_POST, CM_NORM_PRE };
 enum cm_unit_act { CM_UNIT_RELU, CM_UNIT_GELU };
 
-/* In the order in which a cell meets them (network/transformer.h). */
+/* In the order in which a cell meets them (network/transformer/internal.h). */
 struct cm_transformer_config {
     int64_t windows, kernel, stride, padding, partial;
     enum cm_tokens_filters filters;

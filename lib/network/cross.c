@@ -52,12 +52,12 @@ int cm_cross_make(struct cm_cross *c, const struct cm_cross_config *o, const siz
 int cm_cross_open(struct cm_cross *c, const struct cm_cross_config *o,
                   const struct cm_encoder *const e[2], struct cm_params *t, const char *prefix)
 {
-    size_t L[2] = {cm_tokens_count(e[0]), cm_tokens_count(e[1])};
-    size_t P = cm_tokens_width(e[0]);
-    if (P != cm_tokens_width(e[1]))
+    size_t L[2] = {e[0]->L, e[1]->L};
+    size_t P = e[0]->P;
+    if (P != e[1]->P)
         return cm_fail(CM_EINPUT,
                        "cross-attention needs tokens of one width, the sides have %zu and %zu", P,
-                       cm_tokens_width(e[1]));
+                       e[1]->P);
     return cm_cross_make(c, o, L, P, t, prefix);
 }
 
@@ -65,7 +65,7 @@ void cm_cross_init(const struct cm_cross *c, cm_real *params, uint64_t seed)
 {
     const struct cm_unit *u = &c->unit;
     size_t P = c->P;
-    cm_real *p = params + c->begin;
+    cm_real *p = params;
     const struct {
         size_t at, n;
         double bound;
@@ -108,26 +108,25 @@ size_t cm_cross_cache(const struct cm_cross *c)
     return 2 * rows_of(c) * c->P + cm_unit_cache(&c->unit, 1) + 4 * c->P + 2;
 }
 
-double cm_cross_forward(const struct cm_cross *c, cm_real *cache, const cm_real *x0,
-                        const cm_real *x1, const cm_real *params, const struct cm_dropout *drop,
-                        cm_real *scratch)
+double cm_cross_forward(const struct cm_cross *c, cm_real *cache, const cm_real *const x[2],
+                        const cm_real *params, const struct cm_dropout *drop, cm_real *scratch)
 {
     size_t P = c->P, LP = rows_of(c) * P;
     cm_real *y = cache, *u = y + LP, *e = u + LP, *norm = e + 4 * P, *unit = norm + 2;
-    memcpy(y, x0, c->L[0] * P * sizeof *y);
-    memcpy(y + c->L[0] * P, x1, c->L[1] * P * sizeof *y);
-    cm_unit_forward(u, unit, y, params + c->begin, NULL, &c->unit, 1, drop, scratch);
+    memcpy(y, x[0], c->L[0] * P * sizeof *y);
+    memcpy(y + c->L[0] * P, x[1], c->L[1] * P * sizeof *y);
+    cm_unit_forward(u, unit, y, params, NULL, &c->unit, 1, drop, scratch);
     return read_out(c, u, e, norm);
 }
 
 const cm_real *cm_cross_prob(const struct cm_cross *c, const cm_real *cache)
 {
-    return cm_unit_prob(&c->unit, cache + 2 * rows_of(c) * c->P + 4 * c->P + 2, 1, 0);
+    return cache + 2 * rows_of(c) * c->P + 4 * c->P + 2 + cm_unit_prob_at(&c->unit, 1, 0);
 }
 
-void cm_cross_backward(const struct cm_cross *c, cm_real *dparams, cm_real *dx0, cm_real *dx1,
-                       double ds1, const cm_real *cache, const cm_real *params,
-                       const struct cm_dropout *drop, cm_real *scratch)
+void cm_cross_backward(const struct cm_cross *c, cm_real *dparams, cm_real *const dx[2], double ds1,
+                       const cm_real *cache, const cm_real *params, const struct cm_dropout *drop,
+                       cm_real *scratch)
 {
     size_t P = c->P, L = rows_of(c), LP = L * P;
     const cm_real *y = cache, *u = y + LP, *e = u + LP, *norm = e + 4 * P, *unit = norm + 2;
@@ -141,12 +140,11 @@ void cm_cross_backward(const struct cm_cross *c, cm_real *dparams, cm_real *dx0,
     cm_unitnorm_backward(de, dn, norm, e + 2 * P, 2, P);
     cm_pool_backward(du, de, CM_POOL_MEAN, 1, L, P, 0, c->L[0]);
     cm_pool_backward(du, de + P, CM_POOL_MEAN, 1, L, P, c->L[0], L);
-    cm_unit_backward(dy, dparams + c->begin, NULL, du, unit, y, params + c->begin, &c->unit, 1,
-                     drop, rest);
+    cm_unit_backward(dy, dparams, NULL, du, unit, y, params, &c->unit, 1, drop, rest);
     for (size_t i = 0; i < c->L[0] * P; i++)
-        dx0[i] += dy[i];
+        dx[0][i] += dy[i];
     for (size_t i = 0; i < c->L[1] * P; i++)
-        dx1[i] += dy[c->L[0] * P + i];
+        dx[1][i] += dy[c->L[0] * P + i];
 }
 
 /* ===== candidates ========================================================================== */
@@ -185,7 +183,7 @@ void cm_cross_cell_make(const struct cm_cross *c, size_t side, cm_real *cell, co
     const struct cm_unit *u = &c->unit;
     size_t L = c->L[side], P = c->P, H = u->mha.H, D = P / H;
     struct cell_offsets at = cell_offsets(c, side);
-    const cm_real *w = params + c->begin, *in = x;
+    const cm_real *w = params, *in = x;
     cm_real *normed = scratch, *stat = normed + L * P, *s = stat + 2 * L;
     cm_real *qkv = cell + at.qkv, scale = (cm_real)(1 / sqrt((double)D));
     memcpy(cell, x, L * P * sizeof *cell);
@@ -242,7 +240,7 @@ double cm_cross_pair(const struct cm_cross *c, const cm_real *cell0, const cm_re
 {
     const struct cm_unit *u = &c->unit;
     size_t P = c->P, L = rows_of(c), LP = L * P, first = c->L[0] * P, F = u->F;
-    const cm_real *w = params + c->begin;
+    const cm_real *w = params;
     cm_real *z = scratch, *y = z + LP, *a = y + LP, *b = a + LP, *h = b + 2 * LP, *f = h + L * F,
             *stat = f + L * F, *e = stat + 2 * L, *norm = e + 4 * P, *s = norm + 2;
     merge(c, 0, z, cell0, cell1, s);

@@ -7,7 +7,7 @@
  * queries, keys, values, and its attention to itself) is made once a cell and shared by its
  * candidates; training mines candidates by S0 and runs backward on few pairs.
  *
- *   Y = [X_0; X_1] of the token matrices before self-attention (network/transformer.h), side 0 over
+ *   Y = [X_0; X_1] of the token matrices before self-attention (network/encoder.h), side 0 over
  * side 1
  *   U = one Transformer unit over Y;  e1, t1 = unit(mean of U over each part);  S1 = e1.t1
  *   S = S0 + alpha S1                                                       (MODEL 1.4 and 1.5)
@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "network/transformer.h"
+#include "network/encoder.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,11 +30,12 @@ extern "C" {
 struct cm_cross {
     struct cm_cross_config o;
     size_t L[2], P;
-    /* The module's part of the arena.  Offsets in `unit` are local to it, so that a gradient arena
-     * of `size` numbers is enough for a shard. */
-    size_t begin, size;
+    size_t begin, size; /* where the arena that it was declared in holds its numbers */
     struct cm_unit unit;
 };
+
+/* Parameters and gradients below are those of the module alone (`size` numbers): its offsets are
+ * local, a caller with a larger arena passes arena + begin. */
 
 /* Declares the unit's tensors as "prefix.*".  CM_EINPUT when heads do not divide P. */
 int cm_cross_make(struct cm_cross *c, const struct cm_cross_config *o, const size_t L[2], size_t P,
@@ -42,22 +43,20 @@ int cm_cross_make(struct cm_cross *c, const struct cm_cross_config *o, const siz
 /* The same for two token encoders; CM_EINPUT when their widths differ. */
 int cm_cross_open(struct cm_cross *c, const struct cm_cross_config *o,
                   const struct cm_encoder *const e[2], struct cm_params *t, const char *prefix);
-/* First values (PyTorch's defaults), a function of seed; params: the whole arena. */
+/* First values (PyTorch's defaults), a function of seed. */
 void cm_cross_init(const struct cm_cross *c, cm_real *params, uint64_t seed);
 
 /* ===== one pair, kept for backward ========================================================== */
 
-/* params, dparams: the whole arenas.  drop: seed, step, row; NULL = apply. */
 size_t cm_cross_cache(const struct cm_cross *c);
 size_t cm_cross_scratch(const struct cm_cross *c);
-/* S1 of the pair with tokens x0 (L[0] x P) and x1 (L[1] x P). */
-double cm_cross_forward(const struct cm_cross *c, cm_real *cache, const cm_real *x0,
-                        const cm_real *x1, const cm_real *params, const struct cm_dropout *drop,
-                        cm_real *scratch);
-/* Adds dS1 times the gradients to dparams, dx0 and dx1. */
-void cm_cross_backward(const struct cm_cross *c, cm_real *dparams, cm_real *dx0, cm_real *dx1,
-                       double ds1, const cm_real *cache, const cm_real *params,
-                       const struct cm_dropout *drop, cm_real *scratch);
+/* S1 of the pair with tokens x[s] (L[s] x P).  drop: seed, step, row; NULL = apply. */
+double cm_cross_forward(const struct cm_cross *c, cm_real *cache, const cm_real *const x[2],
+                        const cm_real *params, const struct cm_dropout *drop, cm_real *scratch);
+/* Adds dS1 times the gradients to dparams and dx[s]. */
+void cm_cross_backward(const struct cm_cross *c, cm_real *dparams, cm_real *const dx[2], double ds1,
+                       const cm_real *cache, const cm_real *params, const struct cm_dropout *drop,
+                       cm_real *scratch);
 /* Probabilities H x L x L in the cache of a forward pass. */
 const cm_real *cm_cross_prob(const struct cm_cross *c, const cm_real *cache);
 

@@ -14,17 +14,15 @@
 
 size_t cm_map_size(const struct cm_net *net, enum cm_map_module module)
 {
-    size_t L0 = cm_tokens_count(&net->encoder[0]), L1 = cm_tokens_count(&net->encoder[1]);
+    size_t L0 = net->encoder[0].L, L1 = net->encoder[1].L;
     return module == CM_MAP_CROSS ? L0 + L1 : module == CM_MAP_SELF_0 ? L0 : L1;
 }
 
 struct map {
     const struct cm_net *net;
     enum cm_map_module module;
-    const struct cm_csr *const *x;
-    const uint64_t *const *at;
-    size_t cells, groups, L, shards;
-    const uint32_t *group;
+    const struct cm_map_cells *cells;
+    size_t L, shards;
     double *sum; /* shards x groups x L x L */
 };
 
@@ -41,38 +39,43 @@ static size_t map_scratch(const struct cm_net *net, enum cm_map_module module)
 static const cm_real *probabilities(const struct map *m, size_t cell, cm_real *scratch, size_t *H)
 {
     const struct cm_net *net = m->net;
+    struct cm_cell c[2];
+    for (size_t s = 0; s < 2; s++)
+        if (m->module == CM_MAP_CROSS || s == (m->module == CM_MAP_SELF_1))
+            c[s] = cm_cell_at(m->cells->x[s], m->cells->at[s][cell]);
     if (m->module == CM_MAP_CROSS) {
         cm_real *second = scratch + cm_net_tokens_scratch(net, 0),
                 *cache = second + cm_net_tokens_scratch(net, 1);
-        const cm_real *t0 = cm_net_tokens(net, 0, m->x[0], m->at[0][cell], scratch);
-        const cm_real *t1 = cm_net_tokens(net, 1, m->x[1], m->at[1][cell], second);
-        cm_cross_forward(&net->cross, cache, t0, t1, net->w, NULL,
+        const cm_real *const x[2] = {cm_net_tokens(net, 0, net->w, c[0], scratch),
+                                     cm_net_tokens(net, 1, net->w, c[1], second)};
+        cm_cross_forward(&net->cross, cache, x, net->w + net->cross.begin, NULL,
                          cache + cm_cross_cache(&net->cross));
         *H = net->cross.unit.mha.H;
         return cm_cross_prob(&net->cross, cache);
     }
     size_t side = m->module == CM_MAP_SELF_1;
     const struct cm_encoder *e = &net->encoder[side];
-    struct cm_cell c = cm_cell_at(m->x[side], m->at[side][cell]);
-    cm_real *cache = scratch + e->q;
-    e->of->forward(e, scratch, cache, &c, 1, net->w, NULL, cache + e->of->cache(e, 1));
-    *H = cm_tokens_heads(e);
-    return cm_tokens_prob(e, cache, 1, 0);
+    struct cm_pass p = {.cell = &c[side], .B = 1, .params = net->w, .cache = scratch + e->q};
+    p.scratch = p.cache + e->of->cache(e, 1);
+    e->of->forward(e, scratch, &p);
+    *H = e->H;
+    return p.cache + e->of->prob_at(e, 1, 0);
 }
 
 static int map_shard(void *arg, size_t shard)
 {
     const struct map *m = arg;
+    const struct cm_map_cells *cells = m->cells;
     size_t n = m->L * m->L;
     cm_real *scratch = CM_NEW(cm_real, map_scratch(m->net, m->module));
-    for (size_t c = cm_shard_begin(m->cells, m->shards, shard),
-                to = cm_shard_begin(m->cells, m->shards, shard + 1);
+    for (size_t c = cm_shard_begin(cells->n, m->shards, shard),
+                to = cm_shard_begin(cells->n, m->shards, shard + 1);
          c < to; c++) {
-        size_t g = m->group ? m->group[c] : 0, H;
-        if (g >= m->groups)
+        size_t g = cells->group ? cells->group[c] : 0, H;
+        if (g >= cells->groups)
             continue;
         const cm_real *p = probabilities(m, c, scratch, &H);
-        double *sum = m->sum + (shard * m->groups + g) * n;
+        double *sum = m->sum + (shard * cells->groups + g) * n;
         for (size_t h = 0; h < H; h++)
             for (size_t i = 0; i < n; i++)
                 sum[i] += (double)p[h * n + i] / (double)H;
@@ -82,15 +85,14 @@ static int map_shard(void *arg, size_t shard)
 }
 
 void cm_attention_map(const struct cm_net *net, enum cm_map_module module,
-                      const struct cm_csr *const x[2], const uint64_t *const at[2], size_t cells,
-                      const uint32_t *group, size_t groups, double *out, uint64_t *count)
+                      const struct cm_map_cells *cells, double *out, uint64_t *count)
 {
-    size_t L = cm_map_size(net, module), n = L * L;
-    struct map m = {net, module, x, at, cells, groups, L, MAP_SHARDS, group, NULL};
-    m.sum = CM_ZNEW(double, MAP_SHARDS *groups *n);
+    size_t L = cm_map_size(net, module), n = L * L, groups = cells->groups;
+    struct map m = {.net = net, .module = module, .cells = cells, .L = L, .shards = MAP_SHARDS};
+    m.sum = CM_ZNEW(double, (size_t)MAP_SHARDS *groups *n);
     memset(count, 0, groups * sizeof *count);
-    for (size_t c = 0; c < cells; c++) {
-        size_t g = group ? group[c] : 0;
+    for (size_t c = 0; c < cells->n; c++) {
+        size_t g = cells->group ? cells->group[c] : 0;
         if (g < groups)
             count[g]++;
     }

@@ -24,7 +24,6 @@ struct work {
     const struct cm_cross *c;
     const struct cm_cross_batch *batch;
     const cm_real *params;
-    const struct cm_dropout *drop;
     cm_real *cell[2];
     struct pair *pair;
     size_t n, shards;
@@ -69,9 +68,9 @@ static int score_shard(void *arg, size_t shard)
 static const struct cm_dropout *pair_drop(struct cm_dropout *d, const struct work *w,
                                           const struct pair *p)
 {
-    if (!w->drop)
+    if (!w->batch->drop)
         return NULL;
-    *d = *w->drop;
+    *d = *w->batch->drop;
     d->row = (uint32_t)(p->i * w->batch->B + p->j);
     return d;
 }
@@ -84,23 +83,22 @@ static int train_shard(void *arg, size_t shard)
     size_t part[2] = {c->L[0] * c->P, c->L[1] * c->P};
     cm_real *scratch = CM_NEW(cm_real, cm_cross_scratch(c) + cm_cross_cache(c));
     cm_real *cache = scratch + cm_cross_scratch(c);
-    struct cm_cross local = *c; /* its gradients: an arena of the module alone */
-    const cm_real *params = w->params + c->begin;
-    local.begin = 0;
     for (size_t k = cm_shard_begin(w->n, w->shards, shard),
                 to = cm_shard_begin(w->n, w->shards, shard + 1);
          k < to; k++) {
         struct pair *p = &w->pair[k];
         struct cm_dropout d;
         const struct cm_dropout *drop = pair_drop(&d, w, p);
-        double s1 = cm_cross_forward(&local, cache, w->batch->x[0] + p->i * part[0],
-                                     w->batch->x[1] + p->j * part[1], params, drop, scratch);
-        if (w->arena)
-            cm_cross_backward(&local, w->arena + shard * c->size, w->dx[0] + k * part[0],
-                              w->dx[1] + k * part[1], c->o.alpha * p->ds, cache, params, drop,
-                              scratch);
-        else
+        const cm_real *const x[2] = {w->batch->x[0] + p->i * part[0],
+                                     w->batch->x[1] + p->j * part[1]};
+        double s1 = cm_cross_forward(c, cache, x, w->params, drop, scratch);
+        if (w->arena) {
+            cm_real *const dx[2] = {w->dx[0] + k * part[0], w->dx[1] + k * part[1]};
+            cm_cross_backward(c, w->arena + shard * c->size, dx, c->o.alpha * p->ds, cache,
+                              w->params, drop, scratch);
+        } else {
             p->s1 = s1;
+        }
     }
     cm_free(scratch);
     return 0;
@@ -242,7 +240,7 @@ static void backward_pairs(struct work *w, cm_real *const dx[2], cm_real *dparam
     }
     for (size_t a = 0; a < arenas; a++)
         for (size_t i = 0; i < c->size; i++)
-            dparams[c->begin + i] += w->arena[a * c->size + i];
+            dparams[i] += w->arena[a * c->size + i];
     for (size_t s = 0; s < 2; s++)
         cm_free(w->dx[s]);
     cm_free(w->arena);
@@ -251,54 +249,77 @@ static void backward_pairs(struct work *w, cm_real *const dx[2], cm_real *dparam
     w->n = all;
 }
 
+/* The pairs that are scored: the mined ones and the partners. */
+static void list_pairs(struct work *w, unsigned char *const mined[2])
+{
+    size_t B = w->batch->B, cells = B * B, n = 0;
+    for (size_t k = 0; k < cells; k++)
+        n += mined[0][k] || mined[1][k] || k % (B + 1) == 0;
+    w->pair = CM_ZNEW(struct pair, n);
+    for (size_t k = 0; k < cells; k++)
+        if (mined[0][k] || mined[1][k] || k % (B + 1) == 0)
+            w->pair[w->n++] = (struct pair){.i = (uint32_t)(k / B), .j = (uint32_t)(k % B)};
+}
+
+/* s1 of the pairs, without dropout, by what their cells share. */
+static void score_pairs(struct work *w)
+{
+    size_t B = w->batch->B;
+    for (size_t s = 0; s < 2; s++)
+        w->cell[s] = CM_NEW(cm_real, B * cm_cross_cell(w->c, s));
+    w->shards = cm_shards(2 * B, 4, 64);
+    cm_parallel(w->shards, cell_shard, w);
+    w->shards = cm_shards(w->n, 4, 64);
+    cm_parallel(w->shards, score_shard, w);
+    cm_free(w->cell[0]);
+    cm_free(w->cell[1]);
+}
+
+/* The negatives (B each) of rows and columns, each direction among its own mined ones; pairs that
+ * are in no triplet go. */
+static void choose_triplets(struct work *w, const cm_real *s, unsigned char *const mined[2],
+                            uint32_t *row, uint32_t *column)
+{
+    const struct cm_cross_config *o = &w->c->o;
+    const struct cm_cross_batch *b = w->batch;
+    size_t B = b->B;
+    uint32_t *other = CM_NEW(uint32_t, B); /* the other direction's answer, not used */
+    unsigned char *chosen = CM_ZNEW(unsigned char, B *B);
+    cm_negatives_choose(row, other, s, mined[0], B, o->margin, o->negatives, b->g);
+    cm_negatives_choose(other, column, s, mined[1], B, o->margin, o->negatives, b->g);
+    for (size_t i = 0; i < B; i++) {
+        chosen[i * B + i] = 1;
+        if (row[i] != CM_NO_NEGATIVE)
+            chosen[i * B + row[i]] = 1;
+        if (column[i] != CM_NO_NEGATIVE)
+            chosen[column[i] * B + i] = 1;
+    }
+    keep_pairs(w, chosen);
+    cm_free(chosen);
+    cm_free(other);
+}
+
 double cm_cross_loss(const struct cm_cross *c, cm_real *ds0, cm_real *const dx[2], cm_real *dparams,
                      const struct cm_cross_batch *batch, const cm_real *params,
-                     const struct cm_dropout *drop, const struct cm_rng *g,
                      struct cm_cross_report *report)
 {
     size_t B = batch->B, cells = B * B;
     CM_ASSERT(B >= 1 && B <= 65535);
     struct cm_cross_report r = {0};
-    struct work w = {.c = c, .batch = batch, .params = params, .drop = drop};
+    struct work w = {.c = c, .batch = batch, .params = params};
     unsigned char *mined[2] = {CM_ZNEW(unsigned char, cells), CM_ZNEW(unsigned char, cells)};
-    mine(batch, &c->o, mined);
-    for (size_t k = 0; k < cells; k++)
-        w.n += mined[0][k] || mined[1][k] || k % (B + 1) == 0;
-    w.pair = CM_ZNEW(struct pair, w.n);
-    for (size_t k = 0, n = 0; k < cells; k++)
-        if (mined[0][k] || mined[1][k] || k % (B + 1) == 0)
-            w.pair[n++] = (struct pair){.i = (uint32_t)(k / B), .j = (uint32_t)(k % B)};
-
-    for (size_t s = 0; s < 2; s++)
-        w.cell[s] = CM_NEW(cm_real, B * cm_cross_cell(c, s));
-    w.shards = cm_shards(2 * B, 4, 64);
-    cm_parallel(w.shards, cell_shard, &w);
-    w.shards = cm_shards(w.n, 4, 64);
-    cm_parallel(w.shards, score_shard, &w);
-    cm_free(w.cell[0]);
-    cm_free(w.cell[1]);
-
     cm_real *s = CM_NEW(cm_real, cells), *ds = CM_ZNEW(cm_real, cells);
-    uint32_t *negative = CM_NEW(uint32_t, 4 * B), *row = negative, *column = row + B;
+    uint32_t *row = CM_NEW(uint32_t, 2 * B), *column = row + B;
+    mine(batch, &c->o, mined);
+    list_pairs(&w, mined);
+    score_pairs(&w);
     fill_scores(&w, s);
     r.mined = w.n;
     r.sd = spread(&w, s);
     bool triplet = c->o.loss == CM_CROSS_TRIPLET;
-    if (triplet) { /* each direction among its own mined ones; the other answer is not used */
-        cm_negatives_choose(row, column + B, s, mined[0], B, c->o.margin, c->o.negatives, g);
-        cm_negatives_choose(column + B, column, s, mined[1], B, c->o.margin, c->o.negatives, g);
-        unsigned char *chosen = CM_ZNEW(unsigned char, cells);
-        for (size_t i = 0; i < B; i++) {
-            chosen[i * B + i] = 1;
-            if (row[i] != CM_NO_NEGATIVE)
-                chosen[i * B + row[i]] = 1;
-            if (column[i] != CM_NO_NEGATIVE)
-                chosen[column[i] * B + i] = 1;
-        }
-        keep_pairs(&w, chosen);
-        cm_free(chosen);
-    }
-    if (drop) { /* the loss is that of the network under dropout */
+    if (triplet)
+        choose_triplets(&w, s, mined, row, column);
+    if (batch->drop) { /* the loss is that of the network under dropout */
         w.shards = cm_shards(w.n, 4, 64);
         cm_parallel(w.shards, train_shard, &w);
         fill_scores(&w, s);
@@ -321,8 +342,7 @@ double cm_cross_loss(const struct cm_cross *c, cm_real *ds0, cm_real *const dx[2
     r.back = w.n;
     if (w.n && c->o.alpha != 0)
         backward_pairs(&w, dx, dparams);
-
-    cm_free(negative);
+    cm_free(row);
     cm_free(s);
     cm_free(ds);
     cm_free(w.pair);

@@ -10,11 +10,13 @@ extern "C" {
 #endif
 
 struct cm_cross_batch {
-    size_t B;                     /* at most 65,535; row b of both sides is one cell */
-    const cm_real *x[2];          /* tokens, B x L[s] x P */
-    const cm_real *s0;            /* B x B: rows side 0, columns side 1 */
-    const unsigned char *allowed; /* B x B, 0 = no candidate (another batch label), or NULL */
-    double log_t;                 /* listwise: scores are multiplied by exp(log_t) */
+    size_t B;                      /* at most 65,535; row b of both sides is one cell */
+    const cm_real *x[2];           /* tokens, B x L[s] x P */
+    const cm_real *s0;             /* B x B: rows side 0, columns side 1 */
+    const unsigned char *allowed;  /* B x B, 0 = no candidate (another batch label), or NULL */
+    double log_t;                  /* listwise: scores are multiplied by exp(log_t) */
+    const struct cm_dropout *drop; /* seed, step; NULL = no dropout */
+    const struct cm_rng *g;        /* for random negatives, else NULL */
 };
 
 struct cm_cross_report {
@@ -31,13 +33,12 @@ struct cm_cross_report {
  * lower index.  2. S of these and of the partners, without keeping anything. 3. TRIPLET: the
  * negatives of each cell and direction among its mined ones by o.negatives, loss as cm_triplet;
  * LISTWISE: mean over rows and columns of the cross-entropy of the partner among itself and the
- * mined, halves summed as cm_infonce.  4. Forward with dropout
- * and backward on the pairs that have a gradient.  Adds to ds0 (B x B), dx[s] (B x L[s] x P) and
- * dparams (whole arena).  g: for random negatives, else NULL.  report may be NULL.  On the pool,
- * fixed shards: same bits for any number of threads.  Allocates cm_cross_loss_bytes. */
+ * mined, halves summed as cm_infonce.  4. Forward with dropout and backward on the pairs that have
+ * a gradient.  Adds to ds0 (B x B), dx[s] (B x L[s] x P) and dparams (the module's).  report may be
+ * NULL.  On the pool, fixed shards: same bits for any number of threads.  Allocates
+ * cm_cross_loss_bytes. */
 double cm_cross_loss(const struct cm_cross *c, cm_real *ds0, cm_real *const dx[2], cm_real *dparams,
                      const struct cm_cross_batch *batch, const cm_real *params,
-                     const struct cm_dropout *drop, const struct cm_rng *g,
                      struct cm_cross_report *report);
 uint64_t cm_cross_loss_bytes(const struct cm_cross *c, size_t B, size_t threads);
 

@@ -76,50 +76,40 @@ static size_t mlp_cache(const struct cm_encoder *e, size_t B)
 static size_t mlp_scratch(const struct cm_encoder *e, size_t B)
 {
     const struct mlp *m = e->self;
-    return 3 * B * m->hidden;
+    return 2 * B * m->hidden;
 }
 
-static void mlp_forward(const struct cm_encoder *e, cm_real *out, cm_real *cache,
-                        const struct cm_cell *cell, size_t B, const cm_real *params,
-                        const struct cm_dropout *drop, cm_real *scratch)
+static void mlp_forward(const struct cm_encoder *e, cm_real *out, const struct cm_pass *p)
 {
-    (void)scratch;
     const struct mlp *m = e->self;
-    size_t k = m->k, hidden = m->hidden;
-    cm_real *a = cache, *pre = a + B * k, *act = pre + B * hidden;
+    size_t B = p->B, k = m->k, hidden = m->hidden;
+    const cm_real *params = p->params;
+    cm_real *a = p->cache, *pre = a + B * k, *act = pre + B * hidden;
     for (size_t i = 0; i < B; i++)
         for (size_t c = 0; c < k; c++)
-            a[i * k + c] = (cm_real)cell[i].z[c] * m->scale[c];
-    if (drop) {
-        struct cm_dropout d = cm_dropout_at(drop, m->o.dropout_in, SITE_IN);
-        cm_dropout_forward(a, a, B, k, &d);
-    }
+            a[i * k + c] = (cm_real)p->cell[i].z[c] * m->scale[c];
+    struct cm_dropout d = cm_dropout_at(p->drop, m->o.dropout_in, SITE_IN);
+    cm_dropout_forward(a, a, B, k, &d);
     cm_linear_forward(pre, a, params + m->w1, params + m->b1, B, k, hidden);
     cm_act_forward(act, pre, B * hidden, CM_ACT_GELU, 0);
-    if (drop) {
-        struct cm_dropout d = cm_dropout_at(drop, m->o.dropout, SITE_HIDDEN);
-        cm_dropout_forward(act, act, B, hidden, &d);
-    }
+    d = cm_dropout_at(p->drop, m->o.dropout, SITE_HIDDEN);
+    cm_dropout_forward(act, act, B, hidden, &d);
     cm_linear_forward(out, act, params + m->w2, params + m->b2, B, hidden, m->q);
 }
 
 static void mlp_backward(const struct cm_encoder *e, cm_real *dparams, const cm_real *dout,
-                         const cm_real *cache, const struct cm_cell *cell, size_t B,
-                         const cm_real *params, const struct cm_dropout *drop, cm_real *scratch)
+                         const cm_real *dtokens, const struct cm_pass *p)
 {
-    (void)cell;
+    (void)dtokens;
     const struct mlp *m = e->self;
-    size_t k = m->k, n = B * m->hidden;
-    const cm_real *a = cache, *pre = a + B * k, *act = pre + n;
-    cm_real *dact = scratch, *dgelu = dact + n, *dpre = dgelu + n;
-    memset(scratch, 0, 3 * n * sizeof *scratch);
+    size_t B = p->B, k = m->k, n = B * m->hidden;
+    const cm_real *params = p->params, *a = p->cache, *pre = a + B * k, *act = pre + n;
+    cm_real *dact = p->scratch, *dpre = dact + n;
+    memset(dact, 0, 2 * n * sizeof *dact);
     cm_linear_backward(dact, dparams + m->w2, dparams + m->b2, dout, act, params + m->w2, B,
                        m->hidden, m->q);
-    if (drop) {
-        struct cm_dropout d = cm_dropout_at(drop, m->o.dropout, SITE_HIDDEN);
-        cm_dropout_backward(dgelu, dact, B, m->hidden, &d);
-        dact = dgelu;
-    }
+    struct cm_dropout d = cm_dropout_at(p->drop, m->o.dropout, SITE_HIDDEN);
+    cm_dropout_forward(dact, dact, B, m->hidden, &d); /* its own transpose */
     cm_act_backward(dpre, dact, pre, n, CM_ACT_GELU, 0);
     cm_linear_backward(NULL, dparams + m->w1, dparams + m->b1, dpre, a, params + m->w1, B, k,
                        m->hidden);
@@ -134,6 +124,11 @@ static void mlp_free(struct cm_encoder *e)
     e->self = NULL;
 }
 
-const struct cm_encoder_class cm_encoder_mlp = {
-    "mlp", mlp_make, mlp_init, mlp_cache, mlp_scratch, mlp_forward, mlp_backward, mlp_free,
-};
+const struct cm_encoder_class cm_encoder_mlp = {.name = "mlp",
+                                                .make = mlp_make,
+                                                .init = mlp_init,
+                                                .cache = mlp_cache,
+                                                .scratch = mlp_scratch,
+                                                .forward = mlp_forward,
+                                                .backward = mlp_backward,
+                                                .free = mlp_free};

@@ -79,10 +79,9 @@ static int lay_out(struct cm_net *n, const struct cm_net_config *c, const struct
     if (c->cross.on) {
         const struct cm_encoder *const e[2] = {&n->encoder[0], &n->encoder[1]};
         n->table.group = CM_GROUP_CROSS;
-        code = c->encoder == CM_ENCODER_TOKENS
-                   ? cm_cross_open(&n->cross, &c->cross, e, &n->table, "cross")
-                   : cm_fail(CM_EINPUT, "cross-attention needs encoder tokens, found %s",
-                             classes[c->encoder]->name);
+        code = e[0]->L ? cm_cross_open(&n->cross, &c->cross, e, &n->table, "cross")
+                       : cm_fail(CM_EINPUT, "cross-attention needs encoder tokens, found %s",
+                                 e[0]->of->name);
         if (code) {
             cm_net_free(n);
             return code;
@@ -151,7 +150,7 @@ void cm_net_init(struct cm_net *n, const struct cm_linear *linear, double scale,
     }
     n->w[n->scale] = (cm_real)log(scale);
     if (n->has_cross)
-        cm_cross_init(&n->cross, n->w, seed);
+        cm_cross_init(&n->cross, n->w + n->cross.begin, seed);
 }
 
 void cm_net_free(struct cm_net *n)
@@ -186,43 +185,36 @@ static const cm_real *gather_z(const struct cm_net *n, const struct cm_cell *cel
     return to;
 }
 
-void cm_net_forward(const struct cm_net *n, size_t side, const cm_real *w, cm_real *raw,
-                    cm_real *cache, const struct cm_cell *cell, size_t B,
-                    const struct cm_dropout *drop, cm_real *scratch)
+void cm_net_forward(const struct cm_net *n, size_t side, cm_real *raw, const struct cm_pass *p)
 {
     const struct cm_encoder *e = &n->encoder[side];
-    e->of->forward(e, raw, cache, cell, B, w, drop, scratch + B * n->k);
+    struct cm_pass inner = *p;
+    inner.scratch += p->B * n->k;
+    e->of->forward(e, raw, &inner);
     if (!n->residual)
         return;
-    const cm_real *z = gather_z(n, cell, B, scratch), *b = w + n->b[side];
-    for (size_t i = 0; i < B; i++)
+    const cm_real *z = gather_z(n, p->cell, p->B, p->scratch), *b = p->params + n->b[side];
+    for (size_t i = 0; i < p->B; i++)
         for (size_t c = 0; c < n->q; c++)
             raw[i * n->q + c] += b[c];
-    cm_gemm_real(false, false, B, n->q, n->k, 1, z, n->k, w + n->p[side], n->q, 1, raw, n->q);
+    cm_gemm_real(false, false, p->B, n->q, n->k, 1, z, n->k, p->params + n->p[side], n->q, 1, raw,
+                 n->q);
 }
 
-void cm_net_backward(const struct cm_net *n, size_t side, const cm_real *w, cm_real *dw,
-                     bool linear, const cm_real *draw, const cm_real *dtokens, const cm_real *cache,
-                     const struct cm_cell *cell, size_t B, const struct cm_dropout *drop,
-                     cm_real *scratch)
+void cm_net_backward(const struct cm_net *n, size_t side, cm_real *dw, bool linear,
+                     const cm_real *draw, const cm_real *dtokens, const struct cm_pass *p)
 {
     const struct cm_encoder *e = &n->encoder[side];
+    struct cm_pass inner = *p;
+    inner.scratch += p->B * n->k;
     if (n->residual && linear)
         cm_linear_backward(NULL, dw + n->p[side], dw + n->b[side], draw,
-                           gather_z(n, cell, B, scratch), w + n->p[side], B, n->k, n->q);
-    if (dtokens)
-        cm_tokens_backward(e, dw, draw, dtokens, cache, cell, B, w, drop, scratch + B * n->k);
-    else
-        e->of->backward(e, dw, draw, cache, cell, B, w, drop, scratch + B * n->k);
+                           gather_z(n, p->cell, p->B, p->scratch), p->params + n->p[side], p->B,
+                           n->k, n->q);
+    e->of->backward(e, dw, draw, dtokens, &inner);
 }
 
 /* ===== tokens of one cell ================================================================= */
-
-size_t cm_net_tokens_scratch(const struct cm_net *net, size_t side)
-{
-    const struct cm_encoder *e = &net->encoder[side];
-    return e->of->cache(e, 1) + e->of->scratch(e, 1) + cm_tokens_count(e) * cm_tokens_width(e);
-}
 
 struct cm_cell cm_cell_at(const struct cm_csr *x, uint64_t row)
 {
@@ -230,15 +222,23 @@ struct cm_cell cm_cell_at(const struct cm_csr *x, uint64_t row)
     return (struct cm_cell){x->idx + from, x->val + from, x->ptr[row + 1] - from, NULL};
 }
 
-cm_real *cm_net_tokens(const struct cm_net *net, size_t side, const struct cm_csr *x, uint64_t row,
-                       cm_real *scratch)
+size_t cm_net_tokens_scratch(const struct cm_net *n, size_t side)
 {
-    const struct cm_encoder *e = &net->encoder[side];
-    size_t LP = cm_tokens_count(e) * cm_tokens_width(e);
-    struct cm_cell cell = cm_cell_at(x, row);
-    cm_real *cache = scratch + LP;
-    cm_tokens_of(e, scratch, cache, &cell, 1, net->w, NULL, cache + e->of->cache(e, 1));
-    return scratch;
+    const struct cm_encoder *e = &n->encoder[side];
+    return e->of->cache(e, 1) + e->of->scratch(e, 1);
+}
+
+const cm_real *cm_net_tokens(const struct cm_net *n, size_t side, const cm_real *w,
+                             struct cm_cell cell, cm_real *scratch)
+{
+    const struct cm_encoder *e = &n->encoder[side];
+    struct cm_pass p = {.cell = &cell,
+                        .B = 1,
+                        .params = w,
+                        .cache = scratch,
+                        .scratch = scratch + e->of->cache(e, 1)};
+    e->of->forward_tokens(e, &p);
+    return scratch + e->of->tokens_at(e, 1);
 }
 
 /* ===== applying =========================================================================== */
@@ -261,10 +261,11 @@ static int apply_shard(void *arg, size_t shard)
             *scratch = CM_NEW(cm_real, cm_net_scratch(n, a->side, 1)),
             *raw = CM_NEW(cm_real, 2 * q), norm;
     for (size_t i = cm_shard_begin(a->x->rows, a->shards, shard); i < to; i++) {
-        uint64_t from = a->x->ptr[i];
-        struct cm_cell cell = {a->x->idx + from, a->x->val + from, a->x->ptr[i + 1] - from,
-                               a->z ? a->z + i * n->k : NULL};
-        cm_net_forward(n, a->side, a->w, raw, cache, &cell, 1, NULL, scratch);
+        struct cm_cell cell = cm_cell_at(a->x, i);
+        cell.z = a->z ? a->z + i * n->k : NULL;
+        struct cm_pass p = {
+            .cell = &cell, .B = 1, .params = a->w, .cache = cache, .scratch = scratch};
+        cm_net_forward(n, a->side, raw, &p);
         cm_unitnorm_forward(raw + q, &norm, raw, 1, q);
         for (size_t c = 0; c < q; c++)
             a->out[i * a->ldo + c] = (float)raw[q + c];

@@ -54,25 +54,21 @@ bool cm_net_same(const struct cm_net *a, const struct cm_net *b);
 void cm_net_init(struct cm_net *n, const struct cm_linear *linear, double scale, uint64_t seed);
 void cm_net_free(struct cm_net *n);
 
-/* raw (B x q) = z P + b + R, before the unit norm, B at most the encoder's group; cache and
- * scratch: cm_net_cache and cm_net_scratch numbers.  drop NULL: applied. */
+/* raw (B x q) = z P + b + R, before the unit norm.  p: as for the encoder, its cache and scratch of
+ * cm_net_cache and cm_net_scratch numbers. */
 size_t cm_net_cache(const struct cm_net *n, size_t side, size_t B);
 size_t cm_net_scratch(const struct cm_net *n, size_t side, size_t B);
-void cm_net_forward(const struct cm_net *n, size_t side, const cm_real *w, cm_real *raw,
-                    cm_real *cache, const struct cm_cell *cell, size_t B,
-                    const struct cm_dropout *drop, cm_real *scratch);
-/* Adds to dw.  `linear`: also to P and b.  dtokens (B x L x P): gradient of the encoder's tokens,
- * of class tokens alone, or NULL. */
-void cm_net_backward(const struct cm_net *n, size_t side, const cm_real *w, cm_real *dw,
-                     bool linear, const cm_real *draw, const cm_real *dtokens, const cm_real *cache,
-                     const struct cm_cell *cell, size_t B, const struct cm_dropout *drop,
-                     cm_real *scratch);
+void cm_net_forward(const struct cm_net *n, size_t side, cm_real *raw, const struct cm_pass *p);
+/* Adds to dw.  `linear`: also to P and b.  dtokens: gradient of the encoder's tokens, or NULL. */
+void cm_net_backward(const struct cm_net *n, size_t side, cm_real *dw, bool linear,
+                     const cm_real *draw, const cm_real *dtokens, const struct cm_pass *p);
 
+/* Row `row` of x as a cell, without components. */
 struct cm_cell cm_cell_at(const struct cm_csr *x, uint64_t row);
-/* The tokens (L x P) of one cell, in front of `scratch`: cm_net_tokens_scratch numbers. */
+/* The tokens (L x P) of one cell under weights w, in `scratch`: cm_net_tokens_scratch numbers. */
 size_t cm_net_tokens_scratch(const struct cm_net *n, size_t side);
-cm_real *cm_net_tokens(const struct cm_net *n, size_t side, const struct cm_csr *x, uint64_t row,
-                       cm_real *scratch);
+const cm_real *cm_net_tokens(const struct cm_net *n, size_t side, const cm_real *w,
+                             struct cm_cell cell, cm_real *scratch);
 
 /* out (rows x q, ld ldo) = e of prepared cells x with components z (ld k), under weights w.  One
  * cell at a time, on the pool: BLAS rounds differently for different numbers of rows, and a cell's

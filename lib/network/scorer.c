@@ -19,6 +19,7 @@
 
 struct cm_scorer {
     const struct cm_net *net;
+    const cm_real *w;
     const struct cm_csr *x[2];
     size_t row_side, max, slots;
     size_t one[2];           /* numbers of a cell of a side */
@@ -59,8 +60,8 @@ static void make_cell(const struct cm_scorer *s, size_t side, uint64_t row, cm_r
                       cm_real *scratch)
 {
     const struct cm_net *net = s->net;
-    cm_real *tokens = cm_net_tokens(net, side, s->x[side], row, scratch);
-    cm_cross_cell_make(&net->cross, side, cell, tokens, net->w,
+    const cm_real *tokens = cm_net_tokens(net, side, s->w, cm_cell_at(s->x[side], row), scratch);
+    cm_cross_cell_make(&net->cross, side, cell, tokens, s->w + net->cross.begin,
                        scratch + scratch_of(net) - cm_cross_scratch(&net->cross));
 }
 
@@ -82,13 +83,15 @@ static void push_place(struct cm_scorer *s, uint32_t p)
     s->older[end] = p;
 }
 
-struct cm_scorer *cm_scorer_make(const struct cm_net *net, const struct cm_csr *const x[2],
-                                 size_t row_side, size_t max, uint64_t bytes)
+struct cm_scorer *cm_scorer_make(const struct cm_net *net, const cm_real *w,
+                                 const struct cm_csr *const x[2], size_t row_side, size_t max,
+                                 uint64_t bytes)
 {
     CM_ASSERT(net->has_cross && row_side < 2);
     struct cm_scorer *s = CM_ZNEW(struct cm_scorer, 1);
     size_t side = 1 - row_side, cells = x[side]->rows;
-    *s = (struct cm_scorer){.net = net, .x = {x[0], x[1]}, .row_side = row_side, .max = max};
+    *s =
+        (struct cm_scorer){.net = net, .w = w, .x = {x[0], x[1]}, .row_side = row_side, .max = max};
     for (size_t i = 0; i < 2; i++)
         s->one[i] = cm_cross_cell(&net->cross, i);
     uint64_t slots = bytes / cm_scorer_cell_bytes(net, side);
@@ -150,6 +153,7 @@ static int score_shard(void *arg, size_t shard)
 {
     struct cm_scorer *s = arg;
     const struct cm_cross *c = &s->net->cross;
+    const cm_real *w = s->w + c->begin;
     size_t side = 1 - s->row_side;
     cm_real *scratch = CM_NEW(cm_real, cm_cross_scratch(c));
     int code = 0;
@@ -157,8 +161,8 @@ static int score_shard(void *arg, size_t shard)
                 to = cm_shard_begin(s->n, s->shards, shard + 1);
          i < to; i++) {
         const cm_real *cell = s->cell + s->place[s->col[i]] * s->one[side];
-        double s1 = side ? cm_cross_pair(c, s->row, cell, s->net->w, scratch)
-                         : cm_cross_pair(c, cell, s->row, s->net->w, scratch);
+        double s1 = side ? cm_cross_pair(c, s->row, cell, w, scratch)
+                         : cm_cross_pair(c, cell, s->row, w, scratch);
         s->score[i] = (float)((double)s->score[i] + c->o.alpha * s1);
         if (!isfinite(s->score[i]) && !code)
             code = cm_fail(CM_ENUMERIC, "the similarity of a pair is not finite");
@@ -254,7 +258,8 @@ void cm_scorer_keep(size_t n, uint64_t *ptr, uint32_t *idx, float *val, size_t k
 
 #define ALL_CACHE ((uint64_t)256 << 20)
 
-/* Marks the `top` largest of v[0], v[step] ... among the mates of `self`; list: top places. */
+/* Marks the `top` largest of v[0], v[step] ... among the members of the group of `self`; list: top
+ * numbers. */
 static void mark_list(const float *v, size_t step, size_t n, const uint32_t *group, size_t self,
                       size_t top, uint32_t *list, unsigned char *mark)
 {
@@ -280,8 +285,6 @@ int cm_scorer_all(const struct cm_net *net, const cm_real *w, const struct cm_cs
     if (n == 0)
         return 0;
     top = top < n ? top : n;
-    struct cm_net under = *net; /* the same layout with other weights; w is only read */
-    under.w = (cm_real *)(uintptr_t)w;
     unsigned char *mark = CM_ZNEW(unsigned char, n *n);
     uint32_t *list = CM_NEW(uint32_t, n);
     float *score = CM_NEW(float, top);
@@ -289,7 +292,7 @@ int cm_scorer_all(const struct cm_net *net, const cm_real *w, const struct cm_cs
         mark_list(s + i * n, 1, n, group, i, top, list, mark + i * n);
         mark_list(s + i, n, n, group, i, top, list, mark + i);
     }
-    struct cm_scorer *scorer = cm_scorer_make(&under, x, 0, top, ALL_CACHE);
+    struct cm_scorer *scorer = cm_scorer_make(net, w, x, 0, top, ALL_CACHE);
     int code = 0;
     for (size_t i = 0; !code && i < n; i++)
         for (size_t j = 0; !code && j < n;) { /* a row's pairs, `top` at a time */

@@ -22,15 +22,16 @@ extern "C" {
 
 struct cm_scorer;
 
-/* x[s]: prepared cells of side s of the net, which must have the cross module; row_side: 0 or 1,
- * the side of the rows.  bytes: of the cache of column cells, raised to hold `max` of them, the
- * longest row.  Everything is borrowed until cm_scorer_free. */
-struct cm_scorer *cm_scorer_make(const struct cm_net *net, const struct cm_csr *const x[2],
-                                 size_t row_side, size_t max, uint64_t bytes);
+/* x[s]: prepared cells of side s of the net, which must have the cross module; w: its weights, an
+ * arena as net->w; row_side: 0 or 1, the side of the rows.  bytes: of the cache of column cells,
+ * raised to hold `max` of them, the longest row.  Everything is borrowed until cm_scorer_free. */
+struct cm_scorer *cm_scorer_make(const struct cm_net *net, const cm_real *w,
+                                 const struct cm_csr *const x[2], size_t row_side, size_t max,
+                                 uint64_t bytes);
 /* Bytes that cm_scorer_make will take for the cache of `cells` cells of that side, and a thread. */
 uint64_t cm_scorer_cell_bytes(const struct cm_net *net, size_t side);
 uint64_t cm_scorer_thread_bytes(const struct cm_net *net);
-/* s[c] += alpha S1(row, col[c]) for n <= most distinct columns.  CM_ENUMERIC when one is not
+/* s[c] += alpha S1(row, col[c]) for n <= max distinct columns.  CM_ENUMERIC when one is not
  * finite. */
 int cm_scorer_row(struct cm_scorer *s, uint64_t row, const uint32_t *col, size_t n, float *score);
 void cm_scorer_free(struct cm_scorer *s);

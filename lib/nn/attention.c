@@ -114,9 +114,9 @@ size_t cm_mha_scratch(const struct cm_mha *a, size_t B)
     return B * a->L * 4 * a->P + cm_attend_scratch(a->L, a->L);
 }
 
-const cm_real *cm_mha_prob(const struct cm_mha *a, const cm_real *cache, size_t B, size_t b)
+size_t cm_mha_prob_at(const struct cm_mha *a, size_t B, size_t b)
 {
-    return cache + mha_offsets(a, B).prob + b * a->H * a->L * a->L;
+    return mha_offsets(a, B).prob + b * a->H * a->L * a->L;
 }
 
 /* The dropout of cell b of the group. */

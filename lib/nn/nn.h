@@ -309,8 +309,8 @@ struct cm_mha {
 void cm_mha_declare(struct cm_mha *a, struct cm_params *t, const char *prefix);
 size_t cm_mha_cache(const struct cm_mha *a, size_t B);
 size_t cm_mha_scratch(const struct cm_mha *a, size_t B);
-/* Attention probabilities H x L x L of cell b inside a cache (before dropout). */
-const cm_real *cm_mha_prob(const struct cm_mha *a, const cm_real *cache, size_t B, size_t b);
+/* Where a cache has the attention probabilities (H x L x L, before dropout) of cell b. */
+size_t cm_mha_prob_at(const struct cm_mha *a, size_t B, size_t b);
 /* bias: H x L x L added to every cell's logits, or NULL; drop: of the probabilities, or NULL. */
 void cm_mha_forward(cm_real *out, cm_real *cache, const cm_real *in, const cm_real *params,
                     const cm_real *bias, const struct cm_mha *a, size_t B,
@@ -343,7 +343,8 @@ struct cm_unit {
 void cm_unit_declare(struct cm_unit *u, struct cm_params *t, const char *prefix);
 size_t cm_unit_cache(const struct cm_unit *u, size_t B);
 size_t cm_unit_scratch(const struct cm_unit *u, size_t B); /* for both directions */
-const cm_real *cm_unit_prob(const struct cm_unit *u, const cm_real *cache, size_t B, size_t b);
+/* Where a cache has the attention probabilities (H x L x L) of cell b. */
+size_t cm_unit_prob_at(const struct cm_unit *u, size_t B, size_t b);
 /* bias: H x L x L or NULL.  drop: seed, step and row (its rate and site are not read); NULL when
  * the network is applied, not trained. */
 void cm_unit_forward(cm_real *out, cm_real *cache, const cm_real *in, const cm_real *params,

@@ -58,9 +58,9 @@ size_t cm_unit_scratch(const struct cm_unit *u, size_t B)
     return 3 * N * u->mha.P + N * u->F + cm_mha_scratch(&u->mha, B);
 }
 
-const cm_real *cm_unit_prob(const struct cm_unit *u, const cm_real *cache, size_t B, size_t b)
+size_t cm_unit_prob_at(const struct cm_unit *u, size_t B, size_t b)
 {
-    return cm_mha_prob(&u->mha, cache, B, b);
+    return unit_offsets(u, B).mha + cm_mha_prob_at(&u->mha, B, b);
 }
 
 /* The unit's four dropouts: of the probabilities, then d1, d2, d3 of nn.h. */

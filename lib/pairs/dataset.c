@@ -13,28 +13,6 @@
 #include "base/mem.h"
 #include "match/groups.h"
 
-/* The rows of a dense block as CSR rows. */
-static void append_dense(struct cm_csr *m, size_t rows, size_t cols, const float *v)
-{
-    uint64_t *ptr = CM_NEW(uint64_t, rows + 1);
-    uint32_t *idx = CM_NEW(uint32_t, rows * cols);
-    float *val = CM_NEW(float, rows *cols);
-    size_t n = 0;
-    ptr[0] = 0;
-    for (size_t i = 0; i < rows; i++) {
-        for (size_t j = 0; j < cols; j++)
-            if (v[i * cols + j] != 0) {
-                idx[n] = (uint32_t)j;
-                val[n++] = v[i * cols + j];
-            }
-        ptr[i + 1] = n;
-    }
-    cm_csr_append(m, rows, ptr, idx, val);
-    cm_free(ptr);
-    cm_free(idx);
-    cm_free(val);
-}
-
 static int append_block(struct cm_csr *m, struct cm_block *b, const struct cm_slot *slot,
                         const struct cm_strs *names)
 {
@@ -50,7 +28,7 @@ static int append_block(struct cm_csr *m, struct cm_block *b, const struct cm_sl
                                (double)v[e]);
     }
     if (b->dense)
-        append_dense(m, b->rows, b->cols, v);
+        cm_csr_append_dense(m, b->rows, v, b->cols);
     else
         cm_csr_append(m, b->rows, b->ptr, b->idx, v);
     return 0;

@@ -1,16 +1,16 @@
 /* prep/clr.c - the catalogue of centred log-ratios.
  *
- * Problem: three formulas share the name, and two axes each; a bare axis number means opposite
- * things in R and in Python.  Choice: the names say both (letters in norm.h; g() is a geometric
- * mean, over the columns of a cell or over the cells of a column, zeros and all):
+ * Three formulas share the name, with two axes each, and a bare axis number means opposite things
+ * in R and in Python: so the names say both (letters in norm.h; g() is a geometric mean, over the
+ * columns of a cell or over the cells of a column, zeros and all):
  *
  *   seurat      ln(1 + x / exp(sum_{x>0} ln(1+x) / n))   Seurat CLR, muon's default; zeros stay 0
  *   stoeckius   ln((x+1) / g(x+1))                       muon; dense
  *   plain       ln(x / g(x))                             muon flavour clr; dense, no zeros allowed
  *
  * n counts all columns (cells), also those with zeros, and exp(...) of seurat is g(x+1).  -cells is
- * Seurat's margin 2, -features its margin 1 and muon's axis 0.  Rejected: an option for a
- * pseudo-count (stoeckius with another one is no published method).
+ * Seurat's margin 2, -features its margin 1 and muon's axis 0.  There is no option for a
+ * pseudo-count: stoeckius with another one is no published method.
  */
 #include "prep/norm.h"
 

@@ -1,9 +1,9 @@
-/* prep/genome.c - places and orders; see genome.h.
+/* prep/genome.c - positions and orders; see genome.h.
  *
  * Chromosomes are few and features many, so everything about a chromosome (its rank in the chosen
  * order) is decided once, and features are sorted by numbers alone.  Natural order follows what the
  * references of 10x and UCSC show a reader: numbers, sex chromosomes, mitochondrion, scaffolds.
- * Rejected: Roman numerals (yeast, worm): "X" cannot be told from ten; an order file says it.
+ * Roman numerals (yeast, worm) are not read: "X" cannot be told from ten; an order file can.
  */
 #include "prep/genome.h"
 
@@ -17,7 +17,6 @@
 #include "base/error.h"
 #include "base/lines.h"
 #include "base/mem.h"
-#include "base/text.h"
 
 void cm_genome_init(struct cm_genome *g, size_t n)
 {
@@ -110,19 +109,13 @@ bool cm_region_parse(const char *name, size_t *chrom_length, int64_t *start, int
     return *start <= *end;
 }
 
-/* Item i of a column as a whole number, or CM_NO_POSITION. */
+/* Item i of a column of coordinates, numbers or their text (R writes 1e+06), or CM_NO_POSITION. */
 static int64_t whole(const struct cm_vec *v, size_t i)
 {
-    int64_t n;
-    if (!v)
-        return CM_NO_POSITION;
-    if (v->type == CM_T_I64)
+    if (v && v->type == CM_T_I64)
         return v->i[i];
-    if (v->type == CM_T_F64) /* comparisons are false for NaN */
-        return v->f[i] >= 0 && v->f[i] < 1e15 ? (int64_t)v->f[i] : CM_NO_POSITION;
-    if (v->type == CM_T_STR && cm_parse_i64(cm_strs_get(&v->s, i), &n))
-        return n;
-    return CM_NO_POSITION;
+    double x = cm_vec_number(v, i);
+    return x >= 0 && x < 1e15 ? (int64_t)x : CM_NO_POSITION; /* false for NaN */
 }
 
 static const struct cm_vec *first_of(const struct cm_cols *c, const char *const *names)

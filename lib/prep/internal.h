@@ -1,8 +1,8 @@
 /* prep/internal.h - what the files behind prep/norm.h share with each other (private to this room).
  *
- * norm.c has the rules, rows and fits, normlike.c carries a fit through a stream, normapply.c
- * makes the values.  They meet in one row of counts, widened to doubles and checked, and in the
- * settling of constants.
+ * norm.c has the rules and rows, normfit.c the fits, normlike.c carries a fit through a stream,
+ * normapply.c makes the values.  They meet in one row of counts, widened to doubles and checked,
+ * and in the settling of constants.
  */
 #ifndef CM_PREP_INTERNAL_H
 #define CM_PREP_INTERNAL_H
@@ -25,6 +25,11 @@ int cm_norm_row(struct cm_norm *n, const struct cm_head *h, const struct cm_chun
 
 /* Finds the label with the size factors.  0 or CM_EINPUT. */
 int cm_norm_bind(struct cm_norm *n, const struct cm_head *h);
+
+/* Does the fit need the sizes of the cells? */
+bool cm_norm_wants_sizes(const struct cm_norm *n);
+
+double cm_norm_total(const double *x, size_t len);
 
 /* The row factor of a cell. */
 double cm_norm_factor(const struct cm_norm *n, const struct cm_norm_cell *cell);

@@ -1,10 +1,9 @@
 /* prep/lognorm.c - the catalogue of log-normalisations.
  *
- * Problem: "log-normalised" means different things in Seurat, scanpy, scran and the competition.
- * Choice: each under the name its users know, with exactly its formula, as a row of a table (norm.h
- * has the letters).
- * cpm is in no logarithm, so its state is `scaled`.  Rejected: a pseudo-count option (log1p with
- * another scale says the same up to a constant).
+ * "Log-normalised" means different things in Seurat, scanpy, scran and the competition: each is
+ * here under the name its users know, with exactly its formula, as a row of a table (norm.h has the
+ * letters).  cpm has no logarithm, so its state is `scaled`.  There is no pseudo-count option:
+ * log1p with another scale is the same up to a constant.
  */
 #include "prep/norm.h"
 

@@ -1,8 +1,8 @@
 /* prep/norm.h - every normalisation of the toolkit as one small machine.
  *
- * Problem: log-normalisations, TF-IDFs and log-ratios come in dozens of named variants that users
- * mix up, must be fitted on some cells and applied to others, and must not turn a byte a count into
- * a float a count.  Choice: nearly all of them have the form
+ * Log-normalisations, TF-IDFs and log-ratios come in dozens of named variants that users mix up,
+ * are fitted on some cells and applied to others, and must not make a float of each byte of counts.
+ * Nearly all of them have the form
  *
  *     value_ij = post_j * f(row_i * col_j * x_ij),      f = identity, log1p or sqrt,
  *
@@ -10,8 +10,6 @@
  * from the cell, how col_j and post_j follow from (N, C_j, d_j).  Fitting gathers N, C_j, d_j and
  * the median or mean total; applying only sets row factors.  What needs more (rows brought to unit
  * length behind a logarithm, log-ratios of zeros) is computed here and travels as plain f32.
- * Rejected: one function a method over the values (dozens of places for the same mistakes, and six
- * times the bytes on the pipe).
  *
  * Letters, as in the sources: x_ij count of cell i in column j (0 or 1 with `binarize`),
  * R_i = sum_j x_ij, C_j = sum_i x_ij, d_j = number of i with x_ij > 0, N cells (all of them, empty
@@ -149,7 +147,7 @@ struct cm_norm {
     char *own_label;
     int label_at;       /* position of the label in the input, bound by fit or by the first apply */
     double *sum, *seen; /* C_j and d_j */
-    uint32_t *tally;    /* C_j and d_j of one block of small counts, packed */
+    uint32_t *tally;    /* C_j and d_j of one block of small counts, in one word */
     double *size;       /* sizes > 0 (or all) */
     size_t nsize, size_cap;
     double sum_second, n_second;
@@ -161,7 +159,7 @@ struct cm_norm {
 int cm_norm_check(const struct cm_norm *n);
 
 /* CM_EINPUT unless the stream is one matrix slot that holds counts (or 0 and 1, where `binary` is
- * allowed); a normalised one is told from a merely unsuitable one. */
+ * allowed); the message tells a normalised stream from a merely unsuitable one. */
 int cm_norm_accepts(const struct cm_head *h, bool binary);
 
 /* How often must the cells be read before the first can be written? */

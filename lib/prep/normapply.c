@@ -1,10 +1,10 @@
 /* prep/normapply.c - the values of prep/norm.h: row factors where the stream can say the rest,
  * plain numbers where it cannot.
  *
- * Problem: most methods change nothing but a factor a row, and counts should stay counts on the
- * wire; some divide by a sum behind the logarithm, or give a value to a zero.  Choice: one loop
- * over rows with two endings.  Rejected: plain values for all (six times the bytes), and a richer
- * lazy form in the stream (every reader in every language would have to know it).
+ * Most methods change nothing but a factor a row, and counts should stay counts on the wire; some
+ * divide by a sum behind the logarithm, or give a value to a zero.  So there is one loop over rows
+ * with two endings.  Plain values for all would be six times the bytes, and every reader in every
+ * language would have to know a richer lazy form.
  */
 #include "prep/norm.h"
 
@@ -92,7 +92,7 @@ static void put_dense(const struct cm_norm *n, const struct cm_norm_cell *cell, 
     }
 }
 
-/* Room for the plain values of a block, its entries as they are unless the result is dense. */
+/* Memory for the plain values of a block, its entries as they are unless the result is dense. */
 static struct cm_block plain_like(const struct cm_norm *n, const struct cm_block *b)
 {
     struct cm_block to = {0};

@@ -1,10 +1,9 @@
 /* prep/normlike.c - a fit of prep/norm.h in the head of a stream: written, and read for --like.
  *
- * Problem: constants must reach the next stage, the model and the cells of next year, and must not
- * be mistaken for those of another method or modality.  Choice: scalars as keys of the slot,
- * vectors as columns of its column table, where selecting and sorting carries them along; reading
- * matches columns by name and holds every option against what stands there.  Rejected: a file of
- * its own beside the stream (it gets lost, and belongs to nothing).
+ * Constants must reach the next stage, the model and the cells of next year, and must not be
+ * mistaken for those of another method or modality.  Scalars are keys of the slot; vectors are
+ * columns of its column table, where selecting and sorting carries them along; reading matches
+ * columns by name and compares every option with what stands there.
  */
 #include "prep/norm.h"
 

@@ -1,9 +1,8 @@
-/* prep/project.c - fitting, carrying and applying the projection of prep/project.h.
+/* prep/project.c - fitting, saving and applying the projection of prep/project.h.
  *
- * The fit needs all its cells in memory (svd.h makes a dozen passes over them and more), but the
- * projection does not: after the fit the cells are read again, block by block, and only those of
- * the fit were ever held.  A dense block is turned into its non-zero entries first, so that the
- * same numbers give the same bits in either form.
+ * The fit needs all its cells in memory, but the projection does not: after the fit the cells are
+ * read again, block by block, and only those of the fit were ever held.  A dense block becomes its
+ * non-zero entries first, so that the same numbers give the same bits in either form.
  */
 #include "prep/project.h"
 
@@ -24,21 +23,10 @@ enum { ITERATIONS = 1000 };
 static int append_row(struct cm_csr *x, const struct cm_chunk *c, const float *v, size_t i)
 {
     const struct cm_block *b = &c->block[0];
-    if (b->dense) {
-        uint64_t ptr[2] = {0, 0};
-        uint32_t *idx = CM_NEW(uint32_t, b->cols);
-        float *val = CM_NEW(float, b->cols);
-        for (size_t j = 0; j < b->cols; j++)
-            if (v[i * b->cols + j] != 0) {
-                idx[ptr[1]] = (uint32_t)j;
-                val[ptr[1]++] = v[i * b->cols + j];
-            }
-        cm_csr_append(x, 1, ptr, idx, val);
-        cm_free(idx);
-        cm_free(val);
-    } else {
+    if (b->dense)
+        cm_csr_append_dense(x, 1, v + i * b->cols, b->cols);
+    else
         cm_csr_append(x, 1, b->ptr + i, b->idx, v);
-    }
     for (size_t e = x->ptr[x->rows - 1]; e < x->ptr[x->rows]; e++)
         if (!isfinite(x->val[e]))
             return cm_fail(CM_EINPUT, "row %llu (%s), column %u: expected a finite value",
@@ -65,29 +53,12 @@ static int gather(struct cm_reader *r, struct cm_where *where, struct cm_csr *x,
     return code ? cm_fail_in(code, cm_reader_path(r)) : rc;
 }
 
-static float *means(const struct cm_csr *x)
-{
-    double *sum = CM_ZNEW(double, x->cols);
-    float *mean = CM_NEW(float, x->cols);
-    cm_csr_column_sums(x, sum, NULL);
-    for (size_t j = 0; j < x->cols; j++)
-        mean[j] = (float)(sum[j] / (double)x->rows);
-    cm_free(sum);
-    return mean;
-}
-
 static void make_bias(struct cm_projection *p)
 {
     if (!p->mean)
         return;
-    double *sum = CM_ZNEW(double, p->fitted);
-    for (size_t j = 0; j < p->cols; j++)
-        for (size_t e = 0; e < p->fitted; e++)
-            sum[e] += (double)p->mean[j] * (double)p->v[j * p->fitted + e];
     p->bias = CM_NEW(float, p->fitted);
-    for (size_t e = 0; e < p->fitted; e++)
-        p->bias[e] = (float)sum[e];
-    cm_free(sum);
+    cm_csr_bias(p->mean, p->v, p->cols, p->fitted, p->bias);
 }
 
 int cm_projection_fit(struct cm_projection *p, struct cm_reader *r, struct cm_where *where,
@@ -110,7 +81,9 @@ int cm_projection_fit(struct cm_projection *p, struct cm_reader *r, struct cm_wh
     if (!code && rows) {
         p->fitted = need;
         p->cells = x.rows;
-        p->mean = p->centre ? means(&x) : NULL;
+        p->mean = p->centre ? CM_NEW(float, p->cols) : NULL;
+        if (p->mean)
+            cm_csr_column_means(&x, p->mean);
         size_t size;
         if (cm_mul(p->cols, need, &size))
             cm_panic(4, "out of memory: %zu loadings of %zu columns", need, p->cols);

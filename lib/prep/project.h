@@ -1,18 +1,16 @@
 /* prep/project.h - cells on the leading singular vectors: LSI and PCA as a fit that travels.
  *
- * Problem: loadings are fitted on some cells and applied to others, perhaps in another program and
- * another order of the columns, and a column table has no place for k numbers an INPUT column.
- * Choice: the fit goes in front of the rows of its own output as TENSOR records (svd.v, svd.s,
- * svd.mean, svd.features), which every filter copies through; its choices stand in HEAD as fit.*.
- * Rejected: a file beside the stream (two things to keep together), and k columns of a column table
- * that the output no longer has.
+ * Loadings are fitted on some cells and applied to others, perhaps in another program and another
+ * order of the columns, and a column table cannot hold k numbers an INPUT column.  So the fit
+ * precedes the rows of its own output as TENSOR records (svd.v, svd.s, svd.mean, svd.features),
+ * which every filter copies through; its choices stand in HEAD as fit.*.
  *
  * Letters: n cells, d input columns, K components fitted = k written, or k + 1 when the first is
  * dropped.
  *     Y = (X - 1 mean') V        mean absent unless centred; V d x K, the right singular vectors
  *     zscore: y_i = (y_i - average(y_i)) / sd(y_i) over the K components of cell i (sd with K - 1)
  *     then the first is dropped
- * which is the order of the second place of the competition and of MatchCLOT.
+ * which is the order of the runner-up of the competition and of MatchCLOT.
  */
 #ifndef CM_PREP_PROJECT_H
 #define CM_PREP_PROJECT_H

@@ -1,10 +1,10 @@
-/* prep/select.h - which features are worth keeping: numbers of each, and a choice.
+/* prep/select.h - scores of features, and the choice of the best.
  *
- * Problem: most genes and peaks say nothing about a cell, and "highly variable" has as many
- * meanings as programs.  Choice: three scores with their formulas; moments by Welford's recurrence
- * over the stored entries, the zeros joined at the end in one step, so that neither large values
- * nor many cells cost digits.  Rejected: sums of squares (cancellation), and models of the noise
- * (a choice must be reproducible from a formula in a manual page).
+ * Most genes and peaks say nothing about a cell, and "highly variable" has as many meanings as
+ * there are programs.  Three scores, with their formulas; moments by Welford's recurrence over the
+ * stored entries, the zeros joined at the end in one step, so that neither large values nor many
+ * cells cost digits.  Models of the noise were rejected: a choice must be reproducible from a
+ * formula in a manual page.
  *
  * Letters: n cells fitted on, x_ij values (in state lognorm: exp(x_ij) - 1, the scale on which
  * means are taken), m_j mean, v_j variance with n - 1.
@@ -43,8 +43,8 @@ int cm_select_score(struct cm_select *s, enum cm_select_by by);
 /* The `top` best of the features with at least min_cells cells (top 0 = all of these), in input
  * order: keep[0..n-1]; returns n.  Equal scores: the earlier one. */
 size_t cm_select_top(const struct cm_select *s, size_t top, uint64_t min_cells, uint64_t *keep);
-/* The places in `in` of the columns that `like` has, in the order of `like`: keep has room for
- * like's.  CM_EINPUT names the first that is missing. */
+/* The positions in `in` of the columns that `like` has, in the order of `like`: keep has an item
+ * for each of them.  CM_EINPUT names the first that is missing. */
 int cm_select_like(const struct cm_cols *like, const char *path, const struct cm_cols *in,
                    uint64_t *keep);
 void cm_select_free(struct cm_select *s);

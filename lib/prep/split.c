@@ -1,7 +1,7 @@
 /* prep/split.c - drawing and writing the label `split`; see split.h.
  *
- * The lot is Philox at the position given by the XXH64 of the name: no state, no order.  Names
- * that occur twice (barcodes of two libraries) share a lot and so stay together; the number held
+ * The sample is Philox at the position given by the XXH64 of the name: no state, no order.  Names
+ * that occur twice (barcodes of two libraries) share a sample and so stay together; the number held
  * out can then exceed round(F n) by the repetitions of the last name.  An existing label of any
  * type is read as text, so that a numeric `split` of a foreign file survives as categories.
  */

@@ -1,12 +1,12 @@
 /* prep/split.h - who is held out: the row label `split`.
  *
- * Problem: training, validation and test cells must be told apart the same way in both modalities
- * of the same cells, whatever their order, and a later choice must not free cells held out
- * before.  Choice: a cell's lot is a random number of (seed, its NAME); of n candidates exactly
- * round(F n) with the smallest lots are held out.  Streams that hold the same cells in any order
- * agree.  Candidates are the cells still in training, so holdouts can be chained (test first, then
- * valid).  Rejected: a coin for each cell (one pass, but 30 cells at F = .1 may give none), and
- * lots by row number (the modalities are shuffled differently).
+ * Training, validation and test cells must be the same in both modalities, whatever the order of
+ * the cells, and a later choice must not free cells held out before.  A cell's sample is a random
+ * number of (seed, its NAME); of n candidates exactly round(F n) with the smallest samples are held
+ * out, so streams that hold the same cells in any order agree.  Candidates are the cells still in
+ * training: holdouts can be chained (test first, then valid).  A coin for each cell was rejected
+ * (30 cells at F = .1 may give none), and so were row numbers (the modalities are shuffled
+ * differently).
  */
 #ifndef CM_PREP_SPLIT_H
 #define CM_PREP_SPLIT_H
@@ -24,7 +24,7 @@ extern "C" {
 #define CM_SPLIT_LABEL "split"
 #define CM_SPLIT_TRAIN "train"
 
-/* The lot of a cell. */
+/* The sample of a cell: a random number of its name. */
 uint64_t cm_split_sample(uint64_t seed, const char *name);
 
 /* Set the first group; zero the rest. */
@@ -37,7 +37,7 @@ struct cm_split {
 
     int at;                       /* position of the label in the output */
     bool had;                     /* the input has the label */
-    uint64_t last;                /* the largest lot that is held out */
+    uint64_t last;                /* the largest sample that is held out */
     bool any;                     /* is there one? */
     uint64_t rows, held, trained; /* counted by cm_split_apply */
 };

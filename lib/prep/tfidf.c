@@ -1,10 +1,10 @@
 /* prep/tfidf.c - the catalogue of TF-IDFs.
  *
- * Problem: at least ten formulas are called TF-IDF in single-cell work, and none can be replicated
- * from its name alone.  Choice: each under the names its users know, exactly, as a row of a table
- * (letters in norm.h).  Flags of other packages that change the formula (muon's logarithms,
- * scikit-learn's smooth_idf) are rows too, so that fit.method says all.  Rejected: one formula with
- * a dozen switches, most of whose combinations nobody published.
+ * At least ten formulas are called TF-IDF in single-cell work, and none can be replicated from its
+ * name alone: each is here under the names its users know, exactly, as a row of a table (letters in
+ * norm.h).  Flags of other packages that change the formula (muon's logarithms, scikit-learn's
+ * smooth_idf) are rows too, so that fit.method says all.  One formula with a dozen switches was
+ * rejected: nobody published most of their combinations.
  */
 #include "prep/norm.h"
 

@@ -263,15 +263,21 @@ static void own(struct cm_block *b)
     *b = copy;
 }
 
-void cm_block_materialize(struct cm_block *b, const struct cm_slot *s)
+float *cm_block_plain(struct cm_block *b, const struct cm_slot *s)
 {
-    if (s->lazy == CM_LAZY_NO)
-        return;
     own(b);
-    set_raw(b, CM_V_F32, cm_block_f32(b, s));
+    if (s->lazy != CM_LAZY_NO || b->type != CM_V_F32)
+        set_raw(b, CM_V_F32, cm_block_f32(b, s));
     cm_free(b->rowf);
     b->rowf = NULL;
     b->rowf_cap = 0;
+    return b->raw;
+}
+
+void cm_block_materialize(struct cm_block *b, const struct cm_slot *s)
+{
+    if (s->lazy != CM_LAZY_NO)
+        cm_block_plain(b, s);
 }
 
 /* ===== copies and selections ============================================================== */

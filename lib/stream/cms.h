@@ -39,7 +39,8 @@ const char *cm_kind_name(enum cm_kind k);
 
 /* Wire type of values.  CM_V_ONE stores none: every entry is 1. */
 enum cm_value { CM_V_ONE = 0, CM_V_U8, CM_V_U16, CM_V_U32, CM_V_F32, CM_V_F64 };
-size_t cm_value_size(enum cm_value v); /* bytes: 0 1 2 4 4 8 */
+size_t cm_value_size(enum cm_value v);      /* bytes: 0 1 2 4 4 8 */
+const char *cm_value_name(enum cm_value v); /* one u8 u16 u32 f32 f64 */
 
 enum cm_state {
     CM_S_UNKNOWN,
@@ -220,6 +221,8 @@ double cm_block_x(const struct cm_block *b, uint64_t entry);
 /* Turns a lazy block into plain f32 values (slot's lazy must be set to CM_LAZY_NO by the caller in
  * the OUTPUT head; the input slot s still says how). */
 void cm_block_materialize(struct cm_block *b, const struct cm_slot *s);
+/* The same for a block of any slot: its values as nnz floats, which may be changed in place. */
+float *cm_block_plain(struct cm_block *b, const struct cm_slot *s);
 void cm_block_copy(struct cm_block *to, const struct cm_block *from);
 /* Rows at[0..n-1] of from. */
 void cm_block_take(struct cm_block *to, const struct cm_block *from, const uint64_t *at, size_t n);

@@ -22,7 +22,7 @@ extern "C" {
 /* ----- to text: everything is appended to the buffer `to` ----------------------------------- */
 
 struct cm_tsv {
-    size_t *sent;              /* categories already told, per label */
+    size_t *sent;              /* categories already written, per label */
     bool number[CM_MAX_SLOTS]; /* columns by number: names are not unique */
 };
 void cm_tsv_make(struct cm_tsv *t, const struct cm_head *h);
@@ -43,9 +43,6 @@ void cm_tsv_labels(const struct cm_head *h, const struct cm_chunk *c, struct cm_
 void cm_tsv_triplets(const struct cm_head *h, struct cm_chunk *c, struct cm_buf *to);
 void cm_tsv_keys(const struct cm_head *h, struct cm_buf *to);              /* HEAD */
 void cm_tsv_cols(const struct cm_head *h, size_t slot, struct cm_buf *to); /* COLS */
-/* What cms-info prints of a reader that has been read to END: key TAB value lines. */
-void cm_tsv_info(const struct cm_reader *r, struct cm_buf *to);
-void cm_tsv_tensor(const struct cm_tensor *t, struct cm_buf *to); /* tensor.NAME TAB type AxB */
 
 /* ----- from text ---------------------------------------------------------------------------- */
 

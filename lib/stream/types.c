@@ -32,6 +32,12 @@ size_t cm_value_size(enum cm_value v)
     return size[v];
 }
 
+const char *cm_value_name(enum cm_value v)
+{
+    static const char *const name[] = {"one", "u8", "u16", "u32", "f32", "f64"};
+    return name[v];
+}
+
 static const char *const state_name[] = {"unknown", "counts",    "binary",     "lognorm",
                                          "sqrt",    "tfidf",     "clr",        "scaled",
                                          "svd",     "embedding", "similarity", "probability"};

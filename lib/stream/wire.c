@@ -65,6 +65,17 @@ void cm_unescape(char *text)
     *out = 0;
 }
 
+void cm_put_lines(struct cm_buf *to, const char *front, const char *text, size_t n)
+{
+    for (size_t at = 0, size; at < n; at += size + 1) {
+        const char *stop = memchr(text + at, '\n', n - at);
+        size = stop ? (size_t)(stop - text) - at : n - at;
+        cm_buf_puts(to, front);
+        cm_buf_put(to, text + at, size);
+        cm_buf_puts(to, "\n");
+    }
+}
+
 /* A line "front key TAB value"; front is ours and needs no escapes. */
 static void put_pair(struct cm_buf *b, const char *value, const char *front, const char *key)
 {

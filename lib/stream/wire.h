@@ -50,6 +50,9 @@ bool cm_reader_frame(const struct cm_reader *r, struct cm_frame *out);
 void cm_escape(struct cm_buf *b, const char *text);
 void cm_unescape(char *text); /* in place; a % without two digits stands for itself */
 
+/* Every line of `text` (n bytes) with `front` before it; the last may lack its newline. */
+void cm_put_lines(struct cm_buf *to, const char *front, const char *text, size_t n);
+
 /* u64 bytes; u32 length[n]; the bytes; padding to 8. */
 void cm_wire_put_strs(struct cm_buf *b, const struct cm_strs *s, size_t from, size_t n);
 bool cm_wire_get_strs(struct cm_cursor *c, size_t n, struct cm_strs *out); /* appended to out */

@@ -79,14 +79,15 @@ double cm_loss_cross(struct batch *b, uint64_t step, cm_real *dscale)
     for (size_t side = 0; side < 2; side++)
         dx[side] =
             b->dtokens[side] ? b->dtokens[side] : CM_ZNEW(cm_real, B * cm_token_size(net, side));
+    struct cm_rng g = negatives_rng(f, step, CROSS_DRAW);
     struct cm_cross_batch batch = {.B = B,
                                    .x = {b->tokens[0], b->tokens[1]},
                                    .s0 = b->s,
-                                   .log_t = (double)f->s->w[net->scale]};
-    struct cm_rng g = negatives_rng(f, step, CROSS_DRAW);
+                                   .log_t = (double)f->s->w[net->scale],
+                                   .drop = c->o.dropout > 0 ? &b->drop : NULL,
+                                   .g = &g};
     struct cm_cross_report r;
-    double loss = cm_cross_loss(c, ds, dx, b->grad, &batch, f->s->w,
-                                c->o.dropout > 0 ? &b->drop : NULL, &g, &r);
+    double loss = cm_cross_loss(c, ds, dx, b->grad + c->begin, &batch, f->s->w + c->begin, &r);
     *dscale += (cm_real)r.dlog_t;
     f->sd = r.sd;
     for (size_t side = 0; side < 2; side++)

@@ -74,21 +74,23 @@ static int pass_shard(void *arg, size_t shard)
          i < cm_shard_begin(items, b->shards, shard + 1); i++) {
         struct group g = group_at(b, i);
         struct cm_dropout drop = dropout_at(b, &g);
-        const struct cm_cell *cell = b->cell[g.side] + g.from;
-        cm_real *kept = g.cache ? g.cache : cache;
+        const struct cm_encoder *e = &net->encoder[g.side];
+        struct cm_pass pass = {.cell = b->cell[g.side] + g.from,
+                               .B = g.n,
+                               .params = f->s->w,
+                               .drop = &drop,
+                               .cache = g.cache ? g.cache : cache,
+                               .scratch = scratch};
         if (!p->backward || !g.cache)
-            cm_net_forward(net, g.side, f->s->w, p->backward ? again : b->raw[g.side] + g.from * q,
-                           kept, cell, g.n, &drop, scratch);
+            cm_net_forward(net, g.side, p->backward ? again : b->raw[g.side] + g.from * q, &pass);
         size_t part = net->has_cross ? cm_token_size(net, g.side) : 0;
         if (!p->backward && b->tokens[g.side])
-            memcpy(b->tokens[g.side] + g.from * part,
-                   cm_tokens_in_cache(&net->encoder[g.side], kept, g.n),
+            memcpy(b->tokens[g.side] + g.from * part, pass.cache + e->of->tokens_at(e, g.n),
                    g.n * part * sizeof *b->tokens[g.side]);
         if (p->backward)
-            cm_net_backward(net, g.side, f->s->w, b->grad + shard * f->size, f->o->lr_linear > 0,
+            cm_net_backward(net, g.side, b->grad + shard * f->size, f->o->lr_linear > 0,
                             b->draw[g.side] + g.from * q,
-                            b->dtokens[g.side] ? b->dtokens[g.side] + g.from * part : NULL, kept,
-                            cell, g.n, &drop, scratch);
+                            b->dtokens[g.side] ? b->dtokens[g.side] + g.from * part : NULL, &pass);
     }
     cm_free(cache);
     cm_free(again);

@@ -147,17 +147,3 @@ only() {
     make -s -C "$ROOT" MODE="$MODE" uninstall DESTDIR="$PWD/root" prefix=/opt/cm
     [ -z "$(find root -type f)" ]
 }
-
-@test "make new: a template that compiles once its decisions are taken" {
-    mkdir -p tree/tests
-    cp -r "$ROOT/tests/template" tree/tests/
-    tree/tests/template/new foo-bar
-    cd tree
-    ! gcc -fsyntax-only -std=c11 -D_GNU_SOURCE -I"$ROOT/lib" bin/foo-bar.c 2>errors || false
-    [ "$(grep -c 'error: #error "decide' errors)" -ge 4 ]
-    sed -i '/^#error/d' bin/foo-bar.c
-    gcc -fsyntax-only -Wall -Wextra -Werror -std=c11 -D_GNU_SOURCE -I"$ROOT/lib" bin/foo-bar.c
-    mandoc -T lint -W warning man/foo-bar.1
-    ! tests/template/new foo-bar || false
-    ! tests/template/new 'Foo bar' || false
-}

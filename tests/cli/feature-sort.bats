@@ -35,7 +35,7 @@ values() { cms-text --bare "$1" | sed -n 1p | tr '\t' '\n' | sed -n '2,$s/.*://p
     [ "$(names <(feature-sort --order file:order in.cms))" = "chrX:1-2 chr2_3_9 chr2-7-8 chr10:5-9 chrUn_K1:0-5" ]
     [ "$(names <(feature-sort --order file:order --unplaced drop in.cms))" = "chrX:1-2 chr2_3_9 chr2-7-8" ]
     fails 3 feature-sort --order file:order --unplaced error in.cms
-    says '"chr10:5-9" has no place'
+    says '"chr10:5-9" has no position'
     feature-sort n.cms | cms-diff n.cms -
 }
 
@@ -66,11 +66,11 @@ values() { cms-text --bare "$1" | sed -n 1p | tr '\t' '\n' | sed -n '2,$s/.*://p
     says 'g.bed knows 0 of 3 features'
 }
 
-@test "nothing has a place: the order stays, with a warning" {
+@test "nothing has a position: the order stays, with a warning" {
     table '' B A C >in.cms
     for u in last drop; do
         feature-sort --unplaced $u -o out.cms in.cms 2>err
-        [ "$(cat err)" = "feature-sort: warning: no feature has a place on the genome: the order stays" ]
+        [ "$(cat err)" = "feature-sort: warning: no feature has a position on the genome: the order stays" ]
         cms-diff in.cms out.cms
     done
     fails 3 feature-sort --unplaced error in.cms
@@ -99,13 +99,13 @@ values() { cms-text --bare "$1" | sed -n 1p | tr '\t' '\n' | sed -n '2,$s/.*://p
     done
 }
 
-@test "few features with a place: a warning with the numbers; --table is the new order" {
+@test "few features with a position: a warning with the numbers; --table is the new order" {
     table $'chrom:str\tstart:i64' $'a\tchr2\t5' $'b\t\t' $'c\t\t' $'d\tchr1\t9' $'e\t\t' >in.cms
     feature-sort --table t.tsv -o out.cms in.cms 2>err
-    [ "$(cat err)" = "feature-sort: warning: 3 of 5 features have no place on the genome: at the end" ]
+    [ "$(cat err)" = "feature-sort: warning: 3 of 5 features have no position on the genome: at the end" ]
     printf 'new\told\tname\tchrom\tstart\tend\n0\t3\td\tchr1\t9\t\n1\t0\ta\tchr2\t5\t\n2\t1\tb\t\t\t\n3\t2\tc\t\t\t\n4\t4\te\t\t\t\n' | diff - t.tsv
     feature-sort --unplaced drop --table t.tsv -o out.cms in.cms 2>err
-    [ "$(cat err)" = "feature-sort: warning: 3 of 5 features have no place on the genome: dropped" ]
+    [ "$(cat err)" = "feature-sort: warning: 3 of 5 features have no position on the genome: dropped" ]
     [ "$(wc -l <t.tsv)" = 3 ]
 }
 

@@ -7,6 +7,7 @@
 #include "fuzz.h"
 
 #include "stream/join.h"
+#include "stream/info.h"
 #include "text.h"
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
@@ -76,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             const struct cm_head *in[2] = {cm_reader_head(r), cm_reader_head(r)};
             const char *const what[2] = {"a", "b"};
             uint64_t digest = cm_reader_digest(r);
-            cm_tsv_info(r, &info);
+            cm_info_stream(r, &info);
             cm_join_heads(&joined, in, what, 2);
             FUZZ_PROMISE(cm_reader_rewind(r) == 0 && cm_reader_drain(r) == 0);
             FUZZ_PROMISE(cm_reader_digest(r) == digest);

@@ -52,7 +52,7 @@ static void score(const struct cm_model *m, const struct cm_csr *const x[2])
     float s[CELLS] = {0};
     if (cm_scorer_thread_bytes(&m->net) > WORK_MAX || cm_scorer_cell_bytes(&m->net, 1) > WORK_MAX)
         return;
-    struct cm_scorer *scorer = cm_scorer_make(&m->net, x, 0, CELLS, 1 << 20);
+    struct cm_scorer *scorer = cm_scorer_make(&m->net, m->net.w, x, 0, CELLS, 1 << 20);
     for (uint64_t i = 0; i < CELLS; i++)
         cm_scorer_row(scorer, i, col, CELLS, s);
     cm_scorer_free(scorer);

@@ -1,6 +1,6 @@
-/* The cross-linked autoencoder in float against PyTorch (tests/ref/make_rivals.py): codes and every
- * term of the loss to 1e-5, every gradient to 1e-4 relative; threads change no bit; applied, the
- * encoder class gives what running statistics say. */
+/* The cross-linked autoencoder in float against PyTorch (tests/ref/make_baselines.py): codes and
+ * every term of the loss to 1e-5, every gradient to 1e-4 relative; threads change no bit; applied,
+ * the encoder class gives what running statistics say. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 #include "preset.h"
 #include "ref.h"
 
-#define REF "tests/ref/rivals_clue.txt"
+#define REF "tests/ref/baselines_clue.txt"
 
 static struct cm_clue c;
 static struct cm_clue_batch b;
@@ -198,7 +198,8 @@ static void applied(void **state)
     }
     for (size_t i = 0; i < b.B; i++) {
         struct cm_cell cell = {.z = b.z[0] + i * c.in};
-        cm_encoder_clue.forward(&e, out, cache, &cell, 1, arena, NULL, scratch);
+        struct cm_pass pass = {&cell, 1, arena, NULL, cache, scratch};
+        cm_encoder_clue.forward(&e, out, &pass);
         for (size_t k = 0; k < e.q; k++)
             assert_true(fabs((double)(out[k] - work.mu[0][i * c.q + k])) < 1e-5);
     }

@@ -1,4 +1,4 @@
-/* The encoder class deep in double: against PyTorch (tests/ref/make_rivals.py) without dropout,
+/* The encoder class deep in double: against PyTorch (tests/ref/make_baselines.py) without dropout,
  * against central differences with it; what it refuses. */
 #define CM_REAL_DOUBLE 1
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 #include "network/encoder.h"
 #include "ref.h"
 
-#define REF "tests/ref/rivals.txt"
+#define REF "tests/ref/baselines.txt"
 
 enum { B = 5, K = 6, Q = 3 };
 static struct cm_net_config hp;
@@ -43,6 +43,11 @@ static int make(void **state)
     hp.deep = (struct cm_deep_config){
         .q = Q, .dropout_in = .2, .side = {{4, {2, {7, 5}}, {2, {.3, .4}}}}};
     return 0;
+}
+
+static struct cm_pass pass_of(const struct cm_dropout *drop)
+{
+    return (struct cm_pass){cell, B, w, drop, cache, scratch};
 }
 
 static void open_encoder(const char *act, const char *input)
@@ -94,9 +99,10 @@ static void torch(void **state)
     const char *const act[] = {"elu", "gelu"}, *const input[] = {"zscore", "standard"};
     for (size_t k = 0; k < 2; k++) {
         open_encoder(act[k], input[k]);
-        cm_encoder_deep.forward(&e, out, cache, cell, B, w, NULL, scratch);
+        struct cm_pass pass = pass_of(NULL);
+        cm_encoder_deep.forward(&e, out, &pass);
         equal(act[k], "out", out, B * Q);
-        cm_encoder_deep.backward(&e, dw, dout, cache, cell, B, w, NULL, scratch);
+        cm_encoder_deep.backward(&e, dw, dout, NULL, &pass);
         for (size_t t = 0; t < table.n; t++) {
             char name[80];
             snprintf(name, sizeof name, "d%s", capacity[t].name + strlen("GEX.r."));
@@ -109,7 +115,8 @@ static void torch(void **state)
 static double objective(const struct cm_dropout *drop)
 {
     double s = 0;
-    cm_encoder_deep.forward(&e, out, cache, cell, B, w, drop, scratch);
+    struct cm_pass pass = pass_of(drop);
+    cm_encoder_deep.forward(&e, out, &pass);
     for (size_t i = 0; i < B * Q; i++)
         s += out[i] * dout[i];
     return s;
@@ -124,7 +131,8 @@ static void differences(void **state)
         before[i] = dw[i] = sin((double)i);
     double plain = objective(NULL);
     assert_true(fabs(objective(&drop) - plain) > 1e-3);
-    cm_encoder_deep.backward(&e, dw, dout, cache, cell, B, w, &drop, scratch);
+    struct cm_pass pass = pass_of(&drop);
+    cm_encoder_deep.backward(&e, dw, dout, NULL, &pass);
     for (size_t t = 0; t < table.n; t++)
         for (size_t i = capacity[t].offset; i < capacity[t].offset + capacity[t].n; i++) {
             double keep = w[i], step = 1e-5;

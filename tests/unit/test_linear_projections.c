@@ -1,5 +1,5 @@
 /* Ridge regression and Procrustes on given components, against scikit-learn and SciPy
- * (tests/ref/make_rivals.py), and what is refused. */
+ * (tests/ref/make_baselines.py), and what is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "linear/projections.h"
 #include "ref.h"
 
-#define REF "tests/ref/rivals.txt"
+#define REF "tests/ref/baselines.txt"
 
 static float *floats(const char *name)
 {

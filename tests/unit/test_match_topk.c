@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "match/select.h"
 #include "match/topk.h"
 
 static void keeps_the_largest(void **state)

@@ -238,13 +238,45 @@ static void nothing_is_allowed(void **state)
     assert_null(d.v);
 }
 
+/* Rows of a dense matrix become their non-zero entries, each is found where it stands, and the
+ * transpose has every element across the diagonal. */
+static void dense_rows_become_entries(void **state)
+{
+    (void)state;
+    enum { ROWS = 45, COLS = 37, LD = 40 };
+    float *v = CM_ZNEW(float, ROWS *LD), *t = CM_NEW(float, ROWS *COLS);
+    struct cm_rng g = cm_rng_make(9, CM_RNG_TEST, 0, 0);
+    size_t nnz = 0;
+    for (size_t i = 0; i < ROWS; i++)
+        for (size_t j = 0; j < LD; j++) {
+            v[i * LD + j] = cm_rng_uniform(&g) < .3 ? (float)cm_rng_normal(&g) : 0;
+            nnz += j < COLS && v[i * LD + j] != 0;
+        }
+    struct cm_csr m = cm_csr_make(COLS);
+    cm_csr_append_dense(&m, 20, v, LD);
+    cm_csr_append_dense(&m, ROWS - 20, v + (size_t)20 * LD, LD);
+    cm_dense_transpose(ROWS, COLS, v, LD, t);
+    assert_int_equal(m.rows, ROWS);
+    assert_int_equal(m.ptr[ROWS], nnz);
+    for (size_t i = 0; i < ROWS; i++)
+        for (size_t j = 0; j < COLS; j++) {
+            uint64_t at = cm_csr_find(&m, i, (uint32_t)j);
+            float x = at == UINT64_MAX ? 0 : m.val[at];
+            assert_true(memcmp(&x, &v[i * LD + j], sizeof x) == 0);
+            assert_true(memcmp(&t[j * ROWS + i], &v[i * LD + j], sizeof x) == 0);
+        }
+    cm_csr_free(&m);
+    cm_free(v);
+    cm_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(append_keeps_rows),  cmocka_unit_test(borrowed_is_left_alone),
         cmocka_unit_test(rows_are_taken),     cmocka_unit_test(transposed_twice_is_itself),
         cmocka_unit_test(column_sums),        cmocka_unit_test(products_equal_dense),
-        cmocka_unit_test(nothing_is_allowed),
+        cmocka_unit_test(nothing_is_allowed), cmocka_unit_test(dense_rows_become_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

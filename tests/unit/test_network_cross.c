@@ -21,7 +21,7 @@
 
 #include "network/cross.h"
 #include "network/mining.h"
-#include "network/transformer.h"
+#include "network/encoder.h"
 #include "preset.h"
 
 #define TOLERANCE 1e-6
@@ -50,7 +50,7 @@ static void open_module(const struct cm_cross_config *o)
     assert_int_equal(cm_cross_make(&cross, o, L, P, &table, "cross"), 0);
     assert_int_equal(cross.begin + cross.size, table.size);
     params = CM_ZNEW(double, table.size);
-    cm_cross_init(&cross, params, 3);
+    cm_cross_init(&cross, params + cross.begin, 3);
     for (size_t i = 0; i < table.size; i++)
         params[i] += .3 * draw(1, 0, i);
     cache = CM_NEW(double, cm_cross_cache(&cross));
@@ -105,11 +105,17 @@ static void differences(const char *what, double (*f)(void), double *v, size_t n
 
 static const struct cm_dropout *dropping;
 
+static double forward(size_t i, size_t j, const struct cm_dropout *drop)
+{
+    const double *const pair[2] = {tokens(0, i), tokens(1, j)};
+    return cm_cross_forward(&cross, cache, pair, params + cross.begin, drop, scratch);
+}
+
 static double pair_score(void)
 {
     memset(cache, 0x7f, cm_cross_cache(&cross) * sizeof *cache);
     memset(scratch, 0x7f, cm_cross_scratch(&cross) * sizeof *scratch);
-    return cm_cross_forward(&cross, cache, tokens(0, 2), tokens(1, 5), params, dropping, scratch);
+    return forward(2, 5, dropping);
 }
 
 static void pair_gradients(void **state)
@@ -122,7 +128,9 @@ static void pair_gradients(void **state)
         dropping = kind == 2 ? NULL : &drop;
         double *dp = CM_ZNEW(double, table.size), d0[L0 * P] = {0}, d1[L1 * P] = {0};
         pair_score();
-        cm_cross_backward(&cross, dp, d0, d1, 1, cache, params, dropping, scratch);
+        double *const dx[2] = {d0, d1};
+        cm_cross_backward(&cross, dp + cross.begin, dx, 1, cache, params + cross.begin, dropping,
+                          scratch);
         differences("parameters", pair_score, params, table.size, dp);
         differences("side 0", pair_score, x[0] + 2 * L0 * P, L0 * P, d0);
         differences("side 1", pair_score, x[1] + 5 * L1 * P, L1 * P, d1);
@@ -145,11 +153,10 @@ static void cached_is_uncached(void **state)
         for (size_t i = 0; i < B; i++)
             for (size_t j = 0; j < B; j++) {
                 memset(scratch, 0x7f, cm_cross_scratch(&cross) * sizeof *scratch);
-                cm_cross_cell_make(&cross, 0, a, tokens(0, i), params, scratch);
-                cm_cross_cell_make(&cross, 1, b, tokens(1, j), params, scratch);
-                double fast = cm_cross_pair(&cross, a, b, params, scratch);
-                double slow = cm_cross_forward(&cross, cache, tokens(0, i), tokens(1, j), params,
-                                               NULL, scratch);
+                cm_cross_cell_make(&cross, 0, a, tokens(0, i), params + cross.begin, scratch);
+                cm_cross_cell_make(&cross, 1, b, tokens(1, j), params + cross.begin, scratch);
+                double fast = cm_cross_pair(&cross, a, b, params + cross.begin, scratch);
+                double slow = forward(i, j, NULL);
                 assert_true(fabs(fast) > 1e-3 && fabs(fast) <= 1 + 1e-12);
                 if (!(fabs(fast - slow) < 1e-12))
                     fail_msg("pair %zu, %zu: %.15g cached, %.15g not", i, j, fast, slow);
@@ -181,13 +188,13 @@ static void probabilities(void **state)
 /* ===== the mined loss ======================================================================= */
 
 static struct cm_cross_batch batch;
-static const struct cm_rng *generator;
 
 static double mined_loss(void)
 {
     static double ds0[B * B], d0[B * L0 * P], d1[B * L1 * P];
     double *dp = CM_ZNEW(double, table.size), *const dx[2] = {d0, d1};
-    double loss = cm_cross_loss(&cross, ds0, dx, dp, &batch, params, dropping, generator, NULL);
+    double loss =
+        cm_cross_loss(&cross, ds0, dx, dp + cross.begin, &batch, params + cross.begin, NULL);
     cm_free(dp);
     return loss;
 }
@@ -201,7 +208,6 @@ static void mined_gradients(void **state)
         allowed[i] = (i / B < 4) == (i % B < 4);
     static struct cm_rng g;
     g = cm_rng_make(8, CM_RNG_NEGATIVES, 0, 0);
-    generator = &g;
     for (int kind = 0; kind < 6; kind++) {
         struct cm_cross_config o = options(kind);
         o.loss = kind < 4 ? CM_CROSS_TRIPLET : CM_CROSS_LISTWISE;
@@ -215,7 +221,9 @@ static void mined_gradients(void **state)
                                         .x = {x[0], x[1]},
                                         .s0 = s0,
                                         .allowed = kind == 1 ? allowed : NULL,
-                                        .log_t = .7};
+                                        .log_t = .7,
+                                        .drop = dropping,
+                                        .g = &g};
         /* gradients begin at 1 */
         double *dp = CM_NEW(double, table.size), ds0[B * B], d0[B * L0 * P], d1[B * L1 * P];
         double *const dx[2] = {d0, d1};
@@ -228,7 +236,7 @@ static void mined_gradients(void **state)
         for (size_t i = 0; i < B * L1 * P; i++)
             d1[i] = 1;
         struct cm_cross_report r;
-        cm_cross_loss(&cross, ds0, dx, dp, &batch, params, dropping, &g, &r);
+        cm_cross_loss(&cross, ds0, dx, dp + cross.begin, &batch, params + cross.begin, &r);
         assert_true(r.mined >= r.back && r.back > 0 && r.mined <= B * (1 + 2 * 3));
         assert_true(r.sd > .01 && r.active > 0 && r.active <= 2 * B);
         for (size_t i = 0; i < table.size; i++)
@@ -269,14 +277,15 @@ static void threads(void **state)
     o.loss = CM_CROSS_LISTWISE;
     open_module(&o);
     const struct cm_dropout drop = {.seed = 1, .step = 3};
-    batch = (struct cm_cross_batch){.B = B, .x = {x[0], x[1]}, .s0 = s0, .log_t = 1};
+    batch = (struct cm_cross_batch){.B = B, .x = {x[0], x[1]}, .s0 = s0, .log_t = 1, .drop = &drop};
     double *dp[2], loss[2];
     static double ds0[2][B * B], d0[2][B * L0 * P], d1[2][B * L1 * P];
     for (int run = 0; run < 2; run++) {
         cm_pool_set_threads(run ? 3 : 1);
         double *const dx[2] = {d0[run], d1[run]};
         dp[run] = CM_ZNEW(double, table.size);
-        loss[run] = cm_cross_loss(&cross, ds0[run], dx, dp[run], &batch, params, &drop, NULL, NULL);
+        loss[run] = cm_cross_loss(&cross, ds0[run], dx, dp[run] + cross.begin, &batch,
+                                  params + cross.begin, NULL);
     }
     cm_pool_set_threads(1);
     assert_true(loss[0] == loss[1]);
@@ -297,13 +306,13 @@ static void scores(double *s)
     double *a = CM_NEW(double, cm_cross_cell(&cross, 0)),
            *b = CM_NEW(double, B *cm_cross_cell(&cross, 1));
     for (size_t j = 0; j < B; j++)
-        cm_cross_cell_make(&cross, 1, b + j * cm_cross_cell(&cross, 1), tokens(1, j), params,
-                           scratch);
+        cm_cross_cell_make(&cross, 1, b + j * cm_cross_cell(&cross, 1), tokens(1, j),
+                           params + cross.begin, scratch);
     for (size_t i = 0; i < B; i++) {
-        cm_cross_cell_make(&cross, 0, a, tokens(0, i), params, scratch);
+        cm_cross_cell_make(&cross, 0, a, tokens(0, i), params + cross.begin, scratch);
         for (size_t j = 0; j < B; j++)
-            s[i * B + j] =
-                cm_cross_pair(&cross, a, b + j * cm_cross_cell(&cross, 1), params, scratch);
+            s[i * B + j] = cm_cross_pair(&cross, a, b + j * cm_cross_cell(&cross, 1),
+                                         params + cross.begin, scratch);
     }
     cm_free(a);
     cm_free(b);
@@ -378,11 +387,11 @@ static void partners_that_rank_low(void **state)
                 s0[i * B + j] = d == 0 ? 0 : d <= B / 2 ? .1 * (double)d : -.1 * (double)(B - d);
             }
         struct cm_rng g = cm_rng_make(8, CM_RNG_NEGATIVES, 0, 0);
-        batch = (struct cm_cross_batch){.B = B, .x = {x[0], x[1]}, .s0 = s0};
+        batch = (struct cm_cross_batch){.B = B, .x = {x[0], x[1]}, .s0 = s0, .g = &g};
         double ds0[B * B] = {0}, *dp = CM_ZNEW(double, table.size);
         double *const dx[2] = {CM_ZNEW(double, B *L0 *P), CM_ZNEW(double, B *L1 *P)};
         struct cm_cross_report r;
-        cm_cross_loss(&cross, ds0, dx, dp, &batch, params, NULL, &g, &r);
+        cm_cross_loss(&cross, ds0, dx, dp + cross.begin, &batch, params + cross.begin, &r);
         assert_int_equal(r.active, 2 * B);
         for (size_t i = 0; i < B; i++)
             for (size_t j = 0; j < B; j++)

@@ -54,7 +54,8 @@ static int make(void **state)
 static double objective(const struct cm_dropout *drop)
 {
     double sum = 0;
-    e.of->forward(&e, out, cache, cell, B, params, drop, scratch);
+    struct cm_pass pass = {cell, B, params, drop, cache, scratch};
+    e.of->forward(&e, out, &pass);
     for (size_t i = 0; i < B * Q; i++)
         sum += out[i] * weight[i];
     return sum;
@@ -67,7 +68,8 @@ static void gradients(const struct cm_dropout *drop)
         before[i] = grads[i] = random_number(4, i);
     }
     objective(drop);
-    e.of->backward(&e, grads, weight, cache, cell, B, params, drop, scratch);
+    struct cm_pass pass = {cell, B, params, drop, cache, scratch};
+    e.of->backward(&e, grads, weight, NULL, &pass);
     size_t moved = 0;
     for (size_t t = 0; t < table.n; t++)
         for (size_t j = 0; j < tensor[t].n; j++) {
@@ -121,7 +123,8 @@ static void first_values(void **state)
 static void standardised(void **state)
 {
     (void)state;
-    e.of->forward(&e, out, cache, cell, 1, params, NULL, scratch); /* which keeps its input */
+    struct cm_pass pass = {cell, 1, params, NULL, cache, scratch};
+    e.of->forward(&e, out, &pass); /* which keeps its input */
     double first = (double)cell[0].z[0] * sqrt(CELLS) / 9;
     assert_true(fabs(cache[0] - first) < 1e-12 * fabs(first));
     assert_true(cell[0].z[K - 1] != 0 && cache[K - 1] == 0);

@@ -106,23 +106,20 @@ static void free_cells(void)
 /* S1 by the whole stack. */
 static double stack(size_t i, size_t j)
 {
-    cm_real *token[2];
-    for (size_t s = 0; s < 2; s++) {
-        const struct cm_encoder *e = &net.encoder[s];
-        uint64_t row = s ? j : i, from = x[s].ptr[row];
-        struct cm_cell cell = {x[s].idx + from, x[s].val + from, x[s].ptr[row + 1] - from, NULL};
-        cm_real *scratch = CM_NEW(cm_real, e->of->cache(e, 1) + e->of->scratch(e, 1));
-        token[s] = CM_NEW(cm_real, cm_tokens_count(e) * cm_tokens_width(e));
-        cm_tokens_of(e, token[s], scratch, &cell, 1, net.w, NULL, scratch + e->of->cache(e, 1));
-        cm_free(scratch);
+    const cm_real *token[2];
+    cm_real *kept[2];
+    for (size_t k = 0; k < 2; k++) {
+        kept[k] = CM_NEW(cm_real, cm_net_tokens_scratch(&net, k));
+        struct cm_cell cell = cm_cell_at(&x[k], k ? j : i);
+        token[k] = cm_net_tokens(&net, k, net.w, cell, kept[k]);
     }
     cm_real *cache = CM_NEW(cm_real, cm_cross_cache(&net.cross)),
             *scratch = CM_NEW(cm_real, cm_cross_scratch(&net.cross));
-    double s1 = cm_cross_forward(&net.cross, cache, token[0], token[1], net.w, NULL, scratch);
+    double s1 = cm_cross_forward(&net.cross, cache, token, net.w + net.cross.begin, NULL, scratch);
     cm_free(cache);
     cm_free(scratch);
-    cm_free(token[0]);
-    cm_free(token[1]);
+    cm_free(kept[0]);
+    cm_free(kept[1]);
     return s1;
 }
 
@@ -137,7 +134,8 @@ static void scores(void **state)
         size_t side = run % 2;
         cm_pool_set_threads(run < 4 ? 1 : 3);
         /* a cache of one row only, then of all */
-        struct cm_scorer *s = cm_scorer_make(&net, both, side, 5, run < 2 ? 1 : (uint64_t)1 << 30);
+        struct cm_scorer *s =
+            cm_scorer_make(&net, net.w, both, side, 5, run < 2 ? 1 : (uint64_t)1 << 30);
         for (size_t k = 0; k < CELLS; k++) {
             size_t row = run == 2 ? CELLS - 1 - k : k;
             uint32_t col[5];
@@ -259,13 +257,15 @@ static void maps(void **state)
         group[c] = c == 5 ? UINT32_MAX : c % 2; /* cell 5 is in no group, group 2 is empty */
     }
     const uint64_t *const at[2] = {place, place};
+    const struct cm_map_cells grouped = {both, at, CELLS, group, 3},
+                              together = {both, at, CELLS, NULL, 1};
     const size_t size[3] = {4, 5, 9};
     const size_t open[3][2][2] = {{{1, 1}, {2, 2}}, {{3, 3}, {0, 0}}, {{1, 4 + 3}, {2, 4 + 0}}};
     for (int module = CM_MAP_SELF_0; module <= CM_MAP_CROSS; module++) {
         size_t L = cm_map_size(&net, (enum cm_map_module)module);
         assert_int_equal(L, size[module]);
         double out[3 * 81], all[81], again[3 * 81];
-        cm_attention_map(&net, (enum cm_map_module)module, both, at, CELLS, group, 3, out, count);
+        cm_attention_map(&net, (enum cm_map_module)module, &grouped, out, count);
         assert_int_equal(count[0], 6);
         assert_int_equal(count[1], 5);
         assert_int_equal(count[2], 0);
@@ -273,8 +273,8 @@ static void maps(void **state)
             for (size_t i = 0; i < L; i++) {
                 double sum = 0;
                 for (size_t j = 0; j < L; j++) {
-                    bool looked = j == open[module][g][0] || j == open[module][g][1];
-                    double want = !looked ? 0 : module == CM_MAP_CROSS ? .5 : 1;
+                    bool attended = j == open[module][g][0] || j == open[module][g][1];
+                    double want = !attended ? 0 : module == CM_MAP_CROSS ? .5 : 1;
                     assert_true(fabs(out[(g * L + i) * L + j] - want) < 1e-5);
                     sum += out[(g * L + i) * L + j];
                 }
@@ -282,10 +282,10 @@ static void maps(void **state)
             }
         for (size_t i = 0; i < L * L; i++)
             assert_true(out[2 * L * L + i] == 0);
-        cm_attention_map(&net, (enum cm_map_module)module, both, at, CELLS, NULL, 1, all, count);
+        cm_attention_map(&net, (enum cm_map_module)module, &together, all, count);
         assert_int_equal(count[0], CELLS);
         cm_pool_set_threads(3);
-        cm_attention_map(&net, (enum cm_map_module)module, both, at, CELLS, group, 3, again, count);
+        cm_attention_map(&net, (enum cm_map_module)module, &grouped, again, count);
         cm_pool_set_threads(1);
         assert_memory_equal(out, again, 3 * L * L * sizeof *out);
         for (size_t i = 0; i < L * L; i++)

@@ -90,12 +90,12 @@ static void encoder(const char *group, const char *name, const struct cm_transfo
     float *scratch = CM_NEW(float, cm_encoder_tokens.scratch(&e, CELLS));
     float *out = CM_NEW(float, CELLS *e.q);
     take_params(group, &t, 2, params);
-    cm_encoder_tokens.forward(&e, out, cache, cell, CELLS, params, NULL, scratch);
-    forward_is(group, "tokens", cm_tokens_in_cache(&e, cache, CELLS),
-               CELLS * cm_tokens_count(&e) * cm_tokens_width(&e));
+    const struct cm_pass pass = {
+        .cell = cell, .B = CELLS, .params = params, .cache = cache, .scratch = scratch};
+    cm_encoder_tokens.forward(&e, out, &pass);
+    forward_is(group, "tokens", cache + cm_encoder_tokens.tokens_at(&e, CELLS), CELLS * e.L * e.P);
     forward_is(group, "out", out, CELLS * e.q);
-    cm_encoder_tokens.backward(&e, dp, ref(group, "dout", CELLS * e.q), cache, cell, CELLS, params,
-                               NULL, scratch);
+    cm_encoder_tokens.backward(&e, dp, ref(group, "dout", CELLS * e.q), NULL, &pass);
     params_are(group, &t, 2, dp);
 
     cm_encoder_tokens.free(&e);
@@ -173,9 +173,10 @@ static void pairs(const char *group, const struct cm_cross_config *o)
     for (size_t i = 0; i < B; i++)
         for (size_t j = 0; j < B; j++) {
             const float *g = x0 + i * LG * P, *h = x1 + j * LA * P;
-            s[i * B + j] = (float)cm_cross_forward(&c, cache, g, h, params, NULL, scratch);
-            cm_cross_backward(&c, dp, d0 + i * LG * P, d1 + j * LA * P, (double)weight[i * B + j],
-                              cache, params, NULL, scratch);
+            const float *const x[2] = {g, h};
+            float *const dx[2] = {d0 + i * LG * P, d1 + j * LA * P};
+            s[i * B + j] = (float)cm_cross_forward(&c, cache, x, params, NULL, scratch);
+            cm_cross_backward(&c, dp, dx, (double)weight[i * B + j], cache, params, NULL, scratch);
             cm_cross_cell_make(&c, 0, a, g, params, scratch);
             cm_cross_cell_make(&c, 1, b, h, params, scratch);
             fast[i * B + j] = (float)cm_cross_pair(&c, a, b, params, scratch);
@@ -224,7 +225,7 @@ static void mined(void **state)
     static float d0[B * LG * P], d1[B * LA * P], ds0[B * B];
     float *const dx[2] = {d0, d1};
     struct cm_cross_report r;
-    float loss = (float)cm_cross_loss(&c, ds0, dx, dp, &batch, params, NULL, NULL, &r);
+    float loss = (float)cm_cross_loss(&c, ds0, dx, dp, &batch, params, &r);
     forward_is("mined", "loss", &loss, 1);
     assert_true(r.back < r.mined);
     gradient_of("mined", "g", d0, B * LG * P);

@@ -20,7 +20,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-#include "network/transformer.h"
+#include "network/encoder.h"
 #include "preset.h"
 
 #define TOLERANCE 1e-6
@@ -28,7 +28,7 @@
 #define CELLS     3
 #define FEATURES  64
 
-/* ===== made-up cells ======================================================================== */
+/* ===== simulated cells ====================================================================== */
 
 static struct cm_slot slot;
 static struct cm_linear linear;
@@ -123,7 +123,7 @@ static void open_net(const struct cm_transformer_config *o)
     if (code)
         fail_msg("%s", cm_error_message());
     assert_true(net.table.n <= 64);
-    net.tokens = CELLS * cm_tokens_count(&net.e) * cm_tokens_width(&net.e);
+    net.tokens = CELLS * net.e.L * net.e.P;
     net.params = CM_ZNEW(double, net.table.size);
     net.cache = CM_NEW(double, cm_encoder_tokens.cache(&net.e, CELLS));
     net.scratch = CM_NEW(double, cm_encoder_tokens.scratch(&net.e, CELLS));
@@ -152,14 +152,19 @@ static void close_net(void)
     cm_free(net.token_weight);
 }
 
+static struct cm_pass whole(void)
+{
+    return (struct cm_pass){cells, CELLS, net.params, net.drop, net.cache, net.scratch};
+}
+
 static double objective(void)
 {
     double s = 0;
     memset(net.cache, 0x7f, cm_encoder_tokens.cache(&net.e, CELLS) * sizeof *net.cache);
     memset(net.scratch, 0x7f, cm_encoder_tokens.scratch(&net.e, CELLS) * sizeof *net.scratch);
-    cm_encoder_tokens.forward(&net.e, net.out, net.cache, cells, CELLS, net.params, net.drop,
-                              net.scratch);
-    const double *tokens = cm_tokens_in_cache(&net.e, net.cache, CELLS);
+    struct cm_pass pass = whole();
+    cm_encoder_tokens.forward(&net.e, net.out, &pass);
+    const double *tokens = net.cache + cm_encoder_tokens.tokens_at(&net.e, CELLS);
     for (size_t i = 0; i < CELLS * net.e.q; i++)
         s += net.out[i] * net.weight[i];
     for (size_t i = 0; i < net.tokens; i++)
@@ -178,8 +183,8 @@ static void differences(const struct cm_transformer_config *o, bool training)
         got[i] = before[i] = draw(8, 0, i);
     objective();
     memset(net.scratch, 0x7f, cm_encoder_tokens.scratch(&net.e, CELLS) * sizeof *net.scratch);
-    cm_tokens_backward(&net.e, got, net.weight, net.token_weight, net.cache, cells, CELLS,
-                       net.params, net.drop, net.scratch);
+    struct cm_pass pass = whole();
+    cm_encoder_tokens.backward(&net.e, got, net.weight, net.token_weight, &pass);
     for (size_t t = 0; t < net.table.n; t++) {
         const struct cm_param *p = &net.tensor[t];
         double largest = 0;
@@ -201,10 +206,8 @@ static void differences(const struct cm_transformer_config *o, bool training)
     /* the two ways in, each alone, add up to both */
     double *one = CM_ZNEW(double, n);
     objective();
-    cm_encoder_tokens.backward(&net.e, one, net.weight, net.cache, cells, CELLS, net.params,
-                               net.drop, net.scratch);
-    cm_tokens_backward(&net.e, one, NULL, net.token_weight, net.cache, cells, CELLS, net.params,
-                       net.drop, net.scratch);
+    cm_encoder_tokens.backward(&net.e, one, net.weight, NULL, &pass);
+    cm_encoder_tokens.backward(&net.e, one, NULL, net.token_weight, &pass);
     for (size_t i = 0; i < n; i++)
         assert_true(fabs(one[i] - (got[i] - before[i])) <= 1e-9 * fmax(1, fabs(one[i])));
     cm_free(one);
@@ -296,8 +299,8 @@ static void loadings_sum_to_components(void **state)
     o.position = 0;
     open_net(&o);
     objective();
-    const double *tokens = cm_tokens_in_cache(&net.e, net.cache, CELLS);
-    size_t L = cm_tokens_count(&net.e), P = cm_tokens_width(&net.e);
+    const double *tokens = net.cache + cm_encoder_tokens.tokens_at(&net.e, CELLS);
+    size_t L = net.e.L, P = net.e.P;
     assert_int_equal(P, 8);
     for (size_t c = 0; c < CELLS; c++)
         for (size_t f = 0; f < P; f++) {
@@ -310,13 +313,15 @@ static void loadings_sum_to_components(void **state)
                 sum += tokens[(c * L + t) * P + f];
             assert_true(fabs(sum - z / (linear.side[0].s[f] / sqrt(50)) * sqrt((double)L)) < 1e-9);
         }
-    /* cm_tokens_of gives the same numbers */
-    double *again = CM_NEW(double, net.tokens), *keep = CM_NEW(double, net.tokens);
+    /* without the unit: the same numbers */
+    double *keep = CM_NEW(double, net.tokens);
     memcpy(keep, tokens, net.tokens * sizeof *keep);
-    cm_tokens_of(&net.e, again, net.cache, cells, CELLS, net.params, NULL, net.scratch);
-    assert_memory_equal(keep, again, net.tokens * sizeof *keep);
+    memset(net.cache, 0x7f, cm_encoder_tokens.cache(&net.e, CELLS) * sizeof *net.cache);
+    struct cm_pass pass = whole();
+    cm_encoder_tokens.forward_tokens(&net.e, &pass);
+    assert_memory_equal(keep, net.cache + cm_encoder_tokens.tokens_at(&net.e, CELLS),
+                        net.tokens * sizeof *keep);
     cm_free(keep);
-    cm_free(again);
     close_net();
 }
 
@@ -330,10 +335,10 @@ static void regions(void **state)
     static const char *const want[] = {"chr1:1000-1950", "chr1:2000-2950", "chr2:3000-3650",
                                        "chrX:3700-4950", "chrX:5000-6150", "chrX:6200-7250",
                                        "f28..f63"};
-    assert_int_equal(cm_tokens_count(&net.e), 7);
+    assert_int_equal(net.e.L, 7);
     for (size_t t = 0; t < 7; t++) {
         struct cm_buf text = {0};
-        cm_tokens_region(&net.e, &slot.cols, t, &text);
+        cm_encoder_tokens.region(&net.e, &slot.cols, t, &text);
         cm_buf_u8(&text, 0);
         assert_string_equal((char *)text.p, want[t]);
         cm_buf_free(&text);
@@ -347,7 +352,7 @@ static void regions(void **state)
         snprintf(number, sizeof number, "%d", 1000 + 100 * j);
         cm_strs_add(&start->s, number);
     }
-    cm_tokens_region(&net.e, &slot.cols, 1, &region);
+    cm_encoder_tokens.region(&net.e, &slot.cols, 1, &region);
     cm_buf_u8(&region, 0);
     assert_string_equal((char *)region.p, want[1]);
     cm_buf_free(&region);
@@ -360,7 +365,7 @@ static void regions(void **state)
     static const char *const deep[] = {"chr1:1000-2150", "chr1:1400-2550", "chr1:1800-2950"};
     for (size_t t = 0; t < 3; t++) {
         struct cm_buf text = {0};
-        cm_tokens_region(&net.e, &slot.cols, t, &text);
+        cm_encoder_tokens.region(&net.e, &slot.cols, t, &text);
         cm_buf_u8(&text, 0);
         assert_string_equal((char *)text.p, deep[t]);
         cm_buf_free(&text);

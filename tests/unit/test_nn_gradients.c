@@ -535,7 +535,7 @@ static void mha(void **state)
     e.weight = gaussian(60);
     struct grad dx = grad(60), dw = grad(t.size), db = grad(50);
     objective();
-    const double *prob = cm_mha_prob(&a, e.cache, 2, 1);
+    const double *prob = e.cache + cm_mha_prob_at(&a, 2, 1);
     for (size_t i = 0; i < 10; i++) { /* rows of the second cell's maps */
         double s = 0;
         for (size_t j = 0; j < 5; j++)

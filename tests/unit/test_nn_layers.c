@@ -1,6 +1,6 @@
 /* Batch norm, the negative binomial and RMSprop, in float, against PyTorch
- * (tests/ref/make_rivals.py): forward to 1e-5, gradients to 1e-4 relative; digamma against its own
- * recurrence and known values. */
+ * (tests/ref/make_baselines.py): forward to 1e-5, gradients to 1e-4 relative; digamma against its
+ * own recurrence and known values. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "nn/nn.h"
 #include "ref.h"
 
-#define REF "tests/ref/rivals.txt"
+#define REF "tests/ref/baselines.txt"
 
 static void batch_norm(void **state)
 {

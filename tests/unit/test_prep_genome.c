@@ -158,6 +158,26 @@ static void offsets_from_columns(void **state)
     cm_genome_free(&g);
 }
 
+/* Coordinates that a table brought as text are numbers like any others. */
+static void text_is_read_as_a_number(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a", "b", "c", "d"};
+    static const char *const chroms[] = {"chr1", "chr1", "chr1", "chr1"};
+    static const char *const starts[] = {"7", "1e+06", "NA", "-3"};
+    struct cm_cols c = table(names, 4);
+    set_strings(&c, "chrom", chroms);
+    set_strings(&c, "start", starts);
+    struct cm_genome g = {0};
+    cm_genome_init(&g, 4);
+    assert_int_equal(cm_genome_from_columns(&g, &c), 2);
+    assert_int_equal(g.at[0].start, 7);
+    assert_int_equal(g.at[1].start, 1000000);
+    assert_true(g.at[2].chrom == CM_NOWHERE && g.at[3].chrom == CM_NOWHERE);
+    cm_cols_free(&c);
+    cm_genome_free(&g);
+}
+
 static void names_count_only_in_the_majority(void **state)
 {
     (void)state;
@@ -384,6 +404,7 @@ int main(void)
         cmocka_unit_test(regions_are_read_from_the_right),
         cmocka_unit_test(chromosomes_in_natural_order),
         cmocka_unit_test(offsets_from_columns),
+        cmocka_unit_test(text_is_read_as_a_number),
         cmocka_unit_test(names_count_only_in_the_majority),
         cmocka_unit_test(orders),
         cmocka_unit_test(styles),

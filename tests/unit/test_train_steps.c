@@ -24,7 +24,6 @@
 
 #include "network/cross.h"
 #include "network/mining.h"
-#include "network/transformer.h"
 #include "preset.h"
 
 enum { B = 6, FEATURES = 64, MAX_TENSORS = 64 };
@@ -81,27 +80,29 @@ static double gradient(const double *w, double *dw)
 {
     double *cache[2], *scratch[2], *raw[2], *e[2], *de[2], *draw[2], *dx[2], norm[2][B];
     size_t q = encoder[0].q;
+    struct cm_pass pass[2];
     for (size_t s = 0; s < 2; s++) {
         cache[s] = numbers(encoder[s].of->cache(&encoder[s], B));
         scratch[s] = numbers(encoder[s].of->scratch(&encoder[s], B));
         raw[s] = numbers(B * q), e[s] = numbers(B * q);
         de[s] = numbers(B * q), draw[s] = numbers(B * q);
         dx[s] = numbers(B * cross.L[s] * cross.P);
-        encoder[s].of->forward(&encoder[s], raw[s], cache[s], cell[s], B, w, NULL, scratch[s]);
+        pass[s] = (struct cm_pass){
+            .cell = cell[s], .B = B, .params = w, .cache = cache[s], .scratch = scratch[s]};
+        encoder[s].of->forward(&encoder[s], raw[s], &pass[s]);
         cm_unitnorm_forward(e[s], norm[s], raw[s], B, q);
     }
     double s0[B * B], ds0[B * B] = {0};
     cm_dgemm(false, true, B, B, q, 1, e[0], q, e[1], q, 0, s0, B);
     struct cm_cross_batch batch = {.B = B, .s0 = s0};
     for (size_t s = 0; s < 2; s++)
-        batch.x[s] = cm_tokens_in_cache(&encoder[s], cache[s], B);
-    double loss = cm_cross_loss(&cross, ds0, dx, dw, &batch, w, NULL, NULL, NULL);
+        batch.x[s] = cache[s] + encoder[s].of->tokens_at(&encoder[s], B);
+    double loss = cm_cross_loss(&cross, ds0, dx, dw + cross.begin, &batch, w + cross.begin, NULL);
     cm_dgemm(false, false, B, q, B, 1, ds0, B, e[1], q, 0, de[0], q);
     cm_dgemm(true, false, B, q, B, 1, ds0, B, e[0], q, 0, de[1], q);
     for (size_t s = 0; s < 2; s++) {
         cm_unitnorm_backward(draw[s], de[s], norm[s], e[s], B, q);
-        cm_tokens_backward(&encoder[s], dw, draw[s], dx[s], cache[s], cell[s], B, w, NULL,
-                           scratch[s]);
+        encoder[s].of->backward(&encoder[s], dw, draw[s], dx[s], &pass[s]);
         cm_free(cache[s]);
         cm_free(scratch[s]);
         cm_free(raw[s]);

@@ -15,11 +15,11 @@ static void pool_backward(const struct step *s, size_t chroms, size_t F, cm_real
 
 /* dx (L x F2): the gradient of what came out of the last pool of cell b. */
 static void cell_backward(const struct tokens *k, const struct offsets *at, cm_real *dparams,
-                          const cm_real *dx, const cm_real *cache, size_t b,
-                          const struct cm_cell *c, const cm_real *params,
-                          const struct cm_dropout *drop, cm_real *scratch)
+                          const cm_real *dx, const struct cm_pass *p, size_t b, cm_real *scratch)
 {
     const struct cm_transformer_config *o = &k->o;
+    const struct cm_cell *c = &p->cell[b];
+    const cm_real *cache = p->cache, *params = p->params;
     size_t n1 = k->L1 * k->F1, n1p = k->L1p * k->F1, n2 = k->L2 * k->F2;
     enum cm_activation act = o->act;
     cm_real *val = scratch, *d1 = val + k->widest, *d1a = d1 + n1, *d1p = d1a + n1;
@@ -55,16 +55,17 @@ static void cell_backward(const struct tokens *k, const struct offsets *at, cm_r
         for (size_t i = 0; i < n1; i++)
             d1a[i] *= (cm_real)o->slow;
     cm_sparse_conv_backward(dparams + k->filter, dparams + k->bias, d1a, c->idx,
-                            cm_tokens_values(k, c, drop, b, val), c->n, k->base != NULL,
-                            &k->windows, k->F1);
+                            cm_tokens_values(k, p, b, val), c->n, k->base != NULL, &k->windows,
+                            k->F1);
 }
 
 void cm_tokens_backward(const struct cm_encoder *e, cm_real *dparams, const cm_real *dout,
-                        const cm_real *dtokens, const cm_real *cache, const struct cm_cell *cell,
-                        size_t B, const cm_real *params, const struct cm_dropout *drop,
-                        cm_real *scratch)
+                        const cm_real *dtokens, const struct cm_pass *p)
 {
     const struct tokens *k = self_of(e);
+    const cm_real *cache = p->cache, *params = p->params;
+    cm_real *scratch = p->scratch;
+    size_t B = p->B;
     struct offsets at = cm_tokens_offsets(k, B);
     size_t N = B * k->L, LP = N * k->P, bytes = LP * sizeof *scratch;
     cm_real *dtok = scratch, *dv = dtok + LP, *du = dv + LP, *dread = du + LP;
@@ -82,7 +83,7 @@ void cm_tokens_backward(const struct cm_encoder *e, cm_real *dparams, const cm_r
         } else {
             memcpy(dread, dout, B * k->q * sizeof *dread);
         }
-        struct cm_dropout d = cm_tokens_drop(k, drop, k->o.readout_dropout, SITE_READOUT, 0);
+        struct cm_dropout d = cm_tokens_drop(k, p->drop, k->o.readout_dropout, SITE_READOUT, 0);
         cm_dropout_forward(dread, dread, B, k->readout, &d); /* its own transpose */
         const cm_real *top = dread;
         if (k->o.readout == CM_READOUT_MEAN) {
@@ -97,7 +98,7 @@ void cm_tokens_backward(const struct cm_encoder *e, cm_real *dparams, const cm_r
             top = du;
         }
         cm_unit_backward(dtok, dparams, NULL, top, cache + at.unit, cache + at.tokens, params,
-                         &k->unit, B, drop, rest);
+                         &k->unit, B, p->drop, rest);
     }
     if (k->o.position > 0)
         cm_position_backward(NULL, dparams + k->at, dtok, B, k->L, k->P);
@@ -112,6 +113,5 @@ void cm_tokens_backward(const struct cm_encoder *e, cm_real *dparams, const cm_r
     }
     if (k->trained || k->conv2.K)
         for (size_t b = 0; b < B; b++)
-            cell_backward(k, &at, dparams, down + b * k->L * k->F2, cache, b, &cell[b], params,
-                          drop, rest);
+            cell_backward(k, &at, dparams, down + b * k->L * k->F2, p, b, rest);
 }

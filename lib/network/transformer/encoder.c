@@ -35,6 +35,9 @@ static int tokens_make(struct cm_encoder *e, const struct cm_net_config *c,
     }
     cm_tokens_declare(k, t, prefix);
     e->q = k->q;
+    e->L = k->L;
+    e->P = k->P;
+    e->H = k->unit.mha.H;
     size_t one = tokens_cache(e, 1), group = ((size_t)1 << 17) / one;
     e->group = group < 1 ? 1 : group > 16 ? 16 : group;
     return 0;
@@ -118,11 +121,17 @@ static void tokens_init(const struct cm_encoder *e, cm_real *params,
     }
 }
 
-static void tokens_backward(const struct cm_encoder *e, cm_real *dparams, const cm_real *dout,
-                            const cm_real *cache, const struct cm_cell *cell, size_t B,
-                            const cm_real *params, const struct cm_dropout *drop, cm_real *scratch)
+/* ===== the class ============================================================================= */
+
+static size_t tokens_at(const struct cm_encoder *e, size_t B)
 {
-    cm_tokens_backward(e, dparams, dout, NULL, cache, cell, B, params, drop, scratch);
+    return cm_tokens_offsets(self_of(e), B).tokens;
+}
+
+static size_t prob_at(const struct cm_encoder *e, size_t B, size_t b)
+{
+    const struct tokens *k = self_of(e);
+    return cm_tokens_offsets(k, B).unit + cm_unit_prob_at(&k->unit, B, b);
 }
 
 const struct cm_encoder_class cm_encoder_tokens = {.name = "tokens",
@@ -131,5 +140,9 @@ const struct cm_encoder_class cm_encoder_tokens = {.name = "tokens",
                                                    .cache = tokens_cache,
                                                    .scratch = tokens_scratch,
                                                    .forward = cm_tokens_forward,
-                                                   .backward = tokens_backward,
-                                                   .free = tokens_free};
+                                                   .backward = cm_tokens_backward,
+                                                   .free = tokens_free,
+                                                   .forward_tokens = cm_tokens_forward_only,
+                                                   .tokens_at = tokens_at,
+                                                   .prob_at = prob_at,
+                                                   .region = cm_tokens_region};

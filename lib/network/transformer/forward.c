@@ -1,5 +1,5 @@
 /* network/transformer/forward.c - a group of cells through the encoder, in the order of
- * transformer.h. */
+ * internal.h. */
 #include "network/transformer/internal.h"
 
 #include <string.h>
@@ -12,11 +12,11 @@ struct cm_dropout cm_tokens_drop(const struct tokens *k, const struct cm_dropout
     return d;
 }
 
-/* A cell's values under feature dropout; `work` holds them when any is dropped. */
-const float *cm_tokens_values(const struct tokens *k, const struct cm_cell *c,
-                              const struct cm_dropout *drop, size_t b, cm_real *work)
+const float *cm_tokens_values(const struct tokens *k, const struct cm_pass *p, size_t b,
+                              cm_real *work)
 {
-    struct cm_dropout d = cm_tokens_drop(k, drop, k->o.feature_dropout, SITE_FEATURES, b);
+    const struct cm_cell *c = &p->cell[b];
+    struct cm_dropout d = cm_tokens_drop(k, p->drop, k->o.feature_dropout, SITE_FEATURES, b);
     if (d.rate <= 0)
         return c->val;
     float *out = (float *)(void *)work;
@@ -55,13 +55,14 @@ static void pool_forward(const struct step *s, size_t chroms, size_t F, cm_real 
     }
 }
 
-static void cell_tokens(const struct tokens *k, const struct offsets *at, cm_real *cache, size_t b,
-                        const struct cm_cell *c, const cm_real *params,
-                        const struct cm_dropout *drop, cm_real *scratch)
+static void cell_tokens(const struct tokens *k, const struct offsets *at, const struct cm_pass *p,
+                        size_t b)
 {
     const struct cm_transformer_config *o = &k->o;
-    cm_real *work = scratch + k->widest, *in = cache + at->conv1 + b * k->L1 * k->F1;
-    first_layer(k, in, c, cm_tokens_values(k, c, drop, b, scratch), params, work);
+    const cm_real *params = p->params;
+    cm_real *cache = p->cache, *work = p->scratch + k->widest;
+    cm_real *in = cache + at->conv1 + b * k->L1 * k->F1;
+    first_layer(k, in, &p->cell[b], cm_tokens_values(k, p, b, p->scratch), params, work);
     if (k->pool.K) {
         cm_real *out = cache + at->pool1 + b * k->L1p * k->F1;
         pool_forward(&k->pool, k->chroms, k->F1, out, choices(cache, at->which1, k->L1p * k->F1, b),
@@ -85,14 +86,13 @@ static void cell_tokens(const struct tokens *k, const struct offsets *at, cm_rea
                      choices(cache, at->which2, k->L * k->F2, b), in);
 }
 
-static void tokens_only(const struct tokens *k, const struct offsets *at, cm_real *cache,
-                        const struct cm_cell *cell, size_t B, const cm_real *params,
-                        const struct cm_dropout *drop, cm_real *scratch)
+static void only_tokens(const struct tokens *k, const struct offsets *at, const struct cm_pass *p)
 {
+    const cm_real *params = p->params, *in = p->cache + at->pool2;
+    cm_real *tokens = p->cache + at->tokens;
+    size_t B = p->B;
     for (size_t b = 0; b < B; b++)
-        cell_tokens(k, at, cache, b, &cell[b], params, drop, scratch);
-    cm_real *tokens = cache + at->tokens;
-    const cm_real *in = cache + at->pool2;
+        cell_tokens(k, at, p, b);
     if (k->o.p)
         cm_linear_forward(tokens, in, params + k->fc, params + k->fc_bias, B * k->L, k->F2, k->P);
     else
@@ -101,16 +101,24 @@ static void tokens_only(const struct tokens *k, const struct offsets *at, cm_rea
         cm_position_forward(tokens, tokens, params + k->at, B, k->L, k->P);
 }
 
-void cm_tokens_forward(const struct cm_encoder *e, cm_real *out, cm_real *cache,
-                       const struct cm_cell *cell, size_t B, const cm_real *params,
-                       const struct cm_dropout *drop, cm_real *scratch)
+void cm_tokens_forward_only(const struct cm_encoder *e, const struct cm_pass *p)
 {
     const struct tokens *k = self_of(e);
-    struct offsets at = cm_tokens_offsets(k, B);
-    tokens_only(k, &at, cache, cell, B, params, drop, scratch);
+    struct offsets at = cm_tokens_offsets(k, p->B);
+    only_tokens(k, &at, p);
+}
+
+void cm_tokens_forward(const struct cm_encoder *e, cm_real *out, const struct cm_pass *p)
+{
+    const struct tokens *k = self_of(e);
+    struct offsets at = cm_tokens_offsets(k, p->B);
+    const cm_real *params = p->params;
+    cm_real *cache = p->cache;
+    size_t B = p->B;
+    only_tokens(k, &at, p);
     cm_real *u = cache + at.u, *v = cache + at.v, *read = cache + at.read;
-    cm_unit_forward(u, cache + at.unit, cache + at.tokens, params, NULL, &k->unit, B, drop,
-                    scratch);
+    cm_unit_forward(u, cache + at.unit, cache + at.tokens, params, NULL, &k->unit, B, p->drop,
+                    p->scratch);
     if (k->o.last_norm)
         cm_layernorm_forward(v, cache + at.stat, u, params + k->gain, params + k->norm_bias,
                              B * k->L, k->P);
@@ -118,37 +126,10 @@ void cm_tokens_forward(const struct cm_encoder *e, cm_real *out, cm_real *cache,
         cm_pool_forward(read, v, CM_POOL_MEAN, B, k->L, k->P, 0, k->L);
     else
         memcpy(read, v, B * k->readout * sizeof *read);
-    struct cm_dropout d = cm_tokens_drop(k, drop, k->o.readout_dropout, SITE_READOUT, 0);
+    struct cm_dropout d = cm_tokens_drop(k, p->drop, k->o.readout_dropout, SITE_READOUT, 0);
     cm_dropout_forward(read, read, B, k->readout, &d);
     if (k->o.out)
         cm_linear_forward(out, read, params + k->w, params + k->b, B, k->readout, k->q);
     else
         memcpy(out, read, B * k->q * sizeof *out);
-}
-
-/* ===== for the cross module and the maps ===================================================== */
-
-size_t cm_tokens_count(const struct cm_encoder *e) { return self_of(e)->L; }
-size_t cm_tokens_width(const struct cm_encoder *e) { return self_of(e)->P; }
-size_t cm_tokens_heads(const struct cm_encoder *e) { return self_of(e)->unit.mha.H; }
-
-const cm_real *cm_tokens_in_cache(const struct cm_encoder *e, const cm_real *cache, size_t B)
-{
-    return cache + cm_tokens_offsets(self_of(e), B).tokens;
-}
-
-const cm_real *cm_tokens_prob(const struct cm_encoder *e, const cm_real *cache, size_t B, size_t b)
-{
-    const struct tokens *k = self_of(e);
-    return cm_unit_prob(&k->unit, cache + cm_tokens_offsets(k, B).unit, B, b);
-}
-
-void cm_tokens_of(const struct cm_encoder *e, cm_real *out, cm_real *cache,
-                  const struct cm_cell *cell, size_t B, const cm_real *params,
-                  const struct cm_dropout *drop, cm_real *scratch)
-{
-    const struct tokens *k = self_of(e);
-    struct offsets at = cm_tokens_offsets(k, B);
-    tokens_only(k, &at, cache, cell, B, params, drop, scratch);
-    memcpy(out, cache + at.tokens, B * k->L * k->P * sizeof *out);
 }

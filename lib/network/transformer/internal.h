@@ -1,8 +1,66 @@
-/* network/transformer/internal.h - the plan of a token encoder, shared by the files of the room. */
+/* network/transformer/internal.h - encoder class `tokens`: windows of the genome as tokens, under
+ * self-attention.
+ *
+ * The paper's network as published, its authors' code, and the same idea made to work differ in
+ * windows, filters, norms and read-out, not in kind: one encoder whose every such choice is a
+ * setting (network/config.h), instead of three backward passes to keep right.  The token matrices
+ * before self-attention are handed out: the cross-attention module (network/cross.h) stacks those
+ * of two cells.
+ *
+ * A cell goes through, with steps whose key is 0 or none left out:
+ *   feature dropout -> sparse convolution over windows -> act -> max-pool     (L1 tokens, then L1')
+ *   -> second convolution -> act -> max-pool                                   (L tokens x C)
+ *   -> FC to p -> + learned position                                           = the TOKENS, L x P
+ *   -> one Transformer unit -> layer norm -> read-out (mean, or the flattened tokens) -> dropout
+ *   -> linear map to `out` numbers                                             = the output, q
+ * Windows, pools and the second convolution run over each chromosome by itself (column `chrom` of
+ * the slot's table; features of one chromosome keep the order of their columns; those without a
+ * chromosome make a segment of their own; without that column all features are one segment).
+ *
+ * Settings, of a slot or of any; where a model's head does not tell, those of `attn` hold:
+ *   key             attn      paper  authors GEX / ATAC   meaning
+ *   windows         20        0      0        windows aimed at when kernel is 0; 0: 100, or 25
+ *                                             below 10,000 features; one a chromosome at least
+ *   kernel          0         0      100 / 30 features a window sees; 0: as `windows` says
+ *   stride          0         0      50 / 10  features from window to window; 0: kernel
+ *   padding         0         0      0        empty places before and behind each chromosome
+ *   partial         1         1      0        also a last, cut window
+ *   filters         loadings  tied   tied     loadings: the window's rows of the linear start's V,
+ *                                             each column / its sd over training cells x sqrt(L),
+ *                                             the bias -mean' W; tied, untied: trained, random
+ *   width           48        64     64 / 32  filters F (loadings: at most k, a multiple of heads)
+ *   slow            0         0      0        of loadings: filters = V + slow x trained; 0: frozen
+ *   act             none      relu   leaky    none, relu, leaky: behind both convolutions
+ *   slope           .01       .01    .01      of leaky
+ *   pool            0         0      2 / 5    max-pool over tokens; 0: none
+ *   pool-stride     0         0      0 / 2    0: pool
+ *   kernel2         0         0      0 / 5    second convolution; 0: none
+ *   stride2         0         0      0 / 5    0: kernel2
+ *   padding2        0         0      0
+ *   width2          0         0      0 / 64
+ *   pool2           0         0      0 / 2
+ *   pool2-stride    0         0      0
+ *   p               0         64     0        width of the shared FC; 0: none, P = filters
+ *   position        .3        0      0        sd of the first learned positions; 0: none
+ *   heads           4         4      1 / 4
+ *   ff              1         4      4        width of the feed-forward, in units of P
+ *   norm            pre       post   post
+ *   unit-act        gelu      relu   relu
+ *   dropout         .1        0      0        of the unit, also of its probabilities
+ *   last-norm       1         0      0        layer norm behind the unit
+ *   readout         mean      mean   linear   linear: of the flattened tokens, needs `out`
+ *   readout-dropout .3        0      0
+ *   out             -1        0      300      width of the linear map; 0: none, q = P; -1: linear q
+ *   out-sd          .1        0      0        first weights N(0, (out-sd / sqrt inputs)^2), bias 0;
+ *                                             0: U(+-1 / sqrt inputs), as PyTorch
+ *   feature-dropout .3        0      0
+ * The sd of a component is s / sqrt(cells of the linear fit).
+ * Other first values are PyTorch's defaults.
+ */
 #ifndef CM_NETWORK_TRANSFORMER_INTERNAL_H
 #define CM_NETWORK_TRANSFORMER_INTERNAL_H
 
-#include "network/transformer.h"
+#include "network/encoder.h"
 
 /* ===== the plan ============================================================================ */
 
@@ -66,15 +124,20 @@ int cm_tokens_lay_windows(struct tokens *k, const struct cm_cols *cols);
 size_t cm_tokens_lay_step(struct step *s, const struct segment *in, size_t chroms, int64_t K,
                           int64_t S, int64_t Z);
 
-void cm_tokens_forward(const struct cm_encoder *e, cm_real *out, cm_real *cache,
-                       const struct cm_cell *cell, size_t B, const cm_real *params,
-                       const struct cm_dropout *drop, cm_real *scratch);
+/* Functions of the class. */
+void cm_tokens_forward(const struct cm_encoder *e, cm_real *out, const struct cm_pass *p);
+void cm_tokens_forward_only(const struct cm_encoder *e, const struct cm_pass *p);
+void cm_tokens_backward(const struct cm_encoder *e, cm_real *dparams, const cm_real *dout,
+                        const cm_real *dtokens, const struct cm_pass *p);
+void cm_tokens_region(const struct cm_encoder *e, const struct cm_cols *cols, size_t t,
+                      struct cm_buf *text);
+
 /* One of the encoder's dropouts for cell b of the group. */
 struct cm_dropout cm_tokens_drop(const struct tokens *k, const struct cm_dropout *drop, double rate,
                                  uint32_t site, size_t b);
-/* A cell's values under feature dropout; `work` holds them when any is dropped. */
-const float *cm_tokens_values(const struct tokens *k, const struct cm_cell *c,
-                              const struct cm_dropout *drop, size_t b, cm_real *work);
+/* The values of cell b under feature dropout; `work` holds them when any is dropped. */
+const float *cm_tokens_values(const struct tokens *k, const struct cm_pass *p, size_t b,
+                              cm_real *work);
 
 /* The choices (n) that a pool made in cell b, in the place `at` of a cache. */
 static inline uint32_t *choices(const cm_real *cache, size_t at, size_t n, size_t b)

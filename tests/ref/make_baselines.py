@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Numbers for tests/unit/test_rivals_*.c: writes tests/ref/rivals.txt and tests/ref/rivals_clue.txt.
+"""Numbers for tests/unit/test_baselines_*.c: writes tests/ref/baselines.txt and tests/ref/baselines_clue.txt.
 
-  /usr/bin/python3 tests/ref/make_rivals.py
+  /usr/bin/python3 tests/ref/make_baselines.py
 
 Ridge regression by scikit-learn and orthogonal Procrustes by SciPy, on centred components; layers,
 loss and gradients of the cross-linked autoencoder by PyTorch, in double, from weights drawn here.
@@ -198,9 +198,9 @@ def clue(f):
 
 
 if __name__ == "__main__":
-    with open("tests/ref/rivals.txt", "w") as out:
+    with open("tests/ref/baselines.txt", "w") as out:
         linear(out)
         layers(out)
         deep(out)
-    with open("tests/ref/rivals_clue.txt", "w") as out:
+    with open("tests/ref/baselines_clue.txt", "w") as out:
         clue(out)

@@ -1,0 +1,169 @@
+/* match/curves.c - areas under the precision-recall and the ROC curve.  See match/metrics.h.
+ *
+ * With the entries sorted, the areas depend on the ranks of the true entries alone: how many
+ * entries are above a true one's value, how many are equal to it.  So the true values are sorted (n
+ * of them), and every stored entry finds its interval among them: first in a table of 2^18 equal
+ * steps between the smallest and the largest of them, then by bisection in what is left.  The
+ * counts are whole numbers, so shards may be added in any order.
+ */
+#include "match/metrics.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "match/select.h"
+
+static int descending_u32(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x < y) - (x > y);
+}
+
+/* Distinct true values v[0] > v[1] > ...; `truths` true entries at each, `equal` entries at each,
+ * `between[d]` entries below v[d-1] and above v[d] (between[n] = below all). */
+struct offsets {
+    size_t n;
+    uint32_t *v;
+    uint64_t *truths, *equal, *between, stored;
+    unsigned shift;  /* step of a value: (value - v[n - 1]) >> shift */
+    uint32_t *start; /* start[h]: the first v whose step is <= h */
+};
+
+enum { STEPS = 1 << 18 };
+
+enum { CURVE_SHARDS = 32 };
+
+struct place_job {
+    const struct cm_csr *m;
+    const struct cm_pairs *truth;
+    const struct offsets *p;
+    uint64_t *count; /* CURVE_SHARDS x (2 n + 1): equal, between */
+};
+
+static int place_shard(void *arg, size_t shard)
+{
+    struct place_job *job = arg;
+    const struct offsets *p = job->p;
+    const struct cm_csr *m = job->m;
+    uint64_t *equal = job->count + shard * (2 * p->n + 1), *between = equal + p->n;
+    size_t from = cm_shard_begin(m->rows, CURVE_SHARDS, shard);
+    size_t to = cm_shard_begin(m->rows, CURVE_SHARDS, shard + 1);
+    uint32_t high = p->n ? p->v[0] : 0, low = p->n ? p->v[p->n - 1] : UINT32_MAX;
+    for (size_t i = from; i < to; i++) {
+        if (job->truth->col_of_row[i] == CM_UNPAIRED)
+            continue;
+        for (uint64_t k = m->ptr[i]; k < m->ptr[i + 1]; k++) {
+            uint32_t v = cm_float_order(m->val[k]);
+            if (v > high || v < low) {
+                between[v > high ? 0 : p->n]++;
+                continue;
+            }
+            uint32_t h = (v - low) >> p->shift;
+            size_t a = p->start[h], b = h ? p->start[h - 1] : p->n; /* first with v[a] <= v */
+            while (a < b) {
+                size_t mid = a + (b - a) / 2;
+                if (p->v[mid] > v)
+                    a = mid + 1;
+                else
+                    b = mid;
+            }
+            if (a < p->n && p->v[a] == v)
+                equal[a]++;
+            else
+                between[a]++;
+        }
+    }
+    return 0;
+}
+
+static void offsets_make(struct offsets *p, const struct cm_csr *m, const struct cm_pairs *truth)
+{
+    *p = (struct offsets){0};
+    p->v = CM_NEW(uint32_t, truth->n);
+    p->truths = CM_ZNEW(uint64_t, truth->n);
+    size_t n = 0;
+    for (size_t i = 0; i < m->rows; i++) {
+        uint32_t j = truth->col_of_row[i];
+        if (j == CM_UNPAIRED)
+            continue;
+        p->stored += m->ptr[i + 1] - m->ptr[i];
+        uint64_t k = cm_csr_find(m, i, j);
+        if (k != UINT64_MAX)
+            p->v[n++] = cm_float_order(m->val[k]);
+    }
+    qsort(p->v, n, sizeof *p->v, descending_u32);
+    for (size_t k = 0; k < n; k++) {
+        if (p->n == 0 || p->v[p->n - 1] != p->v[k])
+            p->v[p->n++] = p->v[k];
+        p->truths[p->n - 1]++;
+    }
+    p->start = CM_NEW(uint32_t, STEPS);
+    size_t at = p->n;
+    while (n > 0 && (p->v[0] - p->v[p->n - 1]) >> p->shift >= STEPS)
+        p->shift++;
+    for (uint32_t h = 0; h < STEPS; h++) {
+        while (at > 0 && (p->v[at - 1] - p->v[p->n - 1]) >> p->shift <= h)
+            at--;
+        p->start[h] = (uint32_t)at;
+    }
+    struct place_job job = {m, truth, p, CM_ZNEW(uint64_t, CURVE_SHARDS * (2 * p->n + 1))};
+    cm_parallel(CURVE_SHARDS, place_shard, &job);
+    p->equal = CM_ZNEW(uint64_t, 2 * p->n + 1);
+    p->between = p->equal + p->n;
+    for (size_t s = 0; s < CURVE_SHARDS; s++)
+        for (size_t k = 0; k < 2 * p->n + 1; k++)
+            p->equal[k] += job.count[s * (2 * p->n + 1) + k];
+    cm_free(job.count);
+}
+
+static void offsets_free(struct offsets *p)
+{
+    cm_free(p->v);
+    cm_free(p->truths);
+    cm_free(p->equal);
+    cm_free(p->start);
+}
+
+static double precision(double tp, double ranked) { return ranked > 0 ? tp / ranked : 1; }
+
+enum { TAIL_STEPS = 10000 };
+
+void cm_match_curves(const struct cm_csr *m, const struct cm_pairs *truth, double *aupr,
+                     double *auroc)
+{
+    struct offsets p;
+    offsets_make(&p, m, truth);
+    double n = (double)truth->n, universe = n * (double)m->cols, wrong = universe - n;
+    double tp = 0, ranked = 0, pr = 0, roc = 0; /* areas times n, and times n * wrong */
+    for (size_t d = 0; d < p.n; d++) {
+        roc += tp * (double)p.between[d];
+        ranked += (double)p.between[d];
+        double b = (double)p.equal[d], true_ones = (double)p.truths[d];
+        for (double t = 1; t <= b; t++) {
+            double before = tp + (b > 1 ? (true_ones - 1) * (t - 1) / (b - 1) : 0);
+            pr += true_ones / b *
+                  (precision(before, ranked + t - 1) + precision(before + 1, ranked + t)) / 2;
+        }
+        roc += (b - true_ones) * (tp + true_ones / 2);
+        tp += true_ones;
+        ranked += b;
+    }
+    roc += tp * (double)p.between[p.n];
+    ranked += (double)p.between[p.n];
+    if (ranked < universe) {
+        double found = n - tp, rest = universe - ranked;
+        for (int s = 1; s <= TAIL_STEPS; s++) {
+            double a = (s - 1) / (double)TAIL_STEPS, b = s / (double)TAIL_STEPS;
+            pr += found / TAIL_STEPS *
+                  (precision(tp + a * found, ranked + a * rest) +
+                   precision(tp + b * found, ranked + b * rest)) /
+                  2;
+        }
+        roc += (rest - found) * (tp + found / 2);
+    }
+    *aupr = pr / n;
+    *auroc = wrong > 0 ? roc / n / wrong : NAN;
+    offsets_free(&p);
+}

@@ -3,8 +3,9 @@
  * In: two streams of kind matrix, any state, that hold the same cells in any order.  Out: kind
  * pairs: every training cell once with both its vectors, then every validation cell, then one PICK
  * of row numbers a step.  Cells are joined by name; the schedule is a function of seed and epoch
- * alone.  Memory: the second operand, (4 + bytes a value) a non-zero and 12 + name a cell, and about
- * 17 bytes + name for each cell of the first, which is read two or three times (a pipe is spooled).
+ * alone.  Memory: the second operand, (4 + bytes a value) a non-zero and 12 + name a cell, and
+ * about 17 bytes + name for each cell of the first, which is read two or three times (a pipe is
+ * spooled).
  */
 #include "cli/cli.h"
 #include "pairs/batch.h"

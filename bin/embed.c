@@ -1,9 +1,9 @@
 /* embed - map cells into the space of a model.
  *
- * In: one matrix slot, in the state and with the fit of the model's training cells (--like).
- * Out: kind embedding, dense: part e (unit norm) and the peak-gene links; the inner product of an RNA row and
- * an ATAC row is the model's similarity S0 of the two cells.  Cells are mapped one by one: names
- * and labels stay, nothing is learnt from the input.  Memory: the model and one block.
+ * In: one matrix slot, in the state and with the fit of the model's training cells (--like). Out:
+ * kind embedding, dense: part e (unit norm) and the peak-gene links; the inner product of an RNA
+ * row and an ATAC row is the model's similarity S0 of the two cells.  Cells are mapped one by one:
+ * names and labels stay, nothing is learnt from the input.  Memory: the model and one block.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,7 +3,8 @@
  * In: kind pairs (from batch), with mini-batches.  Out: kind model: LSI of both modalities, a
  * perceptron on the components of each, and the decision rule tuned on the validation cells.
  * Presets are the second of the competition, MatchCLOT, and a small form for few cells.  Formulas:
- * the man page, lib/baselines/deep.c, lib/train/loop.h.  Memory: 8 bytes a stored entry, and what -v prints.
+ * the man page, lib/baselines/deep.c, lib/train/loop.h.  Memory: 8 bytes a stored entry, and what
+ * -v prints.
  */
 #include "cli/trainer.h"
 

@@ -196,7 +196,7 @@ void cm_clue_put_columns(cm_real *to, size_t q, size_t from, const cm_real *in, 
 
 /* ===== one layer ========================================================================== */
 
-/* B cells on their way through a layer: before and after LeakyReLU, after batch norm and dropout. */
+/* B cells in a layer: before and after LeakyReLU, after batch norm and dropout. */
 struct pass {
     size_t B;
     const cm_real *in;

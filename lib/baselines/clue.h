@@ -1,12 +1,13 @@
 /* baselines/clue.h - the cross-linked variational autoencoder, as a baseline.
  *
- * The winner of the NeurIPS competition of 2021 matched cells by this generative model; here it runs
- * on the same cells, with the same decision rule and scores, as the presets.  The latent space is a concatenation of one subspace per
- * modality; EVERY modality has an encoder into EVERY subspace, so a whole code can come from either
- * modality; the decoders rebuild the counts of both modalities from either code.  Inputs are the
- * components of the linear part (LSI), standardised; likelihoods are of the counts that the stream
- * carries below its lazy values.  Its encoders are a class like any other, so embed, knn-match and
- * assign need not know it.  Left out: the authors' fine-tuning on the test cells.
+ * The winner of the NeurIPS competition of 2021 matched cells by this generative model; here it
+ * runs on the same cells, with the same decision rule and scores, as the presets.  The latent space
+ * is a concatenation of one subspace per modality; EVERY modality has an encoder into EVERY
+ * subspace, so a whole code can come from either modality; the decoders rebuild the counts of both
+ * modalities from either code.  Inputs are the components of the linear part (LSI), standardised;
+ * likelihoods are of the counts that the stream carries below its lazy values.  Its encoders are a
+ * class like any other, so embed, knn-match and assign need not know it.  Left out: the authors'
+ * fine-tuning on the test cells.
  *
  * Letters: m modality that is encoded or decoded, s subspace, c modality that the code came from;
  * mu_ms, sd_ms the posterior's parameters, u_ms = mu_ms + sd_ms eps, u_m = [u_m0, u_m1].  With B
@@ -136,9 +137,10 @@ struct cm_clue_callbacks {
 
 /* Trains on the data pass of d, which must have counts (cm_train_data_load_counts), by its
  * schedule, and leaves the encoders in m: the linear part and the head are there already, the
- * settings m->config are written to the head.  z: training components (n x k); v: cells to validate on.  Keeps the weights
- * of the best validation (cm_fit_score of unit codes); without validation cells the last ones.
- * CM_ENUMERIC names the step where something is not finite; CM_EINPUT: no schedule. */
+ * settings m->config are written to the head.  z: training components (n x k); v: cells to validate
+ * on.  Keeps the weights of the best validation (cm_fit_score of unit codes); without validation
+ * cells the last ones. CM_ENUMERIC names the step where something is not finite; CM_EINPUT: no
+ * schedule. */
 int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, const struct cm_train_sample *v,
                 float *const z[2], const struct cm_clue_callbacks *callbacks);
 

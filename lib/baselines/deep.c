@@ -1,5 +1,5 @@
-/* baselines/deep.c - the encoder class deep: perceptrons of any depth on a cell's LSI components, from
- * random weights; the competition's second and third matched cells so.
+/* baselines/deep.c - the encoder class deep: perceptrons of any depth on a cell's LSI components,
+ * from random weights; the competition's second and third matched cells so.
  *
  *   a = components, scaled; h_0 = drop(a); h_l = drop(f(h_l-1 w_l + b_l)); R = h w + b
  *

@@ -32,10 +32,10 @@ struct cm_linear {
 
 /* Fits on the paired rows of x[0] and x[1].  c->k must be <= rows and <= both numbers of columns, q
  * <= k.  z[s], n x k (ld k), gets the training components of side s: the peak-gene term needs them
- * again, and would have to make another pass.  q 0: LSI alone, without P.  Formulas, with Z of linear/lsi.h:
- * C_ab = Z_a' Z_b / n and C_aa += ridge tr(C_aa) / k I; U S V' = svd(C_11^-1/2 C_12 C_22^-1/2);
- * P_1 = C_11^-1/2 U S, P_2 = C_22^-1/2 V S, first q columns.  CM_ENUMERIC when a side does not
- * vary.  Same bits for any number of threads. */
+ * again, and would have to make another pass.  q 0: LSI alone, without P.  Formulas, with Z of
+ * linear/lsi.h: C_ab = Z_a' Z_b / n and C_aa += ridge tr(C_aa) / k I; U S V' = svd(C_11^-1/2 C_12
+ * C_22^-1/2); P_1 = C_11^-1/2 U S, P_2 = C_22^-1/2 V S, first q columns.  CM_ENUMERIC when a side
+ * does not vary.  Same bits for any number of threads. */
 int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
                   const struct cm_linear_config *c, uint64_t seed, float *const z[2]);
 

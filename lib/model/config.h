@@ -1,8 +1,8 @@
 /* model/config.h - the settings of a model, and the table of their fields.
  *
- * Each idea owns its settings (linear/config.h, links/, network/, train/, baselines/); here they are
- * composed.  One table holds for every field its offset, its key in a model's head, its range or
- * words, and its option on a command line: a new setting is a member of its struct, a row of the
+ * Each idea owns its settings (linear/config.h, links/, network/, train/, baselines/); here they
+ * are composed.  One table holds for every field its offset, its key in a model's head, its range
+ * or words, and its option on a command line: a new setting is a member of its struct, a row of the
  * table, and its use.  Keys and the text of values are the format of a model file.
  */
 #ifndef CM_MODEL_CONFIG_H
@@ -81,7 +81,8 @@ void cm_config_write_batches(const struct cm_kv *pairs, bool used, struct cm_kv 
 enum cm_config_use { CM_CONFIG_APPLY, CM_CONFIG_TRAIN };
 int cm_config_read(struct cm_config *c, const struct cm_head *head, enum cm_config_use use);
 
-/* CM_EINPUT when a head says another k or q than the tensors of its linear part have; q 0: has none. */
+/* CM_EINPUT when a head says another k or q than the tensors of its linear part have; q 0: has
+ * none. */
 int cm_config_check_sizes(const struct cm_kv *kv, size_t k, size_t q);
 
 /* ===== the table ============================================================================ */
@@ -147,7 +148,7 @@ void cm_field_copy(const struct cm_field *f, const struct cm_config *from, struc
  * slot 0, 1, or -1: any, also where a preset has another number for one of them. */
 const struct cm_field *cm_field_of_tokens(const char *name, size_t length);
 int cm_tokens_parse(const struct cm_field *f, const char *text, int slot, struct cm_config *c);
-/* Numbers of one modality's perceptron from "IN:WIDTHS:RATES".  CM_EUSAGE says what was expected. */
+/* One modality's perceptron from "IN:WIDTHS:RATES".  CM_EUSAGE says what was expected. */
 int cm_deep_side_parse(struct cm_deep_side *side, const char *text);
 /* CM_EUSAGE, naming the first field, where `want` is not as `have` from the file `path`.  fit: only
  * what a model to begin from settles, its linear part and peak-gene term. */

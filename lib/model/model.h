@@ -12,8 +12,9 @@
  *   cis.peak.*                 the same for the peaks
  *   GEX.b f32 [q], GEX.r.*, scale: the trained part (net.h), where hp.encoder names one
  *   cis.pair.gene u32 [n]      cis.pair.peak u32 [n]   cis.pair.c f32 [n]     cis.mu f64 [1]
- * A model with hp.linear 0 has neither the linear part (mean, v, s, p, corr) nor the peak-gene term.
- * Keys: hp.*, features.SLOT (hash of the column names), train.cells, cis.pairs ..., valid.*, rule.*
+ * A model with hp.linear 0 has neither the linear part (mean, v, s, p, corr) nor the peak-gene
+ * term. Keys: hp.*, features.SLOT (hash of the column names), train.cells, cis.pairs ..., valid.*,
+ * rule.*
  */
 #ifndef CM_MODEL_MODEL_H
 #define CM_MODEL_MODEL_H

@@ -23,8 +23,8 @@
 /* Purposes of CM_RNG_GENERATE; the index is a feature, a type, a batch or a cell. */
 enum { TAG_GENE = 1, TAG_PEAK, TAG_CELL, TAG_LOCI, TAG_ORDER, TAG_NAME };
 
-/* Constants of the simulated tissue: standard deviations on the log scale for genes and peaks.  Fixed
- * so that sparsity, type separation and the oracle's score resemble blood cells (cms-gen(1)). */
+/* Constants of the simulated tissue: standard deviations on the log scale for genes and peaks.
+ * Fixed so that sparsity, type separation and the oracle's score resemble blood (cms-gen(1)). */
 static const double BASE_SD[2] = {1.1, .7};
 static const double TYPE_SD = 1.0, TYPE_SHARE = .25; /* a feature marks a quarter of the types */
 static const double FACTOR_SD = .165, FACTOR_DECAY = .8, PRIVATE_SD = .15; /* shared ones decay */

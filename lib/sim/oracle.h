@@ -1,9 +1,9 @@
 /* sim/oracle.h - the best possible matcher of simulated cells.
  *
- * The posterior p(partner of i = j | counts of all test cells of the batch, parameters) of
- * a matcher that knows how the cells were made (rates, shares, loadings, loci, library sizes)
- * and sees what any method sees: counts.  It does not see latent states: no method could come near an oracle
- * that does.
+ * The posterior p(partner of i = j | counts of all test cells of the batch, parameters) of a
+ * matcher that knows how the cells were made (rates, shares, loadings, loci, library sizes) and
+ * sees what any method sees: counts.  It does not see latent states: no method could come near an
+ * oracle that does.
  *
  * How.  For cells i (RNA) and j (ATAC) the likelihood ratio "one cell" against "two cells" is
  *     R_ij = p(x_i, y_j) / (p(x_i) p(y_j)) = sum_t p(t|x_i) p(t|y_j) / p(t) O_t(i, j)

@@ -1,10 +1,11 @@
 /* train/crossfit.h - the calibrated temperature when validation cells are few.
  *
- * The calibrated temperature maximises the likelihood on unseen cells (match/rules.h).  From n cells
- * its logarithm has a standard error of about 1.1 / sqrt n, too much below CM_CALIBRATION_ENOUGH
- * cells.  Then training cells help: CM_CALIBRATION_FOLDS models, of the closed form alone, are each
- * fitted without one fold of the training cells and evaluated on it.  Fitted on fewer cells, they
- * have another temperature; the validation cells, which meet both, show how much it differs:
+ * The calibrated temperature maximises the likelihood on unseen cells (match/rules.h).  From n
+ * cells its logarithm has a standard error of about 1.1 / sqrt n, too much below
+ * CM_CALIBRATION_ENOUGH cells.  Then training cells help: CM_CALIBRATION_FOLDS models, of the
+ * closed form alone, are each fitted without one fold of the training cells and evaluated on it.
+ * Fitted on fewer cells, they have another temperature; the validation cells, which meet both, show
+ * how much it differs:
  *
  *   T = T(folds, fold models) T(validation cells, model) / T(validation cells, fold models)
  *

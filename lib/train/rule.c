@@ -34,8 +34,8 @@ static int sample_similarities(const struct cm_model *m, const struct cm_train_s
 
 /* ===== calibration ======================================================================== */
 
-/* The closed form fitted to one fold, with the sizes that its cells allow.  Links keep the weights of
- * their correlations: learning them in every fold takes four times the training and moves the
+/* The closed form fitted to one fold, with the sizes that its cells allow.  Links keep the weights
+ * of their correlations: learning them in every fold takes four times the training and moves the
  * temperature by less than its error (tests/bench/calibration.sh). */
 struct fold_job {
     const struct cm_model *m;

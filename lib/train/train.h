@@ -37,16 +37,16 @@ typedef int cm_train_step(void *arg, struct cm_model *m, const struct cm_train_d
 struct cm_train_options {
     const struct cm_config *config; /* as requested; k and q may be lowered to the data */
     uint64_t keep; /* bytes of activations to keep, CM_FIT_KEEP; no result depends on it */
-    /* Optional model to begin from: its linear part and peak-gene term are moved out of it where the
-     * settings have one, and trained tensors of the same name and shape are copied.  With `state` it
-     * is a checkpoint, and training continues where it stopped. */
+    /* Optional model to begin from: its linear part and peak-gene term are moved out of it where
+     * the settings have one, and trained tensors of the same name and shape are copied.  With
+     * `state` it is a checkpoint, and training continues where it stopped. */
     struct cm_model *start;
     struct cm_fit_state *state;
     const char *start_path, *data_path; /* for messages */
-    /* Optional training step that replaces the loop (used by the baselines).  It gets the model with
-     * its linear part, its head filled, the training components (n x k) of both sides, and the
-     * validation cells (NULL in a fold); it may change projections and lay out and train a net.  The
-     * rule is tuned on what it leaves. */
+    /* Optional training step that replaces the loop (used by the baselines).  It gets the model
+     * with its linear part, its head filled, the training components (n x k) of both sides, and the
+     * validation cells (NULL in a fold); it may change projections and lay out and train a net.
+     * The rule is tuned on what it leaves. */
     cm_train_step *step;
     void *step_arg;
     bool closed; /* that step is a closed form, which folds can afford (train/crossfit.h) */

@@ -34,6 +34,9 @@ setup() {
 as_trained() { awk -F '\t' -v OFS='\t' -v p="$1" '$1 == p && $2 !~ /^hp\.(k|q|batch|within)$/ { print $2, $3 }' keys.tsv; }
 shown() { grep '^hp' "$1" | grep -vE '^hp\.(k|q)	'; }
 
+# Once the perceptrons and the autoencoder recorded a ridge that they did not use.
+without_cca() { as_trained "$1" | grep -v '^hp\.ridge	'; }
+
 @test "--show: the settings, one by one and in their order, are those that models were given" {
     for p in linear best attn paper authors; do
         xattn-train --preset $p --show >show
@@ -43,14 +46,14 @@ shown() { grep '^hp' "$1" | grep -vE '^hp\.(k|q)	'; }
     cmp <(as_trained attn-cross) <(shown show)
     for p in small novel matchclot; do
         mlp-train --preset $p --show >show
-        cmp <(as_trained $p) <(shown show)
+        cmp <(without_cca $p) <(shown show)
     done
     for p in cca ridge procrustes; do
         cca-train --method $p --show >show
         cmp <(as_trained $p) <(shown show)
     done
     clue-train --show >show
-    cmp <(as_trained clue) <(shown show)
+    cmp <(without_cca clue) <(shown show)
 }
 
 @test "--show follows the options, needs no input, and writes where -o says" {

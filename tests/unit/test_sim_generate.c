@@ -1,5 +1,6 @@
-/* Simulated cells: what was requested is there, bits do not depend on threads; the oracle's matching
- * against enumeration and permanents (tests/ref/make_oracle.py), its posterior against itself. */
+/* Simulated cells: what was requested is there, bits do not depend on threads; the oracle's
+ * matching against enumeration and permanents (tests/ref/make_oracle.py), its posterior against
+ * itself. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

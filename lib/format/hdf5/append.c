@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "format/hdf5/attr.h"
 #include "format/hdf5/frame.h"
 #include "format/hdf5/put.h"
 #include "format/hdf5/source.h"

@@ -11,7 +11,6 @@
 
 #include <inttypes.h>
 #include <libdeflate.h>
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,11 +19,10 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "format/hdf5/chunk.h"
 
 #define CHUNK_MAX ((uint64_t)4 << 20) /* a larger chunk is left to libhdf5 and its cache */
 #define SEGMENT   ((uint64_t)65536)   /* items of a shard that was read by libhdf5 */
-
-enum { NO_KIND, U8, I8, U16, I16, U32, I32, U64, I64, F32, F64 };
 
 /* How a dataset's chunks are unpacked; belongs to its cm_h5set. */
 struct cm_h5bulk {
@@ -79,16 +77,16 @@ static int kind_of(const struct cm_h5set *s, hid_t *native)
 {
     if (s->cls == CM_H5_FLOAT) {
         *native = s->size > 4 ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
-        return s->size > 4 ? F64 : F32;
+        return s->size > 4 ? CM_H5_F64 : CM_H5_F32;
     }
     bool sign = s->cls != CM_H5_INT || s->is_signed;
     if (s->size == 1)
-        return *native = sign ? H5T_NATIVE_INT8 : H5T_NATIVE_UINT8, sign ? I8 : U8;
+        return *native = sign ? H5T_NATIVE_INT8 : H5T_NATIVE_UINT8, sign ? CM_H5_I8 : CM_H5_U8;
     if (s->size == 2)
-        return *native = sign ? H5T_NATIVE_INT16 : H5T_NATIVE_UINT16, sign ? I16 : U16;
+        return *native = sign ? H5T_NATIVE_INT16 : H5T_NATIVE_UINT16, sign ? CM_H5_I16 : CM_H5_U16;
     if (s->size == 4)
-        return *native = sign ? H5T_NATIVE_INT32 : H5T_NATIVE_UINT32, sign ? I32 : U32;
-    return *native = sign ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64, sign ? I64 : U64;
+        return *native = sign ? H5T_NATIVE_INT32 : H5T_NATIVE_UINT32, sign ? CM_H5_I32 : CM_H5_U32;
+    return *native = sign ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64, sign ? CM_H5_I64 : CM_H5_U64;
 }
 
 /* Only gzip, shuffle, or nothing, each at most once, shuffle first. */
@@ -229,135 +227,6 @@ static const unsigned char *unpack(struct shard *s, const unsigned char *raw, st
     return p;
 }
 
-/* Loops over the values of a chunk.  The inner ones have a fixed length and no branch, so that a
- * compiler turns them into vectors without being asked for more than -O2. */
-enum { LANES = 32 };
-
-/* Whole numbers to u32; p and out may not overlap. */
-#define WHOLE(name, type, test)                                                                    \
-    static void name(const unsigned char *p, uint64_t n, uint32_t *out, struct cm_h5facts *f)      \
-    {                                                                                              \
-        uint32_t max[LANES] = {0}, falls = 0, unfit = 0;                                           \
-        type v[LANES];                                                                             \
-        uint64_t i = 0;                                                                            \
-        for (; i + LANES <= n; i += LANES) {                                                       \
-            memcpy(v, p + i * sizeof *v, sizeof v);                                                \
-            for (int k = 0; k < LANES; k++)                                                        \
-                unfit |= (uint32_t)(test(v[k]));                                                   \
-            for (int k = 0; k < LANES; k++) {                                                      \
-                uint32_t u = (uint32_t)v[k];                                                       \
-                out[i + (uint64_t)k] = u;                                                          \
-                max[k] = u > max[k] ? u : max[k];                                                  \
-            }                                                                                      \
-        }                                                                                          \
-        for (; i < n; i++) {                                                                       \
-            memcpy(v, p + i * sizeof *v, sizeof *v);                                               \
-            unfit |= (uint32_t)(test(v[0]));                                                       \
-            out[i] = (uint32_t)v[0];                                                               \
-            max[0] = out[i] > max[0] ? out[i] : max[0];                                            \
-        }                                                                                          \
-        for (i = 1; i < n; i++)                                                                    \
-            falls += out[i] <= out[i - 1];                                                         \
-        for (int k = 0; k < LANES; k++)                                                            \
-            f->max = max[k] > f->max ? max[k] : f->max;                                            \
-        f->falls += falls;                                                                         \
-        f->unfit |= unfit != 0;                                                                    \
-    }
-#define NEVER(v)    0
-#define NEGATIVE(v) (v) < 0
-#define BEYOND(v)   (v) > UINT32_MAX
-#define OUTSIDE(v)  (v)<0 || (v)>(int64_t) UINT32_MAX
-WHOLE(from_u8, uint8_t, NEVER)
-WHOLE(from_i8, int8_t, NEGATIVE)
-WHOLE(from_u16, uint16_t, NEVER)
-WHOLE(from_i16, int16_t, NEGATIVE)
-WHOLE(from_u32, uint32_t, NEVER)
-WHOLE(from_i32, int32_t, NEGATIVE)
-WHOLE(from_u64, uint64_t, BEYOND)
-WHOLE(from_i64, int64_t, OUTSIDE)
-
-/* A float below 2^22 is whole if adding and taking away 1.5 * 2^23, which leaves no bits behind the
- * point, changes nothing; what is larger or no number is looked at again, one by one. */
-static void from_f32(const unsigned char *p, uint64_t n, float *out, struct cm_h5facts *f)
-{
-    static const float magic = 12582912.f;
-    uint32_t odd = 0, fraction = 0, negative = 0;
-    float largest[LANES] = {0};
-    uint64_t i = 0;
-    memcpy(out, p, n * sizeof *out);
-    for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++) {
-            float v = out[i + (uint64_t)k];
-            odd |= (uint32_t) !(fabsf(v) < 4194304.f);
-            fraction |= (uint32_t)((v + magic) - magic != v);
-            negative |= (uint32_t)(v < 0);
-            largest[k] = v > largest[k] ? v : largest[k];
-        }
-    i = odd ? 0 : i;
-    fraction = odd ? 0 : fraction;
-    for (; i < n; i++) {
-        float v = out[i];
-        f->infinite |= !(fabsf(v) <= 3.40282347e38f);
-        fraction |= (uint32_t)(floorf(v) != v);
-        negative |= (uint32_t)(v < 0);
-        largest[0] = v > largest[0] ? v : largest[0];
-    }
-    f->negative |= negative != 0;
-    f->fraction |= fraction != 0;
-    for (int k = 0; k < LANES; k++)
-        f->largest = (double)largest[k] > f->largest ? (double)largest[k] : f->largest;
-}
-
-static void from_f64(const unsigned char *p, uint64_t n, double *out, struct cm_h5facts *f)
-{
-    memcpy(out, p, n * sizeof *out);
-    for (uint64_t i = 0; i < n; i++) {
-        double v = out[i];
-        bool fits = fabs(v) <= 3.40282346638528859812e38;
-        f->infinite |= !isfinite(v);
-        f->negative |= v < 0;
-        f->fraction |= v != floor(v);
-        f->wide |= !fits || (double)(float)v != v;
-        f->largest = v > f->largest ? v : f->largest;
-    }
-}
-
-static void convert(int kind, const unsigned char *p, uint64_t n, void *out, uint64_t at,
-                    struct cm_h5facts *f)
-{
-    switch (kind) {
-    case U8:
-        from_u8(p, n, (uint32_t *)out + at, f);
-        break;
-    case I8:
-        from_i8(p, n, (uint32_t *)out + at, f);
-        break;
-    case U16:
-        from_u16(p, n, (uint32_t *)out + at, f);
-        break;
-    case I16:
-        from_i16(p, n, (uint32_t *)out + at, f);
-        break;
-    case U32:
-        from_u32(p, n, (uint32_t *)out + at, f);
-        break;
-    case I32:
-        from_i32(p, n, (uint32_t *)out + at, f);
-        break;
-    case U64:
-        from_u64(p, n, (uint32_t *)out + at, f);
-        break;
-    case I64:
-        from_i64(p, n, (uint32_t *)out + at, f);
-        break;
-    case F32:
-        from_f32(p, n, (float *)out + at, f);
-        break;
-    default:
-        from_f64(p, n, (double *)out + at, f);
-    }
-}
-
 static void do_shard(struct cm_h5job *j, struct shard *s, struct hand *h)
 {
     const unsigned char *p = s->ready ? s->ready : j->raw + s->raw;
@@ -365,82 +234,8 @@ static void do_shard(struct cm_h5job *j, struct shard *s, struct hand *h)
         p = unpack(s, p, h);
     s->bad = !p;
     for (uint64_t r = 0; p && r < s->rows; r++)
-        convert(s->b->kind, p + (s->skip + r * s->stride) * s->b->item, s->width, s->out,
-                s->at + r * s->out_stride, &s->facts);
-}
-
-static int damaged(const struct cm_h5set *s, const uint64_t *where)
-{
-    return cm_fail(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " is damaged", CM_H5_AT(s),
-                   where[0]);
-}
-
-/* ===== what libhdf5 is to unpack ========================================================== */
-
-/* One chunk; what is too long or no gzip at all libhdf5 notices itself. */
-static int check_chunk(const struct cm_h5set *s, const hsize_t *at, unsigned bit,
-                       struct libdeflate_decompressor *z, unsigned char *out)
-{
-    hsize_t stored = 0;
-    uint32_t mask = 0;
-    size_t n = 0;
-    if (H5Dget_chunk_storage_size(s->id, at, &stored) < 0 || !stored)
-        return 0;
-    uint64_t where[2] = {at[0], 0};
-    if (stored > 2 * s->chunk_bytes + 65536)
-        return damaged(s, where);
-    unsigned char *raw = cm_alloc((size_t)stored, 1);
-    int code = 0;
-    if (H5Dread_chunk(s->id, H5P_DEFAULT, at, &mask, raw) < 0)
-        code = cm_h5_failed(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " cannot be read",
-                            CM_H5_AT(s), where[0]);
-    else if (mask & bit)
-        code = stored < s->chunk_bytes ? damaged(s, where) : 0;
-    else if (libdeflate_zlib_decompress(z, raw, (size_t)stored, out, (size_t)s->chunk_bytes, &n) ==
-             LIBDEFLATE_SUCCESS)
-        code = n < s->chunk_bytes ? damaged(s, where) : 0;
-    cm_free(raw);
-    return code;
-}
-
-int cm_h5bulk_check(const struct cm_h5set *s, uint64_t first, uint64_t n)
-{
-    uint64_t *verified = s->verified, end = n < s->rows - first ? first + n : s->rows;
-    if (first >= s->rows || (first >= verified[0] && end <= verified[1]) ||
-        s->chunk_bytes > CHUNK_MAX)
-        return 0;
-    hid_t dcpl = H5Dget_create_plist(s->id);
-    hsize_t c[2] = {1, 1};
-    unsigned bit = 0;
-    int code = 0, filters = H5Pget_nfilters(dcpl);
-    if (H5Pget_chunk(dcpl, 2, c) != (int)s->rank)
-        c[0] = 0;
-    for (int k = 0; k < filters; k++) {
-        unsigned flags, cd[8], info;
-        size_t ncd = 8;
-        char name[8];
-        if (H5Pget_filter2(dcpl, (unsigned)k, &flags, &ncd, cd, sizeof name, name, &info) ==
-            H5Z_FILTER_DEFLATE)
-            bit = 1u << k;
-    }
-    H5Pclose(dcpl);
-    if (!c[0] || !c[1])
-        return 0;
-    struct libdeflate_decompressor *z = libdeflate_alloc_decompressor();
-    unsigned char *out = cm_alloc((size_t)s->chunk_bytes, 1);
-    bool follows = first >= verified[0] && first <= verified[1];
-    uint64_t from = follows ? verified[1] : first;
-    for (uint64_t r = from / c[0] * c[0]; z && r < end && !code; r += c[0])
-        for (uint64_t k = 0; k < s->cols && !code; k += c[1]) {
-            hsize_t at[2] = {r, k};
-            code = check_chunk(s, at, bit, z, out);
-        }
-    if (z)
-        libdeflate_free_decompressor(z);
-    cm_free(out);
-    verified[0] = follows ? verified[0] : first / c[0] * c[0];
-    verified[1] = (end + c[0] - 1) / c[0] * c[0];
-    return code;
+        cm_h5convert(s->b->kind, p + (s->skip + r * s->stride) * s->b->item, s->width, s->out,
+                     s->at + r * s->out_stride, &s->facts);
 }
 
 /* ===== the crew =========================================================================== */
@@ -542,7 +337,7 @@ static int add_chunk(struct cm_h5job *j, const struct cm_h5set *s, struct shard 
     if (H5Dget_chunk_storage_size(s->id, at, &stored) < 0 || !stored)
         return 0;
     if (stored > 2 * b->bytes + 65536)
-        return damaged(s, where);
+        return cm_h5chunk_damaged(s, where);
     CM_GROW(j->raw, j->raw_cap, j->raw_n + (size_t)stored);
     if (H5Dread_chunk(s->id, H5P_DEFAULT, at, &mask, j->raw + j->raw_n) < 0)
         return cm_h5_failed(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " cannot be read",
@@ -677,12 +472,13 @@ int cm_h5job_finish(struct cm_h5job *j)
     for (size_t k = 0; k < j->n; k++) {
         struct shard *s = &j->shard[k];
         if (s->bad && !code) {
-            code = damaged(s->set, s->where);
+            code = cm_h5chunk_damaged(s->set, s->where);
             s->b->have_last = false;
         }
         add_up(s->sum, &s->facts);
         /* between shards nobody has looked yet */
-        if (!s->begins && s->b->kind != F32 && s->b->kind != F64 && s->rows == 1 && s->width) {
+        if (!s->begins && s->b->kind != CM_H5_F32 && s->b->kind != CM_H5_F64 && s->rows == 1 &&
+            s->width) {
             const uint32_t *v = (const uint32_t *)s->out + s->at;
             s->sum->falls += v[0] <= v[-1];
         }

@@ -15,20 +15,9 @@
 #ifndef CM_FORMAT_HDF5_BULK_H
 #define CM_FORMAT_HDF5_BULK_H
 
-#include "format/hdf5/file.h"
+#include "format/hdf5/convert.h"
+#include "format/hdf5/dataset.h"
 #include "stream/cms.h"
-
-/* What was seen in a range; `max` of CM_V_U32 alone. */
-struct cm_h5facts {
-    bool unfit;     /* u32: a value below 0 or beyond; the contents are then undefined */
-    bool infinite;  /* floats: NaN or infinite */
-    bool negative;  /* floats */
-    bool fraction;  /* floats: not a whole number */
-    bool wide;      /* f64: not exactly a float */
-    uint32_t max;   /* u32: the largest; floats: unused */
-    double largest; /* floats: the largest value, at least 0 */
-    uint64_t falls; /* u32: items that are not above the one before (not counted: the first) */
-};
 
 struct cm_h5job;
 struct cm_h5job *cm_h5job_new(void);

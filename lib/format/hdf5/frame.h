@@ -11,7 +11,7 @@
 #ifndef CM_FORMAT_HDF5_FRAME_H
 #define CM_FORMAT_HDF5_FRAME_H
 
-#include "format/hdf5/file.h"
+#include "format/hdf5/dataset.h"
 #include "stream/cms.h"
 
 struct cm_h5col {

@@ -12,7 +12,8 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "format/hdf5/sourceparts.h"
+#include "format/hdf5/attr.h"
+#include "format/hdf5/internal.h"
 
 /* Names come from the file: a tab or newline in one would break the table. */
 static void put_name(struct cm_buf *b, const char *prefix, const char *name)
@@ -98,7 +99,7 @@ static int collect(const struct cm_h5 *h, const char *group, const char *prefix,
         char *name = *prefix ? cm_h5_join(prefix, cm_strs_get(&member, k))
                              : cm_strdup(cm_strs_get(&member, k));
         bool nested = cm_h5_what(h, path) == CM_H5_GROUP && depth < 8;
-        if (nested && !cm_source_there(h, path, "indptr"))
+        if (nested && !cm_h5_there(h, path, "indptr"))
             code = cm_h5_attr_text(h, path, "encoding-type", &encoding);
         else
             nested = false;
@@ -120,7 +121,7 @@ int cm_h5_layers(const struct cm_h5 *h, const char *root, struct cm_strs *names)
 {
     struct cm_strs all = {0};
     char *group = cm_h5_join(root, "layers"), *raw = cm_h5_join(root, "raw");
-    bool has_raw = cm_source_there(h, root, "raw.X") || cm_source_there(h, raw, "X");
+    bool has_raw = cm_h5_there(h, root, "raw.X") || cm_h5_there(h, raw, "X");
     int code = cm_h5_what(h, group) == CM_H5_GROUP ? collect(h, group, "", 0, &all) : 0;
     cm_strs_clear(names);
     for (size_t k = 0; k < all.n && !code; k++) {

@@ -4,7 +4,7 @@
  * sorted, with duplicates; files larger than memory.  Choice: one reader that hands out rows
  * (cells) as CSR, checked as it goes: offsets never fall, columns lie inside, values are finite;
  * rows are sorted and duplicates summed; explicit zeros stay, because they are
- * stored entries of the file.  CSC is turned by a counting sort within `max_memory`, through a
+ * stored entries of the file.  CSC is transposed by a counting sort within `max_memory`, through a
  * temporary file of buckets of rows when it does not fit.  Rejected: reading CSC once for every
  * block of rows, which takes hours on real files.
  *
@@ -15,12 +15,12 @@
 #define CM_FORMAT_HDF5_MATRIX_H
 
 #include "format/hdf5/bulk.h"
-#include "format/hdf5/file.h"
+#include "format/hdf5/dataset.h"
 
-/* TURNED: dense, but features x cells; its rows come out as CSR without zeros. */
+/* TRANSPOSED: dense, but features x cells; its rows come out as CSR without zeros. */
 enum cm_h5layout { CM_H5_DENSE, CM_H5_CSR, CM_H5_CSC, CM_H5_TRANSPOSED, CM_H5_COLUMNS };
 
-struct cm_h5transpose; /* the state of a CSC being turned */
+struct cm_h5transpose; /* the state of a CSC being transposed */
 
 /* Some rows.  Dense: val = rows x cols, ptr and idx unused.  The values are of one type: u32, f32
  * or f64, the narrowest that the dataset's own type asks for; f64 where that was not enough. */
@@ -50,7 +50,7 @@ struct cm_h5mat {
     struct cm_h5set data, indices, indptr;
     const struct cm_h5set **column; /* CM_H5_COLUMNS: cols of them, borrowed; then `data` is none */
     uint64_t max_memory;
-    struct cm_h5transpose *turn;
+    struct cm_h5transpose *transpose;
     struct cm_h5job *job;
     struct {
         bool busy;

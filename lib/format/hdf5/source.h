@@ -11,22 +11,11 @@
 #define CM_FORMAT_HDF5_SOURCE_H
 
 #include "base/bytes.h"
+#include "format/hdf5/format.h"
 #include "format/hdf5/frame.h"
 #include "format/hdf5/matrix.h"
 #include "stream/cms.h"
 
-enum cm_h5_format { CM_H5_ANNDATA, CM_H5_MUDATA, CM_H5_TENX3, CM_H5_TENX2, CM_H5_LOOM };
-/* What the file is, by its content; CM_EINPUT when it is none of these. */
-int cm_h5_format_of(const struct cm_h5 *h, enum cm_h5_format *format);
-const char *cm_h5_format_name(enum cm_h5_format f);
-/* MuData: names of the modalities, in the file's order.  CM_EINPUT. */
-int cm_h5_modalities(const struct cm_h5 *h, struct cm_strs *names);
-/* 10x before v3: the genomes, that is the groups at the root. */
-int cm_h5_genomes(const struct cm_h5 *h, struct cm_strs *names);
-
-/* Cuts "FILE/MODALITY" or "FILE/mod/MODALITY" where FILE is not a directory ("-" = stdin); both
- * strings are the caller's, *modality NULL when there is none. */
-void cm_h5_split_path(const char *operand, char **file, char **modality);
 /* What is in the file as lines of TSV with the header line item, name, detail, rows, columns,
  * stored; "." = does not apply.  Appended to `out`.  modality: NULL = all. */
 int cm_h5_list(struct cm_h5 *h, const char *modality, struct cm_buf *out);

@@ -51,7 +51,7 @@ struct cm_mtx {
     bool state_known, wide, odd; /* odd: a value is negative or not whole */
     struct cm_mtx_runs runs;
     uint64_t next, read; /* cells delivered; entries read */
-    struct loader *load;
+    struct cm_mtx_loader *load;
     struct cm_gzin *in;
 };
 
@@ -61,6 +61,10 @@ int cm_mtx_open(struct cm_mtx *m, const char *operand, const struct cm_mtx_want 
 /* The same over bytes in memory: the matrix alone, with names made up (for tests and fuzzing). */
 int cm_mtx_open_memory(struct cm_mtx *m, const void *bytes, size_t n,
                        const struct cm_mtx_want *want);
+/* load.c: reads the front of the text of m->in, and begins to load. */
+int cm_mtx_open_text(struct cm_mtx *m);
+void cm_mtx_loader_close(struct cm_mtx_loader *l); /* NULL allowed */
+
 /* Reads on: 1 = more to come, 0 = all entries are read and checked, < 0. */
 int cm_mtx_load(struct cm_mtx *m);
 /* The part of that type (or alias); CM_MTX_WHOLE when the file does not say types; CM_EINPUT. */

@@ -1,4 +1,4 @@
-/* format/hdf5/sourcestate.c - what state the values are in: noted, by definition of a format, or
+/* format/hdf5/state.c - what state the values are in: noted, by definition of a format, or
  * guessed.
  *
  * A note is believed as long as the values that it was made for are there; after that, and where it
@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "format/note.h"
-#include "format/hdf5/sourceparts.h"
+#include "format/hdf5/internal.h"
 
 #define PEEK ((uint64_t)65536) /* values that are looked at for a hint */
 

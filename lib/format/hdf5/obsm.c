@@ -1,4 +1,4 @@
-/* format/hdf5/sourceobsm.c - obsm/NAME of an AnnData as a matrix: where CITE-seq proteins often
+/* format/hdf5/obsm.c - obsm/NAME of an AnnData as a matrix: where CITE-seq proteins often
  * stand.
  *
  * It is a dense or sparse array of as many rows as there are cells, or a table whose columns have
@@ -11,7 +11,9 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "format/hdf5/sourceparts.h"
+#include "format/hdf5/attr.h"
+#include "format/hdf5/text.h"
+#include "format/hdf5/internal.h"
 
 #define BATCH ((uint64_t)65536)
 

@@ -1,9 +1,10 @@
-/* format/hdf5/sourceloom.c - loom: a dense matrix of features x cells, and attributes of both. */
+/* format/hdf5/loom.c - loom: a dense matrix of features x cells, and attributes of both. */
 #include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "format/hdf5/sourceparts.h"
+#include "format/hdf5/text.h"
+#include "format/hdf5/internal.h"
 
 static bool is_text(const struct cm_h5 *h, const char *path)
 {
@@ -83,7 +84,7 @@ static int open_attrs(struct cm_frame *f, struct cm_h5 *h, const char *group,
         if (!strcmp(cm_strs_get(&member, k), asked))
             id = cm_strs_get(&member, k);
     for (size_t k = 0; k < 4 && !code && !asked && !id; k++)
-        if (cm_source_there(h, group, usual[k]))
+        if (cm_h5_there(h, group, usual[k]))
             id = usual[k];
     if (!code && !id && asked) {
         struct cm_buf b = {0};

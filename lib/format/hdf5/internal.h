@@ -1,0 +1,29 @@
+/* format/hdf5/internal.h - what the files of source.h share; for no one else. */
+#ifndef CM_FORMAT_HDF5_INTERNAL_H
+#define CM_FORMAT_HDF5_INTERNAL_H
+
+#include "format/hdf5/source.h"
+
+/* CM_EINPUT "FILE: TEXT ASKED (found: a, b)". */
+int cm_source_list_fail(const struct cm_h5 *h, const char *text, const char *asked,
+                        const struct cm_strs *found);
+/* CM_EINPUT: no such layer, and those that there are. */
+int cm_source_no_layer(const struct cm_source *s, const char *layer);
+/* Cuts the columns into parts by a text per column (NULL = one part without a type). */
+void cm_source_cut(struct cm_source *s, const struct cm_vec *type, const struct cm_vec *genome,
+                   const char *only);
+/* All columns as one part without a type. */
+void cm_source_uncut(struct cm_source *s);
+
+/* Each opens obs, the features and the matrix of its format. */
+int cm_source_open_anndata(struct cm_source *s, const struct cm_source_want *w);
+int cm_source_open_mudata(struct cm_source *s, const struct cm_source_want *w);
+int cm_source_open_tenx(struct cm_source *s, const struct cm_source_want *w, const char *group);
+int cm_source_open_old_tenx(struct cm_source *s, const struct cm_source_want *w);
+int cm_source_open_loom(struct cm_source *s, const struct cm_source_want *w);
+/* obsm.c: names and values of obsm/NAME, in place of X; s->obs is open. */
+int cm_source_open_obsm(struct cm_source *s, const struct cm_source_want *w);
+/* state.c: what h5-write has noted of the state.  note: its name, NULL = none. */
+int cm_source_take_note(struct cm_source *s, const char *note, const char *values);
+
+#endif

@@ -18,8 +18,10 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/gzin.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "format/mtx/gzout.h"
 #include "format/mtx/read.h"
 
 /* A plain generator for test data. */

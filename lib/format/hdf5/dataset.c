@@ -321,7 +321,6 @@ void cm_h5set_close(struct cm_h5set *s)
         H5Tclose(s->type);
     if (s->id >= 0)
         H5Oclose(s->id);
-    cm_h5bulk_free(s->bulk);
     cm_free(s->verified);
     cm_free(s->member);
     cm_free(s->path);

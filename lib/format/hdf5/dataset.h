@@ -22,12 +22,10 @@ struct cm_h5set {
     enum cm_h5_class cls;
     size_t size; /* bytes of an item in the file */
     bool is_signed;
-    bool fixed;             /* string of fixed length */
-    uint64_t chunk_bytes;   /* of a chunk, unpacked; 0 = not chunked, or not known */
-    uint64_t *verified;     /* gzip: first row and end of the chunks that were checked; else NULL */
-    struct cm_h5bulk *bulk; /* of bulk.c */
+    bool fixed;           /* string of fixed length */
+    uint64_t chunk_bytes; /* of a chunk, unpacked; 0 = not chunked, or not known */
+    uint64_t *verified;   /* gzip: first row and end of the chunks that were checked; else NULL */
 };
-void cm_h5bulk_free(struct cm_h5bulk *b); /* NULL allowed */
 
 /* Opens `path`; member = NULL or the name of a compound's member.  cache: bytes that may be spent
  * on keeping decoded chunks (0 = a default of some MB).  0 or CM_EINPUT: absent, no dataset, rank

@@ -12,7 +12,7 @@
 
 #include "base/bytes.h"
 #include "format/mtx/find.h"
-#include "format/mtx/gz.h"
+#include "base/gzin.h"
 #include "format/mtx/runs.h"
 #include "format/mtx/parse.h"
 #include "stream/cms.h"

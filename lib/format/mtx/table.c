@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "format/mtx/gz.h"
+#include "base/gzin.h"
 #include "stream/wire.h"
 
 #define MAX_BYTES ((size_t)4 << 30)

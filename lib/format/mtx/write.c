@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/text.h"
-#include "format/mtx/gz.h"
+#include "format/mtx/gzout.h"
 #include "format/mtx/names.h"
 #include "stream/wire.h"
 

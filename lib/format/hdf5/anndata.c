@@ -99,10 +99,8 @@ static int open_values(struct cm_source *s, const struct cm_source_want *w, cons
     if (!code && s->has_matrix)
         code = cm_h5mat_open(&s->mat, h, x, s->obs.rows, s->cols.names.n, -1, w->max_memory);
     s->has_matrix = s->has_matrix && !code;
-    if (!code) {
-        const struct cm_vec *type = cm_cols_find(&s->cols, "feature_types");
-        cm_source_cut(s, type && type->type == CM_T_STR ? type : NULL, NULL, NULL);
-    }
+    if (!code)
+        cm_source_cut(s, NULL);
     cm_free(x);
     cm_free(var);
     return code;

@@ -147,7 +147,7 @@ int cm_h5append_create(struct cm_h5append **out, const char *base, const char *p
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_file_locking(fapl, false, true);
     x->put.file = H5Fopen(path, H5F_ACC_RDWR, fapl);
-    code = x->put.file < 0 ? cm_put_broken(&x->put, "the file") : 0;
+    code = x->put.file < 0 ? cm_h5put_broken(&x->put, "the file") : 0;
     H5Pclose(fapl);
     return code;
 }
@@ -198,7 +198,7 @@ static int drop(const struct cm_h5append *x, hid_t at, const char *name)
 {
     htri_t there = H5Lexists(at, name, H5P_DEFAULT);
     if (there < 0 || (there > 0 && H5Ldelete(at, name, H5P_DEFAULT) < 0))
-        return cm_put_broken(&x->put, name);
+        return cm_h5put_broken(&x->put, name);
     return 0;
 }
 
@@ -209,10 +209,10 @@ static hid_t open_obsm(const struct cm_h5append *x)
     htri_t there = H5Lexists(x->put.file, path, H5P_DEFAULT);
     hid_t g = -1;
     if (there < 0 || (there > 0 && (g = H5Gopen2(x->put.file, path, H5P_DEFAULT)) < 0))
-        g = cm_put_broken(&x->put, path);
+        g = cm_h5put_broken(&x->put, path);
     else if (there == 0)
-        g = cm_put_group(&x->put, x->put.file, path);
-    int code = there == 0 && g >= 0 ? cm_put_encoding(&x->put, g, "dict", "0.1.0") : 0;
+        g = cm_h5put_group(&x->put, x->put.file, path);
+    int code = there == 0 && g >= 0 ? cm_h5put_encoding(&x->put, g, "dict", "0.1.0") : 0;
     if (code) {
         H5Gclose(g);
         g = code;
@@ -232,24 +232,24 @@ static int write_embedding(struct cm_h5append *x)
         return (int)g;
     int code = drop(x, g, x->key);
     if (!code) {
-        d = cm_put_dataset(&x->put, g, x->key, H5T_IEEE_F32LE, 2, x->names.n, x->width, false);
+        d = cm_h5put_dataset(&x->put, g, x->key, H5T_IEEE_F32LE, 2, x->names.n, x->width, false);
         if (d < 0)
             code = (int)d;
         else if (x->names.n && x->width &&
                  H5Dwrite(d, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, x->v) < 0)
-            code = cm_put_broken(&x->put, x->key);
+            code = cm_h5put_broken(&x->put, x->key);
         else
-            code = cm_put_encoding(&x->put, d, "array", "0.2.0");
+            code = cm_h5put_encoding(&x->put, d, "array", "0.2.0");
     }
-    code = cm_put_close(&x->put, d, x->key, code);
-    return cm_put_close(&x->put, g, "obsm", code);
+    code = cm_h5put_close(&x->put, d, x->key, code);
+    return cm_h5put_close(&x->put, g, "obsm", code);
 }
 
 /* One new column of obs, and its name at the end of column-order. */
 static int add_column(struct cm_h5append *x, hid_t obs, struct cm_strs *order, struct cm_vec *v)
 {
     int code = drop(x, obs, v->name);
-    code = code ? code : cm_put_column(&x->put, obs, v, NULL);
+    code = code ? code : cm_h5put_column(&x->put, obs, v, NULL);
     bool listed = false;
     for (size_t k = 0; k < order->n; k++)
         listed = listed || !strcmp(cm_strs_get(order, k), v->name);
@@ -305,7 +305,7 @@ static int write_match(struct cm_h5append *x)
     struct cm_strs order = {0};
     char *path = cm_h5_join(x->root, "obs");
     hid_t obs = H5Gopen2(x->put.file, path, H5P_DEFAULT);
-    int code = obs < 0 ? cm_put_broken(&x->put, path) : 0;
+    int code = obs < 0 ? cm_h5put_broken(&x->put, path) : 0;
     if (!code) {
         int got = cm_h5_attr_strs(&h, path, "column-order", &order);
         code = got < 0 ? got : 0;
@@ -324,21 +324,21 @@ static int write_match(struct cm_h5append *x)
     if (!code) {
         htri_t there = H5Aexists(obs, "column-order");
         if (there < 0 || (there > 0 && H5Adelete(obs, "column-order") < 0))
-            code = cm_put_broken(&x->put, "column-order");
+            code = cm_h5put_broken(&x->put, "column-order");
     }
-    code = code ? code : cm_put_order(&x->put, obs, &order);
+    code = code ? code : cm_h5put_order(&x->put, obs, &order);
     cm_free(path);
     cm_strs_free(&order);
-    return cm_put_close(&x->put, obs, "obs", code);
+    return cm_h5put_close(&x->put, obs, "obs", code);
 }
 
 int cm_h5append_finish(struct cm_h5append *x)
 {
     int code = x->match ? write_match(x) : write_embedding(x);
     if (!code && H5Fflush(x->put.file, H5F_SCOPE_GLOBAL) < 0)
-        code = cm_put_broken(&x->put, "the file");
+        code = cm_h5put_broken(&x->put, "the file");
     if (H5Fclose(x->put.file) < 0 && !code)
-        code = cm_put_broken(&x->put, "the file");
+        code = cm_h5put_broken(&x->put, "the file");
     x->put.file = -1;
     return code;
 }

@@ -9,11 +9,8 @@ int cm_source_list_fail(const struct cm_h5 *h, const char *text, const char *ask
                         const struct cm_strs *found);
 /* CM_EINPUT: no such layer, and those that there are. */
 int cm_source_no_layer(const struct cm_source *s, const char *layer);
-/* Cuts the columns into parts by a text per column (NULL = one part without a type). */
-void cm_source_cut(struct cm_source *s, const struct cm_vec *type, const struct cm_vec *genome,
-                   const char *only);
-/* All columns as one part without a type. */
-void cm_source_uncut(struct cm_source *s);
+/* Cuts the columns into types of features.  genome: only its columns belong to one; NULL = all. */
+void cm_source_cut(struct cm_source *s, const char *genome);
 
 /* Each opens obs, the features and the matrix of its format. */
 int cm_source_open_anndata(struct cm_source *s, const struct cm_source_want *w);

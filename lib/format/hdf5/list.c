@@ -69,11 +69,13 @@ static void matrix_line(struct cm_buf *b, const struct cm_source *s, const char 
 static void tables(struct cm_buf *b, const struct cm_source *s, const char *prefix)
 {
     static const char *const type[] = {"cat", "bool", "i64", "f64", "str"};
-    for (size_t k = 0; k < s->nparts; k++)
-        if (*s->part[k].type) {
-            line(b, "type", prefix, s->part[k].type, cm_slot_alias(s->part[k].type));
-            counts(b, s->obs.rows, s->part[k].cols, NULL);
-        }
+    for (size_t k = 0; k < s->types.n; k++) {
+        const struct cm_feature_type *t = &s->types.type[k];
+        if (!*t->name)
+            continue;
+        line(b, "type", prefix, t->name, cm_slot_alias(t->name));
+        counts(b, s->obs.rows, t->cols, NULL);
+    }
     for (size_t k = 0; k < s->obs.ncols; k++) {
         line(b, "label", prefix, s->obs.col[k].name, type[s->obs.col[k].type]);
         cm_buf_puts(b, "\t.\t.\t.\n");

@@ -136,7 +136,7 @@ int cm_source_open_loom(struct cm_source *s, const struct cm_source_want *w)
     if (!code) {
         s->has_matrix = true;
         s->plain = plain;
-        cm_source_uncut(s);
+        cm_types_cut(&s->types, s->cols.names.n, NULL, NULL, NULL);
     }
     cm_free(x);
     return code;

@@ -194,7 +194,7 @@ int cm_source_open_obsm(struct cm_source *s, const struct cm_source_want *w)
     if (!code) {
         s->has_matrix = true;
         s->fallback = cm_strdup(w->obsm);
-        cm_source_uncut(s);
+        cm_types_cut(&s->types, s->cols.names.n, NULL, NULL, NULL);
     }
     cm_free(encoding);
     cm_free(uns);

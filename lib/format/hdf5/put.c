@@ -15,23 +15,23 @@
 
 #define PIECE ((hsize_t)65536) /* items of a chunk */
 
-int cm_put_broken(const struct cm_h5put *o, const char *what)
+int cm_h5put_broken(const struct cm_h5put *o, const char *what)
 {
     return cm_h5_failed(o->copy ? CM_EINPUT : CM_ESYSTEM, "%s: cannot write %s", o->name, what);
 }
 
 /* A dataset that is closed writes its last chunk, and forgets it when that fails. */
-int cm_put_close(const struct cm_h5put *o, hid_t id, const char *what, int code)
+int cm_h5put_close(const struct cm_h5put *o, hid_t id, const char *what, int code)
 {
     if (id < 0)
         return code;
     herr_t got = H5Iget_type(id) == H5I_ATTR ? H5Aclose(id) : H5Oclose(id);
-    return got < 0 && !code ? cm_put_broken(o, what) : code;
+    return got < 0 && !code ? cm_h5put_broken(o, what) : code;
 }
 
 /* ===== types and attributes =============================================================== */
 
-hid_t cm_put_text_type(void)
+hid_t cm_h5put_text_type(void)
 {
     hid_t t = H5Tcopy(H5T_C_S1);
     H5Tset_size(t, H5T_VARIABLE);
@@ -52,23 +52,23 @@ static int put_attr(const struct cm_h5put *o, hid_t at, const char *name, hid_t 
                     hid_t space, const void *v)
 {
     hid_t a = H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    int code = a < 0 || (v && H5Awrite(a, mem, v) < 0) ? cm_put_broken(o, name) : 0;
-    return cm_put_close(o, a, name, code);
+    int code = a < 0 || (v && H5Awrite(a, mem, v) < 0) ? cm_h5put_broken(o, name) : 0;
+    return cm_h5put_close(o, a, name, code);
 }
 
-int cm_put_attr_text(const struct cm_h5put *o, hid_t at, const char *name, const char *v)
+int cm_h5put_attr_text(const struct cm_h5put *o, hid_t at, const char *name, const char *v)
 {
-    hid_t t = cm_put_text_type(), space = H5Screate(H5S_SCALAR);
+    hid_t t = cm_h5put_text_type(), space = H5Screate(H5S_SCALAR);
     int code = put_attr(o, at, name, t, t, space, &v);
     H5Sclose(space);
     H5Tclose(t);
     return code;
 }
 
-int cm_put_encoding(const struct cm_h5put *o, hid_t at, const char *type, const char *version)
+int cm_h5put_encoding(const struct cm_h5put *o, hid_t at, const char *type, const char *version)
 {
-    int code = cm_put_attr_text(o, at, "encoding-type", type);
-    return code ? code : cm_put_attr_text(o, at, "encoding-version", version);
+    int code = cm_h5put_attr_text(o, at, "encoding-type", type);
+    return code ? code : cm_h5put_attr_text(o, at, "encoding-version", version);
 }
 
 static int attr_bool(const struct cm_h5put *o, hid_t at, const char *name, bool v)
@@ -81,7 +81,7 @@ static int attr_bool(const struct cm_h5put *o, hid_t at, const char *name, bool 
     return code;
 }
 
-int cm_put_shape(const struct cm_h5put *o, hid_t at, uint64_t rows, uint64_t cols)
+int cm_h5put_shape(const struct cm_h5put *o, hid_t at, uint64_t rows, uint64_t cols)
 {
     hsize_t two = 2;
     int64_t v[2] = {(int64_t)rows, (int64_t)cols};
@@ -92,10 +92,10 @@ int cm_put_shape(const struct cm_h5put *o, hid_t at, uint64_t rows, uint64_t col
 }
 
 /* column-order: text, but an empty float array when there are no columns, as anndata does it. */
-int cm_put_order(const struct cm_h5put *o, hid_t at, const struct cm_strs *names)
+int cm_h5put_order(const struct cm_h5put *o, hid_t at, const struct cm_strs *names)
 {
     hsize_t n = names->n;
-    hid_t space = H5Screate_simple(1, &n, NULL), t = cm_put_text_type();
+    hid_t space = H5Screate_simple(1, &n, NULL), t = cm_h5put_text_type();
     const char **v = CM_NEW(const char *, n + 1);
     for (size_t k = 0; k < names->n; k++)
         v[k] = cm_strs_get(names, k);
@@ -110,14 +110,14 @@ int cm_put_order(const struct cm_h5put *o, hid_t at, const struct cm_strs *names
 /* ===== groups and datasets ================================================================ */
 
 /* Groups on the way to it are made, too: a label may be called a/b. */
-hid_t cm_put_group(const struct cm_h5put *o, hid_t at, const char *name)
+hid_t cm_h5put_group(const struct cm_h5put *o, hid_t at, const char *name)
 {
     hid_t plist = H5Pcreate(H5P_GROUP_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
     hid_t g = -1;
     if (H5Pset_obj_track_times(plist, false) >= 0 &&
         H5Pset_create_intermediate_group(links, 1) >= 0)
         g = H5Gcreate2(at, name, links, plist, H5P_DEFAULT);
-    g = g < 0 ? cm_put_broken(o, name) : g;
+    g = g < 0 ? cm_h5put_broken(o, name) : g;
     H5Pclose(plist);
     H5Pclose(links);
     return g;
@@ -158,8 +158,8 @@ static bool set_chunks(const struct cm_h5put *o, hid_t dcpl, hid_t type, unsigne
 
 /* rank 1 or 2 (cols > 0 then).  grows: extendible along rows.  text: never filtered, since the
  * text itself is elsewhere. */
-hid_t cm_put_dataset(const struct cm_h5put *o, hid_t at, const char *name, hid_t type,
-                     unsigned rank, uint64_t rows, uint64_t cols, bool grows)
+hid_t cm_h5put_dataset(const struct cm_h5put *o, hid_t at, const char *name, hid_t type,
+                       unsigned rank, uint64_t rows, uint64_t cols, bool grows)
 {
     hsize_t dims[2] = {rows, cols}, max[2] = {grows ? H5S_UNLIMITED : rows, cols};
     hid_t dcpl = H5Pcreate(H5P_DATASET_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
@@ -168,7 +168,7 @@ hid_t cm_put_dataset(const struct cm_h5put *o, hid_t at, const char *name, hid_t
         H5Pset_create_intermediate_group(links, 1) >= 0 &&
         set_chunks(o, dcpl, type, rank, rows, cols, grows))
         d = H5Dcreate2(at, name, type, space, links, dcpl, H5P_DEFAULT);
-    d = d < 0 ? cm_put_broken(o, name) : d; /* before other calls clear the error stack */
+    d = d < 0 ? cm_h5put_broken(o, name) : d; /* before other calls clear the error stack */
     H5Sclose(space);
     H5Pclose(dcpl);
     H5Pclose(links);
@@ -176,47 +176,47 @@ hid_t cm_put_dataset(const struct cm_h5put *o, hid_t at, const char *name, hid_t
 }
 
 /* A whole array at once, with its encoding attributes unless type is NULL. */
-int cm_put_array(const struct cm_h5put *o, hid_t at, const char *name, hid_t type, hid_t mem,
-                 uint64_t n, const void *v, const char *encoding, const char *version)
+int cm_h5put_array(const struct cm_h5put *o, hid_t at, const char *name, hid_t type, hid_t mem,
+                   uint64_t n, const void *v, const char *encoding, const char *version)
 {
-    hid_t d = cm_put_dataset(o, at, name, type, 1, n, 0, false);
+    hid_t d = cm_h5put_dataset(o, at, name, type, 1, n, 0, false);
     if (d < 0)
         return (int)d;
     int code =
-        n && H5Dwrite(d, mem, H5S_ALL, H5S_ALL, H5P_DEFAULT, v) < 0 ? cm_put_broken(o, name) : 0;
+        n && H5Dwrite(d, mem, H5S_ALL, H5S_ALL, H5P_DEFAULT, v) < 0 ? cm_h5put_broken(o, name) : 0;
     if (!code && encoding)
-        code = cm_put_encoding(o, d, encoding, version);
-    return cm_put_close(o, d, name, code);
+        code = cm_h5put_encoding(o, d, encoding, version);
+    return cm_h5put_close(o, d, name, code);
 }
 
-int cm_put_strs(const struct cm_h5put *o, hid_t at, const char *name, const struct cm_strs *s)
+int cm_h5put_strs(const struct cm_h5put *o, hid_t at, const char *name, const struct cm_strs *s)
 {
-    hid_t t = cm_put_text_type();
+    hid_t t = cm_h5put_text_type();
     const char **v = CM_NEW(const char *, s->n + 1);
     for (size_t i = 0; i < s->n; i++)
         v[i] = cm_strs_get(s, i);
-    int code = cm_put_array(o, at, name, t, t, s->n, v, "string-array", "0.2.0");
+    int code = cm_h5put_array(o, at, name, t, t, s->n, v, "string-array", "0.2.0");
     cm_free(v);
     H5Tclose(t);
     return code;
 }
 
-int cm_put_text(const struct cm_h5put *o, hid_t at, const char *name, const char *v)
+int cm_h5put_text(const struct cm_h5put *o, hid_t at, const char *name, const char *v)
 {
-    hid_t t = cm_put_text_type(), d = cm_put_dataset(o, at, name, t, 0, 1, 0, false);
+    hid_t t = cm_h5put_text_type(), d = cm_h5put_dataset(o, at, name, t, 0, 1, 0, false);
     int code = d < 0 ? (int)d
                : H5Dwrite(d, t, H5S_ALL, H5S_ALL, H5P_DEFAULT, &v) < 0
-                   ? cm_put_broken(o, name)
-                   : cm_put_encoding(o, d, "string", "0.2.0");
+                   ? cm_h5put_broken(o, name)
+                   : cm_h5put_encoding(o, d, "string", "0.2.0");
     H5Tclose(t);
-    return cm_put_close(o, d, name, code);
+    return cm_h5put_close(o, d, name, code);
 }
 
 static int put_bools(const struct cm_h5put *o, hid_t at, const char *name, const int8_t *v,
                      size_t n)
 {
     hid_t t = bool_type();
-    int code = cm_put_array(o, at, name, t, t, n, v, "array", "0.2.0");
+    int code = cm_h5put_array(o, at, name, t, t, n, v, "array", "0.2.0");
     H5Tclose(t);
     return code;
 }
@@ -226,7 +226,7 @@ static int put_bools(const struct cm_h5put *o, hid_t at, const char *name, const
 static int put_categorical(const struct cm_h5put *o, hid_t at, const struct cm_vec *v,
                            const struct cm_dict *d)
 {
-    hid_t g = cm_put_group(o, at, v->name);
+    hid_t g = cm_h5put_group(o, at, v->name);
     if (g < 0)
         return (int)g;
     size_t n = d->names.n;
@@ -234,22 +234,22 @@ static int put_categorical(const struct cm_h5put *o, hid_t at, const struct cm_v
     int32_t *codes = CM_NEW(int32_t, v->n + 1);
     for (size_t i = 0; i < v->n; i++)
         codes[i] = v->cat[i] == CM_CAT_MISSING ? -1 : (int32_t)v->cat[i];
-    int code = cm_put_encoding(o, g, "categorical", "0.2.0");
+    int code = cm_h5put_encoding(o, g, "categorical", "0.2.0");
     if (!code)
         code = attr_bool(o, g, "ordered", d->ordered);
     if (!code)
-        code = cm_put_array(o, g, "codes", type, H5T_NATIVE_INT32, v->n, codes, "array", "0.2.0");
+        code = cm_h5put_array(o, g, "codes", type, H5T_NATIVE_INT32, v->n, codes, "array", "0.2.0");
     if (!code)
-        code = cm_put_strs(o, g, "categories", &d->names);
+        code = cm_h5put_strs(o, g, "categories", &d->names);
     cm_free(codes);
-    return cm_put_close(o, g, v->name, code);
+    return cm_h5put_close(o, g, v->name, code);
 }
 
 /* Values and mask; the places under the mask hold zero. */
 static int put_nullable(const struct cm_h5put *o, hid_t at, const struct cm_vec *v)
 {
     bool whole = v->type == CM_T_I64;
-    hid_t g = cm_put_group(o, at, v->name);
+    hid_t g = cm_h5put_group(o, at, v->name);
     if (g < 0)
         return (int)g;
     int8_t *mask = CM_NEW(int8_t, v->n + 1), *truth = CM_NEW(int8_t, v->n + 1);
@@ -259,17 +259,17 @@ static int put_nullable(const struct cm_h5put *o, hid_t at, const struct cm_vec 
         number[i] = whole && !mask[i] ? v->i[i] : 0;
         truth[i] = !whole && !mask[i] && v->b[i];
     }
-    int code = cm_put_encoding(o, g, whole ? "nullable-integer" : "nullable-boolean", "0.1.0");
+    int code = cm_h5put_encoding(o, g, whole ? "nullable-integer" : "nullable-boolean", "0.1.0");
     if (!code)
-        code = whole ? cm_put_array(o, g, "values", H5T_STD_I64LE, H5T_NATIVE_INT64, v->n, number,
-                                    "array", "0.2.0")
+        code = whole ? cm_h5put_array(o, g, "values", H5T_STD_I64LE, H5T_NATIVE_INT64, v->n, number,
+                                      "array", "0.2.0")
                      : put_bools(o, g, "values", truth, v->n);
     if (!code)
         code = put_bools(o, g, "mask", mask, v->n);
     cm_free(mask);
     cm_free(truth);
     cm_free(number);
-    return cm_put_close(o, g, v->name, code);
+    return cm_h5put_close(o, g, v->name, code);
 }
 
 static bool has_missing(const struct cm_vec *v)
@@ -280,8 +280,8 @@ static bool has_missing(const struct cm_vec *v)
     return false;
 }
 
-int cm_put_column(const struct cm_h5put *o, hid_t at, const struct cm_vec *v,
-                  const struct cm_dict *d)
+int cm_h5put_column(const struct cm_h5put *o, hid_t at, const struct cm_vec *v,
+                    const struct cm_dict *d)
 {
     if (!*v->name || !strcmp(v->name, "_index") || v->name[0] == '/')
         return cm_fail(CM_EINPUT, "%s: AnnData cannot hold a column named \"%s\"", o->name,
@@ -290,15 +290,15 @@ int cm_put_column(const struct cm_h5put *o, hid_t at, const struct cm_vec *v,
     case CM_T_CAT:
         return put_categorical(o, at, v, d);
     case CM_T_STR:
-        return cm_put_strs(o, at, v->name, &v->s);
+        return cm_h5put_strs(o, at, v->name, &v->s);
     case CM_T_F64:
-        return cm_put_array(o, at, v->name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, v->n, v->f, "array",
-                            "0.2.0");
+        return cm_h5put_array(o, at, v->name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, v->n, v->f,
+                              "array", "0.2.0");
     case CM_T_I64:
         if (has_missing(v))
             return put_nullable(o, at, v);
-        return cm_put_array(o, at, v->name, H5T_STD_I64LE, H5T_NATIVE_INT64, v->n, v->i, "array",
-                            "0.2.0");
+        return cm_h5put_array(o, at, v->name, H5T_STD_I64LE, H5T_NATIVE_INT64, v->n, v->i, "array",
+                              "0.2.0");
     case CM_T_BOOL:
         if (has_missing(v))
             return put_nullable(o, at, v);

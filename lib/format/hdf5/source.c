@@ -18,8 +18,6 @@
 #include "base/values.h"
 #include "format/hdf5/internal.h"
 
-#define NOWHERE UINT32_MAX
-
 struct cm_where {
     size_t col; /* of obs */
     struct cm_values *values;
@@ -27,35 +25,17 @@ struct cm_where {
 
 /* ===== opening ============================================================================ */
 
-/* Cuts the columns into parts by a text per column (NULL = one part without a type). */
-void cm_source_cut(struct cm_source *s, const struct cm_vec *type, const struct cm_vec *genome,
-                   const char *only)
+static const struct cm_strs *texts(const struct cm_cols *c, const char *name)
 {
-    size_t n = s->cols.names.n;
-    s->part_of = CM_NEW(uint32_t, n + 1);
-    s->place_of = CM_NEW(uint32_t, n + 1);
-    for (size_t j = 0; j < n; j++) {
-        const char *t = type ? cm_strs_get(&type->s, j) : "";
-        size_t p = 0;
-        s->part_of[j] = NOWHERE;
-        if (only && genome && strcmp(cm_strs_get(&genome->s, j), only))
-            continue;
-        while (p < s->nparts && strcmp(s->part[p].type, t))
-            p++;
-        if (p == s->nparts) {
-            s->part = cm_realloc(s->part, p + 1, sizeof *s->part);
-            s->part[s->nparts++] = (struct cm_part){.type = cm_strdup(t)};
-        }
-        s->part_of[j] = (uint32_t)p;
-        s->place_of[j] = (uint32_t)s->part[p].cols++;
-    }
-    if (!s->nparts) {
-        s->part = CM_ZNEW(struct cm_part, 1);
-        s->part[s->nparts++].type = cm_strdup("");
-    }
+    const struct cm_vec *v = cm_cols_find(c, name);
+    return v && v->type == CM_T_STR ? &v->s : NULL;
 }
 
-void cm_source_uncut(struct cm_source *s) { cm_source_cut(s, NULL, NULL, NULL); }
+void cm_source_cut(struct cm_source *s, const char *genome)
+{
+    cm_types_cut(&s->types, s->cols.names.n, texts(&s->cols, "feature_types"),
+                 genome ? texts(&s->cols, "genome") : NULL, genome);
+}
 
 int cm_source_list_fail(const struct cm_h5 *h, const char *text, const char *asked,
                         const struct cm_strs *found)
@@ -120,16 +100,12 @@ void cm_source_close(struct cm_source *s)
     cm_frame_close(&s->table);
     cm_cols_free(&s->cols);
     cm_free(s->fallback);
-    for (size_t k = 0; k < s->nparts; k++)
-        cm_free(s->part[k].type);
+    cm_types_free(&s->types);
     for (size_t k = 0; k < s->nwhere; k++) {
         cm_values_free(s->where[k].values);
         cm_free(s->where[k].values);
     }
-    cm_free(s->part);
     cm_free(s->where);
-    cm_free(s->part_of);
-    cm_free(s->place_of);
     cm_free(s->label);
     cm_free(s->keep);
     cm_free(s->root);
@@ -141,25 +117,21 @@ void cm_source_close(struct cm_source *s)
 
 /* ===== choices ============================================================================ */
 
-int cm_source_part(const struct cm_source *s, const char *type, size_t *part)
+int cm_source_type(const struct cm_source *s, const char *name, size_t *type)
 {
-    if (s->nparts == 1 && !*s->part[0].type) {
-        if (s->slot && strcmp(cm_slot_alias(s->slot), cm_slot_alias(type)))
-            return cm_fail(CM_EINPUT, "%s: holds %s, not %s", s->file->name, s->slot, type);
-        *part = CM_WHOLE;
+    *type = CM_ALL_TYPES;
+    if (cm_types_unnamed(&s->types)) {
+        if (s->slot && strcmp(cm_slot_alias(s->slot), cm_slot_alias(name)))
+            return cm_fail(CM_EINPUT, "%s: holds %s, not %s", s->file->name, s->slot, name);
         return 0;
     }
+    *type = cm_types_find(&s->types, name);
+    if (*type != CM_ABSENT)
+        return 0;
     struct cm_strs found = {0};
-    for (size_t exact = 1; exact <= 1; exact--) /* the very name first, then its alias */
-        for (size_t k = 0; k < s->nparts; k++)
-            if (exact ? !strcmp(s->part[k].type, type)
-                      : !strcmp(cm_slot_alias(s->part[k].type), cm_slot_alias(type))) {
-                *part = k;
-                return 0;
-            }
-    for (size_t k = 0; k < s->nparts; k++)
-        cm_strs_add(&found, s->part[k].type);
-    int code = cm_source_list_fail(s->file, "has no features of type ", type, &found);
+    for (size_t k = 0; k < s->types.n; k++)
+        cm_strs_add(&found, s->types.type[k].name);
+    int code = cm_source_list_fail(s->file, "has no features of type ", name, &found);
     cm_strs_free(&found);
     return code;
 }
@@ -247,33 +219,22 @@ size_t cm_source_missing(const struct cm_source *s, size_t condition, const char
 
 /* ===== heads ============================================================================== */
 
-int cm_source_head(const struct cm_source *s, size_t part, const char *name, struct cm_head *head)
+int cm_source_head(const struct cm_source *s, size_t type, const char *name, struct cm_head *head)
 {
     *head = (struct cm_head){.kind = CM_MATRIX};
     const char *slot = name;
-    if (!slot && part != CM_WHOLE && *s->part[part].type)
-        slot = cm_slot_alias(s->part[part].type);
+    if (!slot && type != CM_ALL_TYPES && *s->types.type[type].name)
+        slot = cm_slot_alias(s->types.type[type].name);
     if (!slot && s->slot)
         slot = s->slot;
-    if (!slot && s->nparts == 1 && *s->part[0].type)
-        slot = cm_slot_alias(s->part[0].type);
+    if (!slot && s->types.n == 1 && *s->types.type[0].name)
+        slot = cm_slot_alias(s->types.type[0].name);
     struct cm_slot *t = cm_head_add_slot(head, slot ? slot : s->fallback ? s->fallback : "X");
     t->dense = s->has_matrix && cm_h5mat_is_dense(&s->mat);
     t->wide = s->wide;
     t->state = s->state;
     t->rows = s->nwhere ? 0 : s->obs.rows;
-    if (part == CM_WHOLE) {
-        cm_cols_copy(&t->cols, &s->cols);
-    } else {
-        uint64_t *at = CM_NEW(uint64_t, s->part[part].cols + 1);
-        size_t n = 0;
-        for (size_t j = 0; j < s->cols.names.n; j++)
-            if (s->part_of[j] == part)
-                at[n++] = j;
-        cm_cols_copy(&t->cols, &s->cols);
-        cm_cols_select(&t->cols, at, n);
-        cm_free(at);
-    }
+    cm_types_cols(&s->types, type, &s->cols, &t->cols);
     for (size_t k = 0; k < s->nlabels; k++) {
         const struct cm_h5col *c = &s->obs.col[s->label[k]];
         struct cm_label *l = cm_head_add_label(head, c->name, c->type, -1);
@@ -383,21 +344,21 @@ static int no_count(const struct cm_source *s, uint64_t row, uint64_t col, doubl
 
 /* Entries from..to of a row, without those of other parts; returns the next free place. */
 #define COPY(name, from_type, to_type)                                                             \
-    static uint64_t name(const struct cm_source *s, uint64_t from, uint64_t to, size_t part,       \
+    static uint64_t name(const struct cm_source *s, uint64_t from, uint64_t to, size_t type,       \
                          struct cm_block *b, uint64_t at)                                          \
     {                                                                                              \
         const from_type *v = s->rows.val;                                                          \
         const uint32_t *idx = s->rows.idx;                                                         \
         to_type *out = b->raw;                                                                     \
-        if (part == CM_WHOLE) {                                                                    \
+        if (type == CM_ALL_TYPES) {                                                                \
             memcpy(b->idx + at, idx + from, (to - from) * sizeof *idx);                            \
             for (uint64_t e = from; e < to; e++)                                                   \
                 out[at++] = (to_type)v[e];                                                         \
             return at;                                                                             \
         }                                                                                          \
         for (uint64_t e = from; e < to; e++)                                                       \
-            if (s->part_of[idx[e]] == part) {                                                      \
-                b->idx[at] = s->place_of[idx[e]];                                                  \
+            if (s->types.of[idx[e]] == type) {                                                     \
+                b->idx[at] = s->types.place[idx[e]];                                               \
                 out[at++] = (to_type)v[e];                                                         \
             }                                                                                      \
         return at;                                                                                 \
@@ -447,33 +408,34 @@ static int check_counts(const struct cm_source *s, uint64_t first, size_t row)
     return 0;
 }
 
-static int fill_csr(struct cm_source *s, uint64_t first, size_t kept, size_t part,
+static int fill_csr(struct cm_source *s, uint64_t first, size_t kept, size_t type,
                     struct cm_block *b)
 {
-    size_t cols = part == CM_WHOLE ? s->cols.names.n : (size_t)s->part[part].cols;
+    size_t cols = type == CM_ALL_TYPES ? s->cols.names.n : (size_t)s->types.type[type].cols;
     uint64_t nnz = 0, at = 0;
-    enum cm_value type = CM_V_F64;
-    copier *copy = s->has_matrix ? choose(&s->rows, &type) : copy_f64;
+    enum cm_value value = CM_V_F64;
+    copier *copy = s->has_matrix ? choose(&s->rows, &value) : copy_f64;
     for (size_t i = 0; i < kept && s->has_matrix; i++)
         nnz += s->rows.ptr[s->keep[i] + 1] - s->rows.ptr[s->keep[i]];
-    cm_block_shape(b, false, kept, cols, nnz, type);
+    cm_block_shape(b, false, kept, cols, nnz, value);
     for (size_t i = 0; i < kept; i++) {
         uint64_t row = s->keep[i];
         int code = s->has_matrix ? check_counts(s, first, (size_t)row) : 0;
         if (code)
             return code;
         if (s->has_matrix)
-            at = copy(s, s->rows.ptr[row], s->rows.ptr[row + 1], part, b, at);
+            at = copy(s, s->rows.ptr[row], s->rows.ptr[row + 1], type, b, at);
         b->ptr[i + 1] = at;
     }
     b->nnz = at;
     return 0;
 }
 
-static int fill_dense(struct cm_source *s, uint64_t first, size_t kept, size_t part,
+static int fill_dense(struct cm_source *s, uint64_t first, size_t kept, size_t type,
                       struct cm_block *b)
 {
-    size_t all = s->cols.names.n, cols = part == CM_WHOLE ? all : (size_t)s->part[part].cols;
+    size_t all = s->cols.names.n,
+           cols = type == CM_ALL_TYPES ? all : (size_t)s->types.type[type].cols;
     bool single = s->rows.type == CM_V_F32;
     cm_block_shape(b, true, kept, cols, 0, single ? CM_V_F32 : CM_V_F64);
     float *out32 = b->raw;
@@ -484,7 +446,7 @@ static int fill_dense(struct cm_source *s, uint64_t first, size_t kept, size_t p
             return code;
         uint64_t e = s->keep[i] * all;
         for (size_t j = 0; j < all; j++) {
-            if (part != CM_WHOLE && s->part_of[j] != part)
+            if (type != CM_ALL_TYPES && s->types.of[j] != type)
                 continue;
             if (single)
                 *out32++ = ((const float *)s->rows.val)[e + j];
@@ -495,7 +457,7 @@ static int fill_dense(struct cm_source *s, uint64_t first, size_t kept, size_t p
     return 0;
 }
 
-int cm_source_next(struct cm_source *s, const size_t *part, size_t n, struct cm_chunk *chunk)
+int cm_source_next(struct cm_source *s, const size_t *type, size_t n, struct cm_chunk *chunk)
 {
     if (s->next >= s->obs.rows)
         return 0;
@@ -513,8 +475,8 @@ int cm_source_next(struct cm_source *s, const size_t *part, size_t n, struct cm_
         code = fill_labels(s, first, rows, kept, c);
         if (!code)
             code = s->has_matrix && cm_h5mat_is_dense(&s->mat)
-                       ? fill_dense(s, first, kept, part[k], &c->block[0])
-                       : fill_csr(s, first, kept, part[k], &c->block[0]);
+                       ? fill_dense(s, first, kept, type[k], &c->block[0])
+                       : fill_csr(s, first, kept, type[k], &c->block[0]);
     }
     s->next = first + rows;
     uint64_t more = 0;

@@ -4,7 +4,7 @@
  * Problem: h5ad, h5mu, loom and two generations of 10x files say the same things (cells, features,
  * their tables, a matrix) in different places, and several feature types may share one matrix.
  * Choice: a source that is opened once and then delivers, for every block of cells, one chunk a
- * chosen PART (a feature type, or everything), so that all types of a file are split in one pass.
+ * chosen type of features (or all), so that all types of a file are split in one pass.
  * Rejected: a converter a format, and one pass a type.
  */
 #ifndef CM_FORMAT_HDF5_SOURCE_H
@@ -14,6 +14,7 @@
 #include "format/hdf5/format.h"
 #include "format/hdf5/frame.h"
 #include "format/hdf5/matrix.h"
+#include "format/types.h"
 #include "stream/cms.h"
 
 /* What is in the file as lines of TSV with the header line item, name, detail, rows, columns,
@@ -39,13 +40,6 @@ struct cm_source_want {
     bool no_matrix;     /* tables alone */
 };
 
-/* Features of one type.  type: as the file says it, "" when it does not. */
-struct cm_part {
-    char *type;
-    uint64_t cols;
-};
-#define CM_WHOLE SIZE_MAX /* all features as one part */
-
 struct cm_where; /* a condition on a label */
 
 struct cm_source {
@@ -58,11 +52,9 @@ struct cm_source {
     struct cm_frame table; /* obsm/NAME, where that is a table */
     struct cm_cols cols;
     struct cm_h5mat mat;
-    bool has_matrix; /* an h5ad may have none: rows without entries */
-    size_t nparts;
-    struct cm_part *part;
-    uint32_t *part_of, *place_of; /* of each column; UINT32_MAX = in no part (another genome) */
-    enum cm_state state;          /* unknown until told or guessed */
+    bool has_matrix;       /* an h5ad may have none: rows without entries */
+    struct cm_types types; /* features of another genome than the chosen one are of none */
+    enum cm_state state;   /* unknown until given or guessed */
     bool wide, state_known;
     bool plain;                           /* the matrix is X */
     bool noted, note_holds, note_changed; /* h5-write said the state; of these very values */
@@ -80,9 +72,9 @@ struct cm_source {
 int cm_source_open(struct cm_source *s, struct cm_h5 *h, const struct cm_source_want *want);
 void cm_source_close(struct cm_source *s);
 
-/* The part whose type is `type` or has the same alias (GEX, ATAC, ADT); CM_WHOLE when the file does
- * not say types; CM_EINPUT (with a list of those that are there) otherwise. */
-int cm_source_part(const struct cm_source *s, const char *type, size_t *part);
+/* The type with this name or the same alias (GEX, ATAC, ADT); CM_ALL_TYPES when the file does not
+ * say types; CM_EINPUT (with a list of those that are there) otherwise. */
+int cm_source_type(const struct cm_source *s, const char *name, size_t *type);
 
 /* Labels that travel: "all" (the default), "none" or names split by commas. */
 int cm_source_labels(struct cm_source *s, const char *names);
@@ -99,12 +91,12 @@ size_t cm_source_missing(const struct cm_source *s, size_t condition, const char
  * none is negative, else unknown. */
 int cm_source_survey(struct cm_source *s);
 
-/* The head of a part as a matrix; `name` = the slot's name, NULL = as the file has it ("X"). */
-int cm_source_head(const struct cm_source *s, size_t part, const char *name, struct cm_head *head);
+/* The head of a type (or CM_ALL_TYPES) as a matrix; `name` = the slot's name, NULL = as the file has it ("X"). */
+int cm_source_head(const struct cm_source *s, size_t type, const char *name, struct cm_head *head);
 
-/* The next cells: chunk[k] for part[k].  1, 0 at the end, < 0.  Chunks may be empty (conditions).
+/* The next cells: chunk[k] for type[k].  1, 0 at the end, < 0.  Chunks may be empty (conditions).
  * In state counts a negative value is CM_EINPUT. */
-int cm_source_next(struct cm_source *s, const size_t *part, size_t n, struct cm_chunk *chunk);
+int cm_source_next(struct cm_source *s, const size_t *type, size_t n, struct cm_chunk *chunk);
 
 /* The file as a match (rows = modality 1, columns = modality 2): decides state and the longest row.
  * Probability if no value is negative and every row with entries sums to 1 within 1e-5; otherwise

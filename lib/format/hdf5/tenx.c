@@ -79,9 +79,8 @@ int cm_source_open_tenx(struct cm_source *s, const struct cm_source_want *w, con
                              w->max_memory);
     if (!code) {
         s->has_matrix = true;
-        const struct cm_vec *genome = cm_cols_find(&s->cols, "genome");
-        cm_source_cut(s, cm_cols_find(&s->cols, "feature_types"), genome, v3 ? w->genome : NULL);
-        if (v3 && w->genome && !s->part[0].cols)
+        cm_source_cut(s, v3 ? w->genome : NULL);
+        if (v3 && w->genome && !s->types.type[0].cols)
             code = cm_fail(CM_EINPUT, "%s: has no genome %s", h->name, w->genome);
         s->state = CM_S_COUNTS; /* by definition of the format; negative values are still refused */
         if (!v3) {

@@ -54,26 +54,26 @@ static int put_frame(const struct cm_h5write *o, const char *name, const struct 
     }
     if (bytes > 60000)
         return cm_fail(CM_EINPUT, "%s: %s: %zu columns, HDF5 can list 3750", o->put.name, name, n);
-    hid_t g = cm_put_group(&o->put, o->put.file, name);
+    hid_t g = cm_h5put_group(&o->put, o->put.file, name);
     if (g < 0) {
         cm_strs_free(&order);
         return (int)g;
     }
-    int code = cm_put_encoding(&o->put, g, "dataframe", "0.2.0");
+    int code = cm_h5put_encoding(&o->put, g, "dataframe", "0.2.0");
     if (!code)
-        code = cm_put_attr_text(&o->put, g, "_index", "_index");
+        code = cm_h5put_attr_text(&o->put, g, "_index", "_index");
     if (!code)
-        code = cm_put_order(&o->put, g, &order);
+        code = cm_h5put_order(&o->put, g, &order);
     if (!code)
-        code = cm_put_strs(&o->put, g, "_index", names);
+        code = cm_h5put_strs(&o->put, g, "_index", names);
     for (size_t k = 0; k < n && !code; k++) {
         const struct cm_dict *d = NULL;
         if (dicts)
             d = &dicts->label[cm_head_find_label(dicts, vec[k].name)].dict;
-        code = cm_put_column(&o->put, g, &vec[k], d);
+        code = cm_h5put_column(&o->put, g, &vec[k], d);
     }
     cm_strs_free(&order);
-    return cm_put_close(&o->put, g, name, code);
+    return cm_h5put_close(&o->put, g, name, code);
 }
 
 /* ===== X ================================================================================== */
@@ -86,23 +86,23 @@ static int make_x(struct cm_h5write *o)
     if (o->dense) {
         if (!o->cols) /* HDF5 has no chunks of width 0 */
             o->data =
-                cm_put_dataset(&o->put, o->put.file, "X", value_type(o->wide), 2, 0, 0, false);
+                cm_h5put_dataset(&o->put, o->put.file, "X", value_type(o->wide), 2, 0, 0, false);
         else
-            o->data =
-                cm_put_dataset(&o->put, o->put.file, "X", value_type(o->wide), 2, 0, o->cols, true);
-        return o->data < 0 ? (int)o->data : cm_put_encoding(&o->put, o->data, "array", "0.2.0");
+            o->data = cm_h5put_dataset(&o->put, o->put.file, "X", value_type(o->wide), 2, 0,
+                                       o->cols, true);
+        return o->data < 0 ? (int)o->data : cm_h5put_encoding(&o->put, o->data, "array", "0.2.0");
     }
-    hid_t g = cm_put_group(&o->put, o->put.file, "X");
+    hid_t g = cm_h5put_group(&o->put, o->put.file, "X");
     if (g < 0)
         return (int)g;
-    code = cm_put_encoding(&o->put, g, "csr_matrix", "0.1.0");
-    code = cm_put_close(&o->put, g, "X", code);
+    code = cm_h5put_encoding(&o->put, g, "csr_matrix", "0.1.0");
+    code = cm_h5put_close(&o->put, g, "X", code);
     if (!code)
         o->data =
-            cm_put_dataset(&o->put, o->put.file, "X/data", value_type(o->wide), 1, 0, 0, true);
+            cm_h5put_dataset(&o->put, o->put.file, "X/data", value_type(o->wide), 1, 0, 0, true);
     if (!code && o->data >= 0)
         o->indices =
-            cm_put_dataset(&o->put, o->put.file, "X/indices", H5T_STD_I32LE, 1, 0, 0, true);
+            cm_h5put_dataset(&o->put, o->put.file, "X/indices", H5T_STD_I32LE, 1, 0, 0, true);
     return code ? code : o->data < 0 ? (int)o->data : o->indices < 0 ? (int)o->indices : 0;
 }
 
@@ -115,12 +115,12 @@ static int append(const struct cm_h5write *o, hid_t d, hid_t mem, uint64_t at, u
     if (!n || (o->dense && !o->cols))
         return 0;
     if (H5Dset_extent(d, dims) < 0)
-        return cm_put_broken(&o->put, "X");
+        return cm_h5put_broken(&o->put, "X");
     hid_t file = H5Dget_space(d), space = H5Screate_simple((int)rank, count, NULL);
     int code = 0;
     if (H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
         H5Dwrite(d, mem, space, file, H5P_DEFAULT, v) < 0)
-        code = cm_put_broken(&o->put, "X");
+        code = cm_h5put_broken(&o->put, "X");
     H5Sclose(space);
     H5Sclose(file);
     return code;
@@ -136,8 +136,8 @@ static int widen(struct cm_h5write *o, hid_t *from, const char *name, hid_t mem,
     unsigned rank = o->dense ? 2 : 1;
     uint64_t width = o->dense ? o->cols : 1;
     uint64_t step = width && width < PIECE ? PIECE / width : 1;
-    hid_t to = cm_put_dataset(&o->put, o->put.file, temp, file_type, rank, 0,
-                              o->dense ? o->cols : 0, true);
+    hid_t to = cm_h5put_dataset(&o->put, o->put.file, temp, file_type, rank, 0,
+                                o->dense ? o->cols : 0, true);
     if (to < 0)
         return (int)to;
     uint64_t *v = CM_NEW(uint64_t, step * (width ? width : 1));
@@ -148,18 +148,18 @@ static int widen(struct cm_h5write *o, hid_t *from, const char *name, hid_t mem,
         hid_t file = H5Dget_space(*from), space = H5Screate_simple((int)rank, count, NULL);
         if (H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
             H5Dread(*from, mem, space, file, H5P_DEFAULT, v) < 0)
-            code = cm_put_broken(&o->put, name);
+            code = cm_h5put_broken(&o->put, name);
         H5Sclose(file);
         H5Sclose(space);
         if (!code)
             code = append(o, to, mem, at, n, v);
     }
     cm_free(v);
-    code = cm_put_close(&o->put, *from, name, code);
+    code = cm_h5put_close(&o->put, *from, name, code);
     *from = to;
     if (!code && (H5Ldelete(o->put.file, name, H5P_DEFAULT) < 0 ||
                   H5Lmove(o->put.file, temp, o->put.file, name, H5P_DEFAULT, H5P_DEFAULT) < 0))
-        code = cm_put_broken(&o->put, name);
+        code = cm_h5put_broken(&o->put, name);
     return code;
 }
 
@@ -177,7 +177,7 @@ static int widen_values(struct cm_h5write *o)
     int code = widen(o, &o->data, o->dense ? "X" : "X/data", H5T_NATIVE_DOUBLE, value_type(true),
                      o->dense ? o->rows : o->nnz);
     o->wide = true;
-    return code || !o->dense ? code : cm_put_encoding(&o->put, o->data, "array", "0.2.0");
+    return code || !o->dense ? code : cm_h5put_encoding(&o->put, o->data, "array", "0.2.0");
 }
 
 /* Does the block hold a value that f32 would round although the slot is not wide? */
@@ -342,8 +342,8 @@ int cm_h5write_create(struct cm_h5write **out, const char *path, const char *nam
     hid_t fcpl = H5Pcreate(H5P_FILE_CREATE), fapl = H5Pcreate(H5P_FILE_ACCESS);
     if (H5Pset_obj_track_times(fcpl, false) >= 0 && H5Pset_file_locking(fapl, false, true) >= 0)
         o->put.file = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
-    int code = o->put.file < 0 ? cm_put_broken(&o->put, "the file")
-                               : cm_put_encoding(&o->put, o->put.file, "anndata", "0.1.0");
+    int code = o->put.file < 0 ? cm_h5put_broken(&o->put, "the file")
+                               : cm_h5put_encoding(&o->put, o->put.file, "anndata", "0.1.0");
     H5Pclose(fcpl);
     H5Pclose(fapl);
     return code ? code : make_x(o);
@@ -357,7 +357,7 @@ static int read_back(void *of, uint64_t first, uint64_t n, double *out)
     hid_t file = H5Dget_space(o->data), space = H5Screate_simple(rank, count, NULL);
     if (H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
         H5Dread(o->data, H5T_NATIVE_DOUBLE, space, file, H5P_DEFAULT, out) < 0)
-        code = cm_put_broken(&o->put, "X");
+        code = cm_h5put_broken(&o->put, "X");
     H5Sclose(file);
     H5Sclose(space);
     return code;
@@ -370,51 +370,54 @@ static int put_ours(struct cm_h5write *o, hid_t g)
     int code =
         cm_note_values(read_back, o, o->dense ? o->rows : o->nnz, o->dense ? o->cols : 1, values);
     if (!code)
-        code = cm_put_encoding(&o->put, g, "dict", "0.1.0");
+        code = cm_h5put_encoding(&o->put, g, "dict", "0.1.0");
     if (!code)
-        code = cm_put_text(&o->put, g, "slot", o->slot);
+        code = cm_h5put_text(&o->put, g, "slot", o->slot);
     if (!code)
-        code = cm_put_text(&o->put, g, "state", cm_state_name(o->state));
-    return code ? code : cm_put_text(&o->put, g, "values", values);
+        code = cm_h5put_text(&o->put, g, "state", cm_state_name(o->state));
+    return code ? code : cm_h5put_text(&o->put, g, "values", values);
 }
 
 static int put_uns(struct cm_h5write *o)
 {
-    hid_t g = cm_put_group(&o->put, o->put.file, "uns");
+    hid_t g = cm_h5put_group(&o->put, o->put.file, "uns");
     if (g < 0)
         return (int)g;
-    int code = cm_put_encoding(&o->put, g, "dict", "0.1.0");
+    int code = cm_h5put_encoding(&o->put, g, "dict", "0.1.0");
     for (size_t k = 0; k < o->uns.key.n && !code; k++)
-        code = cm_put_text(&o->put, g, cm_strs_get(&o->uns.key, k), cm_strs_get(&o->uns.value, k));
-    hid_t ours = code ? -1 : cm_put_group(&o->put, g, "cellmatch");
+        code =
+            cm_h5put_text(&o->put, g, cm_strs_get(&o->uns.key, k), cm_strs_get(&o->uns.value, k));
+    hid_t ours = code ? -1 : cm_h5put_group(&o->put, g, "cellmatch");
     if (!code && ours < 0)
         code = (int)ours;
     code = code ? code : put_ours(o, ours);
-    code = cm_put_close(&o->put, ours, "uns", code);
-    return cm_put_close(&o->put, g, "uns", code);
+    code = cm_h5put_close(&o->put, ours, "uns", code);
+    return cm_h5put_close(&o->put, g, "uns", code);
 }
 
 int cm_h5write_finish(struct cm_h5write *o, const struct cm_head *h)
 {
     int code = 0;
     if (!o->dense) {
-        code = cm_put_array(&o->put, o->put.file, "X/indptr",
-                            o->long_index ? H5T_STD_I64LE : H5T_STD_I32LE, H5T_NATIVE_INT64,
-                            o->rows + 1, o->ptr, NULL, NULL);
+        code = cm_h5put_array(&o->put, o->put.file, "X/indptr",
+                              o->long_index ? H5T_STD_I64LE : H5T_STD_I32LE, H5T_NATIVE_INT64,
+                              o->rows + 1, o->ptr, NULL, NULL);
         hid_t g = code ? -1 : H5Gopen2(o->put.file, "X", H5P_DEFAULT);
         if (!code)
-            code = g < 0 ? cm_put_broken(&o->put, "X") : cm_put_shape(&o->put, g, o->rows, o->cols);
-        code = cm_put_close(&o->put, g, "X", code);
+            code = g < 0 ? cm_h5put_broken(&o->put, "X")
+                         : cm_h5put_shape(&o->put, g, o->rows, o->cols);
+        code = cm_h5put_close(&o->put, g, "X", code);
     } else if (!o->cols && o->rows) { /* the extent alone says how many rows there are */
-        code = cm_put_close(&o->put, o->data, "X", 0);
+        code = cm_h5put_close(&o->put, o->data, "X", 0);
         o->data = -1;
         if (!code && H5Ldelete(o->put.file, "X", H5P_DEFAULT) < 0)
-            code = cm_put_broken(&o->put, "X");
+            code = cm_h5put_broken(&o->put, "X");
         if (!code)
-            o->data = cm_put_dataset(&o->put, o->put.file, "X", value_type(o->wide), 2, o->rows, 0,
-                                     false);
+            o->data = cm_h5put_dataset(&o->put, o->put.file, "X", value_type(o->wide), 2, o->rows,
+                                       0, false);
         if (!code)
-            code = o->data < 0 ? (int)o->data : cm_put_encoding(&o->put, o->data, "array", "0.2.0");
+            code =
+                o->data < 0 ? (int)o->data : cm_h5put_encoding(&o->put, o->data, "array", "0.2.0");
     }
     for (size_t k = 0; k < h->nlabels && !code; k++)
         code = check_text(o, h->label[k].name, 0, &h->label[k].dict.names);
@@ -425,14 +428,14 @@ int cm_h5write_finish(struct cm_h5write *o, const struct cm_head *h)
     if (!code)
         code = put_uns(o);
     if (!code && H5Fflush(o->put.file, H5F_SCOPE_GLOBAL) < 0)
-        code = cm_put_broken(&o->put, "the file");
+        code = cm_h5put_broken(&o->put, "the file");
     hid_t *open[] = {&o->data, &o->indices};
     for (size_t k = 0; k < 2; k++) {
-        code = cm_put_close(&o->put, *open[k], "X", code);
+        code = cm_h5put_close(&o->put, *open[k], "X", code);
         *open[k] = -1;
     }
     if (H5Fclose(o->put.file) < 0 && !code)
-        code = cm_put_broken(&o->put, "the file");
+        code = cm_h5put_broken(&o->put, "the file");
     o->put.file = -1;
     return code;
 }

@@ -14,28 +14,11 @@
 
 /* ===== opening ============================================================================ */
 
-static void cut_parts(struct cm_mtx *m)
+static void cut_types(struct cm_mtx *m)
 {
-    size_t n = m->cols.names.n;
     const struct cm_vec *type = cm_cols_find(&m->cols, "feature_types");
-    m->part_of = CM_NEW(uint32_t, n + 1);
-    m->place_of = CM_NEW(uint32_t, n + 1);
-    for (size_t j = 0; j < n; j++) {
-        const char *t = type && type->type == CM_T_STR ? cm_strs_get(&type->s, j) : "";
-        size_t p = 0;
-        while (p < m->nparts && strcmp(m->part[p].type, t))
-            p++;
-        if (p == m->nparts) {
-            m->part = cm_realloc(m->part, p + 1, sizeof *m->part);
-            m->part[m->nparts++] = (struct cm_mtx_part){.type = cm_strdup(t)};
-        }
-        m->part_of[j] = (uint32_t)p;
-        m->place_of[j] = (uint32_t)m->part[p].cols++;
-    }
-    if (!m->nparts) {
-        m->part = CM_ZNEW(struct cm_mtx_part, 1);
-        m->part[m->nparts++].type = cm_strdup("");
-    }
+    bool texts = type && type->type == CM_T_STR;
+    cm_types_cut(&m->types, m->cols.names.n, texts ? &type->s : NULL, NULL, NULL);
 }
 
 /* Which way round: by the numbers of names, or as told. */
@@ -75,11 +58,7 @@ void cm_mtx_close(struct cm_mtx *m)
     cm_strs_free(&m->cells);
     cm_strs_free(&m->warnings);
     cm_cols_free(&m->cols);
-    for (size_t k = 0; k < m->nparts; k++)
-        cm_free(m->part[k].type);
-    cm_free(m->part);
-    cm_free(m->part_of);
-    cm_free(m->place_of);
+    cm_types_free(&m->types);
     cm_mtx_runs_free(&m->runs);
     cm_mtx_loader_close(m->load);
     cm_gzin_close(m->in);
@@ -138,7 +117,7 @@ static int prepare(struct cm_mtx *m, const struct cm_mtx_want *want)
     if (want->make_unique)
         m->renamed = cm_strs_make_unique(&m->cols.names);
     m->repeated = cm_strs_repeats(&m->cols.names);
-    cut_parts(m);
+    cut_types(m);
     cm_mtx_runs_init(&m->runs, m->cells.n, m->cols.names.n, want->max_memory);
     m->runs.pattern = m->front.shape.field == CM_MTX_PATTERN;
     m->state_known = m->front.state && cm_state_parse(m->front.state, &m->state);
@@ -234,48 +213,43 @@ int cm_mtx_open_memory(struct cm_mtx *m, const void *bytes, size_t n,
 
 /* ===== heads and rows ===================================================================== */
 
-int cm_mtx_part(const struct cm_mtx *m, const char *type, size_t *part)
+int cm_mtx_type(const struct cm_mtx *m, const char *name, size_t *type)
 {
-    if (m->nparts == 1 && !*m->part[0].type) {
+    if (cm_types_unnamed(&m->types)) {
         const char *slot = m->front.slot ? m->front.slot : m->slot;
         const struct cm_vec *class = m->untyped ? cm_cols_find(&m->cols, CM_MTX_CLASS) : NULL;
         for (size_t j = 0; class && j < class->s.n; j++)
-            if (!strcmp(cm_strs_get(&class->s, j), type))
+            if (!strcmp(cm_strs_get(&class->s, j), name))
                 return cm_fail(CM_EINPUT,
                                "%s: %s is no type of features but a value of column 3; all "
                                "features are read as one type, for instance GEX",
-                               m->files.features, type);
-        *part = CM_MTX_WHOLE;
-        if (slot && strcmp(slot, "X") && strcmp(cm_slot_alias(slot), cm_slot_alias(type)))
-            return cm_fail(CM_EINPUT, "%s: holds %s, not %s", m->files.matrix, slot, type);
+                               m->files.features, name);
+        *type = CM_ALL_TYPES;
+        if (slot && strcmp(slot, "X") && strcmp(cm_slot_alias(slot), cm_slot_alias(name)))
+            return cm_fail(CM_EINPUT, "%s: holds %s, not %s", m->files.matrix, slot, name);
         return 0;
     }
-    for (int exact = 1; exact >= 0; exact--) /* the very name first, then its alias */
-        for (size_t k = 0; k < m->nparts; k++)
-            if (exact ? !strcmp(m->part[k].type, type)
-                      : !strcmp(cm_slot_alias(m->part[k].type), cm_slot_alias(type))) {
-                *part = k;
-                return 0;
-            }
+    *type = cm_types_find(&m->types, name);
+    if (*type != CM_ABSENT)
+        return 0;
     struct cm_buf b = {0};
-    for (size_t k = 0; k < m->nparts; k++)
-        cm_buf_printf(&b, "%s%s", k ? ", " : "", m->part[k].type);
+    cm_types_print(&m->types, false, &b);
     int code = cm_fail(CM_EINPUT, "%s: has no features of type %s (found: %.300s)",
-                       m->files.features, type, (char *)b.p);
+                       m->files.features, name, (char *)b.p);
     cm_buf_free(&b);
     return code;
 }
 
-void cm_mtx_head(const struct cm_mtx *m, size_t part, const char *name, struct cm_head *head)
+void cm_mtx_head(const struct cm_mtx *m, size_t type, const char *name, struct cm_head *head)
 {
     *head = (struct cm_head){.kind = CM_MATRIX};
     const char *slot = name;
-    if (!slot && part != CM_MTX_WHOLE && *m->part[part].type)
-        slot = cm_slot_alias(m->part[part].type);
+    if (!slot && type != CM_ALL_TYPES && *m->types.type[type].name)
+        slot = cm_slot_alias(m->types.type[type].name);
     if (!slot)
         slot = m->front.slot ? m->front.slot : m->slot;
-    if (!slot && m->nparts == 1 && *m->part[0].type)
-        slot = cm_slot_alias(m->part[0].type);
+    if (!slot && m->types.n == 1 && *m->types.type[0].name)
+        slot = cm_slot_alias(m->types.type[0].name);
     if (!slot && m->untyped)
         slot = "GEX";
     struct cm_slot *s = cm_head_add_slot(head, slot ? slot : "X");
@@ -290,16 +264,7 @@ void cm_mtx_head(const struct cm_mtx *m, size_t part, const char *name, struct c
         for (size_t i = 0; i < kv[k].from->key.n; i++)
             cm_kv_set(kv[k].to, cm_strs_get(&kv[k].from->key, i),
                       cm_strs_get(&kv[k].from->value, i));
-    cm_cols_copy(&s->cols, &m->cols);
-    if (part != CM_MTX_WHOLE && m->nparts > 1) {
-        uint64_t *at = CM_NEW(uint64_t, m->part[part].cols + 1);
-        size_t n = 0;
-        for (size_t j = 0; j < m->cols.names.n; j++)
-            if (m->part_of[j] == part)
-                at[n++] = j;
-        cm_cols_select(&s->cols, at, n);
-        cm_free(at);
-    }
+    cm_types_cols(&m->types, m->types.n > 1 ? type : CM_ALL_TYPES, &m->cols, &s->cols);
     for (size_t k = 0; k < m->labels.nlabels; k++) {
         const struct cm_label *from = &m->labels.label[k];
         struct cm_label *l = cm_head_add_label(head, from->name, from->type, -1);
@@ -326,13 +291,13 @@ static int no_negatives(const struct cm_mtx *m, size_t rows)
     return 0;
 }
 
-/* The gathered rows' features of one part.  Counts of a byte go as bytes: that is what nearly all
+/* The gathered rows' features of one type.  Counts of a byte go as bytes: that is what nearly all
  * are, and the writer has less to look at. */
-static void fill_block(const struct cm_mtx *m, size_t rows, size_t part, struct cm_block *b)
+static void fill_block(const struct cm_mtx *m, size_t rows, size_t type, struct cm_block *b)
 {
     const struct cm_mtx_runs *r = &m->runs;
-    bool whole = part == CM_MTX_WHOLE || m->nparts == 1, bytes = r->bytes;
-    size_t cols = whole ? m->cols.names.n : (size_t)m->part[part].cols;
+    bool whole = type == CM_ALL_TYPES || m->types.n == 1, bytes = r->bytes;
+    size_t cols = whole ? m->cols.names.n : (size_t)m->types.type[type].cols;
     uint64_t nnz = r->ptr[rows], at = 0;
     cm_block_shape(b, false, rows, cols, nnz, bytes ? CM_V_U8 : CM_V_F64);
     uint8_t *u8 = b->raw;
@@ -349,9 +314,9 @@ static void fill_block(const struct cm_mtx *m, size_t rows, size_t part, struct 
     }
     for (size_t i = 0; i < rows; i++) {
         for (uint64_t e = r->ptr[i]; e < r->ptr[i + 1]; e++) {
-            if (m->part_of[r->idx[e]] != part)
+            if (m->types.of[r->idx[e]] != type)
                 continue;
-            b->idx[at] = m->place_of[r->idx[e]];
+            b->idx[at] = m->types.place[r->idx[e]];
             if (bytes)
                 u8[at++] = (uint8_t)r->val[e];
             else
@@ -379,7 +344,7 @@ static void fill_labels(const struct cm_mtx *m, size_t rows, struct cm_chunk *c)
         cm_vec_take(&c->label[k], &m->label[k], at, rows);
 }
 
-int cm_mtx_next(struct cm_mtx *m, const size_t *part, size_t n, struct cm_chunk *chunk)
+int cm_mtx_next(struct cm_mtx *m, const size_t *type, size_t n, struct cm_chunk *chunk)
 {
     size_t rows = cm_mtx_runs_step(&m->runs, m->next, CM_BLOCK_ROWS);
     if (!rows)
@@ -388,7 +353,7 @@ int cm_mtx_next(struct cm_mtx *m, const size_t *part, size_t n, struct cm_chunk 
     int code = m->state == CM_S_COUNTS && !m->runs.bytes ? no_negatives(m, rows) : 0;
     for (size_t k = 0; k < n && !code; k++) {
         fill_labels(m, rows, &chunk[k]);
-        fill_block(m, rows, part[k], &chunk[k].block[0]);
+        fill_block(m, rows, type[k], &chunk[k].block[0]);
     }
     if (code)
         return code;

@@ -15,6 +15,7 @@
 #include "base/gzin.h"
 #include "format/mtx/runs.h"
 #include "format/mtx/parse.h"
+#include "format/types.h"
 #include "stream/cms.h"
 
 enum cm_mtx_cells { CM_MTX_AUTO, CM_MTX_CELLS_ROWS, CM_MTX_CELLS_COLUMNS };
@@ -27,13 +28,6 @@ struct cm_mtx_want {
     uint64_t max_memory;       /* bytes of entries held before the temporary file */
 };
 
-/* Features of one type. */
-struct cm_mtx_part {
-    char *type; /* as the file says it, "" when it does not */
-    uint64_t cols;
-};
-#define CM_MTX_WHOLE SIZE_MAX
-
 struct cm_mtx {
     struct cm_mtx_files files;
     struct cm_mtx_front front;
@@ -41,12 +35,10 @@ struct cm_mtx {
     struct cm_cols cols;
     struct cm_head labels; /* its labels alone */
     struct cm_vec *label;  /* of all cells */
-    struct cm_mtx_part *part;
-    size_t nparts;
-    uint32_t *part_of, *place_of; /* of each column */
-    const char *slot;             /* what the file names suggest, or NULL */
-    size_t renamed, repeated;     /* names of features that got numbers, or that repeat others */
-    bool untyped;                 /* something else stands where types should */
+    struct cm_types types;
+    const char *slot;         /* what the file names suggest, or NULL */
+    size_t renamed, repeated; /* names of features that got numbers, or that repeat others */
+    bool untyped;             /* something else stands where types should */
     enum cm_state state;
     bool state_known, wide, odd; /* odd: a value is negative or not whole */
     struct cm_mtx_runs runs;
@@ -67,12 +59,12 @@ void cm_mtx_loader_close(struct cm_mtx_loader *l); /* NULL allowed */
 
 /* Reads on: 1 = more to come, 0 = all entries are read and checked, < 0. */
 int cm_mtx_load(struct cm_mtx *m);
-/* The part of that type (or alias); CM_MTX_WHOLE when the file does not say types; CM_EINPUT. */
-int cm_mtx_part(const struct cm_mtx *m, const char *type, size_t *part);
-/* The head of a part (CM_MTX_WHOLE: everything); `name` = the slot's name, or NULL.  After load. */
-void cm_mtx_head(const struct cm_mtx *m, size_t part, const char *name, struct cm_head *head);
-/* The next cells, chunk[k] for part[k]: 1, 0 at the end.  CM_EINPUT: negative in state counts. */
-int cm_mtx_next(struct cm_mtx *m, const size_t *part, size_t n, struct cm_chunk *chunk);
+/* The type with this name or alias; CM_ALL_TYPES when the file does not say types; CM_EINPUT. */
+int cm_mtx_type(const struct cm_mtx *m, const char *name, size_t *type);
+/* The head of a type (or CM_ALL_TYPES); `name` = the slot's name, or NULL.  After load. */
+void cm_mtx_head(const struct cm_mtx *m, size_t type, const char *name, struct cm_head *head);
+/* The next cells, chunk[k] for type[k]: 1, 0 at the end.  CM_EINPUT: negative in state counts. */
+int cm_mtx_next(struct cm_mtx *m, const size_t *type, size_t n, struct cm_chunk *chunk);
 void cm_mtx_close(struct cm_mtx *m);
 
 #endif

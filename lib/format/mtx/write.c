@@ -21,7 +21,7 @@
 
 enum { SHARDS = 16 };
 
-struct cm_mtxout {
+struct cm_mtxwrite {
     struct cm_head head; /* a copy; dictionaries do not grow in it */
     enum cm_mtx_layout layout;
     uint64_t rows, entries, at; /* at: rows written */
@@ -45,15 +45,15 @@ const char *cm_mtx_file_name(enum cm_mtx_layout layout, int file)
     return name[layout][file];
 }
 
-struct cm_mtxout *cm_mtxout_make(const struct cm_head *h, enum cm_mtx_layout layout)
+struct cm_mtxwrite *cm_mtxwrite_make(const struct cm_head *h, enum cm_mtx_layout layout)
 {
-    struct cm_mtxout *o = CM_ZNEW(struct cm_mtxout, 1);
+    struct cm_mtxwrite *o = CM_ZNEW(struct cm_mtxwrite, 1);
     cm_head_copy(&o->head, h);
     o->layout = layout;
     return o;
 }
 
-void cm_mtxout_free(struct cm_mtxout *o)
+void cm_mtxwrite_free(struct cm_mtxwrite *o)
 {
     if (!o)
         return;
@@ -67,7 +67,7 @@ void cm_mtxout_free(struct cm_mtxout *o)
 
 /* ===== counting =========================================================================== */
 
-static void look_at(struct cm_mtxout *o, struct cm_block *b)
+static void look_at(struct cm_mtxwrite *o, struct cm_block *b)
 {
     const struct cm_slot *s = &o->head.slot[0];
     bool counts = s->lazy == CM_LAZY_NO && b->type != CM_V_F32 && b->type != CM_V_F64;
@@ -76,12 +76,12 @@ static void look_at(struct cm_mtxout *o, struct cm_block *b)
     o->f64 = !counts && s->wide ? cm_block_f64(b, s) : NULL;
 }
 
-static double value_at(const struct cm_mtxout *o, uint64_t e)
+static double value_at(const struct cm_mtxwrite *o, uint64_t e)
 {
     return o->f64 ? o->f64[e] : o->f32 ? (double)o->f32[e] : cm_block_x(o->block, e);
 }
 
-void cm_mtxout_count(struct cm_mtxout *o, struct cm_chunk *c)
+void cm_mtxwrite_count(struct cm_mtxwrite *o, struct cm_chunk *c)
 {
     struct cm_block *b = &c->block[0];
     look_at(o, b);
@@ -168,7 +168,7 @@ static const char *type_of_slot(const char *slot)
     return slot;
 }
 
-static int put_features(struct cm_mtxout *o)
+static int put_features(struct cm_mtxwrite *o)
 {
     const struct cm_cols *c = &o->head.slot[0].cols;
     const struct cm_vec *at[CM_MTX_COLUMNS];
@@ -224,7 +224,7 @@ static void note_keys(struct cm_buf *b, const char *what, const struct cm_kv *kv
     }
 }
 
-static int put_front(struct cm_mtxout *o)
+static int put_front(struct cm_mtxwrite *o)
 {
     const struct cm_slot *s = &o->head.slot[0];
     struct cm_buf b = {0};
@@ -264,7 +264,7 @@ static int put_front(struct cm_mtxout *o)
     return code;
 }
 
-int cm_mtxout_begin(struct cm_mtxout *o, const int fd[CM_MTX_FILES])
+int cm_mtxwrite_begin(struct cm_mtxwrite *o, const int fd[CM_MTX_FILES])
 {
     for (int k = 0; k < CM_MTX_FILES; k++)
         if (fd[k] >= 0)
@@ -303,7 +303,7 @@ static char *put_value(char *at, double v)
 
 static int make_text(void *arg, size_t shard)
 {
-    struct cm_mtxout *o = arg;
+    struct cm_mtxwrite *o = arg;
     const struct cm_block *b = o->block;
     struct cm_buf *out = &o->text[shard];
     out->n = 0;
@@ -332,7 +332,7 @@ static int make_text(void *arg, size_t shard)
     return 0;
 }
 
-static int put_cells(struct cm_mtxout *o, const struct cm_chunk *c, const struct cm_head *h)
+static int put_cells(struct cm_mtxwrite *o, const struct cm_chunk *c, const struct cm_head *h)
 {
     struct cm_buf b = {0};
     int code = 0;
@@ -358,7 +358,7 @@ static int put_cells(struct cm_mtxout *o, const struct cm_chunk *c, const struct
     return code;
 }
 
-int cm_mtxout_chunk(struct cm_mtxout *o, struct cm_chunk *c, const struct cm_head *h)
+int cm_mtxwrite_chunk(struct cm_mtxwrite *o, struct cm_chunk *c, const struct cm_head *h)
 {
     int code = put_cells(o, c, h);
     if (code)
@@ -373,7 +373,7 @@ int cm_mtxout_chunk(struct cm_mtxout *o, struct cm_chunk *c, const struct cm_hea
     return code;
 }
 
-int cm_mtxout_finish(struct cm_mtxout *o)
+int cm_mtxwrite_finish(struct cm_mtxwrite *o)
 {
     int code = 0;
     for (int k = 0; k < CM_MTX_FILES && !code; k++)

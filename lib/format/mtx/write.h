@@ -19,18 +19,18 @@ enum { CM_MTX_MATRIX, CM_MTX_FEATURES, CM_MTX_BARCODES, CM_MTX_LABELS, CM_MTX_FI
 /* The name of a file in a layout; NULL where the layout has none. */
 const char *cm_mtx_file_name(enum cm_mtx_layout layout, int file);
 
-struct cm_mtxout;
+struct cm_mtxwrite;
 
 /* h: kind matrix, one slot. */
-struct cm_mtxout *cm_mtxout_make(const struct cm_head *h, enum cm_mtx_layout layout);
+struct cm_mtxwrite *cm_mtxwrite_make(const struct cm_head *h, enum cm_mtx_layout layout);
 /* First pass: every chunk. */
-void cm_mtxout_count(struct cm_mtxout *o, struct cm_chunk *c);
+void cm_mtxwrite_count(struct cm_mtxwrite *o, struct cm_chunk *c);
 /* Between the passes: features, and the front of the matrix.  fd: of the four files (not closed;
  * labels -1 where h has none or the layout).  CM_EINPUT: a name that no line can hold. */
-int cm_mtxout_begin(struct cm_mtxout *o, const int fd[CM_MTX_FILES]);
+int cm_mtxwrite_begin(struct cm_mtxwrite *o, const int fd[CM_MTX_FILES]);
 /* Second pass: every chunk again.  h: the reader's head, whose dictionaries grow. */
-int cm_mtxout_chunk(struct cm_mtxout *o, struct cm_chunk *c, const struct cm_head *h);
-int cm_mtxout_finish(struct cm_mtxout *o);
-void cm_mtxout_free(struct cm_mtxout *o); /* NULL allowed */
+int cm_mtxwrite_chunk(struct cm_mtxwrite *o, struct cm_chunk *c, const struct cm_head *h);
+int cm_mtxwrite_finish(struct cm_mtxwrite *o);
+void cm_mtxwrite_free(struct cm_mtxwrite *o); /* NULL allowed */
 
 #endif

@@ -71,15 +71,6 @@ static void find_matrix(const struct cm_source *s, const char *layer, char **x, 
     cm_free(raw);
 }
 
-int cm_source_no_layer(const struct cm_source *s, const char *layer)
-{
-    struct cm_strs found = {0};
-    int code = cm_h5_layers(s->file, s->root ? s->root : "", &found);
-    code = code ? code : cm_source_list_fail(s->file, "has no layer ", layer, &found);
-    cm_strs_free(&found);
-    return code;
-}
-
 /* X, raw or a layer with the features that belong to it. */
 static int open_values(struct cm_source *s, const struct cm_source_want *w, const char *uns)
 {

@@ -17,4 +17,14 @@ int cm_h5_genomes(const struct cm_h5 *h, struct cm_strs *names);
  * strings are the caller's, *modality NULL when there is none. */
 void cm_h5_split_path(const char *operand, char **file, char **modality);
 
+/* The layers of the AnnData at `root`, by the names that --layer takes: raw where there is
+ * one, and "layers/NAME" where NAME alone means something else. */
+int cm_h5_layers(const struct cm_h5 *h, const char *root, struct cm_strs *names);
+/* The members of its obsm. */
+int cm_h5_obsm(const struct cm_h5 *h, const char *root, struct cm_strs *names);
+
+/* CM_EINPUT "FILE: TEXT ASKED (found: a, b)". */
+int cm_h5_list_fail(const struct cm_h5 *h, const char *text, const char *asked,
+                    const struct cm_strs *found);
+
 #endif

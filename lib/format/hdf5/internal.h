@@ -4,9 +4,6 @@
 
 #include "format/hdf5/source.h"
 
-/* CM_EINPUT "FILE: TEXT ASKED (found: a, b)". */
-int cm_source_list_fail(const struct cm_h5 *h, const char *text, const char *asked,
-                        const struct cm_strs *found);
 /* CM_EINPUT: no such layer, and those that there are. */
 int cm_source_no_layer(const struct cm_source *s, const char *layer);
 /* Cuts the columns into types of features.  genome: only its columns belong to one; NULL = all. */

@@ -90,67 +90,6 @@ static void tables(struct cm_buf *b, const struct cm_source *s, const char *pref
     }
 }
 
-/* Names below a group; a group that is no matrix holds names with a slash. */
-static int collect(const struct cm_h5 *h, const char *group, const char *prefix, int depth,
-                   struct cm_strs *out)
-{
-    struct cm_strs member = {0};
-    int code = cm_h5_members(h, group, &member);
-    for (size_t k = 0; k < member.n && !code; k++) {
-        char *path = cm_h5_join(group, cm_strs_get(&member, k)), *encoding = NULL;
-        char *name = *prefix ? cm_h5_join(prefix, cm_strs_get(&member, k))
-                             : cm_strdup(cm_strs_get(&member, k));
-        bool nested = cm_h5_what(h, path) == CM_H5_GROUP && depth < 8;
-        if (nested && !cm_h5_there(h, path, "indptr"))
-            code = cm_h5_attr_text(h, path, "encoding-type", &encoding);
-        else
-            nested = false;
-        nested = nested && (code == 0 || (code > 0 && !strcmp(encoding, "dict")));
-        code = code > 0 ? 0 : code;
-        if (!code && nested)
-            code = collect(h, path, name, depth + 1, out);
-        else if (!code)
-            cm_strs_add(out, name);
-        cm_free(path);
-        cm_free(name);
-        cm_free(encoding);
-    }
-    cm_strs_free(&member);
-    return code;
-}
-
-int cm_h5_layers(const struct cm_h5 *h, const char *root, struct cm_strs *names)
-{
-    struct cm_strs all = {0};
-    char *group = cm_h5_join(root, "layers"), *raw = cm_h5_join(root, "raw");
-    bool has_raw = cm_h5_there(h, root, "raw.X") || cm_h5_there(h, raw, "X");
-    int code = cm_h5_what(h, group) == CM_H5_GROUP ? collect(h, group, "", 0, &all) : 0;
-    cm_strs_clear(names);
-    for (size_t k = 0; k < all.n && !code; k++) {
-        const char *name = cm_strs_get(&all, k);
-        bool means_other =
-            !strcmp(name, "X") || !strncmp(name, "layers/", 7) || (has_raw && !strcmp(name, "raw"));
-        char *full = cm_h5_join("layers", name);
-        cm_strs_add(names, means_other ? full : name);
-        cm_free(full);
-    }
-    if (!code && has_raw)
-        cm_strs_add(names, "raw");
-    cm_strs_free(&all);
-    cm_free(group);
-    cm_free(raw);
-    return code;
-}
-
-int cm_h5_obsm(const struct cm_h5 *h, const char *root, struct cm_strs *names)
-{
-    char *group = cm_h5_join(root, "obsm");
-    cm_strs_clear(names);
-    int code = cm_h5_what(h, group) == CM_H5_GROUP ? collect(h, group, "", 0, names) : 0;
-    cm_free(group);
-    return code;
-}
-
 /* What cannot be read as a matrix is listed as such, with a warning; a system that fails is not. */
 static int listed(struct cm_h5 *h, struct cm_buf *b, int code, const char *item, const char *prefix,
                   const char *name)

@@ -64,7 +64,7 @@ static int only_text(struct cm_h5 *h, const char *group, const struct cm_strs *m
         what[strlen(what) - 1] = 0;
         struct cm_buf b = {0};
         cm_buf_printf(&b, "%s%s", what, ask);
-        code = cm_source_list_fail(h, "", (const char *)b.p, member);
+        code = cm_h5_list_fail(h, "", (const char *)b.p, member);
         cm_buf_free(&b);
         cm_free(what);
     }
@@ -89,7 +89,7 @@ static int open_attrs(struct cm_frame *f, struct cm_h5 *h, const char *group,
     if (!code && !id && asked) {
         struct cm_buf b = {0};
         cm_buf_printf(&b, "%s: has no attribute ", group);
-        code = cm_source_list_fail(h, (const char *)b.p, asked, &member);
+        code = cm_h5_list_fail(h, (const char *)b.p, asked, &member);
         cm_buf_free(&b);
     } else if (!code && !id) {
         code = only_text(h, group, &member, option, &id);

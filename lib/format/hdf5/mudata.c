@@ -195,9 +195,9 @@ int cm_source_open_mudata(struct cm_source *s, const struct cm_source_want *w)
         k++;
     if (!code && k == names.n)
         code = w->modality
-                   ? cm_source_list_fail(s->file, "has no modality ", w->modality, &names)
-                   : cm_source_list_fail(s->file, "holds several modalities: name one as FILE/NAME",
-                                         "", &names);
+                   ? cm_h5_list_fail(s->file, "has no modality ", w->modality, &names)
+                   : cm_h5_list_fail(s->file, "holds several modalities: name one as FILE/NAME", "",
+                                     &names);
     if (!code) {
         s->root = cm_h5_join("/mod", w->modality);
         code = cm_source_open_anndata(s, w);

@@ -163,7 +163,7 @@ static int no_such(struct cm_source *s, const char *obsm, const char *name)
 {
     struct cm_strs found = {0};
     int code = cm_h5_what(s->file, obsm) == CM_H5_GROUP ? cm_h5_members(s->file, obsm, &found) : 0;
-    code = code ? code : cm_source_list_fail(s->file, "obsm has no ", name, &found);
+    code = code ? code : cm_h5_list_fail(s->file, "obsm has no ", name, &found);
     cm_strs_free(&found);
     return code;
 }

@@ -37,58 +37,12 @@ void cm_source_cut(struct cm_source *s, const char *genome)
                  genome ? texts(&s->cols, "genome") : NULL, genome);
 }
 
-int cm_source_list_fail(const struct cm_h5 *h, const char *text, const char *asked,
-                        const struct cm_strs *found)
+int cm_source_no_layer(const struct cm_source *s, const char *layer)
 {
-    struct cm_buf b = {0};
-    for (size_t k = 0; k < found->n; k++)
-        cm_buf_printf(&b, "%s%s", k ? ", " : "", cm_strs_get(found, k));
-    int code = cm_fail(CM_EINPUT, "%s: %s%s (found: %s)", h->name, text, asked,
-                       b.n ? (const char *)b.p : "none");
-    cm_buf_free(&b);
-    return code;
-}
-
-int cm_source_open(struct cm_source *s, struct cm_h5 *h, const struct cm_source_want *want)
-{
-    *s = (struct cm_source){.file = h};
-    int code = cm_h5_format_of(h, &s->format);
-    if (!code && want->modality && s->format != CM_H5_MUDATA)
-        code = cm_fail(CM_EINPUT, "%s: holds no modalities, so /%s has no meaning", h->name,
-                       want->modality);
-    bool anndata = s->format == CM_H5_ANNDATA || s->format == CM_H5_MUDATA;
-    if (!code && want->obsm && !anndata)
-        code = cm_fail(CM_EINPUT, "%s: only AnnData has obsm", h->name);
-    else if (!code && want->cell_names && s->format != CM_H5_LOOM)
-        code = cm_fail(CM_EINPUT, "%s: --cell-names is for loom files", h->name);
-    else if (!code && want->feature_names && anndata && !want->obsm)
-        code =
-            cm_fail(CM_EINPUT, "%s: --feature-names is for 10x and loom files and --obsm", h->name);
-    if (!code)
-        switch (s->format) {
-        case CM_H5_ANNDATA:
-            s->root = cm_strdup("");
-            code = cm_source_open_anndata(s, want);
-            break;
-        case CM_H5_MUDATA:
-            code = cm_source_open_mudata(s, want);
-            break;
-        case CM_H5_TENX3:
-            code = cm_source_open_tenx(s, want, "/matrix");
-            break;
-        case CM_H5_TENX2:
-            code = cm_source_open_old_tenx(s, want);
-            break;
-        case CM_H5_LOOM:
-            code = cm_source_open_loom(s, want);
-            break;
-        }
-    if (cm_h5_trouble(h))
-        code = cm_h5_trouble(h); /* whatever was made of it */
-    if (!code)
-        code = cm_source_labels(s, "all");
-    if (code)
-        cm_source_close(s);
+    struct cm_strs found = {0};
+    int code = cm_h5_layers(s->file, s->root ? s->root : "", &found);
+    code = code ? code : cm_h5_list_fail(s->file, "has no layer ", layer, &found);
+    cm_strs_free(&found);
     return code;
 }
 
@@ -131,7 +85,7 @@ int cm_source_type(const struct cm_source *s, const char *name, size_t *type)
     struct cm_strs found = {0};
     for (size_t k = 0; k < s->types.n; k++)
         cm_strs_add(&found, s->types.type[k].name);
-    int code = cm_source_list_fail(s->file, "has no features of type ", name, &found);
+    int code = cm_h5_list_fail(s->file, "has no features of type ", name, &found);
     cm_strs_free(&found);
     return code;
 }
@@ -144,7 +98,7 @@ static int find_label(const struct cm_source *s, const char *name, size_t *at)
     struct cm_strs found = {0};
     for (size_t k = 0; k < s->obs.ncols; k++)
         cm_strs_add(&found, s->obs.col[k].name);
-    int code = cm_source_list_fail(s->file, "has no label ", name, &found);
+    int code = cm_h5_list_fail(s->file, "has no label ", name, &found);
     cm_strs_free(&found);
     return code;
 }

@@ -21,12 +21,6 @@
  * stored; "." = does not apply.  Appended to `out`.  modality: NULL = all. */
 int cm_h5_list(struct cm_h5 *h, const char *modality, struct cm_buf *out);
 
-/* The layers of the AnnData at `root`, by the names that `layer` below takes: raw where there is
- * one, and "layers/NAME" where NAME alone means something else. */
-int cm_h5_layers(const struct cm_h5 *h, const char *root, struct cm_strs *names);
-/* The members of its obsm. */
-int cm_h5_obsm(const struct cm_h5 *h, const char *root, struct cm_strs *names);
-
 struct cm_source_want {
     const char *modality; /* of a MuData file; NULL otherwise */
     const char *layer;    /* NULL or "X"; "raw" (the layer where there is no /raw); a layer's name,

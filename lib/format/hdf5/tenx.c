@@ -102,10 +102,10 @@ int cm_source_open_old_tenx(struct cm_source *s, const struct cm_source_want *w)
         while (at < genomes.n && strcmp(cm_strs_get(&genomes, at), w->genome))
             at++;
         if (at == genomes.n)
-            code = cm_source_list_fail(s->file, "has no genome ", w->genome, &genomes);
+            code = cm_h5_list_fail(s->file, "has no genome ", w->genome, &genomes);
     } else if (!code && genomes.n > 1) {
-        code = cm_source_list_fail(s->file, "holds several genomes: choose one with --genome", "",
-                                   &genomes);
+        code = cm_h5_list_fail(s->file, "holds several genomes: choose one with --genome", "",
+                               &genomes);
     }
     if (!code) {
         char *group = cm_h5_join("/", cm_strs_get(&genomes, at));

@@ -41,89 +41,129 @@ static void make_label(struct cm_head *head, struct cm_vec *to, const char *name
     }
 }
 
-int cm_mtx_labels(const char *path, const char *note, const struct cm_strs *cells,
-                  struct cm_head *head, struct cm_vec **out, struct cm_strs *warnings)
+/* A table while its labels are made. */
+struct table {
+    const char *path;
+    char separator;
+    struct cm_lines lines; /* of a cell: what stands behind its name, once the cells are found */
+    struct cm_strs names;  /* of the columns, without the first */
+    struct cm_mtx_noted noted;
+    const struct cm_strs *cells;
+    size_t *line_of; /* of each cell, from 1; 0 = none */
+};
+
+static int table_open(struct table *t, const char *note)
 {
-    struct cm_lines l;
-    struct cm_strs names = {0};
-    struct cm_mtx_noted noted = {0};
-    char csv = cm_mtx_separator(path);
-    int code = cm_mtx_lines(path, &l);
-    if (!code && !l.n)
-        code = cm_fail(CM_EINPUT, "%s: is empty: expected a line of names", path);
-    char *rest = code ? NULL : l.line[0], *field;
-    cm_lines_field(&rest, csv);
-    while ((field = cm_lines_field(&rest, csv)))
-        cm_strs_add(&names, field);
+    int code = cm_mtx_lines(t->path, &t->lines);
+    if (!code && !t->lines.n)
+        code = cm_fail(CM_EINPUT, "%s: is empty: expected a line of names", t->path);
+    char *rest = code ? NULL : t->lines.line[0], *field;
+    cm_lines_field(&rest, t->separator);
+    while ((field = cm_lines_field(&rest, t->separator)))
+        cm_strs_add(&t->names, field);
     if (note)
-        cm_mtx_noted_read(&noted, note);
-    /* line of each cell */
+        cm_mtx_noted_read(&t->noted, note);
+    t->line_of = CM_ZNEW(size_t, t->cells->n + 1);
+    return code;
+}
+
+static void table_close(struct table *t)
+{
+    cm_lines_free(&t->lines);
+    cm_strs_free(&t->names);
+    cm_mtx_noted_free(&t->noted);
+    cm_free(t->line_of);
+}
+
+/* Finds the line of every cell. */
+static int find_cells(struct table *t, struct cm_strs *warnings)
+{
+    const struct cm_strs *cells = t->cells;
     struct cm_index x;
+    size_t found = 0;
+    int code = 0;
     cm_index_make(&x, cells);
-    if (!code && x.duplicate != CM_ABSENT)
+    if (x.duplicate != CM_ABSENT)
         code = cm_fail(CM_EINPUT,
                        "%s: labels are found by the cell's name, but \"%s\" occurs twice among the "
                        "cells (rows %zu and %zu)",
-                       path, cm_strs_get(cells, x.duplicate),
+                       t->path, cm_strs_get(cells, x.duplicate),
                        cm_index_find(&x, cm_strs_get(cells, x.duplicate)) + 1, x.duplicate + 1);
-    size_t *line = CM_ZNEW(size_t, cells->n + 1), found = 0;
-    for (size_t k = 1; k < l.n && !code; k++) {
-        rest = l.line[k];
-        size_t at = cm_index_find(&x, cm_lines_field(&rest, csv));
-        if (at != CM_ABSENT && line[at])
-            code = cm_fail(CM_EINPUT, "%s: line %zu: cell \"%s\" stands already in line %zu", path,
-                           k + 1, cm_strs_get(cells, at), line[at]);
+    for (size_t k = 1; k < t->lines.n && !code; k++) {
+        char *rest = t->lines.line[k];
+        size_t at = cm_index_find(&x, cm_lines_field(&rest, t->separator));
+        if (at != CM_ABSENT && t->line_of[at])
+            code = cm_fail(CM_EINPUT, "%s: line %zu: cell \"%s\" stands already in line %zu",
+                           t->path, k + 1, cm_strs_get(cells, at), t->line_of[at]);
         else if (at != CM_ABSENT) {
-            line[at] = k + 1;
+            t->line_of[at] = k + 1;
             found++;
         }
-        l.line[k] = rest; /* the values behind the name; NULL = none */
+        t->lines.line[k] = rest; /* NULL = no values */
     }
     cm_index_free(&x);
     if (!code && cells->n && !found)
-        code = cm_fail(CM_EINPUT, "%s: its first column has none of the %zu cells", path, cells->n);
-    if (!code && found < cells->n) {
-        struct cm_buf b = {0};
-        cm_buf_printf(&b, "%s: %zu of %zu cells are not in it; their labels are missing", path,
-                      cells->n - found, cells->n);
-        cm_strs_add(warnings, (char *)b.p);
-        cm_buf_free(&b);
-    }
-    struct cm_vec *text = CM_ZNEW(struct cm_vec, names.n + 1);
-    for (size_t i = 0; i < cells->n && !code; i++) {
-        rest = line[i] ? l.line[line[i] - 1] : NULL;
-        for (size_t k = 0; k < names.n && !code; k++) {
-            field = cm_lines_field(&rest, csv);
-            if (!field && line[i])
-                code = cm_fail(CM_EINPUT, "%s: line %zu: expected %zu columns, found %zu", path,
-                               line[i], names.n + 1, k + 1);
+        code =
+            cm_fail(CM_EINPUT, "%s: its first column has none of the %zu cells", t->path, cells->n);
+    if (!code && found < cells->n)
+        cm_mtx_warn(warnings, "%s: %zu of %zu cells are not in it; their labels are missing",
+                    t->path, cells->n - found, cells->n);
+    return code;
+}
+
+/* The values of all cells as text, one vector a column. */
+static int split_values(struct table *t, struct cm_vec *text)
+{
+    int code = 0;
+    for (size_t i = 0; i < t->cells->n && !code; i++) {
+        size_t line = t->line_of[i];
+        char *rest = line ? t->lines.line[line - 1] : NULL;
+        for (size_t k = 0; k < t->names.n && !code; k++) {
+            const char *field = cm_lines_field(&rest, t->separator);
+            if (!field && line)
+                code = cm_fail(CM_EINPUT, "%s: line %zu: expected %zu columns, found %zu", t->path,
+                               line, t->names.n + 1, k + 1);
             cm_strs_add(&text[k].s, field ? field : "");
         }
         if (!code && rest)
-            code = cm_fail(CM_EINPUT, "%s: line %zu: expected %zu columns, found more", path,
-                           line[i], names.n + 1);
+            code = cm_fail(CM_EINPUT, "%s: line %zu: expected %zu columns, found more", t->path,
+                           line, t->names.n + 1);
     }
-    struct cm_vec *vec = *out = CM_ZNEW(struct cm_vec, names.n + 1);
-    for (size_t k = 0; k < names.n && !code; k++) {
-        const char *name = cm_strs_get(&names, k);
-        const enum cm_type *type = NULL;
-        for (size_t t = 0; t < noted.name.n; t++)
-            if (!strcmp(cm_strs_get(&noted.name, t), name))
-                type = &noted.type[t];
-        text[k].n = cells->n;
+    for (size_t k = 0; k < t->names.n; k++) {
+        text[k].n = t->cells->n;
         text[k].type = CM_T_STR;
+    }
+    return code;
+}
+
+static const enum cm_type *noted_type(const struct cm_mtx_noted *noted, const char *name)
+{
+    for (size_t k = noted->name.n; k-- > 0;) /* the last of equal names counts */
+        if (!strcmp(cm_strs_get(&noted->name, k), name))
+            return &noted->type[k];
+    return NULL;
+}
+
+int cm_mtx_labels(const char *path, const char *note, const struct cm_strs *cells,
+                  struct cm_head *head, struct cm_vec **out, struct cm_strs *warnings)
+{
+    struct table t = {.path = path, .separator = cm_mtx_separator(path), .cells = cells};
+    int code = table_open(&t, note);
+    code = code ? code : find_cells(&t, warnings);
+    struct cm_vec *text = CM_ZNEW(struct cm_vec, t.names.n + 1);
+    struct cm_vec *vec = *out = CM_ZNEW(struct cm_vec, t.names.n + 1);
+    code = code ? code : split_values(&t, text);
+    for (size_t k = 0; k < t.names.n && !code; k++) {
+        const char *name = cm_strs_get(&t.names, k);
         if (!*name || cm_head_find_label(head, name) >= 0)
             code = cm_fail(CM_EINPUT, "%s: line 1: column %zu: expected a new name, found \"%s\"",
                            path, k + 2, name);
         else
-            make_label(head, &vec[k], name, &text[k], type);
+            make_label(head, &vec[k], name, &text[k], noted_type(&t.noted, name));
     }
-    for (size_t k = 0; k < names.n; k++)
+    for (size_t k = 0; k < t.names.n; k++)
         cm_vec_free(&text[k]);
     cm_free(text);
-    cm_free(line);
-    cm_strs_free(&names);
-    cm_mtx_noted_free(&noted);
-    cm_lines_free(&l);
+    table_close(&t);
     return code;
 }

@@ -370,11 +370,10 @@ static const char *slow_line(struct cm_mtx_piece *p, const struct cm_mtx_shape *
 
 static inline bool blank(char c) { return c == ' ' || c == '\t'; }
 
-void cm_mtx_piece_parse(const struct cm_mtx_shape *s, struct cm_mtx_piece *p)
+/* Empties the piece and makes room for all entries that its text may hold. */
+static void piece_begin(const struct cm_mtx_shape *s, struct cm_mtx_piece *p)
 {
-    const char *at = p->text, *end = at + p->n;
     bool pattern = s->field == CM_MTX_PATTERN;
-    uint32_t last = 0;
     p->lines = p->listed = p->bad = 0;
     p->entries = 0;
     p->ordered = true;
@@ -388,6 +387,14 @@ void cm_mtx_piece_parse(const struct cm_mtx_shape *s, struct cm_mtx_piece *p)
         p->feature = cm_realloc(p->feature, max, sizeof *p->feature);
         p->value = cm_realloc(p->value, max, sizeof *p->value);
     }
+}
+
+void cm_mtx_piece_parse(const struct cm_mtx_shape *s, struct cm_mtx_piece *p)
+{
+    const char *at = p->text, *end = at + p->n;
+    bool pattern = s->field == CM_MTX_PATTERN;
+    uint32_t last = 0;
+    piece_begin(s, p);
     for (; at < end; p->lines++) {
         const char *line = at;
         uint64_t row = 0, col = 0, x = 1;

@@ -49,7 +49,7 @@ static const struct cm_opt options[] = {
     CM_OPT_FLAG("match", 0, &o.match, "read a prediction: kind match"),
     CM_OPT_FLAG("pairs", 0, &o.pairs, "print a solution's pairs as TSV"),
     CM_OPT_SIZE("max-memory", 0, &o.max_memory, "1G", 4096, 0x1p50, "SIZE",
-                "memory for turning a matrix stored by columns"),
+                "memory for transposing a matrix stored by columns"),
     CM_OPT_FLAG("plugins", 0, &o.plugins, "let HDF5 load filter plugins"),
     CM_OPT_END,
 };

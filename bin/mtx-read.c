@@ -90,7 +90,7 @@ static size_t only_type(const struct cm_mtx *m)
 
 static void load(struct cm_mtx *m)
 {
-    size_t said = m->warnings.n;
+    size_t printed = m->warnings.n;
     for (int more; (more = cm_mtx_load(m)) != 0;) {
         cm_try(more);
         cm_progress(m->read, m->front.shape.entries, "entries");
@@ -98,13 +98,13 @@ static void load(struct cm_mtx *m)
     cm_progress_end();
     if (m->runs.spilled)
         cm_info("%" PRIu64 " bytes of entries went to a temporary file", m->runs.spilled);
-    for (; said < m->warnings.n && !cm_given("state"); said++)
-        cm_warn("%s", cm_strs_get(&m->warnings, said));
+    for (; printed < m->warnings.n && !cm_given("state"); printed++)
+        cm_warn("%s", cm_strs_get(&m->warnings, printed));
     if (cm_given("state"))
         m->state = (enum cm_state)o.state;
 }
 
-/* Rows to all outputs. */
+/* Writes the rows to all outputs. */
 static void pass(struct cm_mtx *m, const struct job *job, const size_t *type, size_t n)
 {
     struct cm_writer **w = CM_NEW(struct cm_writer *, n);

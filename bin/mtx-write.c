@@ -23,7 +23,7 @@ static const struct cm_tool tool = {
     "mtx-write", "[IN.cms]", "write a stream as an MTX directory", options,
     0,           1,          CM_TOOL_OWN_OUTPUT | CM_TOOL_FOLDER};
 
-/* All names of files that a former run may have left. */
+/* All file names that an earlier run may have left. */
 static const char *const known[] = {
     "matrix.mtx.gz", "features.tsv.gz", "barcodes.tsv.gz", "labels.tsv.gz", "matrix.mtx",
     "features.tsv",  "barcodes.tsv",    "labels.tsv",      "genes.tsv",     NULL};
@@ -42,7 +42,7 @@ int main(int argc, char **argv)
     struct cm_mtxwrite *out = cm_mtxwrite_make(h, layout);
     struct cm_chunk c = {0};
     while (cm_next(r, &c))
-        if (!c.is_tensor) /* a fit that svd sends along */
+        if (!c.is_tensor) /* fitted parameters of svd */
             cm_mtxwrite_count(out, &c);
     cm_try(cm_reader_rewind(r));
 

@@ -138,13 +138,13 @@ static int next_member(struct cm_gzin *g)
     }
 }
 
-static const char *why(int said)
+static const char *why(int status)
 {
-    return said == ISAL_INCORRECT_CHECKSUM   ? "the checksum is wrong"
-           : said == ISAL_INVALID_WRAPPER    ? "the header is wrong"
-           : said == ISAL_UNSUPPORTED_METHOD ? "the method is unknown"
-           : said == ISAL_INVALID_LOOKBACK   ? "a distance is too far"
-                                             : "a block is wrong";
+    return status == ISAL_INCORRECT_CHECKSUM   ? "the checksum is wrong"
+           : status == ISAL_INVALID_WRAPPER    ? "the header is wrong"
+           : status == ISAL_UNSUPPORTED_METHOD ? "the method is unknown"
+           : status == ISAL_INVALID_LOOKBACK   ? "a distance is too far"
+                                               : "a block is wrong";
 }
 
 static int inflate_some(struct cm_gzin *g, unsigned char *p, size_t n, size_t *got)
@@ -165,16 +165,16 @@ static int inflate_some(struct cm_gzin *g, unsigned char *p, size_t n, size_t *g
         g->z->avail_in = (uint32_t)in;
         g->z->next_out = p + *got;
         g->z->avail_out = (uint32_t)capacity;
-        int said = isal_inflate(g->z);
+        int status = isal_inflate(g->z);
         size_t used = in - g->z->avail_in, made = capacity - g->z->avail_out;
         g->at += used;
         g->left -= used;
         n -= made;
         *got += made;
-        if (g->z->block_state == ISAL_BLOCK_FINISH && said == ISAL_DECOMP_OK)
+        if (g->z->block_state == ISAL_BLOCK_FINISH && status == ISAL_DECOMP_OK)
             g->inside = false;
-        else if (said < 0)
-            return cm_fail(CM_EINPUT, "%s: damaged gzip data: %s", g->name, why(said));
+        else if (status < 0)
+            return cm_fail(CM_EINPUT, "%s: damaged gzip data: %s", g->name, why(status));
         else if (!more && !made)
             return cm_fail(CM_EINPUT, "%s: cut: its gzip data ends too early", g->name);
     }

@@ -8,7 +8,7 @@
 #include "format/hdf5/text.h"
 #include "format/hdf5/attr.h"
 
-/* A scalar text of uns into kv; what is no text is ignored. */
+/* A scalar text of uns into kv; other types are ignored. */
 static int take_text(struct cm_h5 *h, const char *uns, const char *name, struct cm_kv *kv,
                      const char *key)
 {
@@ -97,7 +97,7 @@ static int open_values(struct cm_source *s, const struct cm_source_want *w, cons
     return code;
 }
 
-/* dataset_id, organism and method_id; and what h5-write has left for us. */
+/* dataset_id, organism and method_id; and what h5-write noted. */
 static int take_notes(struct cm_source *s, const struct cm_source_want *w, const char *uns)
 {
     struct cm_kv ours = {0};

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "format/hdf5/text.h"
+#include "format/hdf5/encoding.h"
 #include "stream/cms.h"
 
 #define ATTR_BYTES ((uint64_t)1 << 28) /* of one attribute */

@@ -174,7 +174,7 @@ static void *worker(void *unused)
     return NULL;
 }
 
-/* As many as the pool has, which sleeps meanwhile; they end with the process. */
+/* As many threads as the pool has, which sleeps meanwhile; they live as long as the process. */
 static void pool_begin(void)
 {
     size_t want = cm_pool_threads() - 1;
@@ -186,7 +186,7 @@ static void pool_begin(void)
     pool.thread = cm_realloc(pool.thread, want, sizeof *pool.thread);
     while (pool.threads < want) {
         if (pthread_create(&pool.thread[pool.threads], NULL, worker, NULL))
-            break; /* fewer will do */
+            break; /* go on with fewer */
         pthread_detach(pool.thread[pool.threads++]);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -378,7 +378,7 @@ int cm_h5job_finish(struct cm_h5job *j)
             s->b->have_last = false;
         }
         add_up(s->sum, &s->facts);
-        /* between shards nobody has looked yet */
+        /* the order across the border of two shards */
         if (!s->begins && s->b->kind != CM_H5_F32 && s->b->kind != CM_H5_F64 && s->rows == 1 &&
             s->width) {
             const uint32_t *v = (const uint32_t *)s->out + s->at;

@@ -15,12 +15,12 @@
 #define CM_FORMAT_HDF5_BULK_H
 
 #include "format/hdf5/convert.h"
-#include "format/hdf5/dataset.h"
+#include "format/hdf5/read.h"
 #include "stream/cms.h"
 
 struct cm_h5job;
 struct cm_h5job *cm_h5job_new(void);
-void cm_h5job_free(struct cm_h5job *j); /* waits for a started one; NULL allowed */
+void cm_h5job_free(struct cm_h5job *j); /* waits until a started job is done; NULL allowed */
 
 /* The item type in which a dataset of numbers is read: u32 for whole numbers and booleans, f32 or
  * f64 for floats. */
@@ -31,12 +31,12 @@ enum cm_value cm_h5bulk_type(const struct cm_h5set *s);
  * CM_EINPUT. */
 int cm_h5job_add(struct cm_h5job *j, const struct cm_h5set *s, uint64_t first, uint64_t n,
                  void *out, struct cm_h5facts *facts);
-/* Others begin with it; cm_h5job_finish helps them and returns when all is done, 0 or CM_EINPUT (a
+/* Other threads start on it; cm_h5job_finish helps them and returns when all is done, 0 or CM_EINPUT (a
  * damaged chunk).  The job is then empty and may be used again.  One job runs at a time. */
 void cm_h5job_start(struct cm_h5job *j);
 int cm_h5job_finish(struct cm_h5job *j);
 
-/* One range at once. */
+/* Reads one range and waits for it. */
 int cm_h5bulk_read(struct cm_h5job *j, const struct cm_h5set *s, uint64_t first, uint64_t n,
                    void *out, struct cm_h5facts *facts);
 

@@ -117,7 +117,7 @@ int cm_h5chunk_unread(const struct cm_h5set *s, uint64_t first)
                         CM_H5_AT(s), first);
 }
 
-/* One chunk; what is too long or no gzip at all libhdf5 notices itself. */
+/* One chunk.  libhdf5 itself notices data that are too long or not gzip. */
 static int check_chunk(const struct cm_h5set *s, const hsize_t *at, unsigned gzip_bit,
                        struct cm_inflater *z, unsigned char *out)
 {

@@ -4,8 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Loops over the values of a chunk.  The inner ones have a fixed length and no branch, so that a
- * compiler turns them into vectors without being asked for more than -O2. */
+/* Loops over the values of a chunk.  The inner ones have a fixed length and no branch, so that the compiler vectorises them. */
 enum { LANES = 32 };
 
 /* Whole numbers to u32; p and out may not overlap. */
@@ -52,7 +51,7 @@ WHOLE(from_u64, uint64_t, BEYOND)
 WHOLE(from_i64, int64_t, OUTSIDE)
 
 /* A float below 2^22 is whole if adding and taking away 1.5 * 2^23, which leaves no bits behind the
- * point, changes nothing; what is larger or no number is looked at again, one by one. */
+ * point, changes nothing; larger values and NaN are checked again, one by one. */
 static void from_f32(const unsigned char *p, uint64_t n, float *out, struct cm_h5facts *f)
 {
     static const float magic = 12582912.f;

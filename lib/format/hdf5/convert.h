@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What was seen in a range; `max` of CM_V_U32 alone. */
+/* Facts about the values of a range. */
 struct cm_h5facts {
     bool unfit;     /* u32: a value below 0 or beyond; the contents are then undefined */
     bool infinite;  /* floats: NaN or infinite */
@@ -14,7 +14,8 @@ struct cm_h5facts {
     bool wide;      /* f64: not exactly a float */
     uint32_t max;   /* u32: the largest; floats: unused */
     double largest; /* floats: the largest value, at least 0 */
-    uint64_t falls; /* u32: items that are not above the one before (not counted: the first) */
+    uint64_t
+        falls; /* u32: items that are not larger than the one before (the first is not counted) */
 };
 
 enum cm_h5_kind {

@@ -1,5 +1,5 @@
-/* format/hdf5/csr.c - rows of a CSR matrix, the next ones unpacked while the last are used. */
-#include "format/hdf5/values.h"
+/* format/hdf5/csr.c - rows of a CSR matrix; the next ones are unpacked while the last are used. */
+#include "format/hdf5/matrix.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-/* The columns one by one, for the message that the crew cannot give. */
+/* Reads the columns again, one by one, to report which is wrong. */
 static int bad_columns(struct cm_h5mat *m, uint64_t first, uint64_t at, const struct cm_h5rows *r)
 {
     uint64_t items = r->ptr[r->rows];
@@ -25,8 +25,8 @@ static int bad_columns(struct cm_h5mat *m, uint64_t first, uint64_t at, const st
                 : cm_fail(CM_EINPUT, "%s: %s: changed while it was read", CM_H5_AT(&m->indices));
 }
 
-/* Do the columns of every row ascend?  `falls` counts all places where they do not, also those
- * where a row begins, which do not matter. */
+/* Do the columns of every row ascend?  `falls` counts all places where they do not, including the
+ * starts of rows, which do not matter. */
 static bool ascend(const struct cm_h5rows *r, uint64_t falls)
 {
     for (size_t i = 1; i < r->rows && falls; i++) {
@@ -36,7 +36,7 @@ static bool ascend(const struct cm_h5rows *r, uint64_t falls)
     return !falls;
 }
 
-/* Puts the entries of rows whose offsets are in m->ptr to work. */
+/* Starts unpacking the rows whose offsets are in m->ptr. */
 static int begin_csr(struct cm_h5mat *m, uint64_t first, uint64_t n)
 {
     uint64_t at = (uint64_t)m->ptr[0], items = (uint64_t)m->ptr[n] - at;
@@ -73,7 +73,7 @@ int cm_h5mat_read_csr(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_
 {
     int code = 0;
     if (m->ahead.busy && (m->ahead.first != first || m->ahead.n != n)) {
-        cm_h5job_finish(m->job); /* begun in vain */
+        cm_h5job_finish(m->job); /* for nothing: other rows are wanted */
         m->ahead.busy = false;
     }
     if (!m->ahead.busy) {

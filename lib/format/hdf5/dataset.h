@@ -37,22 +37,7 @@ int cm_h5set_open_ref(struct cm_h5set *s, const struct cm_h5 *h, const char *pat
                       const char *attribute, bool *ordered);
 void cm_h5set_close(struct cm_h5set *s);
 
-/* Rows first .. first + n - 1 (n * cols items) as a native type.  The range must lie inside. */
-int cm_h5set_read(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t native, void *out);
-/* The same of columns first .. first + n - 1 of a dataset of rank 2: rows x n items. */
-int cm_h5set_read_cols(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t native,
-                       void *out);
-int cm_h5set_i64(const struct cm_h5set *s, uint64_t first, uint64_t n, int64_t *out);
-int cm_h5set_f64(const struct cm_h5set *s, uint64_t first, uint64_t n, double *out);
 /* Prefix of a failure in this dataset: cm_fail(CM_EINPUT, "%s: %s: ...", s->file, s->path, ...). */
 #define CM_H5_AT(s) (s)->file, (s)->path
-
-/* Steps of a read, also of text.h.  CM_EINPUT for a range that is not inside; *file and *mem are
- * dataspaces that the caller closes. */
-int cm_h5set_select(const struct cm_h5set *s, uint64_t first, uint64_t n, hid_t *file, hid_t *mem);
-/* The native type itself, or a compound that picks the member; the caller closes it. */
-hid_t cm_h5set_memory_type(const struct cm_h5set *s, hid_t native);
-int cm_h5set_read_failed(const struct cm_h5set *s, uint64_t first, uint64_t n);
-int cm_h5set_need_number(const struct cm_h5set *s); /* 0, or CM_EINPUT naming what is there */
 
 #endif

@@ -16,7 +16,7 @@ static bool is_missing_text(const char *s)
            !strcmp(s, "None") || !strcmp(s, ".");
 }
 
-/* A place as a whole number: "100", "100.0", 1e2 and missing. */
+/* A coordinate as a whole number: "100", "100.0", 1e2, or missing. */
 static bool whole_of_text(const char *s, int64_t *v)
 {
     double d;
@@ -30,8 +30,8 @@ static bool whole_of_text(const char *s, int64_t *v)
     return true;
 }
 
-/* Turns a column into the reserved one: chrom as text, the others as whole numbers.  False, and
- * nothing changed, when its values do not allow it. */
+/* Converts a column to the reserved one: chrom as text, the others as whole numbers.  False, and
+ * nothing is changed, if its values do not fit. */
 static bool as_place(struct cm_cols *t, const struct cm_vec *from, const char *name)
 {
     struct cm_vec v = {0};
@@ -134,7 +134,7 @@ static const char *const synonym[4][9] = {
     {"end", "chromEnd", "chrom_end", "End", "END", "gene_end", "end_position"},
     {"tss", "TSS"}};
 
-/* Gives the columns that say where a feature lies their reserved names. */
+/* Gives the columns with the features' coordinates their reserved names. */
 static void name_offsets(struct cm_cols *t, struct cm_h5 *h, const char *where)
 {
     for (size_t k = 0; k < 4; k++)
@@ -148,7 +148,7 @@ static void name_offsets(struct cm_cols *t, struct cm_h5 *h, const char *where)
             cm_h5_warn(h, "%s: %s/%s: not a %s; %s", h->name, where, *s,
                        k ? "list of whole numbers" : "list of names",
                        s == synonym[k] ? "left out" : "kept under its own name");
-            if (s == synonym[k]) /* a reserved name may not carry something else */
+            if (s == synonym[k]) /* a reserved name must not hold anything else */
                 cm_cols_drop(t, *s);
         }
     struct cm_vec *v = cm_cols_find(t, "interval");

@@ -53,7 +53,7 @@ void cm_h5_setup(bool plugins)
 {
     static bool done;
     if (!done) {
-        H5dont_atexit(); /* its tidying up at exit walks what a damaged file has left behind */
+        H5dont_atexit(); /* its clean-up at exit would walk through what a damaged file left behind */
         if (H5open() < 0)
             cm_panic(4, "libhdf5 cannot be started: out of memory?");
         H5Lunregister(H5L_TYPE_EXTERNAL); /* a link into another file leads nowhere */
@@ -83,7 +83,7 @@ const char *cm_h5_reason(void)
     reason[0] = 0;
     reason_errno = 0;
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_reason, NULL);
-    /* A failed system call tells time, addresses and more; what the system said is enough. */
+    /* The text of a failed system call holds time and addresses; errno is enough. */
     if (reason_errno)
         snprintf(reason, sizeof reason, "%s", strerror(reason_errno));
     for (char *p = reason; *p; p++)
@@ -119,7 +119,7 @@ bool cm_h5_forgive(struct cm_h5 *h)
     return true;
 }
 
-/* A lookup that failed: neither there nor absent.  The first one is kept. */
+/* A failed lookup: it is not known whether the object is there.  The first one is kept. */
 static enum cm_h5_object lookup_failed(const struct cm_h5 *h, const char *path)
 {
     int code = cm_h5_failed(CM_EINPUT, "%s: %s: cannot be looked up", h->name, path);
@@ -159,7 +159,7 @@ static int slurp(int fd, const char *name, struct cm_buf *b)
     }
 }
 
-/* All n bytes at an offset, or what there is of them; < 0 with errno. */
+/* n bytes at an offset, fewer at the end of the file; < 0 with errno. */
 static ssize_t read_at(int fd, const struct cm_buf *image, uint64_t at, unsigned char *to, size_t n)
 {
     size_t got = 0;
@@ -181,8 +181,8 @@ static ssize_t read_at(int fd, const struct cm_buf *image, uint64_t at, unsigned
     return (ssize_t)got;
 }
 
-/* HDF5's signature stands at byte 0, 512, 1024, 2048, ... (a user block may come first).  0, or
- * what the file is instead. */
+/* HDF5's signature is at byte 0, 512, 1024, 2048, ... (a user block may come first).  0, or an error
+ * that says what the file is instead. */
 static int need_signature(const struct cm_h5 *h, int fd, const struct cm_buf *image)
 {
     static const unsigned char want[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
@@ -300,7 +300,7 @@ void cm_h5_close(struct cm_h5 *h)
 /* ===== objects ============================================================================ */
 
 /* One step of a path whose steps before exist; OTHER = an object that can be opened. */
-static enum cm_h5_object look(const struct cm_h5 *h, const char *path)
+static enum cm_h5_object link_kind(const struct cm_h5 *h, const char *path)
 {
     H5L_info_t link;
     htri_t there = H5Lexists(h->id, path, H5P_DEFAULT);
@@ -336,11 +336,11 @@ enum cm_h5_object cm_h5_what(const struct cm_h5 *h, const char *path)
             continue;
         char was = *p;
         *p = 0;
-        what = look(h, part);
+        what = link_kind(h, part);
         if (what == CM_H5_OTHER)
             what = kind_of(h, part);
         if (was && (what == CM_H5_DATASET || what == CM_H5_OTHER))
-            what = CM_H5_ABSENT; /* nothing stands beneath what is no group */
+            what = CM_H5_ABSENT; /* only groups have members */
         *p = was;
     }
     cm_free(part);

@@ -20,7 +20,7 @@
 
 #include "base/strs.h"
 
-/* A lookup that failed; kept until the end, so that it cannot pass for an absence. */
+/* A lookup that failed; kept until the end, so that it is not mistaken for an absence. */
 struct cm_h5_trouble {
     int code; /* 0 = none */
     char message[1024];
@@ -39,7 +39,7 @@ struct cm_h5 {
     bool latin1;   /* text that is not UTF-8 is taken for Latin-1 and converted; else an error */
 };
 
-/* Items that an extent may claim whatever stands behind it: so many of anything are bearable. */
+/* Items that an extent may claim without further checks: any type of so many is affordable. */
 #define CM_H5_FREE_ITEMS ((uint64_t)1 << 24)
 
 /* Opens a file for reading, without locks.  "-" and anything that cannot seek (a pipe) is read
@@ -52,10 +52,10 @@ int cm_h5_unchanged(const struct cm_h5 *h);
 void cm_h5_close(struct cm_h5 *h); /* {0} or closed before: nothing */
 /* Switches the error stack and plugins off and registers our filters; once, by open and create. */
 void cm_h5_setup(bool plugins);
-/* From now on a call that keeps libhdf5 busy for so many seconds of the thread's processor time
- * ends the process with SIGPROF: there are files with which it never comes to an end. */
+/* From now on a call that keeps libhdf5 busy for so many seconds of the thread's processor time ends
+ * the process with SIGPROF: some files send it into an endless loop. */
 void cm_h5_watch(unsigned seconds);
-/* Before every call that gives libhdf5 work: winds that watch up again. */
+/* Restarts that clock; before every call that gives libhdf5 work. */
 void cm_h5_step(void);
 /* HDF5's innermost reason for the call that failed last, "" if none; a static buffer. */
 const char *cm_h5_reason(void);
@@ -63,15 +63,13 @@ const char *cm_h5_reason(void);
  * something (the error stack then has an errno), `code` otherwise.  Call it at once: the next call
  * to HDF5 clears the stack. */
 int cm_h5_failed(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* 0, or the first lookup of this file that failed, with its message: what was said about objects
- * since then may be wrong.  Every function here that opens something ends with it. */
+/* 0, or the first lookup of this file that failed, with its message: answers about objects since then may be wrong.  Every function here that opens something ends with it. */
 int cm_h5_trouble(const struct cm_h5 *h);
 /* Turns such a lookup into a warning unless the system failed; false if there was none. */
 bool cm_h5_forgive(struct cm_h5 *h);
 void cm_h5_warn(struct cm_h5 *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* BROKEN: a link that leads nowhere (dangling, a cycle); OUTSIDE: one into another file; ERROR: it
- * could not be found out (see cm_h5_trouble), which is no absence. */
+/* BROKEN: a link that leads nowhere (dangling, a cycle); OUTSIDE: one into another file; ERROR: the lookup failed (see cm_h5_trouble). */
 enum cm_h5_object {
     CM_H5_ABSENT,
     CM_H5_GROUP,
@@ -81,9 +79,9 @@ enum cm_h5_object {
     CM_H5_OUTSIDE,
     CM_H5_ERROR
 };
-/* What stands at an absolute path. */
+/* What is at an absolute path. */
 enum cm_h5_object cm_h5_what(const struct cm_h5 *h, const char *path);
-/* Fails with what is there in place of what was expected. */
+/* CM_EINPUT: what is there is not what was expected. */
 int cm_h5_unexpected(const struct cm_h5 *h, const char *path, const char *expected);
 /* "a/b" joined into a string that the caller frees (cm_free). */
 char *cm_h5_join(const char *group, const char *name);

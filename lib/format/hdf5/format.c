@@ -1,4 +1,4 @@
-/* format/hdf5/format.c - which format an HDF5 file is, and what it holds by name. */
+/* format/hdf5/format.c - which of the formats an HDF5 file is, and what it contains by name. */
 #include "format/hdf5/format.h"
 
 #include <string.h>
@@ -32,7 +32,7 @@ int cm_h5_genomes(const struct cm_h5 *h, struct cm_strs *names)
     return code;
 }
 
-/* HDF5 that other programs write, which is often given to this one; NULL = not known. */
+/* Other kinds of HDF5 files that users often try; NULL = not known. */
 static const char *other_format(const struct cm_h5 *h)
 {
     static const char *const of[][3] = {
@@ -102,7 +102,7 @@ int cm_h5_modalities(const struct cm_h5 *h, struct cm_strs *names)
     struct cm_strs order = {0};
     int code = cm_h5_members(h, "/mod", names);
     int got = code ? code : cm_h5_attr_strs(h, "/mod", "mod-order", &order);
-    bool all = got > 0 && order.n == names->n; /* an order that misses one is ignored */
+    bool all = got > 0 && order.n == names->n; /* an incomplete order is ignored */
     for (size_t k = 0; k < order.n && all; k++)
         all = cm_h5_there(h, "/mod", cm_strs_get(&order, k));
     if (all)
@@ -132,7 +132,7 @@ void cm_h5_split_path(const char *operand, char **file, char **modality)
     strcpy(*file, operand);
 }
 
-/* Names below a group; a group that is no matrix holds names with a slash. */
+/* Names below a group; nested groups give names with a slash. */
 static int collect(const struct cm_h5 *h, const char *group, const char *prefix, int depth,
                    struct cm_strs *out)
 {

@@ -1,4 +1,4 @@
-/* format/hdf5/format.h - which of the formats an HDF5 file is. */
+/* format/hdf5/format.h - which of the formats an HDF5 file is, and what it contains by name. */
 #ifndef CM_FORMAT_HDF5_FORMAT_H
 #define CM_FORMAT_HDF5_FORMAT_H
 

@@ -1,9 +1,9 @@
-/* format/hdf5/frame.c - reading obs and var; see frame.h for the choice.
+/* format/hdf5/frame.c - reading obs and var.  See frame.h.
  *
- * A column's kind is decided once, from its storage and its encoding attributes, leniently: missing
+ * A column's type is decided once, from its storage and its encoding attributes, leniently: missing
  * encoding attributes are inferred, numeric categories become text, and what has no counterpart is
- * skipped with a warning rather than failing the file.  What cannot be represented faithfully (a
- * code outside the categories, a whole number beyond 63 bits) is an error that names the row.
+ * skipped with a warning.  What cannot be represented faithfully (a code outside the categories, a
+ * whole number beyond 63 bits) is an error that names the row.
  */
 #include "format/hdf5/frame.h"
 
@@ -41,7 +41,7 @@ static void col_close(struct cm_h5col *c)
     *c = (struct cm_h5col){0};
 }
 
-/* Reads categories as text.  Equal texts (1 and 1.0 of a mixed list) share a place. */
+/* Reads categories as text.  Equal texts (1 and 1.0 of a mixed list) become one. */
 static int take_categories(struct cm_h5col *c, const struct cm_h5set *cats)
 {
     struct cm_strs text = {0};
@@ -107,7 +107,7 @@ static int open_nullable(struct cm_h5set *values, struct cm_h5set *mask, const s
     return code;
 }
 
-/* Before 0.7: whole numbers whose labels stand in uns; used only when every code fits, because obs
+/* Before 0.7: whole numbers whose labels are in uns; used only when every code fits, because obs
  * and var share that name space. */
 static int old_categories(struct cm_h5col *c, const struct cm_h5 *h, const char *path)
 {
@@ -331,7 +331,7 @@ static int read_codes(const struct cm_h5col *c, uint64_t first, uint64_t n, stru
 static int read_whole(const struct cm_h5col *c, uint64_t first, uint64_t n, int64_t *out)
 {
     int code = cm_h5set_i64(&c->values, first, n, out);
-    /* HDF5 clamps what does not fit; nothing else gives these two numbers. */
+    /* HDF5 clamps what does not fit, and only that gives these two numbers. */
     for (uint64_t i = 0; i < n && !code; i++)
         if (out[i] == CM_I64_MISSING || (!c->values.is_signed && out[i] == INT64_MAX))
             code = cm_fail(CM_EINPUT, "%s: %s: row %" PRIu64 ": a whole number beyond 63 bits",

@@ -1,13 +1,8 @@
-/* format/hdf5/internal.h - what the files of source.h share; for no one else. */
+/* format/hdf5/internal.h - opening a source of each format; for the files of source.h only. */
 #ifndef CM_FORMAT_HDF5_INTERNAL_H
 #define CM_FORMAT_HDF5_INTERNAL_H
 
 #include "format/hdf5/source.h"
-
-/* CM_EINPUT: no such layer, and those that there are. */
-int cm_source_no_layer(const struct cm_source *s, const char *layer);
-/* Cuts the columns into types of features.  genome: only its columns belong to one; NULL = all. */
-void cm_source_cut(struct cm_source *s, const char *genome);
 
 /* Each opens obs, the features and the matrix of its format. */
 int cm_source_open_anndata(struct cm_source *s, const struct cm_source_want *w);

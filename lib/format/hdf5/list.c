@@ -1,9 +1,8 @@
-/* format/hdf5/list.c - what is in a file, as TSV (h5-read --list).
+/* format/hdf5/list.c - what a file contains, as TSV (h5-read --list).
  *
- * Problem: before one reads, one must know which matrices, feature types, labels and columns there
- * are.  Choice: one flat table whose first two columns say what an item is and the name by which an
- * option asks for it; numbers where they apply.  Nothing is read but heads, so that it is quick on
- * any file.  Rejected: a tree (h5ls shows that already), and JSON (awk and cut read this).
+ * One flat table: the first two columns say what an item is and the name by which an option asks
+ * for it.  Only headers are read, so it is quick on any file.  Rejected: a tree (h5ls shows that)
+ * and JSON (awk and cut read this).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,7 +42,7 @@ static void counts(struct cm_buf *b, uint64_t rows, uint64_t cols, const uint64_
 
 static const char *layout_name(const struct cm_source *s)
 {
-    static const char *const name[] = {"dense", "csr", "csc", "turned", "table"};
+    static const char *const name[] = {"dense", "csr", "csc", "transposed", "table"};
     return s->has_matrix ? name[s->mat.layout] : "none";
 }
 
@@ -90,7 +89,7 @@ static void tables(struct cm_buf *b, const struct cm_source *s, const char *pref
     }
 }
 
-/* What cannot be read as a matrix is listed as such, with a warning; a system that fails is not. */
+/* Lists what is no readable matrix as such, with a warning; failures of the system remain failures. */
 static int listed(struct cm_h5 *h, struct cm_buf *b, int code, const char *item, const char *prefix,
                   const char *name)
 {
@@ -115,7 +114,7 @@ static int list_more(struct cm_h5 *h, struct cm_source_want w, const char *item,
         w.layer = obsm ? NULL : name;
         w.obsm = obsm ? name : NULL;
         code = cm_source_open(&t, h, &w);
-        while (h->warnings.n > warnings) /* of the tables, said before */
+        while (h->warnings.n > warnings) /* about the tables, reported before */
             h->warnings.n--;
         if (code) {
             code = listed(h, b, code, item, prefix, name);
@@ -135,16 +134,16 @@ static int list_one(struct cm_h5 *h, struct cm_source_want w, const char *root, 
     struct cm_strs layers = {0}, obsm = {0};
     int code = cm_source_open(&s, h, &w);
     bool odd = code == CM_EINPUT;
-    if (odd) { /* the tables may be sound */
-        char *said = cm_strdup(cm_error_message());
+    if (odd) { /* the tables may be intact */
+        char *message = cm_strdup(cm_error_message());
         w.no_matrix = true;
         cm_h5_forgive(h);
         code = cm_source_open(&s, h, &w);
         if (code)
-            code = cm_fail(code, "%s", said);
+            code = cm_fail(code, "%s", message);
         else
-            cm_h5_warn(h, "%s", said);
-        cm_free(said);
+            cm_h5_warn(h, "%s", message);
+        cm_free(message);
         w.no_matrix = false;
     }
     if (code)

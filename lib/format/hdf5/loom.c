@@ -33,7 +33,7 @@ static int all_differ(struct cm_h5 *h, const char *path, bool *differ)
     return code;
 }
 
-/* No attribute bears a usual name: the only one of text, if it tells the members apart. */
+/* No attribute has a usual name: takes the only text attribute, if its values are unique. */
 static int only_text(struct cm_h5 *h, const char *group, const struct cm_strs *member,
                      const char *option, const char **id)
 {

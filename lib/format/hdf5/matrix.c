@@ -8,10 +8,9 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "format/hdf5/attr.h"
-#include "format/hdf5/values.h"
 
 #define PIECE     ((uint64_t)262144)  /* entries read at once in a pass */
-#define BLOCK_MAX ((uint64_t)4 << 20) /* entries of a block that ask for shorter blocks */
+#define BLOCK_MAX ((uint64_t)4 << 20) /* entries of a block beyond which blocks get fewer rows */
 #define TILE      ((uint64_t)64)      /* chunks of loom files are 64 x 64 */
 
 /* ===== opening ============================================================================ */
@@ -37,7 +36,7 @@ static int need_values(const struct cm_h5set *s)
     return cm_fail(CM_EINPUT, "%s: %s: expected numbers", CM_H5_AT(s));
 }
 
-/* The layout that the group's attributes, or the length of indptr, tell. */
+/* The layout, by the group's attributes or the length of indptr. */
 static int find_layout(struct cm_h5mat *m, const struct cm_h5 *h)
 {
     char *e = NULL;
@@ -176,7 +175,7 @@ int cm_h5mat_open_columns(struct cm_h5mat *m, const struct cm_h5 *h, const char 
                            .nnz = rows * cols,
                            .column = column,
                            .job = cm_h5job_new()};
-    /* what is asked of `data` without reading it */
+    /* what callers ask of `data` without reading it */
     m->data.cls = CM_H5_FLOAT;
     m->data.size = sizeof(double);
     int code = 0;
@@ -192,7 +191,7 @@ int cm_h5mat_open_columns(struct cm_h5mat *m, const struct cm_h5 *h, const char 
 void cm_h5mat_close(struct cm_h5mat *m)
 {
     cm_h5transpose_free(m->transpose);
-    cm_h5job_free(m->job); /* before what it reads into */
+    cm_h5job_free(m->job); /* before the memory that it writes to */
     cm_h5rows_free(&m->ahead.rows);
     cm_free(m->bulk);
     cm_h5set_close(&m->data);
@@ -306,7 +305,7 @@ int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5ro
 
 /* ===== survey ============================================================================= */
 
-static void look_at(struct cm_h5survey *out, const double *v, uint64_t n)
+static void add_values(struct cm_h5survey *out, const double *v, uint64_t n)
 {
     for (uint64_t i = 0; i < n; i++) {
         out->whole = out->whole && v[i] == floor(v[i]);
@@ -324,7 +323,7 @@ static int survey_columns(struct cm_h5mat *m, struct cm_h5survey *out)
         code = cm_h5mat_step(m, at, PIECE, &n);
         code = code ? code : read_columns(m, at, n, &r);
         if (!code)
-            look_at(out, r.val, n * m->cols);
+            add_values(out, r.val, n * m->cols);
         if (!out->whole && out->wide)
             break;
     }
@@ -351,7 +350,7 @@ int cm_h5mat_survey(struct cm_h5mat *m, struct cm_h5survey *out)
         uint64_t n = s->rows - at < step ? s->rows - at : step;
         struct cm_h5facts f;
         code = cm_h5bulk_read(m->job, &m->data, at, n, v, &f);
-        if (!code && (f.unfit || f.max > 1u << 24)) /* what u32 does not tell */
+        if (!code && (f.unfit || f.max > 1u << 24)) /* the facts of u32 do not suffice */
             code = cm_h5mat_bulk_values(m, at, n, v, &f);
         out->whole = out->whole && !f.fraction;
         out->negative = out->negative || f.negative;

@@ -1,9 +1,8 @@
-/* format/hdf5/sourcejoin.c - labels that a MuData file has for all its cells, beside a modality's
- * own.
+/* format/hdf5/mudata.c - a modality of a MuData file, with the labels that /obs has for all cells.
  *
- * /obsmap/MODALITY says which row of the modality a row of /obs is (1-based, 0 = it is not in it).
- * Maps go stale when a modality is cut without an update; the names of the cells tell, and join
- * where the map does not.
+ * /obsmap/MODALITY says which row of the modality a row of /obs is (1-based, 0 = none).  Maps go
+ * stale when a modality is subset without an update.  The names of the cells reveal that, and rows
+ * are then joined by name.
  */
 #include "format/hdf5/internal.h"
 
@@ -15,7 +14,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* at[cell] = row of /obs by the map; false if the map cannot be right. */
+/* at[cell] = row of /obs by the map; *right = false if the map cannot be right. */
 static int by_map(struct cm_source *s, const struct cm_frame *all, const char *path, uint64_t *at,
                   bool *right)
 {

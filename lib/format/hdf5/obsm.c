@@ -1,9 +1,7 @@
-/* format/hdf5/obsm.c - obsm/NAME of an AnnData as a matrix: where CITE-seq proteins often
- * stand.
+/* format/hdf5/obsm.c - obsm/NAME of an AnnData as the matrix, where CITE-seq proteins often are.
  *
- * It is a dense or sparse array of as many rows as there are cells, or a table whose columns have
- * names.  An array has none; they are looked for in uns, and made from the key where there are
- * none.
+ * It is a dense or sparse array with a row for every cell, or a table whose columns have names.  The
+ * columns of an array have none; uns is searched for them, else they are numbered.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,7 +15,7 @@
 
 #define BATCH ((uint64_t)65536)
 
-/* Names from a list of `cols` texts at `path`; false, and nothing taken, if there is no such list.
+/* Names from a list of `cols` texts at `path`; *found = false if there is no such list.
  * */
 static int names_at(struct cm_source *s, const char *path, uint64_t cols, bool *found)
 {
@@ -47,7 +45,7 @@ static int names_asked(struct cm_source *s, const char *asked, uint64_t cols)
     return code;
 }
 
-/* NAME_0 ... unless uns knows names: under the key itself, or where tools for proteins put them. */
+/* NAME_0 ... unless uns has names: under the key itself, or where protein tools put them. */
 static int name_columns(struct cm_source *s, const struct cm_source_want *w, uint64_t cols)
 {
     static const char *const usual[] = {"uns/%s_names", "uns/%s_columns", "uns/%s_features",

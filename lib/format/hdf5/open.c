@@ -39,7 +39,7 @@ int cm_source_open(struct cm_source *s, struct cm_h5 *h, const struct cm_source_
             break;
         }
     if (cm_h5_trouble(h))
-        code = cm_h5_trouble(h); /* whatever was made of it */
+        code = cm_h5_trouble(h); /* takes precedence */
     if (!code)
         code = cm_source_labels(s, "all");
     if (code)

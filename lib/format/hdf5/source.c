@@ -1,9 +1,8 @@
-/* format/hdf5/source.c - h5ad, h5mu and 10x files as chunks; see source.h for the choice.
+/* format/hdf5/source.c - a source once it is open: choices, heads, rows.  See source.h.
  *
- * A format is a way to OPEN: where the names, the tables and the matrix stand.  From then on all
- * are alike: obs as a frame that is read in ranges, the features as one column table cut into
- * parts, a matrix reader.  Rows that a condition drops are dropped before anything is made of
- * them.
+ * Formats differ only in where names, tables and matrix are (open.c).  From then on all are alike:
+ * obs as a frame that is read in ranges, the features as one column table cut into types, a matrix
+ * reader.  Rows that a condition excludes are dropped before anything is made of them.
  */
 #include "format/hdf5/source.h"
 
@@ -16,7 +15,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/values.h"
-#include "format/hdf5/internal.h"
 
 struct cm_where {
     size_t col; /* of obs */
@@ -249,7 +247,8 @@ static int keep_rows(struct cm_source *s, uint64_t first, uint64_t n, size_t *ke
         const struct cm_where *w = &s->where[k];
         code = cm_frame_read(&s->obs, w->col, first, n, &v);
         bool *yes = CM_ZNEW(bool, n + 1);
-        for (uint64_t i = 0; i < n && !code; i++) /* all rows: values remember that they were met */
+        for (uint64_t i = 0; i < n && !code;
+             i++) /* all rows, so that every value that occurs is marked */
             yes[i] = meets(s, w, &v, (size_t)i);
         size_t left = 0;
         for (size_t i = 0; i < *kept && !code; i++)
@@ -296,7 +295,7 @@ static int no_count(const struct cm_source *s, uint64_t row, uint64_t col, doubl
                    v, v < 0 ? "not negative" : "whole numbers");
 }
 
-/* Entries from..to of a row, without those of other parts; returns the next free place. */
+/* Copies entries from..to of a row, those of one type; returns where the next go. */
 #define COPY(name, from_type, to_type)                                                             \
     static uint64_t name(const struct cm_source *s, uint64_t from, uint64_t to, size_t type,       \
                          struct cm_block *b, uint64_t at)                                          \
@@ -328,7 +327,7 @@ COPY(copy_f64, double, double)
 typedef uint64_t copier(const struct cm_source *, uint64_t, uint64_t, size_t, struct cm_block *,
                         uint64_t);
 
-/* The narrowest type that holds these rows, so that the writer has less to look at. */
+/* The narrowest type that holds these rows, which saves the writer time. */
 static copier *choose(const struct cm_h5rows *r, enum cm_value *type)
 {
     if (r->type == CM_V_U32) {
@@ -343,7 +342,7 @@ static copier *choose(const struct cm_h5rows *r, enum cm_value *type)
     return *type == CM_V_U8 ? copy_f32_u8 : *type == CM_V_U16 ? copy_f32_u16 : copy_f32;
 }
 
-/* In state counts no value may be negative; nor a fraction where only a note says that they are. */
+/* Counts must not be negative; nor fractions if only a note declares them counts. */
 static int check_counts(const struct cm_source *s, uint64_t first, size_t row)
 {
     const struct cm_h5rows *r = &s->rows;

@@ -32,7 +32,7 @@ static int check_tenx_shape(struct cm_source *s, const char *group)
     return code;
 }
 
-/* Names the features by another column of text, by its name here or in the file; their ids go to
+/* Names the features by another text column, called as here or as in the file; their ids go to
  * gene_ids, where scanpy has them. */
 static int rename_tenx(struct cm_source *s, const char *asked)
 {

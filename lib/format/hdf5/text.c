@@ -1,7 +1,7 @@
-/* format/hdf5/text.c - texts of every storage: fixed or variable length, numbers, booleans.
+/* format/hdf5/text.c - datasets as text: strings of fixed or variable length, numbers, booleans.
  *
- * They are read in batches, so that HDF5's many small allocations for text of variable length live
- * briefly.
+ * They are read in batches, so that HDF5's many small allocations for variable-length strings are
+ * short-lived.
  */
 #include "format/hdf5/text.h"
 
@@ -16,53 +16,13 @@
 #include "base/text.h"
 #include "base/utf8.h"
 #include "format/hdf5/chunk.h"
+#include "format/hdf5/encoding.h"
 #include "format/hdf5/filters.h"
 #include "stream/cms.h"
 
 #define BATCH ((uint64_t)4096) /* strings read at once */
 
-/* Length of a fixed-length string: to its first NUL, without trailing blanks if space-padded.
- * Something behind that NUL (SIZE_MAX) is no text; where the NUL is a terminator it means nothing.
- * */
-size_t cm_h5_text_length(const char *p, size_t size, H5T_str_t pad)
-{
-    size_t n = strnlen(p, size);
-    for (size_t k = n; pad != H5T_STR_NULLTERM && k < size; k++)
-        if (p[k])
-            return SIZE_MAX;
-    while (pad == H5T_STR_SPACEPAD && n && p[n - 1] == ' ')
-        n--;
-    return n;
-}
-
-/* Adds a text as UTF-8.  where: what it is, for the message. */
-int cm_h5_text_add(bool latin1, const char *p, size_t n, struct cm_strs *out, const char *where)
-{
-    if (n == SIZE_MAX)
-        return cm_fail(CM_EINPUT, "%s: a text with a NUL byte inside", where);
-    size_t bad = cm_utf8_bad(p, n);
-    if (bad == n) {
-        cm_strs_addn(out, p, n);
-    } else if (!latin1) {
-        return cm_fail(CM_EINPUT,
-                       "%s: text that is not UTF-8 (byte %u is 0x%02X); --encoding latin1 converts "
-                       "it",
-                       where, (unsigned)bad, (unsigned char)p[bad]);
-    } else {
-        char *u = CM_NEW(char, 2 * n);
-        size_t length = cm_utf8_from_latin1(p, n, u);
-        if (length <= CM_MAX_NAME)
-            cm_strs_addn(out, u, length);
-        cm_free(u);
-        if (length > CM_MAX_NAME)
-            return cm_fail(CM_EINPUT, "%s: text of %zu bytes as UTF-8, at most %zu", where, length,
-                           CM_MAX_NAME);
-    }
-    return 0;
-}
-
-/* The character that an entity at p ("&#233;", "&#xe9;", "&amp;") stands for; *n: its bytes.  0 =
- * it is none. */
+/* The character that an entity at p ("&#233;", "&#xe9;", "&amp;") stands for; *n: its bytes.  0 = none. */
 static unsigned long entity(const char *p, size_t *n)
 {
     static const struct {

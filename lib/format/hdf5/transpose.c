@@ -65,7 +65,7 @@ static int bad_row_number(struct cm_h5mat *m, uint64_t at, uint64_t n)
                 : cm_fail(CM_EINPUT, "%s: %s: changed while it was read", CM_H5_AT(&m->indices));
 }
 
-/* Pass 1: entries a row. */
+/* Pass 1: counts the entries of each row. */
 static int count_rows(struct cm_h5mat *m, struct cm_h5transpose *t)
 {
     int code = 0;
@@ -127,7 +127,7 @@ static void place_entry(struct cm_h5transpose *t, const struct entry *e)
 
 /* Full buffers go to the file at their bucket's place, which is known from the counts. */
 struct deal {
-    struct entry *e; /* nbuckets x room */
+    struct entry *e; /* nbuckets x capacity */
     uint64_t capacity, *n, *done;
 };
 
@@ -177,7 +177,7 @@ static uint64_t bucket_of(const struct cm_h5transpose *t, uint64_t row)
     return lo;
 }
 
-/* Pass 2: entries in file order, to their place or to their bucket. */
+/* Pass 2: deals the entries, in file order, to their place or their bucket. */
 static int deal_entries(struct cm_h5mat *m, struct cm_h5transpose *t, struct deal *d)
 {
     int code = 0;

@@ -85,7 +85,7 @@ void cm_h5rows_widen(struct cm_h5rows *r, uint64_t items)
     r->type = CM_V_F64;
 }
 
-/* Rows of the dataset of values as doubles, by way of the crew where the values allow it. */
+/* Rows of the dataset of values as doubles, unpacked by several threads where the values allow it. */
 int cm_h5mat_bulk_values(struct cm_h5mat *m, uint64_t first, uint64_t n, double *out,
                          struct cm_h5facts *facts)
 {
@@ -145,8 +145,7 @@ int cm_h5mat_offsets(struct cm_h5mat *m, uint64_t first, uint64_t n)
     return code;
 }
 
-/* Sorts the entries of one row by column where they are not, and sums duplicates.  Returns how many
- * are left.  The sort is stable in file order, so that sums do not depend on it. */
+/* Sorts the entries of one row by column where they are not, and sums duplicates.  Returns how many remain.  The sort is stable in file order, so that sums do not depend on it. */
 static size_t tidy_row(struct cm_h5mat *m, uint32_t *idx, double *val, size_t n)
 {
     bool sorted = true, strict = true;
@@ -156,7 +155,7 @@ static size_t tidy_row(struct cm_h5mat *m, uint32_t *idx, double *val, size_t n)
     }
     if (strict)
         return n;
-    if (!sorted) { /* merge sort on (column, place) packed in one number would limit sizes; so: */
+    if (!sorted) { /* merge sort of pairs (column, bits of the value) */
         CM_GROW(m->order, m->order_cap, 4 * n);
         uint64_t *a = m->order, *b = m->order + 2 * n;
         for (size_t i = 0; i < n; i++) {

@@ -1,8 +1,58 @@
-/* format/hdf5/values.h - what the files of matrix.h share; for no one else. */
+/* format/hdf5/values.h - a matrix in HDF5: its parts, and reading values, numbers and offsets. */
 #ifndef CM_FORMAT_HDF5_VALUES_H
 #define CM_FORMAT_HDF5_VALUES_H
 
-#include "format/hdf5/matrix.h"
+#include "format/hdf5/bulk.h"
+
+/* TRANSPOSED: dense, but features x cells; its rows come out as CSR without zeros. */
+enum cm_h5layout { CM_H5_DENSE, CM_H5_CSR, CM_H5_CSC, CM_H5_TRANSPOSED, CM_H5_COLUMNS };
+
+struct cm_h5transpose; /* the state of a CSC being transposed */
+
+/* Some rows.  Dense: val = rows x cols, ptr and idx unused.  The values are of one type: u32, f32
+ * or f64, the narrowest that the dataset's own type asks for; f64 if that does not suffice. */
+struct cm_h5rows {
+    size_t rows;
+    uint64_t *ptr; /* rows + 1, ptr[0] = 0 */
+    uint32_t *idx;
+    enum cm_value type;
+    void *val;
+    bool known; /* facts holds for the values */
+    struct cm_h5facts facts;
+    size_t ptr_cap, idx_cap, val_cap; /* val_cap in bytes */
+};
+void cm_h5rows_free(struct cm_h5rows *r);
+static inline double cm_h5rows_at(const struct cm_h5rows *r, uint64_t e)
+{
+    return r->type == CM_V_U32   ? (double)((const uint32_t *)r->val)[e]
+           : r->type == CM_V_F32 ? (double)((const float *)r->val)[e]
+                                 : ((const double *)r->val)[e];
+}
+
+struct cm_h5mat {
+    char *path, *file;
+    enum cm_h5layout layout;
+    uint64_t rows, cols; /* cells, features */
+    uint64_t nnz;        /* stored entries; dense: rows * cols */
+    struct cm_h5set data, indices, indptr;
+    const struct cm_h5set **column; /* CM_H5_COLUMNS: cols borrowed ones; `data` is unused then */
+    uint64_t max_memory;
+    struct cm_h5transpose *transpose;
+    struct cm_h5job *job;
+    struct {
+        bool busy;
+        uint64_t first, n;
+        struct cm_h5rows rows; /* idx and val in the making */
+        struct cm_h5facts idx_facts;
+    } ahead;
+    /* scratch of one read */
+    int64_t *ptr, *whole;
+    float *single;
+    uint64_t *order;
+    void *bulk;
+    size_t ptr_cap, whole_cap, single_cap, order_cap, bulk_cap;
+    uint64_t summed; /* duplicates summed so far */
+};
 
 #define CM_H5_EXACT_WHOLE ((int64_t)1 << 53) /* beyond it doubles skip whole numbers */
 

@@ -82,7 +82,7 @@ const struct cm_mtx_column cm_mtx_column[CM_MTX_COLUMNS] = {{"feature_name", CM_
                                                             {"chrom", CM_T_STR},
                                                             {"start", CM_T_I64},
                                                             {"end", CM_T_I64}};
-enum { NAME, TYPES, CHROM, START, END }; /* places in it */
+enum { NAME, TYPES, CHROM, START, END }; /* indices of it */
 
 /* A table of features as text, and which of its columns is what (0 = none: column 0 is the id). */
 struct features {
@@ -151,8 +151,7 @@ static bool whole_numbers(const struct features *f, size_t column)
     return any;
 }
 
-/* Does the column hold a type that any program gives features?  Biotypes, chromosomes and genomes
- * are none. */
+/* Does the column hold any known type of features?  Biotypes, chromosomes and genomes are not. */
 static bool holds_types(const struct features *f, size_t column)
 {
     static const char *const known[] = {
@@ -165,7 +164,7 @@ static bool holds_types(const struct features *f, size_t column)
             return true;
         any = any || !cm_mtx_is_missing(s);
     }
-    return !any; /* nothing said contradicts nothing */
+    return !any; /* an empty column contradicts nothing */
 }
 
 static void by_position(struct features *f)
@@ -236,8 +235,8 @@ static void clean_missing(struct cm_vec *v)
 
 static void take_standard(const struct features *f, struct cm_cols *cols, struct cm_strs *warnings)
 {
-    static const size_t order[CM_MTX_COLUMNS] = {NAME, TYPES, START, END,
-                                                 CHROM}; /* numbers decide */
+    static const size_t order[CM_MTX_COLUMNS] = {
+        NAME, TYPES, START, END, CHROM}; /* numbers first: they decide whether chrom is taken */
     bool offsets = f->is[CHROM] && f->is[START] && f->is[END];
     if (offsets)
         clean_missing(&f->column[f->is[CHROM]]);

@@ -73,9 +73,9 @@ static int pack_piece(void *arg, size_t k)
     size_t from = k * CM_GZOUT_PIECE, n = g->text.n - from;
     n = n < CM_GZOUT_PIECE ? n : CM_GZOUT_PIECE;
     z_stream *z = &g->z[k];
-    int said = g->made[k] ? deflateReset(z)
-                          : deflateInit2(z, LEVEL, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
-    if (said != Z_OK)
+    int status = g->made[k] ? deflateReset(z)
+                            : deflateInit2(z, LEVEL, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
+    if (status != Z_OK)
         cm_panic(4, "out of memory for zlib");
     g->made[k] = true;
     g->out[k].n = 0;
@@ -84,8 +84,8 @@ static int pack_piece(void *arg, size_t k)
     z->avail_in = (uInt)n;
     z->next_out = cm_buf_extend(&g->out[k], capacity);
     z->avail_out = (uInt)capacity;
-    said = deflate(z, Z_SYNC_FLUSH);
-    CM_ASSERT(said == Z_OK && z->avail_in == 0 && z->avail_out > 0);
+    status = deflate(z, Z_SYNC_FLUSH);
+    CM_ASSERT(status == Z_OK && z->avail_in == 0 && z->avail_out > 0);
     g->out[k].n = capacity - z->avail_out;
     g->crc[k] = (uint32_t)crc32(0, g->text.p + from, (uInt)n);
     return 0;

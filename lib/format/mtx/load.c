@@ -19,7 +19,7 @@ enum { PIECES = 8 };
 
 struct cm_mtx_loader {
     struct cm_mtx *m;
-    char *text[2];               /* ROOM bytes and a NUL */
+    char *text[2];               /* CAPACITY bytes and a NUL */
     size_t have[2];              /* bytes in it */
     int now;                     /* the buffer that is parsed */
     size_t begin, whole, pieces; /* of text[now]: from here, up to the last line end */

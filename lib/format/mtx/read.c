@@ -21,22 +21,22 @@ static void cut_types(struct cm_mtx *m)
     cm_types_cut(&m->types, m->cols.names.n, texts ? &type->s : NULL, NULL, NULL);
 }
 
-/* Which way round: by the numbers of names, or as told. */
-static int orient(struct cm_mtx *m, enum cm_mtx_cells told)
+/* Which dimension the cells are: by the numbers of names, or as the user says. */
+static int orient(struct cm_mtx *m, enum cm_mtx_cells cells_are)
 {
     struct cm_mtx_shape *s = &m->front.shape;
     uint64_t cells = m->cells.n, features = m->cols.names.n;
     bool rows = s->rows == cells && s->cols == features,
          columns = s->cols == cells && s->rows == features;
-    if (told == CM_MTX_AUTO && rows && columns && m->front.cells_columns)
-        told = CM_MTX_CELLS_COLUMNS;
-    s->cells_rows = told == CM_MTX_AUTO ? rows : told == CM_MTX_CELLS_ROWS;
-    if (told == CM_MTX_AUTO && rows && columns && cells)
+    if (cells_are == CM_MTX_AUTO && rows && columns && m->front.cells_columns)
+        cells_are = CM_MTX_CELLS_COLUMNS;
+    s->cells_rows = cells_are == CM_MTX_AUTO ? rows : cells_are == CM_MTX_CELLS_ROWS;
+    if (cells_are == CM_MTX_AUTO && rows && columns && cells)
         return cm_fail(CM_EUSAGE,
                        "%s: %" PRIu64 " x %" PRIu64 " fits both ways; say --cells-are columns (as "
                        "Cell Ranger writes) or --cells-are rows",
                        m->files.matrix, s->rows, s->cols);
-    if (told == CM_MTX_AUTO ? rows || columns : s->cells_rows ? rows : columns)
+    if (cells_are == CM_MTX_AUTO ? rows || columns : s->cells_rows ? rows : columns)
         return 0;
     bool header = (s->rows + 1 == features || s->cols + 1 == features || s->rows + 1 == cells ||
                    s->cols + 1 == cells);
@@ -124,7 +124,7 @@ static int prepare(struct cm_mtx *m, const struct cm_mtx_want *want)
     return 0;
 }
 
-/* A file of another kind is told as what it is, before its names are looked for. */
+/* A file of another kind is refused as what it is, before its names are searched for. */
 static int refuse_others(const char *operand)
 {
     enum { HEAD = 512 };
@@ -136,7 +136,7 @@ static int refuse_others(const char *operand)
         return 0;
     int code = cm_gzin_open(&g, operand);
     if (!code && cm_gzin_read(g, head, HEAD, &n))
-        n = 0; /* damage is told with its place later */
+        n = 0; /* damage is reported with its place later */
     cm_gzin_close(g);
     head[n] = 0;
     const char *kind = cm_sniff(head, n);

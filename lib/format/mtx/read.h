@@ -1,11 +1,10 @@
 /* format/mtx/read.h - a matrix in MTX text with its names, as chunks of a stream.
  *
- * Problem: MTX files say neither which way round they are nor what their values mean, list entries
- * in any order, and may hold several feature types.  Choice: names first, then all entries into
- * runs (mtxruns.h) in one pass over the text, inflating and parsing side by side; only then is
- * everything known that a stream must say in front, and rows come out for every chosen part.
- * Rejected: streaming as the text comes (right for sorted files alone, and the state would be a
- * guess), and rounding, clipping or dropping of any value.
+ * MTX files say neither which dimension the cells are nor what their values mean, list entries in
+ * any order, and may hold several types of features.  Names are read first, then all entries into
+ * runs (runs.h) in one pass over the text.  Only then is everything known that the head of a stream
+ * must say, and rows come out for every chosen type.  Rejected: streaming as the text comes (right
+ * for sorted files only, and the state would be a guess).
  */
 #ifndef CM_FORMAT_MTX_READ_H
 #define CM_FORMAT_MTX_READ_H
@@ -21,7 +20,7 @@
 enum cm_mtx_cells { CM_MTX_AUTO, CM_MTX_CELLS_ROWS, CM_MTX_CELLS_COLUMNS };
 
 struct cm_mtx_want {
-    const char *prefix, *features, *barcodes, *labels; /* NULL = look for them */
+    const char *prefix, *features, *barcodes, *labels; /* NULL = search for them */
     enum cm_mtx_cells cells;
     const char *feature_names; /* column of text that names the features; NULL, name, id */
     bool make_unique;          /* repeated names of features get numbers */
@@ -38,7 +37,7 @@ struct cm_mtx {
     struct cm_types types;
     const char *slot;         /* what the file names suggest, or NULL */
     size_t renamed, repeated; /* names of features that got numbers, or that repeat others */
-    bool untyped;             /* something else stands where types should */
+    bool untyped;             /* the third column holds no types */
     enum cm_state state;
     bool state_known, wide, odd; /* odd: a value is negative or not whole */
     struct cm_mtx_runs runs;
@@ -50,7 +49,7 @@ struct cm_mtx {
 /* Finds the files, reads names, labels and sizes.  CM_EUSAGE: a choice is missing (square matrix);
  * CM_EINPUT names file, line, expected, found; CM_ESYSTEM. */
 int cm_mtx_open(struct cm_mtx *m, const char *operand, const struct cm_mtx_want *want);
-/* The same over bytes in memory: the matrix alone, with names made up (for tests and fuzzing). */
+/* The same over bytes in memory: the matrix alone, with generated names (for tests and fuzzing). */
 int cm_mtx_open_memory(struct cm_mtx *m, const void *bytes, size_t n,
                        const struct cm_mtx_want *want);
 /* load.c: reads the front of the text of m->in, and begins to load. */

@@ -8,8 +8,8 @@
 
 #include <stddef.h>
 
-/* Bytes from the start of a file that usually suffice: a whole block of zstd, of which nothing can be
- * unpacked before its end is there. */
+/* Bytes from the start of a file that usually suffice: a whole block of zstd, of which nothing
+ * can be unpacked before its end is there. */
 #define CM_FILE_KIND_BYTES ((128 << 10) + 64)
 
 /* p: the first n bytes of the file, CM_FILE_KIND_BYTES where it has so many; name: of the file,

@@ -261,7 +261,8 @@ static int add_column(struct cm_h5_append *result, hid_t obs, struct cm_strs *or
     return code;
 }
 
-/* Deletes a column that another kind of match left under this key: readers would take it for ours. */
+/* Deletes a column that another kind of match left under this key: readers would take it for
+ * ours. */
 static void drop_column(struct cm_h5_append *result, hid_t obs, struct cm_strs *order,
                         const char *suffix)
 {

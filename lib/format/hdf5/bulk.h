@@ -31,8 +31,9 @@ enum cm_value cm_h5bulk_type(const struct cm_h5set *s);
  * CM_EINPUT. */
 int cm_h5job_add(struct cm_h5job *j, const struct cm_h5set *s, uint64_t first, uint64_t n,
                  void *out, struct cm_h5facts *facts);
-/* Other threads start on it; cm_h5job_finish helps them and returns when all is done, 0 or CM_EINPUT (a
- * damaged chunk).  The job is then empty and may be used again.  One job runs at a time. */
+/* Other threads start on it; cm_h5job_finish helps them and returns when all is done, 0 or
+ * CM_EINPUT (a damaged chunk).  The job is then empty and may be used again.  One job runs at a
+ * time. */
 void cm_h5job_start(struct cm_h5job *j);
 int cm_h5job_finish(struct cm_h5job *j);
 

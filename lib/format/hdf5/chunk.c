@@ -1,7 +1,8 @@
 /* format/hdf5/chunk.c - chunks of a dataset: their filters, unpacking, checking.
  *
  * The unpacked size is known from the chunk's dimensions, so that gzip can neither overflow nor
- * swell, and a chunk that gives another size is an error, where libhdf5 1.10 would read past its end.
+ * swell, and a chunk that gives another size is an error, where libhdf5 1.10 would read past its
+ * end.
  */
 #include "format/hdf5/chunk.h"
 

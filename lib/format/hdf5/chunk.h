@@ -24,9 +24,9 @@ struct cm_h5unpacker {
 };
 void cm_h5unpacker_free(struct cm_h5unpacker *u);
 
-/* A stored chunk: n bytes at p.  Its unpacked bytes (`bytes` of them, items of `item` bytes), in `to`
- * or, where that is NULL, in p or u until the next call; NULL if there are not exactly so many.  mask: the
- * filters that were left out. */
+/* A stored chunk: n bytes at p.  Its unpacked bytes (`bytes` of them, items of `item` bytes), in
+ * `to` or, where that is NULL, in p or u until the next call; NULL if there are not exactly so
+ * many.  mask: the filters that were left out. */
 const unsigned char *cm_h5chunk_unpack(const struct cm_h5chunks *c, struct cm_h5unpacker *u,
                                        const unsigned char *p, size_t n, unsigned mask, size_t item,
                                        size_t bytes, unsigned char *to);

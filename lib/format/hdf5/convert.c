@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Loops over the values of a chunk.  The inner ones have a fixed length and no branch, so that the compiler vectorises them. */
+/* Loops over the values of a chunk.  The inner ones have a fixed length and no branch, so that
+ * the compiler vectorises them. */
 enum { LANES = 32 };
 
 /* Whole numbers to u32; p and out may not overlap. */

@@ -32,8 +32,8 @@ enum cm_h5_kind {
     CM_H5_F64
 };
 
-/* n items of a kind at p (any alignment) to out[at ...]: whole numbers as u32, CM_H5_F32 as float, CM_H5_F64 as
- * double.  The facts are added to *f. */
+/* n items of a kind at p (any alignment) to out[at ...]: whole numbers as u32, CM_H5_F32 as
+ * float, CM_H5_F64 as double.  The facts are added to *f. */
 void cm_h5convert(int kind, const unsigned char *p, uint64_t n, void *out, uint64_t at,
                   struct cm_h5facts *f);
 

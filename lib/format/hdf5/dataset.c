@@ -17,8 +17,8 @@
 
 #define CACHE_DEFAULT ((uint64_t)16 << 20)
 
-/* Items that may be claimed for each that the stored bytes could hold, beyond CM_H5_FREE_ITEMS (gzip
- * expands at most 1032 times; a constant matrix in zstd more). */
+/* Items that may be claimed for each that the stored bytes could hold, beyond CM_H5_FREE_ITEMS
+ * (gzip expands at most 1032 times; a constant matrix in zstd more). */
 #define MAX_RATIO ((uint64_t)1 << 15)
 
 static enum cm_h5_class class_of(hid_t type)
@@ -120,8 +120,8 @@ static uint64_t item_in_file(const struct cm_h5set *s, hid_t type)
     return 8 + addresses;
 }
 
-/* Data in other files are not read: a file must not be able to name them.  Nor is an extent believed
- * that the stored bytes do not support. */
+/* Data in other files are not read: a file must not be able to name them.  Nor is an extent
+ * believed that the stored bytes do not support. */
 static int check_storage(const struct cm_h5set *s, hid_t dcpl)
 {
     if (H5Pget_layout(dcpl) == H5D_VIRTUAL)

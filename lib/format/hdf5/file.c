@@ -53,7 +53,7 @@ void cm_h5_setup(bool plugins)
 {
     static bool done;
     if (!done) {
-        H5dont_atexit(); /* its clean-up at exit would walk through what a damaged file left behind */
+        H5dont_atexit(); /* at exit it would walk what a damaged file left */
         if (H5open() < 0)
             cm_panic(4, "libhdf5 cannot be started: out of memory?");
         H5Lunregister(H5L_TYPE_EXTERNAL); /* a link into another file leads nowhere */
@@ -181,8 +181,8 @@ static ssize_t read_at(int fd, const struct cm_buf *image, uint64_t at, unsigned
     return (ssize_t)got;
 }
 
-/* HDF5's signature is at byte 0, 512, 1024, 2048, ... (a user block may come first).  0, or an error
- * that says what the file is instead. */
+/* HDF5's signature is at byte 0, 512, 1024, 2048, ... (a user block may come first).  0, or an
+ * error that says what the file is instead. */
 static int need_signature(const struct cm_h5 *h, int fd, const struct cm_buf *image)
 {
     static const unsigned char want[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};

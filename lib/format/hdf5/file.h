@@ -52,8 +52,8 @@ int cm_h5_unchanged(const struct cm_h5 *h);
 void cm_h5_close(struct cm_h5 *h); /* {0} or closed before: nothing */
 /* Switches the error stack and plugins off and registers our filters; once, by open and create. */
 void cm_h5_setup(bool plugins);
-/* From now on a call that keeps libhdf5 busy for so many seconds of the thread's processor time ends
- * the process with SIGPROF: some files send it into an endless loop. */
+/* From now on a call that keeps libhdf5 busy for so many seconds of the thread's processor time
+ * ends the process with SIGPROF: some files send it into an endless loop. */
 void cm_h5_watch(unsigned seconds);
 /* Restarts that clock; before every call that gives libhdf5 work. */
 void cm_h5_step(void);
@@ -63,13 +63,15 @@ const char *cm_h5_reason(void);
  * something (the error stack then has an errno), `code` otherwise.  Call it at once: the next call
  * to HDF5 clears the stack. */
 int cm_h5_failed(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* 0, or the first lookup of this file that failed, with its message: answers about objects since then may be wrong.  Every function here that opens something ends with it. */
+/* 0, or the first lookup of this file that failed, with its message: answers about objects since
+ * then may be wrong.  Every function here that opens something ends with it. */
 int cm_h5_trouble(const struct cm_h5 *h);
 /* Turns such a lookup into a warning unless the system failed; false if there was none. */
 bool cm_h5_forgive(struct cm_h5 *h);
 void cm_h5_warn(struct cm_h5 *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* BROKEN: a link that leads nowhere (dangling, a cycle); OUTSIDE: one into another file; ERROR: the lookup failed (see cm_h5_trouble). */
+/* BROKEN: a link that leads nowhere (dangling, a cycle); OUTSIDE: one into another file; ERROR:
+ * the lookup failed (see cm_h5_trouble). */
 enum cm_h5_object {
     CM_H5_ABSENT,
     CM_H5_GROUP,

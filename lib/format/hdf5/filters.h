@@ -12,8 +12,8 @@
 #define CM_H5_ZSTD ((H5Z_filter_t)32015)
 
 void cm_h5_filters_register(void); /* may be called again */
-/* What a chunk of the dataset that is read next unpacks to at least; 0 = not known.  libhdf5 1.10 takes what a filter
- * returns for a whole chunk, however short it is. */
+/* What a chunk of the dataset that is read next unpacks to at least; 0 = not known.  libhdf5 1.10
+ * takes what a filter returns for a whole chunk, however short it is. */
 void cm_h5_filters_expect(uint64_t bytes);
 const char *cm_h5_filter_name(H5Z_filter_t id);
 

@@ -54,8 +54,9 @@ int cm_frame_names(const struct cm_frame *f, uint64_t first, uint64_t n, struct 
 int cm_frame_read(const struct cm_frame *f, size_t col, uint64_t first, uint64_t n,
                   struct cm_vec *out);
 
-/* The whole table of features as a column table: categories become text.  Coordinates get their reserved names: chrom, start, end from synonyms or from `interval`
- * ("chr1:100-200"; "NA" = missing), tss.  Numbers in text are read as numbers there. */
+/* The whole table of features as a column table: categories become text.  Coordinates get their
+ * reserved names: chrom, start, end from synonyms or from `interval` ("chr1:100-200"; "NA" =
+ * missing), tss.  Numbers in text are read as numbers there. */
 int cm_frame_cols(const struct cm_frame *f, struct cm_h5 *h, struct cm_cols *out);
 
 #endif

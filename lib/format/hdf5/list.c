@@ -89,7 +89,8 @@ static void tables(struct cm_buf *b, const struct cm_source *s, const char *pref
     }
 }
 
-/* Lists what is no readable matrix as such, with a warning; failures of the system remain failures. */
+/* Lists what is no readable matrix as such, with a warning; failures of the system remain
+ * failures. */
 static int listed(struct cm_h5 *h, struct cm_buf *b, int code, const char *item, const char *prefix,
                   const char *name)
 {

@@ -15,10 +15,10 @@
 
 #include "format/hdf5/values.h"
 
-/* Opens the matrix at `path`: a dense dataset (features x cells with layout CM_H5_TRANSPOSED) or a
- * group of data, indices, indptr.  rows and cols:
- * what obs and var say; the matrix must agree.  layout: of a group that does not state its own (10x:
- * CM_H5_CSR although it calls itself CSC, because its columns are the cells), -1 = find out. */
+/* Opens the matrix at `path`: a dense dataset (features x cells with layout CM_H5_TRANSPOSED) or
+ * a group of data, indices, indptr.  rows and cols: what obs and var say; the matrix must
+ * agree.  layout: of a group that does not state its own (10x: CM_H5_CSR although it calls itself
+ * CSC, because its columns are the cells), -1 = find out. */
 int cm_h5mat_open(struct cm_h5mat *m, struct cm_h5 *h, const char *path, uint64_t rows,
                   uint64_t cols, int layout, uint64_t max_memory);
 /* A dense matrix whose columns are datasets of their own (the columns of a table at `path`): cols
@@ -38,8 +38,8 @@ int cm_h5mat_step(struct cm_h5mat *m, uint64_t first, uint64_t max, uint64_t *n)
 /* Rows first .. first + n - 1.  For CSC the calls must go through the rows in order. */
 int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out);
 
-/* Lets other threads start on the rows that cm_h5mat_read will be asked for next.  A hint; errors are
- * reported by that call. */
+/* Lets other threads start on the rows that cm_h5mat_read will be asked for next.  A hint; errors
+ * are reported by that call. */
 void cm_h5mat_ahead(struct cm_h5mat *m, uint64_t first, uint64_t n);
 
 /* What the values are: one pass over them, which ends as soon as a fraction was seen and `wide` is

@@ -1,7 +1,7 @@
 /* format/hdf5/obsm.c - obsm/NAME of an AnnData as the matrix, where CITE-seq proteins often are.
  *
- * It is a dense or sparse array with a row for every cell, or a table whose columns have names.  The
- * columns of an array have none; uns is searched for them, else they are numbered.
+ * It is a dense or sparse array with a row for every cell, or a table whose columns have
+ * names.  The columns of an array have none; uns is searched for them, else they are numbered.
  */
 #include <inttypes.h>
 #include <stdio.h>

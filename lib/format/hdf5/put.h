@@ -37,7 +37,8 @@ hid_t cm_h5_put_group(const struct cm_h5_put *put, hid_t at, const char *name);
 hid_t cm_h5_put_dataset(const struct cm_h5_put *put, hid_t at, const char *name, hid_t type,
                         unsigned rank, uint64_t rows, uint64_t cols, bool grows);
 
-/* n items of memory type `mem`; encoding: its type, of version 0.2.0, or NULL for no such attributes. */
+/* n items of memory type `mem`; encoding: its type, of version 0.2.0, or NULL for no such
+ * attributes. */
 int cm_h5_put_array(const struct cm_h5_put *put, hid_t at, const char *name, hid_t type, hid_t mem,
                     uint64_t n, const void *v, const char *encoding);
 int cm_h5_put_strs(const struct cm_h5_put *put, hid_t at, const char *name,

@@ -1,9 +1,10 @@
-/* format/hdf5/source.h - a matrix of an HDF5 file with its cells and features, as chunks of a stream.
+/* format/hdf5/source.h - a matrix of an HDF5 file with its cells and features, as chunks of a
+ * stream.
  *
  * h5ad, h5mu, loom and two generations of 10x files keep the same things (cells, features, their
  * tables, a matrix) in different places, and several types of features may share one matrix.  A
- * source is opened once and then delivers, for every block of cells, one chunk for each chosen type,
- * so that one pass splits a file into all its types.
+ * source is opened once and then delivers, for every block of cells, one chunk for each chosen
+ * type, so that one pass splits a file into all its types.
  */
 #ifndef CM_FORMAT_HDF5_SOURCE_H
 #define CM_FORMAT_HDF5_SOURCE_H
@@ -83,7 +84,8 @@ size_t cm_source_missing(const struct cm_source *s, size_t condition, const char
  * none is negative, else unknown. */
 int cm_source_survey(struct cm_source *s);
 
-/* The head of a type (or CM_ALL_TYPES) as a matrix; `name` = the slot's name, NULL = as the file has it ("X"). */
+/* The head of a type (or CM_ALL_TYPES) as a matrix; `name` = the slot's name, NULL = as the file
+ * has it ("X"). */
 int cm_source_head(const struct cm_source *s, size_t type, const char *name, struct cm_head *head);
 
 /* The next cells: chunk[k] for type[k].  1, 0 at the end, < 0.  Chunks may be empty (conditions).

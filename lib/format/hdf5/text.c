@@ -22,7 +22,8 @@
 
 #define BATCH ((uint64_t)4096) /* strings read at once */
 
-/* The character that an entity at p ("&#233;", "&#xe9;", "&amp;") stands for; *n: its bytes.  0 = none. */
+/* The character that an entity at p ("&#233;", "&#xe9;", "&amp;") stands for; *n: its bytes.  0 =
+ * none. */
 static unsigned long entity(const char *p, size_t *n)
 {
     static const struct {

@@ -1,8 +1,8 @@
 /* format/hdf5/values.c - values, column numbers and offsets of a matrix in HDF5.
  *
- * Offsets are read for the rows of a block alone and checked there.  Values pass as u32, f32 or f64:
- * every float and every whole number below 2^53 survives; a larger whole number is an error, never
- * a rounding.
+ * Offsets are read for the rows of a block alone and checked there.  Values pass as u32, f32 or
+ * f64: every float and every whole number below 2^53 survives; a larger whole number is an error,
+ * never a rounding.
  */
 #include "format/hdf5/values.h"
 
@@ -85,7 +85,8 @@ void cm_h5rows_widen(struct cm_h5rows *r, uint64_t items)
     r->type = CM_V_F64;
 }
 
-/* Rows of the dataset of values as doubles, unpacked by several threads where the values allow it. */
+/* Rows of the dataset of values as doubles, unpacked by several threads where the values allow
+ * it. */
 int cm_h5mat_bulk_values(struct cm_h5mat *m, uint64_t first, uint64_t n, double *out,
                          struct cm_h5facts *facts)
 {
@@ -145,7 +146,8 @@ int cm_h5mat_offsets(struct cm_h5mat *m, uint64_t first, uint64_t n)
     return code;
 }
 
-/* Sorts the entries of one row by column where they are not, and sums duplicates.  Returns how many remain.  The sort is stable in file order, so that sums do not depend on it. */
+/* Sorts the entries of one row by column where they are not, and sums duplicates.  Returns how
+ * many remain.  The sort is stable in file order, so that sums do not depend on it. */
 static size_t tidy_row(struct cm_h5mat *m, uint32_t *idx, double *val, size_t n)
 {
     bool sorted = true, strict = true;

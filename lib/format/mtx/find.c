@@ -62,7 +62,8 @@ static size_t stem_of(const char *name)
     return ends_in(name, n, ".mtx") ? n - 4 : 0;
 }
 
-/* Adds files in a directory that the user may have meant: .mtx, .h5, .h5ad, at most two levels down. */
+/* Adds files in a directory that the user may have meant: .mtx, .h5, .h5ad, at most two levels
+ * down. */
 static void list_candidates(const char *dir, const char *below, int levels, struct cm_strs *found)
 {
     DIR *d = opendir(dir);

@@ -1,8 +1,8 @@
 /* format/mtx/gzout.h - gzip out, compressed on the pool.
  *
  * One member, whose pieces are cut by the text alone: the bytes do not depend on the threads.  By
- * zlib, whose bytes do not depend on the processor either.  Rejected: a member a piece (some readers
- * stop at the first).
+ * zlib, whose bytes do not depend on the processor either.  Rejected: a member a piece (some
+ * readers stop at the first).
  */
 #ifndef CM_FORMAT_MTX_GZOUT_H
 #define CM_FORMAT_MTX_GZOUT_H

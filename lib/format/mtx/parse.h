@@ -1,9 +1,9 @@
 /* format/mtx/parse.h - lines of MTX text as numbers.
  *
- * A large matrix is a hundred million short lines, and scanf reads one million a second.  A piece of
- * text that ends with a line is parsed by itself, so that pieces go to the threads of the pool.
- * Decimals are exact: where the digits and the power of ten are exact in double, one multiplication
- * or division rounds once; strtod does the few others.
+ * A large matrix is a hundred million short lines, and scanf reads one million a second.  A piece
+ * of text that ends with a line is parsed by itself, so that pieces go to the threads of the
+ * pool. Decimals are exact: where the digits and the power of ten are exact in double, one
+ * multiplication or division rounds once; strtod does the few others.
  */
 #ifndef CM_FORMAT_MTX_PARSE_H
 #define CM_FORMAT_MTX_PARSE_H

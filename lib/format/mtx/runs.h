@@ -1,10 +1,11 @@
 /* format/mtx/runs.h - entries in any order, and the rows that they make.
  *
- * Cell Ranger writes cell after cell, R and scipy often feature after feature, some programs in no
- * order; and the head of a stream states what only the last value reveals.  Every parsed piece of
- * text becomes a run: its entries sorted by cell, in a compact form.  Runs stay in memory up to a
- * bound and go to a temporary file beyond it.  Rows are gathered from all runs, each of which is
- * read once from front to end.  Rejected: reading the text twice (inflating takes most of the time).
+ * Cell Ranger writes cell after cell, R and scipy often feature after feature, some programs in
+ * no order; and the head of a stream states what only the last value reveals.  Every parsed piece
+ * of text becomes a run: its entries sorted by cell, in a compact form.  Runs stay in memory up to
+ * a bound and go to a temporary file beyond it.  Rows are gathered from all runs, each of which is
+ * read once from front to end.  Rejected: reading the text twice (inflating takes most of the
+ * time).
  */
 #ifndef CM_FORMAT_MTX_RUNS_H
 #define CM_FORMAT_MTX_RUNS_H

@@ -1,4 +1,5 @@
-/* format/mtx/table.h - tables of text beside an MTX matrix; for names.c, features.c and labels.c. */
+/* format/mtx/table.h - tables of text beside an MTX matrix; for names.c, features.c and
+ * labels.c. */
 #ifndef CM_FORMAT_MTX_TABLE_H
 #define CM_FORMAT_MTX_TABLE_H
 

@@ -1,9 +1,9 @@
 /* format/mtx/write.h - a stream as the files of an MTX matrix.
  *
- * Other programs want Cell Ranger's three files, whose first line states how many entries follow and
- * whether all are whole; so the stream is read twice, first to count.  Comments in front of the
- * matrix keep slot, state and the types of columns and labels for mtx-read; other readers skip them.
- * Decimals are the shortest that read back to the same double.
+ * Other programs want Cell Ranger's three files, whose first line states how many entries follow
+ * and whether all are whole; so the stream is read twice, first to count.  Comments in front of the
+ * matrix keep slot, state and the types of columns and labels for mtx-read; other readers skip
+ * them. Decimals are the shortest that read back to the same double.
  */
 #ifndef CM_FORMAT_MTX_WRITE_H
 #define CM_FORMAT_MTX_WRITE_H

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "match/metrics.h"
-#include "match/topk.h"
+#include "match/select.h"
 #include "plot/plots.h"
 #include "plot/svg.h"
 

@@ -1,7 +1,7 @@
 /* cli/internal.h - what the files of cli/ share and nobody else sees, lowest first.
  *
- * One process runs one tool, so state is global by nature; what the command line says is gathered in
- * `cm_common`, where it can be seen at a glance.
+ * One process runs one tool, so state is global by nature; what the command line says is gathered
+ * in `cm_common`, where it can be seen at a glance.
  */
 #ifndef CM_CLI_INTERNAL_H
 #define CM_CLI_INTERNAL_H
@@ -49,7 +49,8 @@ extern uint64_t (*cm_temp_random)(void); /* a test may put another in its place 
 
 void cm_signals_start(void);
 
-/* values.c.  Sets the target; `where` says where the text stands: "option --top".  0 or CM_EUSAGE. */
+/* values.c.  Sets the target; `where` says where the text stands: "option --top".  0 or CM_EUSAGE.
+ */
 int cm_opt_set(const struct cm_opt *o, const char *text, const char *where);
 void cm_opt_default(const struct cm_opt *o);
 /* " from 1 to 10", " of at least 1", or "" where the table gives no range. */

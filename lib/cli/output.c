@@ -1,9 +1,9 @@
 /* cli/output.c - outputs that appear whole or not at all.
  *
  * -o FILE is written as .NAME.tmp.RANDOM beside the target and renamed by cm_out_close, after END,
- * flush and fsync have succeeded for ALL outputs of the tool; one result decides message and status.
- * What is no regular file (/dev/null, a FIFO, /dev/fd/N) is written in place.  A symbolic link stays
- * and its target is replaced; the mode of a replaced file is kept.
+ * flush and fsync have succeeded for ALL outputs of the tool; one result decides message and
+ * status. What is no regular file (/dev/null, a FIFO, /dev/fd/N) is written in place.  A symbolic
+ * link stays and its target is replaced; the mode of a replaced file is kept.
  *
  * An output that is also an input is refused (status 2), though the rename would make it safe: the
  * usual reason is a slip, and what it would destroy is the only copy of the counts.

@@ -1,10 +1,10 @@
 /* cli/signals.c - what a killed tool leaves behind: nothing.
  *
- * A job that is cancelled must not leave half a file, and must die BY the signal, so that the shell,
- * make and the batch system see what happened.  The handler unlinks the temporary files (temp.c),
- * restores the default action and raises the signal again.  A crash takes the same way.  Nothing is
- * written to the stream: a stream without END is an error for every reader, which is all that ABORT
- * would say.
+ * A job that is cancelled must not leave half a file, and must die BY the signal, so that the
+ * shell, make and the batch system see what happened.  The handler unlinks the temporary files
+ * (temp.c), restores the default action and raises the signal again.  A crash takes the same way.
+ * Nothing is written to the stream: a stream without END is an error for every reader, which is all
+ * that ABORT would say.
  *
  * SIGPIPE takes the same way even if our parent ignores it, so that `tool | head` ends with 141 and
  * not with a write error.  SIGXFSZ is ignored: write() then reports EFBIG, as on a full disk.

@@ -1,7 +1,7 @@
 /* prep/concat.h - rows and columns of several streams, one stream after the other.
  *
- * What is asked for is a struct; cm_concat_open joins the heads, cm_concat_next delivers what is left
- * of every chunk.  O(block) memory.
+ * What is asked for is a struct; cm_concat_open joins the heads, cm_concat_next delivers what is
+ * left of every chunk.  O(block) memory.
  */
 #ifndef CM_PREP_CONCAT_H
 #define CM_PREP_CONCAT_H
@@ -60,8 +60,8 @@ struct cm_concat {
         size_t capacity;
     } tensors; /* delivered so far */
 };
-/* The rows of part `part` of n equal parts, part from 1, as want->from and ->to.  Reads inputs whose
- * heads do not tell their rows to the end, and rewinds them.  0 or an error. */
+/* The rows of part `part` of n equal parts, part from 1, as want->from and ->to.  Reads inputs
+ * whose heads do not tell their rows to the end, and rewinds them.  0 or an error. */
 int cm_concat_shard(struct cm_selection *want, struct cm_reader *const *r, size_t inputs,
                     uint64_t part, uint64_t n);
 /* Takes the selection; x->out is the head of the whole.  0 or an error. */

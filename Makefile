@@ -18,11 +18,11 @@ VERSION := 0.1.0
 BUILD := build/$(MODE)
 
 DEPS := gcc make pkg-config libc6-dev libhdf5-dev libopenblas-pthread-dev libzstd-dev zstd \
-	libxxhash-dev librandom123-dev liblzf-dev zlib1g-dev libdeflate-dev libisal-dev
+	libxxhash-dev librandom123-dev liblzf-dev libisal-dev zlib1g-dev libpng-dev
 DEPS_CHECK := libcmocka-dev bats mandoc g++ time
 DEPS_LINT := clang-format clang-tidy cppcheck shellcheck
 DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-h5py python3-torch \
-	python3-faiss python3-pot clang libclang-rt-14-dev valgrind
+	python3-faiss python3-pot clang libclang-rt-14-dev valgrind libxml2-utils
 
 TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
@@ -60,7 +60,7 @@ MODE_tsan := -O1 -g -fsanitize=thread
 MODE_cov := -O0 -g --coverage
 # What tests/fuzz runs under libFuzzer; only clang has it.
 MODE_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address -fno-omit-frame-pointer
-PACKAGES := openblas hdf5-serial libzstd libxxhash liblzf zlib libdeflate libisal
+PACKAGES := openblas hdf5-serial libzstd libxxhash liblzf libisal zlib libpng
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null))$(PKG_LIBS)
 CC := $(if $(filter fuzz,$(MODE)),clang,gcc)

@@ -6,7 +6,6 @@
  * names and labels stay, nothing is learnt from the input.  Memory: the model and one block.
  */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/mem.h"
 #include "cli/cells.h"
@@ -33,14 +32,6 @@ static const struct cm_tool tool = {
     "embed", "[IN.cms]",     "embed cells so that inner products are similarities", options, 0,
     1,       CM_TOOL_DEFAULT};
 
-static void read_model(struct cm_model *m, char digest[20])
-{
-    struct cm_reader *r = cm_in_open(o.model);
-    cm_require_kind(r, CM_MODEL);
-    cm_try(cm_model_read(m, r));
-    snprintf(digest, 20, "%016" PRIx64, cm_reader_digest(r));
-}
-
 static struct cm_model m;
 static size_t side;
 static uint32_t *map; /* columns by name, or NULL */
@@ -61,13 +52,9 @@ int main(int argc, char **argv)
     char **in = cm_start(&tool, argc, argv), digest[20];
     if (!o.model)
         cm_usage_error("--model is required");
-    read_model(&m, digest);
-    struct cm_reader *r = cm_in_open(in[0]);
-    cm_require_kind(r, CM_MATRIX);
+    cm_model_open(&m, o.model, digest);
+    struct cm_reader *r = cm_cells_open(in[0]);
     const struct cm_head *h = cm_reader_head(r);
-    if (h->nslots != 1)
-        cm_die(3, "%s: expected one slot, found %zu", cm_reader_path(r), h->nslots);
-
     int found = cm_model_side(&m, o.type ? o.type : h->slot[0].name);
     cm_try(cm_fail_in(found, cm_reader_path(r)));
     side = (size_t)found;

@@ -49,7 +49,7 @@ static const struct cm_opt options[] = {
     CM_OPT_FLAG("match", 0, &o.match, "read a prediction: kind match"),
     CM_OPT_FLAG("pairs", 0, &o.pairs, "print a solution's pairs as TSV"),
     CM_OPT_SIZE("max-memory", 0, &o.max_memory, "1G", 4096, 0x1p50, "SIZE",
-                "memory for turning a matrix stored by columns"),
+                "memory for transposing a matrix stored by columns"),
     CM_OPT_FLAG("plugins", 0, &o.plugins, "let HDF5 load filter plugins"),
     CM_OPT_END,
 };
@@ -62,7 +62,7 @@ static const struct cm_tool tool = {
 struct job {
     char *type;
     const char *out;
-    size_t part;
+    size_t features; /* of which type, or CM_ALL_TYPES */
     struct cm_writer *w;
     bool done;
 };
@@ -89,31 +89,24 @@ static struct job *make_jobs(size_t *n)
     struct job *job = CM_ZNEW(struct job, *n);
     job[0].type = o.type ? cm_strdup(o.type) : NULL;
     for (size_t k = 0; k < o.to.n; k++) {
-        const char *eq = strrchr(o.to.v[k], '=');
-        if (!eq || eq == o.to.v[k] || !eq[1])
-            cm_usage_error("--to %s: expected TYPE=OUT", o.to.v[k]);
-        job[k].type = cm_strdup(o.to.v[k]);
-        job[k].type[eq - o.to.v[k]] = 0;
-        job[k].out = eq + 1;
+        cm_try(cm_types_split(o.to.v[k], &job[k].type, &job[k].out));
     }
     return job;
 }
 
-/* The part that a job without a type means: all features, if they are of one type. */
-static size_t only_part(const struct cm_source *s)
+/* The type that a job without one means: all features, if they are of one type. */
+static size_t only_type(const struct cm_source *s)
 {
-    if (s->nparts > 1) {
+    if (s->types.n > 1) {
         struct cm_buf b = {0};
-        for (size_t k = 0; k < s->nparts; k++)
-            cm_buf_printf(&b, "%s%s (%" PRIu64 ")", k ? ", " : "",
-                          *s->part[k].type ? s->part[k].type : "no type", s->part[k].cols);
+        cm_types_print(&s->types, true, &b);
         cm_die(2, "%s: holds several feature types: %s; choose with --type or --to", s->file->name,
                (const char *)b.p);
     }
-    bool all = true; /* another genome's features are in no part */
+    bool all = true; /* another genome's features are of none */
     for (size_t j = 0; j < s->cols.names.n; j++)
-        all = all && s->part_of[j] == 0;
-    return all ? CM_WHOLE : 0;
+        all = all && s->types.of[j] == 0;
+    return all ? CM_ALL_TYPES : 0;
 }
 
 static void open_outputs(struct cm_source *s, struct job **job, size_t n)
@@ -131,10 +124,10 @@ static void open_outputs(struct cm_source *s, struct job **job, size_t n)
         cm_warn("%s: a row has %" PRIu64 " entries, more than 1000", s->file->name, longest);
     for (size_t k = 0; k < n; k++) {
         struct cm_head head;
-        const char *name = job[k]->part == CM_WHOLE && !s->slot && job[k]->type
+        const char *name = job[k]->features == CM_ALL_TYPES && !s->slot && job[k]->type
                                ? cm_slot_alias(job[k]->type)
                                : NULL;
-        cm_try(cm_source_head(s, job[k]->part, o.match ? "match" : name, &head));
+        cm_try(cm_source_head(s, job[k]->features, o.match ? "match" : name, &head));
         if (o.match)
             head.kind = CM_MATCH;
         job[k]->w = job[k]->out ? cm_out_open_file(job[k]->out, &head) : cm_out_open(&head);
@@ -150,11 +143,11 @@ static void pass(struct cm_source *s, struct job **job, size_t n)
     open_outputs(s, job, n);
     say_warnings(s->file);
     struct cm_chunk *chunk = CM_ZNEW(struct cm_chunk, n);
-    size_t *part = CM_NEW(size_t, n);
+    size_t *type = CM_NEW(size_t, n);
     uint64_t cells = 0;
     for (size_t k = 0; k < n; k++)
-        part[k] = job[k]->part;
-    for (int more; (more = cm_source_next(s, part, n, chunk)) != 0;) {
+        type[k] = job[k]->features;
+    for (int more; (more = cm_source_next(s, type, n, chunk)) != 0;) {
         cm_try(more);
         for (size_t k = 0; k < n; k++)
             cm_try(cm_writer_chunk(job[k]->w, &chunk[k], NULL));
@@ -180,7 +173,7 @@ static void pass(struct cm_source *s, struct job **job, size_t n)
         job[k]->done = true;
     }
     cm_free(chunk);
-    cm_free(part);
+    cm_free(type);
 }
 
 /* Serves the jobs that this source can serve; must = fail for one that it cannot. */
@@ -202,9 +195,9 @@ static void serve(struct cm_h5 *h, const char *modality, struct job *job, size_t
         if (job[k].done)
             continue;
         if (job[k].type)
-            code = cm_source_part(&s, job[k].type, &job[k].part);
+            code = cm_source_type(&s, job[k].type, &job[k].features);
         else
-            job[k].part = o.match ? CM_WHOLE : only_part(&s);
+            job[k].features = o.match ? CM_ALL_TYPES : only_type(&s);
         if (must)
             cm_try(code);
         if (!code)

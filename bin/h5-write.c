@@ -18,7 +18,7 @@
 #include "format/hdf5/source.h"
 
 static struct {
-    struct cm_h5write_want want;
+    struct cm_h5_write_want want;
     const char *into, *key;
     int pack, parts;
 } o;
@@ -73,26 +73,26 @@ static void part_e(const struct cm_head *h, size_t *from, size_t *width)
 
 static void write_new(struct cm_reader *r, const struct cm_head *h)
 {
-    struct cm_h5write *out;
+    struct cm_h5_write *out;
     struct cm_chunk c = {0};
     o.want.pack = (enum cm_h5_pack)o.pack;
     if (h->kind == CM_MATCH && !o.want.method_id && !cm_kv_get(&h->kv, "h5.method_id"))
         o.want.method_id = "cellmatch";
     if (o.want.pack == CM_PACK_ZSTD)
         cm_warn("%s: readers without an HDF5 zstd plugin cannot open this file", cm_output());
-    cm_try(cm_h5write_create(&out, cm_out_path(cm_output()), cm_output(), h, &o.want));
+    cm_try(cm_h5_write_create(&out, cm_out_path(cm_output()), cm_output(), h, &o.want));
     while (cm_next(r, &c)) {
-        cm_try(cm_h5write_chunk(out, &c, h));
+        cm_try(cm_h5_write_chunk(out, &c, h));
         cm_progress(c.first + c.rows, h->slot[0].rows, "cells");
     }
-    cm_try(cm_h5write_finish(out, h));
-    cm_h5write_free(out);
+    cm_try(cm_h5_write_finish(out, h));
+    cm_h5_write_free(out);
     cm_chunk_free(&c);
 }
 
 static void write_into(struct cm_reader *r, const struct cm_head *h)
 {
-    struct cm_h5append *x;
+    struct cm_h5_append *x;
     struct cm_chunk c = {0};
     struct stat a;
     size_t from, width;
@@ -105,12 +105,12 @@ static void write_into(struct cm_reader *r, const struct cm_head *h)
     cm_h5_watch(10);
     cm_free(base);
     cm_free(modality);
-    cm_try(cm_h5append_create(&x, o.into, cm_out_path(cm_output()), cm_output(), o.key, h, from,
-                              width));
+    cm_try(cm_h5_append_create(&x, o.into, cm_out_path(cm_output()), cm_output(), o.key, h, from,
+                               width));
     while (cm_next(r, &c))
-        cm_try(cm_h5append_chunk(x, &c, h));
-    cm_try(cm_h5append_finish(x));
-    cm_h5append_free(x);
+        cm_try(cm_h5_append_chunk(x, &c, h));
+    cm_try(cm_h5_append_finish(x));
+    cm_h5_append_free(x);
     cm_guard_done();
     cm_chunk_free(&c);
 }

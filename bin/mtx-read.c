@@ -62,12 +62,7 @@ static struct job *make_jobs(size_t *n)
     struct job *job = CM_ZNEW(struct job, *n);
     job[0].type = o.type ? cm_strdup(o.type) : NULL;
     for (size_t k = 0; k < o.to.n; k++) {
-        const char *eq = strrchr(o.to.v[k], '=');
-        if (!eq || eq == o.to.v[k] || !eq[1])
-            cm_usage_error("--to %s: expected TYPE=OUT", o.to.v[k]);
-        job[k].type = cm_strdup(o.to.v[k]);
-        job[k].type[eq - o.to.v[k]] = 0;
-        job[k].out = eq + 1;
+        cm_try(cm_types_split(o.to.v[k], &job[k].type, &job[k].out));
     }
     return job;
 }
@@ -81,23 +76,21 @@ static void note_files(const struct cm_mtx_files *f)
             cm_in_note(input[k]);
 }
 
-/* The part that a job without a type means: all features, if they are of one type. */
-static size_t only_part(const struct cm_mtx *m)
+/* A job without a type means all features, if they are of one type. */
+static size_t only_type(const struct cm_mtx *m)
 {
-    if (m->nparts > 1) {
+    if (m->types.n > 1) {
         struct cm_buf b = {0};
-        for (size_t k = 0; k < m->nparts; k++)
-            cm_buf_printf(&b, "%s%s (%" PRIu64 ")", k ? ", " : "",
-                          *m->part[k].type ? m->part[k].type : "no type", m->part[k].cols);
+        cm_types_print(&m->types, true, &b);
         cm_die(2, "%s: holds several feature types: %.500s; choose with --type or --to",
                m->files.features, (const char *)b.p);
     }
-    return CM_MTX_WHOLE;
+    return CM_ALL_TYPES;
 }
 
 static void load(struct cm_mtx *m)
 {
-    size_t said = m->warnings.n;
+    size_t printed = m->warnings.n;
     for (int more; (more = cm_mtx_load(m)) != 0;) {
         cm_try(more);
         cm_progress(m->read, m->front.shape.entries, "entries");
@@ -105,26 +98,26 @@ static void load(struct cm_mtx *m)
     cm_progress_end();
     if (m->runs.spilled)
         cm_info("%" PRIu64 " bytes of entries went to a temporary file", m->runs.spilled);
-    for (; said < m->warnings.n && !cm_given("state"); said++)
-        cm_warn("%s", cm_strs_get(&m->warnings, said));
+    for (; printed < m->warnings.n && !cm_given("state"); printed++)
+        cm_warn("%s", cm_strs_get(&m->warnings, printed));
     if (cm_given("state"))
         m->state = (enum cm_state)o.state;
 }
 
-/* Rows to all outputs. */
-static void pass(struct cm_mtx *m, const struct job *job, const size_t *part, size_t n)
+/* Writes the rows to all outputs. */
+static void pass(struct cm_mtx *m, const struct job *job, const size_t *type, size_t n)
 {
     struct cm_writer **w = CM_NEW(struct cm_writer *, n);
     struct cm_chunk *chunk = CM_ZNEW(struct cm_chunk, n);
     for (size_t k = 0; k < n; k++) {
         struct cm_head head;
-        cm_mtx_head(m, part[k],
-                    part[k] == CM_MTX_WHOLE && job[k].type ? cm_slot_alias(job[k].type) : NULL,
+        cm_mtx_head(m, type[k],
+                    type[k] == CM_ALL_TYPES && job[k].type ? cm_slot_alias(job[k].type) : NULL,
                     &head);
         w[k] = job[k].out ? cm_out_open_file(job[k].out, &head) : cm_out_open(&head);
         cm_head_free(&head);
     }
-    for (int more; (more = cm_mtx_next(m, part, n, chunk)) != 0;) {
+    for (int more; (more = cm_mtx_next(m, type, n, chunk)) != 0;) {
         cm_try(more);
         for (size_t k = 0; k < n; k++)
             cm_try(cm_writer_chunk(w[k], &chunk[k], NULL));
@@ -150,19 +143,19 @@ int main(int argc, char **argv)
     for (size_t k = 0; k < m.warnings.n; k++)
         cm_warn("%s", cm_strs_get(&m.warnings, k));
     cm_warn_repeats(m.files.features, m.renamed, m.repeated);
-    size_t *part = CM_NEW(size_t, n);
+    size_t *type = CM_NEW(size_t, n);
     note_files(&m.files);
     for (size_t k = 0; k < n; k++)
         if (job[k].type)
-            cm_try(cm_mtx_part(&m, job[k].type, &part[k]));
+            cm_try(cm_mtx_type(&m, job[k].type, &type[k]));
         else
-            part[k] = only_part(&m);
+            type[k] = only_type(&m);
     load(&m);
-    pass(&m, job, part, n);
+    pass(&m, job, type, n);
     cm_mtx_close(&m);
     for (size_t k = 0; k < n; k++)
         cm_free(job[k].type);
     cm_free(job);
-    cm_free(part);
+    cm_free(type);
     return cm_finish();
 }

@@ -23,7 +23,7 @@ static const struct cm_tool tool = {
     "mtx-write", "[IN.cms]", "write a stream as an MTX directory", options,
     0,           1,          CM_TOOL_OWN_OUTPUT | CM_TOOL_FOLDER};
 
-/* All names of files that a former run may have left. */
+/* All file names that an earlier run may have left. */
 static const char *const known[] = {
     "matrix.mtx.gz", "features.tsv.gz", "barcodes.tsv.gz", "labels.tsv.gz", "matrix.mtx",
     "features.tsv",  "barcodes.tsv",    "labels.tsv",      "genes.tsv",     NULL};
@@ -39,11 +39,11 @@ int main(int argc, char **argv)
     enum cm_mtx_layout layout = (enum cm_mtx_layout)o.layout;
     cm_out_folder(cm_output(), known);
     cm_try(cm_reader_keep(r));
-    struct cm_mtxout *out = cm_mtxout_make(h, layout);
+    struct cm_mtxwrite *out = cm_mtxwrite_make(h, layout);
     struct cm_chunk c = {0};
     while (cm_next(r, &c))
-        if (!c.is_tensor) /* a fit that svd sends along */
-            cm_mtxout_count(out, &c);
+        if (!c.is_tensor) /* fitted parameters of svd */
+            cm_mtxwrite_count(out, &c);
     cm_try(cm_reader_rewind(r));
 
     if (h->nlabels && !cm_mtx_file_name(layout, CM_MTX_LABELS))
@@ -53,14 +53,14 @@ int main(int argc, char **argv)
         const char *name = cm_mtx_file_name(layout, k);
         fd[k] = name && (k != CM_MTX_LABELS || h->nlabels) ? cm_out_folder_file(name) : -1;
     }
-    cm_try(cm_mtxout_begin(out, fd));
+    cm_try(cm_mtxwrite_begin(out, fd));
     while (cm_next(r, &c)) {
         if (!c.is_tensor)
-            cm_try(cm_mtxout_chunk(out, &c, h));
+            cm_try(cm_mtxwrite_chunk(out, &c, h));
         cm_progress(c.first + c.rows, h->slot[0].rows, "cells");
     }
-    cm_try(cm_mtxout_finish(out));
-    cm_mtxout_free(out);
+    cm_try(cm_mtxwrite_finish(out));
+    cm_mtxwrite_free(out);
     cm_chunk_free(&c);
     return cm_finish();
 }

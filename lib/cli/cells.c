@@ -59,6 +59,15 @@ static void renumber(struct cm_csr *x, const uint32_t *map, size_t cols)
     *x = out;
 }
 
+struct cm_reader *cm_cells_open(const char *path)
+{
+    struct cm_reader *r = cm_in_open(path);
+    cm_require_kind(r, CM_MATRIX);
+    if (cm_reader_head(r)->nslots != 1)
+        cm_die(3, "%s: expected one slot, found %zu", cm_reader_path(r), cm_reader_head(r)->nslots);
+    return r;
+}
+
 uint32_t *cm_cells_columns(const struct cm_model *m, size_t side, struct cm_reader *r, bool by_name)
 {
     uint32_t *map;
@@ -76,11 +85,8 @@ uint32_t *cm_cells_columns(const struct cm_model *m, size_t side, struct cm_read
 void cm_cells_load(struct cm_cells *c, const struct cm_model *m, const char *model_path,
                    size_t side, const char *path, bool by_name)
 {
-    struct cm_reader *r = cm_in_open(path);
-    cm_require_kind(r, CM_MATRIX);
+    struct cm_reader *r = cm_cells_open(path);
     const struct cm_head *h = cm_reader_head(r);
-    if (h->nslots != 1)
-        cm_die(3, "%s: expected one slot, found %zu", cm_reader_path(r), h->nslots);
     cm_try(cm_model_accepts(m, side, &h->slot[0], cm_reader_path(r), model_path));
     uint32_t *map = cm_cells_columns(m, side, r, by_name);
     cm_try(cm_table_load(r, &c->table));

@@ -22,6 +22,8 @@ struct cm_cells {
 
 /* The model of a file; the digest of what it holds as 16 hex digits. */
 void cm_model_open(struct cm_model *m, const char *path, char digest[20]);
+/* Opens a stream of one matrix slot; another is status 3. */
+struct cm_reader *cm_cells_open(const char *path);
 /* The columns of the open input by which side `side` of the model is applied, as cm_model_columns;
  * warns of those that only one of them has. */
 uint32_t *cm_cells_columns(const struct cm_model *m, size_t side, struct cm_reader *r,

@@ -39,14 +39,14 @@ static struct shared {
 } * shared;
 
 static volatile pid_t child;
-static volatile sig_atomic_t told_to_die; /* the signal that was passed on */
+static volatile sig_atomic_t cancelled; /* the signal that was passed on */
 static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGXCPU};
 enum { NPASSED = sizeof passed_on / sizeof *passed_on };
 
 static void pass_on(int number, siginfo_t *info, void *unused)
 {
     (void)unused;
-    told_to_die = number;
+    cancelled = number;
     if (child > 0 && info->si_code <= 0) /* a user's kill, not the terminal's */
         kill(child, number);
 }
@@ -81,10 +81,10 @@ static _Noreturn void supervise(const char *tool)
     child = 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         cm_leave(0);
-    cm_temp_remove_all(); /* also behind an exit that a library or a sanitizer took upon itself */
+    cm_temp_unlink_all(); /* also behind an exit that a library or a sanitizer took upon itself */
     /* A job that is cancelled whole loses its pipes too: the child may notice that first. */
-    if (told_to_die)
-        die_by(told_to_die);
+    if (cancelled)
+        die_by(cancelled);
     static struct cm_tool named;
     named.name = tool;
     cm_tool = &named;

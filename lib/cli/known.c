@@ -250,7 +250,7 @@ static void add_output(const char *path, bool state, bool sure)
     out->there = !(fd < 0 ? stat(path, &out->s) : fstat(fd, &out->s));
     char *name, *dir = fd < 0 && *path ? cm_files_resolve(path, &name) : NULL;
     if (!dir)
-        return; /* the reason is told when places are checked */
+        return; /* the reason is reported when places are checked */
     struct cm_buf b = {0};
     cm_buf_printf(&b, "%s/%s", dir, name);
     out->target = (char *)b.p;

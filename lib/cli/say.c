@@ -34,7 +34,7 @@ void cm_say_start(void)
     last_shown = first_done_at = 0;
 }
 
-/* write(2) to stderr until done; nobody can be told if that fails. */
+/* write(2) to stderr until done; there is nobody to report a failure to. */
 static void put(const char *text, size_t n)
 {
     while (n) {
@@ -113,13 +113,13 @@ void cm_die(int status, const char *format, ...)
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
-    static int first; /* the status of the failure that is told */
+    static int first; /* the status of the failure that is reported */
     if (!cm_last_words())
-        status = first ? first : status; /* from cm_panic, or a failure while one is told */
+        status = first ? first : status; /* from cm_panic, or a failure while one is reported */
     if (!first) {
         first = status;
         say("error: ", "%s", text);
-        cm_files_discard(status, text);
+        cm_exit_undo(status, text);
     }
     cm_leave(status);
 }

@@ -1,10 +1,10 @@
 /* cli/signals.c - what a killed tool leaves behind: nothing.
  *
- * Problem: a job that is cancelled must not leave half a file, and must die BY the signal, so that
- * the shell, make and the batch system see what happened.  Choice: temporary paths live in a static
- * table; the handler unlinks them (unlink is async-signal-safe), restores the default action and
- * raises the signal again.  A crash takes the same way.  Nothing is written to the stream: a stream
- * without END is an error for every reader, which is all that ABORT would say.
+ * A job that is cancelled must not leave half a file, and must die BY the signal, so that the
+ * shell, make and the batch system see what happened.  The handler unlinks the temporary files
+ * (temp.c), restores the default action and raises the signal again.  A crash takes the same way.
+ * Nothing is written to the stream: a stream without END is an error for every reader, which is all
+ * that ABORT would say.
  *
  * SIGPIPE takes the same way even if our parent ignores it, so that `tool | head` ends with 141 and
  * not with a write error.  SIGXFSZ is ignored: write() then reports EFBIG, as on a full disk.
@@ -13,70 +13,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-static struct temps {
-    char path[CM_TEMP_MAX][PATH_MAX];
-    volatile sig_atomic_t live[CM_TEMP_MAX];
-} own_temps, *temps = &own_temps;
 static volatile sig_atomic_t seen, pipe_is_success;
-
-int cm_temp_add(const char *path)
-{
-    for (int k = 0; k < CM_TEMP_MAX; k++)
-        if (!temps->live[k]) {
-            if (strlen(path) >= sizeof temps->path[k]) {
-                errno = ENAMETOOLONG;
-                return -1;
-            }
-            strcpy(temps->path[k], path);
-            temps->live[k] = 1;
-            return k;
-        }
-    errno = EMFILE;
-    return -1;
-}
-
-int cm_temp_share(void)
-{
-    void *p = mmap(NULL, sizeof *temps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return -1;
-    temps = p;
-    return 0;
-}
-
-void cm_temp_forget(int handle) { temps->live[handle] = 0; }
-
-/* Async-signal-safe.  True if there was one. */
-static bool remove_all(void)
-{
-    bool any = false;
-    for (int k = CM_TEMP_MAX; k-- > 0;) /* backwards: files before the directory they are in */
-        if (temps->live[k]) {
-            if (unlink(temps->path[k]))
-                rmdir(temps->path[k]);
-            any = true;
-        }
-    return any;
-}
-
-void cm_temp_remove_all(void)
-{
-    remove_all();
-    for (int k = 0; k < CM_TEMP_MAX; k++)
-        temps->live[k] = 0;
-}
 
 /* SA_RESETHAND has restored the default action when this runs. */
 static void on_fatal(int number)
 {
-    bool promised = remove_all();
+    bool promised = cm_temp_unlink_all();
     if (number == SIGPIPE && pipe_is_success && !promised)
         _exit(0);
     raise(number);
@@ -158,13 +104,3 @@ void cm_signals_polite(void)
 
 int cm_signal_seen(void) { return seen; }
 void cm_pipe_closed_is_success(void) { pipe_is_success = 1; }
-
-/* exit() would run other libraries' exit handlers and flush half-written text after a failure. */
-extern void __gcov_dump(void) __attribute__((weak));
-
-_Noreturn void cm_leave(int status)
-{
-    if (__gcov_dump)
-        __gcov_dump();
-    _exit(status);
-}

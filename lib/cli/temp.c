@@ -1,4 +1,6 @@
-/* cli/temp.c - names of temporary files that nobody else has.
+/* cli/temp.c - temporary files: names that nobody else has, and a list of what must go.
+ *
+ * The list is static, so that a signal handler can walk it: unlink is async-signal-safe.
  *
  * Two writers of one target may have the same process number (containers, machines that share a
  * file system), and a name left by a killed tool may be met again; so a name ends in 50 random bits
@@ -8,7 +10,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +23,62 @@
 #include "base/mem.h"
 
 enum { TRIES = 100 };
+
+/* ===== the list =========================================================================== */
+
+static struct temps {
+    char path[CM_TEMP_MAX][PATH_MAX];
+    volatile sig_atomic_t live[CM_TEMP_MAX];
+} own_temps, *temps = &own_temps;
+
+int cm_temp_add(const char *path)
+{
+    for (int k = 0; k < CM_TEMP_MAX; k++)
+        if (!temps->live[k]) {
+            if (strlen(path) >= sizeof temps->path[k]) {
+                errno = ENAMETOOLONG;
+                return -1;
+            }
+            strcpy(temps->path[k], path);
+            temps->live[k] = 1;
+            return k;
+        }
+    errno = EMFILE;
+    return -1;
+}
+
+int cm_temp_share(void)
+{
+    void *p = mmap(NULL, sizeof *temps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return -1;
+    temps = p;
+    return 0;
+}
+
+void cm_temp_forget(int handle) { temps->live[handle] = 0; }
+
+bool cm_temp_unlink_all(void)
+{
+    bool any = false;
+    for (int k = CM_TEMP_MAX; k-- > 0;) /* backwards: files before the directory they are in */
+        if (temps->live[k]) {
+            if (unlink(temps->path[k]))
+                rmdir(temps->path[k]);
+            any = true;
+        }
+    return any;
+}
+
+void cm_temp_remove_all(int status, const char *message)
+{
+    (void)status, (void)message;
+    cm_temp_unlink_all();
+    for (int k = 0; k < CM_TEMP_MAX; k++)
+        temps->live[k] = 0;
+}
+
+/* ===== names ============================================================================== */
 
 static uint64_t from_system(void)
 {

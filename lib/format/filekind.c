@@ -6,9 +6,9 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <zlib.h>
 #include <zstd.h>
 
+#include "base/gzin.h"
 #include "base/sniff.h"
 
 #define PEEK 512 /* bytes that are unpacked to look inside */
@@ -59,19 +59,11 @@ static const char *text_kind(const unsigned char *p, size_t n)
 /* The first bytes of what gzip or zstd packed; 0 if nothing can be unpacked. */
 static size_t peek_gzip(const unsigned char *p, size_t n, unsigned char *out)
 {
-    unsigned char in[4096];
-    z_stream z = {0};
-    n = n < sizeof in ? n : sizeof in;
-    memcpy(in, p, n);
-    z.next_in = in;
-    z.avail_in = (uInt)n;
-    z.next_out = out;
-    z.avail_out = PEEK;
-    if (inflateInit2(&z, 31) != Z_OK)
-        return 0;
-    int code = inflate(&z, Z_SYNC_FLUSH);
-    size_t got = code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR ? z.total_out : 0;
-    inflateEnd(&z);
+    struct cm_gzin *g;
+    size_t got = 0;
+    cm_gzin_memory(&g, p, n, "");
+    cm_gzin_read(g, out, PEEK, &got); /* only the head is there: it fails where that ends */
+    cm_gzin_close(g);
     return got;
 }
 

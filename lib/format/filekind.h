@@ -8,12 +8,12 @@
 
 #include <stddef.h>
 
-/* Bytes from the start of a file that tell most: a whole block of zstd, of which nothing can be
- * unpacked before its end is there. */
+/* Bytes from the start of a file that usually suffice: a whole block of zstd, of which nothing
+ * can be unpacked before its end is there. */
 #define CM_FILE_KIND_BYTES ((128 << 10) + 64)
 
 /* p: the first n bytes of the file, CM_FILE_KIND_BYTES where it has so many; name: of the file,
- * whose ending is used where bytes do not tell.  A static text such as "an Excel
+ * whose ending is used where the bytes do not suffice.  A static text such as "an Excel
  * workbook (save ...)"; what base/sniff.h knows, and what only a look inside tells.  NULL if the
  * kind is not known. */
 const char *cm_file_kind(const unsigned char *p, size_t n, const char *name);

@@ -115,7 +115,7 @@ double cm_cross_forward(const struct cm_cross *c, cm_real *cache, const cm_real 
     cm_real *y = cache, *u = y + LP, *e = u + LP, *norm = e + 4 * P, *unit = norm + 2;
     memcpy(y, x[0], c->L[0] * P * sizeof *y);
     memcpy(y + c->L[0] * P, x[1], c->L[1] * P * sizeof *y);
-    cm_unit_forward(u, unit, y, params, NULL, &c->unit, 1, drop, scratch);
+    cm_unit_forward(u, unit, y, params, &c->unit, 1, drop, scratch);
     return read_out(c, u, e, norm);
 }
 
@@ -140,7 +140,7 @@ void cm_cross_backward(const struct cm_cross *c, cm_real *dparams, cm_real *cons
     cm_unitnorm_backward(de, dn, norm, e + 2 * P, 2, P);
     cm_pool_backward(du, de, CM_POOL_MEAN, 1, L, P, 0, c->L[0]);
     cm_pool_backward(du, de + P, CM_POOL_MEAN, 1, L, P, c->L[0], L);
-    cm_unit_backward(dy, dparams, NULL, du, unit, y, params, &c->unit, 1, drop, rest);
+    cm_unit_backward(dy, dparams, du, unit, y, params, &c->unit, 1, drop, rest);
     for (size_t i = 0; i < c->L[0] * P; i++)
         dx[0][i] += dy[i];
     for (size_t i = 0; i < c->L[1] * P; i++)

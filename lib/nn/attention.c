@@ -20,19 +20,15 @@ static bool drops(const struct cm_dropout *d) { return d && d->rate > 0; }
 size_t cm_attend_scratch(size_t L, size_t M) { return L * M; }
 
 void cm_attend_forward(cm_real *out, cm_real *prob, const cm_real *q, size_t ldq, const cm_real *k,
-                       size_t ldk, const cm_real *v, size_t ldv, const cm_real *bias, size_t L,
-                       size_t M, size_t P, size_t H, const struct cm_dropout *drop,
-                       cm_real *scratch)
+                       size_t ldk, const cm_real *v, size_t ldv, size_t L, size_t M, size_t P,
+                       size_t H, const struct cm_dropout *drop, cm_real *scratch)
 {
     CM_ASSERT(H >= 1 && P % H == 0);
     size_t D = P / H;
     cm_real scale = (cm_real)(1 / sqrt((double)D));
     for (size_t h = 0; h < H; h++) {
         cm_real *p = prob + h * L * M;
-        if (bias)
-            memcpy(p, bias + h * L * M, L * M * sizeof *p);
-        cm_gemm_real(false, true, L, M, D, scale, q + h * D, ldq, k + h * D, ldk, bias ? 1 : 0, p,
-                     M);
+        cm_gemm_real(false, true, L, M, D, scale, q + h * D, ldq, k + h * D, ldk, 0, p, M);
         cm_softmax_rows(p, L, M);
         const cm_real *weight = p;
         if (drops(drop)) {
@@ -45,9 +41,9 @@ void cm_attend_forward(cm_real *out, cm_real *prob, const cm_real *q, size_t ldq
 
 /* With s the logits:  dp = drop(dout V');  ds = p (dp - sum p dp);  dQ = ds K scale;  dK = ds' Q
  * scale;  dV = drop(p)' dout. */
-void cm_attend_back(cm_real *dq, cm_real *dk, cm_real *dv, cm_real *dbias, const cm_real *dout,
-                    const cm_real *prob, const cm_real *q, size_t ldq, const cm_real *k, size_t ldk,
-                    const cm_real *v, size_t ldv, size_t L, size_t M, size_t P, size_t H,
+void cm_attend_back(cm_real *dq, cm_real *dk, cm_real *dv, const cm_real *dout, const cm_real *prob,
+                    const cm_real *q, size_t ldq, const cm_real *k, size_t ldk, const cm_real *v,
+                    size_t ldv, size_t L, size_t M, size_t P, size_t H,
                     const struct cm_dropout *drop, cm_real beta, cm_real *scratch)
 {
     CM_ASSERT(H >= 1 && P % H == 0);
@@ -65,20 +61,17 @@ void cm_attend_back(cm_real *dq, cm_real *dk, cm_real *dv, cm_real *dbias, const
         if (drops(drop))
             cm_dropout_range(ds, ds, h * L * M, L * M, drop, drop->row, false);
         cm_softmax_rows_backward(ds, p, L, M);
-        if (dbias)
-            cm_accumulate(dbias + h * L * M, ds, L * M);
         cm_gemm_real(false, false, L, D, M, scale, ds, M, k + h * D, ldk, beta, dq + h * D, ldq);
         cm_gemm_real(true, false, M, D, L, scale, ds, M, q + h * D, ldq, beta, dk + h * D, ldk);
     }
 }
 
-void cm_attend_backward(cm_real *dq, cm_real *dk, cm_real *dv, cm_real *dbias, const cm_real *dout,
+void cm_attend_backward(cm_real *dq, cm_real *dk, cm_real *dv, const cm_real *dout,
                         const cm_real *prob, const cm_real *q, size_t ldq, const cm_real *k,
                         size_t ldk, const cm_real *v, size_t ldv, size_t L, size_t M, size_t P,
                         size_t H, const struct cm_dropout *drop, cm_real *scratch)
 {
-    cm_attend_back(dq, dk, dv, dbias, dout, prob, q, ldq, k, ldk, v, ldv, L, M, P, H, drop, 1,
-                   scratch);
+    cm_attend_back(dq, dk, dv, dout, prob, q, ldq, k, ldk, v, ldv, L, M, P, H, drop, 1, scratch);
 }
 
 /* ===== the layer ============================================================================ */
@@ -131,8 +124,8 @@ static const struct cm_dropout *mha_drop(struct cm_dropout *cell, const struct c
 }
 
 void cm_mha_forward(cm_real *out, cm_real *cache, const cm_real *in, const cm_real *params,
-                    const cm_real *bias, const struct cm_mha *a, size_t B,
-                    const struct cm_dropout *drop, cm_real *scratch)
+                    const struct cm_mha *a, size_t B, const struct cm_dropout *drop,
+                    cm_real *scratch)
 {
     size_t L = a->L, P = a->P, N = B * L;
     struct mha_offsets at = mha_offsets(a, B);
@@ -141,16 +134,15 @@ void cm_mha_forward(cm_real *out, cm_real *cache, const cm_real *in, const cm_re
         const cm_real *q = cache + at.qkv + b * L * 3 * P;
         struct cm_dropout cell;
         cm_attend_forward(cache + at.z + b * L * P, cache + at.prob + b * a->H * L * L, q, 3 * P,
-                          q + P, 3 * P, q + 2 * P, 3 * P, bias, L, L, P, a->H,
-                          mha_drop(&cell, drop, b), scratch);
+                          q + P, 3 * P, q + 2 * P, 3 * P, L, L, P, a->H, mha_drop(&cell, drop, b),
+                          scratch);
     }
     cm_linear_forward(out, cache + at.z, params + a->wo, params + a->bo, N, P, P);
 }
 
-void cm_mha_backward(cm_real *din, cm_real *dparams, cm_real *dbias, const cm_real *dout,
-                     const cm_real *cache, const cm_real *in, const cm_real *params,
-                     const struct cm_mha *a, size_t B, const struct cm_dropout *drop,
-                     cm_real *scratch)
+void cm_mha_backward(cm_real *din, cm_real *dparams, const cm_real *dout, const cm_real *cache,
+                     const cm_real *in, const cm_real *params, const struct cm_mha *a, size_t B,
+                     const struct cm_dropout *drop, cm_real *scratch)
 {
     size_t L = a->L, P = a->P, N = B * L;
     struct mha_offsets at = mha_offsets(a, B);
@@ -162,9 +154,9 @@ void cm_mha_backward(cm_real *din, cm_real *dparams, cm_real *dbias, const cm_re
         const cm_real *q = cache + at.qkv + b * L * 3 * P;
         cm_real *dq = dqkv + b * L * 3 * P;
         struct cm_dropout cell;
-        cm_attend_back(dq, dq + P, dq + 2 * P, dbias, dz + b * L * P,
-                       cache + at.prob + b * a->H * L * L, q, 3 * P, q + P, 3 * P, q + 2 * P, 3 * P,
-                       L, L, P, a->H, mha_drop(&cell, drop, b), 0, scores);
+        cm_attend_back(dq, dq + P, dq + 2 * P, dz + b * L * P, cache + at.prob + b * a->H * L * L,
+                       q, 3 * P, q + P, 3 * P, q + 2 * P, 3 * P, L, L, P, a->H,
+                       mha_drop(&cell, drop, b), 0, scores);
     }
     cm_linear_backward(din, dparams + a->wqkv, dparams + a->bqkv, dqkv, in, params + a->wqkv, N, P,
                        3 * P);

@@ -283,16 +283,15 @@ void cm_softmax_rows_backward(cm_real *ds, const cm_real *p, size_t N, size_t C)
 void cm_exp_all(cm_real *x, size_t n);
 
 /* One cell's attention, L queries over M keys, all heads:
- *   p_h = softmax(Q_h K_h' / sqrt(D) + bias_h)   out_h = p_h V_h   h = 0..H-1, D = P / H
+ *   p_h = softmax(Q_h K_h' / sqrt(D))   out_h = p_h V_h   h = 0..H-1, D = P / H
  * (the paper's eq. 1-3; Vaswani et al. 2017).  Q: L x P, K and V: M x P, with leading dimensions
  * ldq, ldk, ldv (head h in columns h D..); out: L x P (ld P); prob: H x L x M, kept.
- * bias: additive logits, H x L x M, or NULL.  drop: on the probabilities AFTER softmax, or NULL. */
+ * drop: on the probabilities AFTER softmax, or NULL. */
 void cm_attend_forward(cm_real *out, cm_real *prob, const cm_real *q, size_t ldq, const cm_real *k,
-                       size_t ldk, const cm_real *v, size_t ldv, const cm_real *bias, size_t L,
-                       size_t M, size_t P, size_t H, const struct cm_dropout *drop,
-                       cm_real *scratch);
-/* dq, dk, dv with the leading dimensions of q, k, v; dbias (H x L x M) may be NULL. */
-void cm_attend_backward(cm_real *dq, cm_real *dk, cm_real *dv, cm_real *dbias, const cm_real *dout,
+                       size_t ldk, const cm_real *v, size_t ldv, size_t L, size_t M, size_t P,
+                       size_t H, const struct cm_dropout *drop, cm_real *scratch);
+/* dq, dk, dv with the leading dimensions of q, k, v. */
+void cm_attend_backward(cm_real *dq, cm_real *dk, cm_real *dv, const cm_real *dout,
                         const cm_real *prob, const cm_real *q, size_t ldq, const cm_real *k,
                         size_t ldk, const cm_real *v, size_t ldv, size_t L, size_t M, size_t P,
                         size_t H, const struct cm_dropout *drop, cm_real *scratch);
@@ -311,15 +310,14 @@ size_t cm_mha_cache(const struct cm_mha *a, size_t B);
 size_t cm_mha_scratch(const struct cm_mha *a, size_t B);
 /* Where a cache has the attention probabilities (H x L x L, before dropout) of cell b. */
 size_t cm_mha_prob_at(const struct cm_mha *a, size_t B, size_t b);
-/* bias: H x L x L added to every cell's logits, or NULL; drop: of the probabilities, or NULL. */
+/* drop: of the probabilities, or NULL. */
 void cm_mha_forward(cm_real *out, cm_real *cache, const cm_real *in, const cm_real *params,
-                    const cm_real *bias, const struct cm_mha *a, size_t B,
-                    const struct cm_dropout *drop, cm_real *scratch);
-/* din and dbias may be NULL; dparams is the gradient arena. */
-void cm_mha_backward(cm_real *din, cm_real *dparams, cm_real *dbias, const cm_real *dout,
-                     const cm_real *cache, const cm_real *in, const cm_real *params,
-                     const struct cm_mha *a, size_t B, const struct cm_dropout *drop,
-                     cm_real *scratch);
+                    const struct cm_mha *a, size_t B, const struct cm_dropout *drop,
+                    cm_real *scratch);
+/* din may be NULL; dparams is the gradient arena. */
+void cm_mha_backward(cm_real *din, cm_real *dparams, const cm_real *dout, const cm_real *cache,
+                     const cm_real *in, const cm_real *params, const struct cm_mha *a, size_t B,
+                     const struct cm_dropout *drop, cm_real *scratch);
 
 /* ===== Transformer unit ===================================================================== */
 
@@ -345,16 +343,15 @@ size_t cm_unit_cache(const struct cm_unit *u, size_t B);
 size_t cm_unit_scratch(const struct cm_unit *u, size_t B); /* for both directions */
 /* Where a cache has the attention probabilities (H x L x L) of cell b. */
 size_t cm_unit_prob_at(const struct cm_unit *u, size_t B, size_t b);
-/* bias: H x L x L or NULL.  drop: seed, step and row (its rate and site are not read); NULL when
+/* drop: seed, step and row (its rate and site are not read); NULL when
  * the network is applied, not trained. */
 void cm_unit_forward(cm_real *out, cm_real *cache, const cm_real *in, const cm_real *params,
-                     const cm_real *bias, const struct cm_unit *u, size_t B,
-                     const struct cm_dropout *drop, cm_real *scratch);
-/* din and dbias may be NULL. */
-void cm_unit_backward(cm_real *din, cm_real *dparams, cm_real *dbias, const cm_real *dout,
-                      const cm_real *cache, const cm_real *in, const cm_real *params,
-                      const struct cm_unit *u, size_t B, const struct cm_dropout *drop,
-                      cm_real *scratch);
+                     const struct cm_unit *u, size_t B, const struct cm_dropout *drop,
+                     cm_real *scratch);
+/* din may be NULL. */
+void cm_unit_backward(cm_real *din, cm_real *dparams, const cm_real *dout, const cm_real *cache,
+                      const cm_real *in, const cm_real *params, const struct cm_unit *u, size_t B,
+                      const struct cm_dropout *drop, cm_real *scratch);
 
 /* ===== losses ============================================================================== */
 

@@ -110,15 +110,15 @@ static void unit_feed_back(cm_real *dx, cm_real *dparams, cm_real *dout, const c
 }
 
 void cm_unit_forward(cm_real *out, cm_real *cache, const cm_real *in, const cm_real *params,
-                     const cm_real *bias, const struct cm_unit *u, size_t B,
-                     const struct cm_dropout *drop, cm_real *scratch)
+                     const struct cm_unit *u, size_t B, const struct cm_dropout *drop,
+                     cm_real *scratch)
 {
     size_t L = u->mha.L, P = u->mha.P, N = B * L;
     struct unit_offsets at = unit_offsets(u, B);
     struct unit_drops drops = unit_drops(u, drop);
     cm_real *y = cache + at.y, *s1 = cache + at.s1, *s2 = cache + at.s2;
     if (!u->pre_norm) {
-        cm_mha_forward(s1, cache + at.mha, in, params, bias, &u->mha, B, &drops.d[0], scratch);
+        cm_mha_forward(s1, cache + at.mha, in, params, &u->mha, B, &drops.d[0], scratch);
         cm_dropout_forward(s1, s1, B, L * P, &drops.d[1]);
         cm_accumulate(s1, in, N * P);
         cm_layernorm_forward(y, cache + at.stat1, s1, params + u->gain1, params + u->bias1, N, P);
@@ -127,7 +127,7 @@ void cm_unit_forward(cm_real *out, cm_real *cache, const cm_real *in, const cm_r
         cm_layernorm_forward(out, cache + at.stat2, s2, params + u->gain2, params + u->bias2, N, P);
     } else {
         cm_layernorm_forward(s1, cache + at.stat1, in, params + u->gain1, params + u->bias1, N, P);
-        cm_mha_forward(y, cache + at.mha, s1, params, bias, &u->mha, B, &drops.d[0], scratch);
+        cm_mha_forward(y, cache + at.mha, s1, params, &u->mha, B, &drops.d[0], scratch);
         cm_dropout_forward(y, y, B, L * P, &drops.d[1]);
         cm_accumulate(y, in, N * P);
         cm_layernorm_forward(s2, cache + at.stat2, y, params + u->gain2, params + u->bias2, N, P);
@@ -136,10 +136,9 @@ void cm_unit_forward(cm_real *out, cm_real *cache, const cm_real *in, const cm_r
     }
 }
 
-void cm_unit_backward(cm_real *din, cm_real *dparams, cm_real *dbias, const cm_real *dout,
-                      const cm_real *cache, const cm_real *in, const cm_real *params,
-                      const struct cm_unit *u, size_t B, const struct cm_dropout *drop,
-                      cm_real *scratch)
+void cm_unit_backward(cm_real *din, cm_real *dparams, const cm_real *dout, const cm_real *cache,
+                      const cm_real *in, const cm_real *params, const struct cm_unit *u, size_t B,
+                      const struct cm_dropout *drop, cm_real *scratch)
 {
     size_t L = u->mha.L, P = u->mha.P, N = B * L, bytes = N * P * sizeof *din;
     struct unit_offsets at = unit_offsets(u, B);
@@ -159,8 +158,7 @@ void cm_unit_backward(cm_real *din, cm_real *dparams, cm_real *dbias, const cm_r
         if (din)
             cm_accumulate(din, a, N * P);
         cm_dropout_forward(a, a, B, L * P, &drops.d[1]);
-        cm_mha_backward(din, dparams, dbias, a, cache + at.mha, in, params, &u->mha, B, &drops.d[0],
-                        rest);
+        cm_mha_backward(din, dparams, a, cache + at.mha, in, params, &u->mha, B, &drops.d[0], rest);
     } else {
         memcpy(c, dout, bytes);
         memset(a, 0, bytes); /* a = gradient of norm2's output */
@@ -172,8 +170,7 @@ void cm_unit_backward(cm_real *din, cm_real *dparams, cm_real *dbias, const cm_r
             cm_accumulate(din, b, N * P);
         cm_dropout_forward(b, b, B, L * P, &drops.d[1]);
         memset(a, 0, bytes); /* a = gradient of norm1's output */
-        cm_mha_backward(a, dparams, dbias, b, cache + at.mha, s1, params, &u->mha, B, &drops.d[0],
-                        rest);
+        cm_mha_backward(a, dparams, b, cache + at.mha, s1, params, &u->mha, B, &drops.d[0], rest);
         cm_layernorm_backward(din, dparams + u->gain1, dparams + u->bias1, a, cache + at.stat1, in,
                               params + u->gain1, N, P);
     }

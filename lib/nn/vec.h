@@ -69,9 +69,9 @@ void cm_act_gradient(cm_real *d, const cm_real *in, size_t n, enum cm_activation
 void cm_dropout_range(cm_real *out, const cm_real *in, size_t from, size_t n,
                       const struct cm_dropout *d, uint32_t row, bool add);
 /* cm_attend_backward, its dq, dk, dv overwritten when beta is 0. */
-void cm_attend_back(cm_real *dq, cm_real *dk, cm_real *dv, cm_real *dbias, const cm_real *dout,
-                    const cm_real *prob, const cm_real *q, size_t ldq, const cm_real *k, size_t ldk,
-                    const cm_real *v, size_t ldv, size_t L, size_t M, size_t P, size_t H,
+void cm_attend_back(cm_real *dq, cm_real *dk, cm_real *dv, const cm_real *dout, const cm_real *prob,
+                    const cm_real *q, size_t ldq, const cm_real *k, size_t ldk, const cm_real *v,
+                    size_t ldv, size_t L, size_t M, size_t P, size_t H,
                     const struct cm_dropout *drop, cm_real beta, cm_real *scratch);
 
 #endif

@@ -1,18 +1,17 @@
 /* prep/annotation.c - reading gene annotations; see annotation.h.
  *
- * zlib's gzgets reads plain and gzipped files alike.  A GTF without `gene` lines (StringTie, old
+ * A GTF without `gene` lines (StringTie, old
  * UCSC tables) lists exons and transcripts: lines of one gene_id are joined while they stand
  * together, and once more after sorting.  Then genes are ordered by chromosome rank, so that the
  * index, which keeps the first of equal names, prefers chromosomes to scaffolds.
  */
 #include "prep/annotation.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/error.h"
+#include "base/gzin.h"
 #include "base/mem.h"
 #include "base/sniff.h"
 #include "base/text.h"
@@ -58,31 +57,6 @@ static int kind_of(const char *path, enum kind *kind)
         return cm_fail(CM_EINPUT, "%s: expected a name that ends in .bed, .gtf or .gff3 (or .gz)",
                        path);
     return 0;
-}
-
-/* A whole line without its end, of any length; false at the end of the file or on an error, or at a
- * zero byte (*zero). */
-static bool read_line(gzFile f, char **line, size_t *cap, bool *zero)
-{
-    size_t n = 0;
-    bool any = false;
-    for (;;) {
-        CM_GROW(*line, *cap, n + 65536);
-        z_off_t at = gztell(f);
-        if (!gzgets(f, *line + n, (int)65536))
-            break;
-        any = true;
-        size_t got = strlen(*line + n);
-        *zero = (size_t)(gztell(f) - at) != got;
-        if (*zero)
-            return false;
-        n += got;
-        if (n && (*line)[n - 1] == '\n')
-            break;
-    }
-    while (n && ((*line)[n - 1] == '\n' || (*line)[n - 1] == '\r'))
-        (*line)[--n] = 0;
-    return any;
 }
 
 /* The value of `key` in attributes: `key "value"; ` (GTF) or `key=value;` (GFF3).  Its length, 0 if
@@ -321,32 +295,27 @@ int cm_annotation_read(struct cm_annotation **out, const char *path)
     int code = kind_of(path, &kind);
     if (code)
         return code;
-    gzFile f = gzopen(path, "rb");
-    if (!f)
-        return cm_fail_errno(CM_ESYSTEM, "%s", path);
-    gzbuffer(f, 1 << 17);
+    struct cm_gzin *g;
+    if ((code = cm_gzin_open(&g, path)))
+        return code;
     struct cm_annotation *a = CM_ZNEW(struct cm_annotation, 1);
     a->path = cm_strdup(path);
-    char *line = NULL;
-    size_t cap = 0, number = 0;
     bool whole_genes = kind != GTF;
-    bool zero = false;
-    while (!code && read_line(f, &line, &cap, &zero)) {
-        bool mark = ++number == 1 && !strncmp(line, "\xef\xbb\xbf", 3);
-        code = check_text(a, line, number);
+    char *line;
+    int more;
+    for (size_t number = 1, n; !code && (more = cm_gzin_line(g, &line, &n)); number++) {
+        if ((code = more < 0 ? more : 0))
+            break;
+        bool mark = number == 1 && !strncmp(line, "\xef\xbb\xbf", 3);
+        if (strlen(line) < n)
+            code = cm_fail(CM_EINPUT, "%s: line %zu: holds a zero byte: no text", path, number);
+        while (n && line[n - 1] == '\r')
+            line[--n] = 0;
+        code = code ? code : check_text(a, line, number);
         if (!code)
             code = take_line(a, kind, line + (mark ? 3 : 0), number, &whole_genes);
     }
-    if (!code && zero)
-        code = cm_fail(CM_EINPUT, "%s: line %zu: holds a zero byte: no text", path, number + 1);
-    int failed = Z_OK;
-    const char *why = gzerror(f, &failed);
-    if (!code && failed != Z_OK && failed != Z_STREAM_END)
-        code = failed == Z_ERRNO
-                   ? cm_fail_errno(CM_ESYSTEM, "%s", path)
-                   : cm_fail(failed == Z_MEM_ERROR ? CM_ESYSTEM : CM_EINPUT, "%s: %s", path, why);
-    gzclose(f);
-    cm_free(line);
+    cm_gzin_close(g);
     if (!code && a->n == 0)
         code = cm_fail(CM_EINPUT, "%s: no genes found", path);
     if (code) {

@@ -1,7 +1,7 @@
 /* stream/narrow.c - columns and values of a block as they travel.
  *
- * Equal content must give equal bytes whoever wrote it: counts that came as i64, f32 or text leave in
- * the same type.
+ * Equal content must give equal bytes whoever wrote it: counts that came as i64, f32 or text leave
+ * in the same type.
  */
 #include "stream/narrow.h"
 

@@ -10,7 +10,7 @@
 enum cm_value cm_narrowest(const struct cm_block *b, bool wide);
 /* Appends the values as type `to`. */
 void cm_put_values(struct cm_buf *out, const struct cm_block *b, enum cm_value to);
-/* Appends the columns as four planes of bytes, and padding to 8 from offset `from` of the buffer. */
+/* Appends the columns as four planes of bytes, and padding to 8 from offset `from`. */
 void cm_put_columns(struct cm_buf *out, const struct cm_block *b, size_t from);
 
 #endif

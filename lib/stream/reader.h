@@ -23,8 +23,8 @@ struct cm_reader {
     struct cm_frame packed; /* of the last block; frame NULL = none */
 };
 
-/* read_rows.c: the record at hand into the chunk.  0 or an error; a pick and a tensor are a chunk of
- * their own, and 1.  got: slots whose block of these rows is there. */
+/* read_rows.c: the record at hand into the chunk.  0 or an error; a pick and a tensor are a chunk
+ * of their own, and 1.  got: slots whose block of these rows is there. */
 int cm_take_rows(struct cm_reader *r, struct cm_chunk *c);
 int cm_take_block(struct cm_reader *r, struct cm_chunk *c, bool *got);
 int cm_take_pick(struct cm_reader *r, struct cm_chunk *c);

@@ -2,7 +2,7 @@
 # tests/bench/h5-read.sh [CELLS] [RUNS] - h5-read against anndata.read_h5ad, end to end.
 #
 # Both modalities of generated cells at the size of the competition's data (20,000 cells by default),
-# written by anndata with gzip, as its users do.  Ours reads a file and writes a stream, the rival
+# written by anndata with gzip, as its users do.  Ours reads a file and writes a stream, anndata
 # reads it into memory; both with start-up, alternating in one run.  Printed: medians and their
 # ratio for -o FILE, -o /dev/null and a pipe; processor seconds, because wall clocks of busy machines
 # lie; peak memory, also for csr of 5,000 cells and of 69,249 cells (LONG=1: some minutes) and for

@@ -2,8 +2,8 @@
 # tests/bench/mtx.sh [CELLS] [RUNS] - mtx-read against scipy.io.mmread, mtx-write against mmwrite.
 #
 # Generated cells with the genes and the density of the competition's (13,431 genes, 1,112 entries a
-# cell; 20,000 cells by default) as a gzipped MTX directory.  The rivals alternate; ours is timed
-# with start-up, names and writing the stream, the rival from the call with its imports done.
+# cell; 20,000 cells by default) as a gzipped MTX directory.  Ours and scipy alternate; ours is timed
+# with start-up, names and writing the stream, scipy from the call with its imports done.
 # Printed: medians of seconds and of processor time (what is left where others use the machine), their
 # ratios, peak memory of both.  mmwrite is timed once, on a tenth
 # of the cells and uncompressed (all that it can do), and compared by entries a second.

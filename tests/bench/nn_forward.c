@@ -72,12 +72,12 @@ static void bench_unit(size_t P, size_t B)
         limit[i] = sgemm_512();
         double start = now();
         for (size_t c = 0; c < CELLS; c += B)
-            cm_unit_forward(out, cache, in, params, NULL, &u, B, NULL, scratch);
+            cm_unit_forward(out, cache, in, params, &u, B, NULL, scratch);
         forward[i] = flop * CELLS / (now() - start) * 1e-9;
         start = now();
         for (size_t c = 0; c < CELLS; c += B) {
-            cm_unit_forward(out, cache, in, params, NULL, &u, B, NULL, scratch);
-            cm_unit_backward(din, dparams, NULL, dout, cache, in, params, &u, B, NULL, scratch);
+            cm_unit_forward(out, cache, in, params, &u, B, NULL, scratch);
+            cm_unit_backward(din, dparams, dout, cache, in, params, &u, B, NULL, scratch);
         }
         both[i] = 3 * flop * CELLS / (now() - start) * 1e-9;
     }

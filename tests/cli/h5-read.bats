@@ -310,6 +310,6 @@ P
                        for (k = 1; k <= NF; k++) { split($k, e, ":"); print cell "\t" name[e[1]] "\t" e[2] } }' \
         loom.txt >want
     cmp got want
-    h5-read -q --list loom.loom | grep -P '^layer\thalf\tturned f32\t530\t7\t'
+    h5-read -q --list loom.loom | grep -P '^layer\thalf\ttransposed f32\t530\t7\t'
     fails 3 h5-read --layer raw -o x.cms loom.loom
 }

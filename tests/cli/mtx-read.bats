@@ -126,7 +126,7 @@ c g2:9007199254740991" ]
     grep -q 'taken once' err
 }
 
-@test "mtx-read: a mistake is told with file, line, expected and found" {
+@test "mtx-read: a mistake is reported with file, line, expected and found" {
     bad() { # MESSAGE HEADER LINES...
         local text=$1
         shift

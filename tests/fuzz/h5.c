@@ -22,13 +22,13 @@ enum { BLOCKS = 4 };
 
 static void read_some(struct cm_source *s)
 {
-    struct cm_chunk *c = CM_ZNEW(struct cm_chunk, s->nparts + 1);
-    size_t *part = CM_NEW(size_t, s->nparts + 1), n = s->nparts < 4 ? s->nparts : 4;
-    part[0] = CM_WHOLE;
+    struct cm_chunk *c = CM_ZNEW(struct cm_chunk, s->types.n + 1);
+    size_t *part = CM_NEW(size_t, s->types.n + 1), n = s->types.n < 4 ? s->types.n : 4;
+    part[0] = CM_ALL_TYPES;
     for (size_t k = 0; k < n; k++)
         part[k + 1] = k;
     struct cm_head head = {0};
-    if (!cm_source_survey(s) && !cm_source_head(s, CM_WHOLE, NULL, &head))
+    if (!cm_source_survey(s) && !cm_source_head(s, CM_ALL_TYPES, NULL, &head))
         for (int k = 0; k < BLOCKS && cm_source_next(s, part, n + 1, c) > 0; k++) {
         }
     cm_head_free(&head);

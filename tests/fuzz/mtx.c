@@ -25,7 +25,7 @@ static uint64_t digest(const uint8_t *data, size_t size, const struct cm_mtx_wan
 {
     struct cm_mtx m;
     struct cm_chunk c = {0};
-    size_t part = CM_MTX_WHOLE;
+    size_t part = CM_ALL_TYPES;
     uint64_t h = 1, rows = 0;
     int more;
     if (cm_mtx_open_memory(&m, data, size, want))

@@ -18,8 +18,10 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/gzin.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "format/mtx/gzout.h"
 #include "format/mtx/read.h"
 
 /* A plain generator for test data. */
@@ -158,7 +160,7 @@ static void rows_are_the_matrix(void **unused)
             struct cm_buf b = {0};
             struct cm_mtx m;
             struct cm_chunk c = {0};
-            size_t part = CM_MTX_WHOLE, row = 0;
+            size_t part = CM_ALL_TYPES, row = 0;
             make_text(&b, order, sum, there);
             assert_int_equal(cm_mtx_open_memory(&m, b.p, b.n, &want), 0);
             int more;

@@ -142,7 +142,7 @@ static int tell(const struct ask *a, struct cm_buf *b)
                                .max_memory = a->max_memory ? a->max_memory : 1 << 20};
     struct cm_chunk c = {0};
     struct cm_head head = {0};
-    size_t part = CM_WHOLE;
+    size_t part = CM_ALL_TYPES;
     int code = cm_h5_open(&h, path_of(a->file), false);
     if (!code)
         code = cm_source_open(&s, &h, &w);
@@ -151,7 +151,7 @@ static int tell(const struct ask *a, struct cm_buf *b)
         return code;
     }
     if (a->type)
-        code = cm_source_part(&s, a->type, &part);
+        code = cm_source_type(&s, a->type, &part);
     if (!code && a->labels)
         code = cm_source_labels(&s, a->labels);
     if (!code && a->where)
@@ -280,7 +280,7 @@ static void conditions(void **state)
     struct cm_chunk c = {0};
     struct cm_head head;
     struct cm_buf b = {0};
-    size_t part = CM_WHOLE;
+    size_t part = CM_ALL_TYPES;
     (void)state;
     assert_int_equal(cm_h5_open(&h, path_of(a.file), false), 0);
     assert_int_equal(cm_source_open(&s, &h, &w), 0);
@@ -398,7 +398,7 @@ static void negative_values(void **state)
     struct cm_source s;
     struct cm_source_want w = {.max_memory = 1 << 20};
     struct cm_chunk c = {0};
-    size_t part = CM_WHOLE;
+    size_t part = CM_ALL_TYPES;
     (void)state;
     assert_int_equal(cm_h5_open(&h, path_of("bad-negative.h5ad"), false), 0);
     assert_int_equal(cm_source_open(&s, &h, &w), 0);

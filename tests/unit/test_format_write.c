@@ -1,4 +1,4 @@
-/* What h5out writes, down to the types that HDF5 stores. */
+/* What write.h writes, down to the types that HDF5 stores. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -20,14 +20,14 @@ static void write_file(const char *path, uint64_t index_max)
 {
     struct cm_head h = {.kind = CM_MATRIX};
     struct cm_slot *s = cm_head_add_slot(&h, "GEX");
-    struct cm_h5write_want want = {.pack = CM_PACK_NONE, .index_max = index_max};
-    struct cm_h5write *o;
+    struct cm_h5_write_want want = {.pack = CM_PACK_NONE, .index_max = index_max};
+    struct cm_h5_write *o;
     struct cm_chunk c = {0};
     cm_strs_add(&s->cols.names, "a");
     cm_strs_add(&s->cols.names, "b");
     cm_strs_add(&s->cols.names, "c");
     s->state = CM_S_COUNTS;
-    assert_int_equal(cm_h5write_create(&o, path, path, &h, &want), 0);
+    assert_int_equal(cm_h5_write_create(&o, path, path, &h, &want), 0);
     for (int k = 0; k < BLOCKS; k++) {
         cm_block_shape(&c.block[0], false, ROWS, COLS, ROWS * COLS, CM_V_U8);
         c.rows = ROWS;
@@ -43,10 +43,10 @@ static void write_file(const char *path, uint64_t index_max)
                 ((uint8_t *)c.block[0].raw)[i * COLS + j] = (uint8_t)(k + i + j);
             }
         }
-        assert_int_equal(cm_h5write_chunk(o, &c, &h), 0);
+        assert_int_equal(cm_h5_write_chunk(o, &c, &h), 0);
     }
-    assert_int_equal(cm_h5write_finish(o, &h), 0);
-    cm_h5write_free(o);
+    assert_int_equal(cm_h5_write_finish(o, &h), 0);
+    cm_h5_write_free(o);
     cm_chunk_free(&c);
     cm_head_free(&h);
 }

@@ -480,44 +480,36 @@ static void positions(void **state)
 static void attend_forward(void)
 {
     size_t P = e.P;
-    cm_attend_forward(e.out, e.cache, e.in + 1, P + 3, e.w, 2 * P, e.w + P, 2 * P, e.bias, e.L, e.M,
-                      P, e.H, e.drop, e.scratch);
+    cm_attend_forward(e.out, e.cache, e.in + 1, P + 3, e.w, 2 * P, e.w + P, 2 * P, e.L, e.M, P, e.H,
+                      e.drop, e.scratch);
 }
 
 static void attend(void **state)
 {
     (void)state;
     struct cm_dropout d = {.rate = .25, .seed = 3, .step = 1, .row = 5, .site = 1};
-    for (int variant = 0; variant < 3; variant++) {
+    for (int variant = 0; variant < 2; variant++) {
         memset(&e, 0, sizeof e);
         e.forward = attend_forward;
         e.L = 4, e.M = 6, e.P = 6, e.H = 3, e.n_out = 24;
-        e.drop = variant == 2 ? &d : NULL;
-        size_t n_q = e.L * (e.P + 3) + 1, n_kv = e.M * 2 * e.P, n_bias = e.H * e.L * e.M;
+        e.drop = variant ? &d : NULL;
+        size_t n_q = e.L * (e.P + 3) + 1, n_kv = e.M * 2 * e.P, n_prob = e.H * e.L * e.M;
         e.in = gaussian(n_q), e.w = gaussian(n_kv);
-        e.bias = variant ? gaussian(n_bias) : NULL;
-        e.cache = gaussian(n_bias), e.scratch = gaussian(cm_attend_scratch(e.L, e.M));
+        e.cache = gaussian(n_prob), e.scratch = gaussian(cm_attend_scratch(e.L, e.M));
         e.out = gaussian(e.n_out), e.weight = gaussian(e.n_out);
-        struct grad dq = grad(n_q), dkv = grad(n_kv), db = grad(n_bias);
+        struct grad dq = grad(n_q), dkv = grad(n_kv);
         objective();
-        cm_attend_backward(dq.d + 1, dkv.d, dkv.d + e.P, variant ? db.d : NULL, e.weight, e.cache,
-                           e.in + 1, e.P + 3, e.w, 2 * e.P, e.w + e.P, 2 * e.P, e.L, e.M, e.P, e.H,
-                           e.drop, e.scratch);
+        cm_attend_backward(dq.d + 1, dkv.d, dkv.d + e.P, e.weight, e.cache, e.in + 1, e.P + 3, e.w,
+                           2 * e.P, e.w + e.P, 2 * e.P, e.L, e.M, e.P, e.H, e.drop, e.scratch);
         check("attention queries", e.in, &dq);
         check("attention keys and values", e.w, &dkv);
-        if (variant) {
-            check("attention bias", e.bias, &db);
-        } else {
-            assert_memory_equal(db.d, db.before, n_bias * sizeof *db.d);
-            cm_free(db.d), cm_free(db.before);
-        }
         release();
     }
 }
 
 static void mha_forward(void)
 {
-    cm_mha_forward(e.out, e.cache, e.in, e.w, e.bias, e.mha, e.B, e.drop, e.scratch);
+    cm_mha_forward(e.out, e.cache, e.in, e.w, e.mha, e.B, e.drop, e.scratch);
 }
 
 static void mha(void **state)
@@ -530,10 +522,10 @@ static void mha(void **state)
     memset(&e, 0, sizeof e);
     e.forward = mha_forward;
     e.mha = &a, e.B = 2, e.n_out = 60;
-    e.in = gaussian(60), e.w = gaussian(t.size), e.bias = gaussian(50), e.out = gaussian(60);
+    e.in = gaussian(60), e.w = gaussian(t.size), e.out = gaussian(60);
     e.cache = gaussian(cm_mha_cache(&a, 2)), e.scratch = gaussian(cm_mha_scratch(&a, 2));
     e.weight = gaussian(60);
-    struct grad dx = grad(60), dw = grad(t.size), db = grad(50);
+    struct grad dx = grad(60), dw = grad(t.size);
     objective();
     const double *prob = e.cache + cm_mha_prob_at(&a, 2, 1);
     for (size_t i = 0; i < 10; i++) { /* rows of the second cell's maps */
@@ -542,10 +534,9 @@ static void mha(void **state)
             s += prob[i * 5 + j];
         assert_true(fabs(s - 1) < 1e-12);
     }
-    cm_mha_backward(dx.d, dw.d, db.d, e.weight, e.cache, e.in, e.w, &a, 2, NULL, e.scratch);
+    cm_mha_backward(dx.d, dw.d, e.weight, e.cache, e.in, e.w, &a, 2, NULL, e.scratch);
     check("multi-head in", e.in, &dx);
     check("multi-head parameters", e.w, &dw);
-    check("multi-head bias", e.bias, &db);
     release();
 }
 
@@ -553,7 +544,7 @@ static void mha(void **state)
 
 static void unit_forward(void)
 {
-    cm_unit_forward(e.out, e.cache, e.in, e.w, e.bias, e.unit, e.B, e.drop, e.scratch);
+    cm_unit_forward(e.out, e.cache, e.in, e.w, e.unit, e.B, e.drop, e.scratch);
 }
 
 static void unit(void **state)
@@ -577,20 +568,19 @@ static void unit(void **state)
         e.forward = unit_forward;
         e.unit = &u, e.B = 2, e.n_out = 48;
         e.drop = variant < 6 ? NULL : &d;
-        e.in = gaussian(48), e.w = gaussian(t.size), e.bias = gaussian(48), e.out = gaussian(48);
+        e.in = gaussian(48), e.w = gaussian(t.size), e.out = gaussian(48);
         e.cache = gaussian(cm_unit_cache(&u, 2)), e.scratch = gaussian(cm_unit_scratch(&u, 2));
         e.weight = gaussian(48);
-        struct grad dx = grad(48), dw = grad(t.size), db = grad(48), dw2 = grad(t.size);
+        struct grad dx = grad(48), dw = grad(t.size), dw2 = grad(t.size);
         objective();
-        cm_unit_backward(dx.d, dw.d, db.d, e.weight, e.cache, e.in, e.w, &u, 2, e.drop, e.scratch);
+        cm_unit_backward(dx.d, dw.d, e.weight, e.cache, e.in, e.w, &u, 2, e.drop, e.scratch);
         /* the input's gradient is optional, and nothing else depends on it */
-        cm_unit_backward(NULL, dw2.d, NULL, e.weight, e.cache, e.in, e.w, &u, 2, e.drop, e.scratch);
+        cm_unit_backward(NULL, dw2.d, e.weight, e.cache, e.in, e.w, &u, 2, e.drop, e.scratch);
         for (size_t i = 0; i < t.size; i++)
             assert_true(fabs(dw2.d[i] - dw2.before[i] - dw.d[i] + dw.before[i]) < 1e-9);
         cm_free(dw2.d), cm_free(dw2.before);
         check("unit in", e.in, &dx);
         check("unit parameters", e.w, &dw);
-        check("unit bias", e.bias, &db);
         release();
     }
 }

@@ -271,18 +271,17 @@ static void mha(void **state)
     cm_mha_declare(&a, &t, "");
     float *params = arena("mha", &t), *dparams = zeros(t.size);
     float *cache = junk(cm_mha_cache(&a, B)), *scratch = junk(cm_mha_scratch(&a, B));
-    float *out = junk(B * L * P), *din = zeros(B * L * P), *dbias = zeros(H * L * L);
+    float *out = junk(B * L * P), *din = zeros(B * L * P);
     const float *in = ref("mha", "in", B * L * P);
-    cm_mha_forward(out, cache, in, params, ref("mha", "bias", H * L * L), &a, B, NULL, scratch);
+    cm_mha_forward(out, cache, in, params, &a, B, NULL, scratch);
     forward_is("mha", "out", out, B * L * P);
     forward_is("mha", "prob", cache + cm_mha_prob_at(&a, B, 0), B * H * L * L);
-    cm_mha_backward(din, dparams, dbias, ref("mha", "dout", B * L * P), cache, in, params, &a, B,
-                    NULL, scratch);
+    cm_mha_backward(din, dparams, ref("mha", "dout", B * L * P), cache, in, params, &a, B, NULL,
+                    scratch);
     gradient_is("mha", "din", din, B * L * P);
-    gradient_is("mha", "dbias", dbias, H * L * L);
     arena_gradients("mha", &t, dparams);
     cm_free(params), cm_free(dparams), cm_free(cache), cm_free(scratch), cm_free(out);
-    cm_free(din), cm_free(dbias);
+    cm_free(din);
 }
 
 static void unit_case(const char *group, bool pre_norm, enum cm_activation act)
@@ -297,16 +296,16 @@ static void unit_case(const char *group, bool pre_norm, enum cm_activation act)
     float *cache = junk(cm_unit_cache(&u, B)), *scratch = junk(cm_unit_scratch(&u, B));
     float *out = junk(B * L * P), *din = zeros(B * L * P);
     const float *in = ref(group, "in", B * L * P);
-    cm_unit_forward(out, cache, in, params, NULL, &u, B, NULL, scratch);
+    cm_unit_forward(out, cache, in, params, &u, B, NULL, scratch);
     forward_is(group, "out", out, B * L * P);
-    cm_unit_backward(din, dparams, NULL, ref(group, "dout", B * L * P), cache, in, params, &u, B,
-                     NULL, scratch);
+    cm_unit_backward(din, dparams, ref(group, "dout", B * L * P), cache, in, params, &u, B, NULL,
+                     scratch);
     gradient_is(group, "din", din, B * L * P);
     arena_gradients(group, &t, dparams);
 
     /* A cell alone gives what it gave in the group. */
     float *alone = junk(L * P);
-    cm_unit_forward(alone, cache, in + L * P, params, NULL, &u, 1, NULL, scratch);
+    cm_unit_forward(alone, cache, in + L * P, params, &u, 1, NULL, scratch);
     for (size_t i = 0; i < L * P; i++)
         assert_true(fabs((double)(alone[i] - out[L * P + i])) <= 1e-5);
     cm_free(params), cm_free(dparams), cm_free(cache), cm_free(scratch), cm_free(out);

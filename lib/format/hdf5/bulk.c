@@ -1,17 +1,12 @@
-/* format/hdf5/bulk.c - chunks unpacked by a crew; see bulk.h for the choice.
+/* format/hdf5/bulk.c - chunks unpacked by several threads.  See bulk.h.
  *
- * A job is a list of shards, each a rectangle of one chunk (or a stretch of what libhdf5 has read)
+ * A job is a list of shards, each a rectangle of one chunk (or a segment of what libhdf5 has read)
  * and its place in the output.  Shards are taken under a lock, one by one: they are large.  A chunk
- * that two neighbouring ranges share is unpacked once: the last chunk of a range stays unpacked
- * beside the dataset.  Sizes are the file's claims; the unpacked size is known from the chunk's
- * dimensions, so gzip can neither overflow nor swell, and a chunk that gives another size is an
- * error, where libhdf5 1.10 would read past its end.
+ * that two neighbouring ranges share is unpacked once: the job keeps the last chunk of a range.
  */
 #include "format/hdf5/bulk.h"
 
 #include <inttypes.h>
-#include <libdeflate.h>
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,21 +15,18 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "format/hdf5/chunk.h"
 
-#define CHUNK_MAX ((uint64_t)4 << 20) /* a larger chunk is left to libhdf5 and its cache */
-#define SEGMENT   ((uint64_t)65536)   /* items of a shard that was read by libhdf5 */
+#define SEGMENT ((uint64_t)65536) /* items of a shard that was read by libhdf5 */
 
-enum { NO_KIND, U8, I8, U16, I16, U32, I32, U64, I64, F32, F64 };
-
-/* How a dataset's chunks are unpacked; belongs to its cm_h5set. */
+/* A dataset that a job reads, and how. */
 struct cm_h5bulk {
-    bool chunked; /* false: libhdf5 reads */
-    int kind;     /* of the items in memory before conversion */
-    hid_t native; /* the same for libhdf5; not owned */
-    size_t item;
-    uint64_t chunk[2], bytes;
-    bool shuffle, deflate;
-    unsigned shuffle_bit, deflate_bit; /* places in the pipeline, for filter masks */
+    const struct cm_h5set *set;
+    struct cm_h5chunks chunks;
+    bool chunked;       /* false: libhdf5 reads */
+    int kind;           /* of the items in memory before conversion */
+    hid_t native;       /* the same for libhdf5; not owned */
+    size_t item, bytes; /* of an item, of a chunk */
     /* the chunk that was unpacked last and may be needed again */
     uint64_t last[2];
     bool have_last;
@@ -44,7 +36,6 @@ struct cm_h5bulk {
 
 struct shard {
     struct cm_h5bulk *b;
-    const struct cm_h5set *set;
     size_t raw, nraw;           /* place in the job's packed bytes */
     const unsigned char *ready; /* unpacked already; NULL = at raw */
     bool plain;                 /* what stands at raw is not packed */
@@ -66,6 +57,8 @@ struct cm_h5job {
     size_t n, cap;
     size_t next, running;
     bool started;
+    struct cm_h5bulk **bulk; /* of every dataset that was added */
+    size_t nbulk, bulk_cap;
 };
 
 /* ===== what can be unpacked here ========================================================== */
@@ -79,39 +72,16 @@ static int kind_of(const struct cm_h5set *s, hid_t *native)
 {
     if (s->cls == CM_H5_FLOAT) {
         *native = s->size > 4 ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
-        return s->size > 4 ? F64 : F32;
+        return s->size > 4 ? CM_H5_F64 : CM_H5_F32;
     }
     bool sign = s->cls != CM_H5_INT || s->is_signed;
     if (s->size == 1)
-        return *native = sign ? H5T_NATIVE_INT8 : H5T_NATIVE_UINT8, sign ? I8 : U8;
+        return *native = sign ? H5T_NATIVE_INT8 : H5T_NATIVE_UINT8, sign ? CM_H5_I8 : CM_H5_U8;
     if (s->size == 2)
-        return *native = sign ? H5T_NATIVE_INT16 : H5T_NATIVE_UINT16, sign ? I16 : U16;
+        return *native = sign ? H5T_NATIVE_INT16 : H5T_NATIVE_UINT16, sign ? CM_H5_I16 : CM_H5_U16;
     if (s->size == 4)
-        return *native = sign ? H5T_NATIVE_INT32 : H5T_NATIVE_UINT32, sign ? I32 : U32;
-    return *native = sign ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64, sign ? I64 : U64;
-}
-
-/* Only gzip, shuffle, or nothing, each at most once, shuffle first. */
-static bool knows_filters(struct cm_h5bulk *b, hid_t dcpl)
-{
-    int n = H5Pget_nfilters(dcpl);
-    for (int k = 0; k < n; k++) {
-        unsigned flags, cd[8], info;
-        size_t ncd = 8;
-        char name[8];
-        H5Z_filter_t id =
-            H5Pget_filter2(dcpl, (unsigned)k, &flags, &ncd, cd, sizeof name, name, &info);
-        if (id == H5Z_FILTER_SHUFFLE && !b->shuffle && !b->deflate) {
-            b->shuffle = true;
-            b->shuffle_bit = 1u << k;
-        } else if (id == H5Z_FILTER_DEFLATE && !b->deflate) {
-            b->deflate = true;
-            b->deflate_bit = 1u << k;
-        } else {
-            return false;
-        }
-    }
-    return n >= 0;
+        return *native = sign ? H5T_NATIVE_INT32 : H5T_NATIVE_UINT32, sign ? CM_H5_I32 : CM_H5_U32;
+    return *native = sign ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64, sign ? CM_H5_I64 : CM_H5_U64;
 }
 
 static bool is_little(hid_t file, hid_t native)
@@ -123,327 +93,48 @@ static bool is_little(hid_t file, hid_t native)
     return same;
 }
 
-static struct cm_h5bulk *bulk_of(struct cm_h5set *s)
+static bool is_chunked(const struct cm_h5bulk *b, const struct cm_h5set *s)
 {
-    if (s->bulk)
-        return s->bulk;
-    struct cm_h5bulk *b = s->bulk = CM_ZNEW(struct cm_h5bulk, 1);
+    const struct cm_h5chunks *c = &b->chunks;
     hid_t dcpl = H5Dget_create_plist(s->id);
-    hsize_t c[2] = {1, 1};
     unsigned options = 0;
+    bool whole = H5Pget_chunk_opts(dcpl, &options) >= 0 && !options; /* also chunks at the edge */
+    H5Pclose(dcpl);
+    return whole && !s->member && s->size == b->item && is_little(s->type, b->native) && c->plain &&
+           c->rows && c->rows <= CM_H5_CHUNK_MAX && c->cols <= CM_H5_CHUNK_MAX &&
+           c->rows * c->cols * b->item <= CM_H5_CHUNK_MAX;
+}
+
+static struct cm_h5bulk *bulk_of(struct cm_h5job *j, const struct cm_h5set *s)
+{
+    for (size_t k = 0; k < j->nbulk; k++)
+        if (j->bulk[k]->set == s)
+            return j->bulk[k];
+    struct cm_h5bulk *b = CM_ZNEW(struct cm_h5bulk, 1);
+    CM_GROW(j->bulk, j->bulk_cap, j->nbulk + 1);
+    j->bulk[j->nbulk++] = b;
+    b->set = s;
     b->kind = kind_of(s, &b->native);
     b->item = H5Tget_size(b->native);
-    if (!s->member && (s->rank == 1 || s->rank == 2) && s->size == b->item &&
-        is_little(s->type, b->native) && H5Pget_layout(dcpl) == H5D_CHUNKED &&
-        H5Pget_chunk(dcpl, 2, c) == (int)s->rank && c[0] && c[1] && c[0] <= CHUNK_MAX &&
-        c[1] <= CHUNK_MAX && c[0] * c[1] * b->item <= CHUNK_MAX &&
-        H5Pget_chunk_opts(dcpl, &options) >= 0 && !options && knows_filters(b, dcpl)) {
-        b->chunked = true;
-        b->chunk[0] = c[0];
-        b->chunk[1] = s->rank == 2 ? c[1] : 1;
-        b->bytes = c[0] * b->chunk[1] * b->item;
-    }
-    H5Pclose(dcpl);
+    cm_h5chunks_of(&b->chunks, s);
+    b->chunked = is_chunked(b, s);
+    b->bytes = b->chunked ? (size_t)(b->chunks.rows * b->chunks.cols) * b->item : 0;
     return b;
 }
 
-void cm_h5bulk_free(struct cm_h5bulk *b)
-{
-    if (b)
-        for (int k = 0; k < 2; k++)
-            cm_free(b->keep[k]);
-    cm_free(b);
-}
+/* ===== the threads ======================================================================== */
 
-/* ===== unpacking and conversion =========================================================== */
-
-/* What a thread owns. */
-struct hand {
-    struct libdeflate_decompressor *z;
-    unsigned char *a, *b;
-    size_t a_cap, b_cap;
-};
-
-static void hand_free(struct hand *h)
-{
-    if (h->z)
-        libdeflate_free_decompressor(h->z);
-    cm_free(h->a);
-    cm_free(h->b);
-    *h = (struct hand){0};
-}
-
-static void unshuffle(unsigned char *out, const unsigned char *in, size_t bytes, size_t item)
-{
-    size_t n = bytes / item;
-    if (item == 4) {
-        for (size_t i = 0; i < n; i++)
-            for (size_t k = 0; k < 4; k++)
-                out[4 * i + k] = in[k * n + i];
-    } else if (item == 8) {
-        for (size_t i = 0; i < n; i++)
-            for (size_t k = 0; k < 8; k++)
-                out[8 * i + k] = in[k * n + i];
-    } else {
-        for (size_t k = 0; k < item; k++)
-            for (size_t i = 0; i < n; i++)
-                out[item * i + k] = in[k * n + i];
-    }
-}
-
-/* The unpacked bytes of a shard's chunk, or NULL when they are not what they should be. */
-static const unsigned char *unpack(struct shard *s, const unsigned char *raw, struct hand *h)
-{
-    const struct cm_h5bulk *b = s->b;
-    bool inflate = b->deflate && !(s->mask & b->deflate_bit);
-    bool turn = b->shuffle && !(s->mask & b->shuffle_bit) && b->item > 1;
-    const unsigned char *p = raw;
-    size_t n = s->nraw;
-    if (inflate) {
-        unsigned char *to = s->keep;
-        if (turn || !to) {
-            CM_GROW(h->a, h->a_cap, (size_t)b->bytes);
-            to = h->a;
-        }
-        if (!h->z)
-            h->z = libdeflate_alloc_decompressor();
-        if (!h->z)
-            cm_panic(4, "out of memory: a gzip decoder");
-        if (libdeflate_zlib_decompress(h->z, p, n, to, (size_t)b->bytes, &n))
-            return NULL;
-        p = to;
-    }
-    if (n != b->bytes)
-        return NULL;
-    if (turn) {
-        unsigned char *to = s->keep;
-        if (!to) {
-            CM_GROW(h->b, h->b_cap, (size_t)b->bytes);
-            to = h->b;
-        }
-        unshuffle(to, p, n, b->item);
-        p = to;
-    }
-    if (s->keep && p != s->keep)
-        memcpy(s->keep, p, n);
-    return p;
-}
-
-/* Loops over the values of a chunk.  The inner ones have a fixed length and no branch, so that a
- * compiler turns them into vectors without being asked for more than -O2. */
-enum { LANES = 32 };
-
-/* Whole numbers to u32; p and out may not overlap. */
-#define WHOLE(name, type, test)                                                                    \
-    static void name(const unsigned char *p, uint64_t n, uint32_t *out, struct cm_h5facts *f)      \
-    {                                                                                              \
-        uint32_t max[LANES] = {0}, falls = 0, unfit = 0;                                           \
-        type v[LANES];                                                                             \
-        uint64_t i = 0;                                                                            \
-        for (; i + LANES <= n; i += LANES) {                                                       \
-            memcpy(v, p + i * sizeof *v, sizeof v);                                                \
-            for (int k = 0; k < LANES; k++)                                                        \
-                unfit |= (uint32_t)(test(v[k]));                                                   \
-            for (int k = 0; k < LANES; k++) {                                                      \
-                uint32_t u = (uint32_t)v[k];                                                       \
-                out[i + (uint64_t)k] = u;                                                          \
-                max[k] = u > max[k] ? u : max[k];                                                  \
-            }                                                                                      \
-        }                                                                                          \
-        for (; i < n; i++) {                                                                       \
-            memcpy(v, p + i * sizeof *v, sizeof *v);                                               \
-            unfit |= (uint32_t)(test(v[0]));                                                       \
-            out[i] = (uint32_t)v[0];                                                               \
-            max[0] = out[i] > max[0] ? out[i] : max[0];                                            \
-        }                                                                                          \
-        for (i = 1; i < n; i++)                                                                    \
-            falls += out[i] <= out[i - 1];                                                         \
-        for (int k = 0; k < LANES; k++)                                                            \
-            f->max = max[k] > f->max ? max[k] : f->max;                                            \
-        f->falls += falls;                                                                         \
-        f->unfit |= unfit != 0;                                                                    \
-    }
-#define NEVER(v)    0
-#define NEGATIVE(v) (v) < 0
-#define BEYOND(v)   (v) > UINT32_MAX
-#define OUTSIDE(v)  (v)<0 || (v)>(int64_t) UINT32_MAX
-WHOLE(from_u8, uint8_t, NEVER)
-WHOLE(from_i8, int8_t, NEGATIVE)
-WHOLE(from_u16, uint16_t, NEVER)
-WHOLE(from_i16, int16_t, NEGATIVE)
-WHOLE(from_u32, uint32_t, NEVER)
-WHOLE(from_i32, int32_t, NEGATIVE)
-WHOLE(from_u64, uint64_t, BEYOND)
-WHOLE(from_i64, int64_t, OUTSIDE)
-
-/* A float below 2^22 is whole if adding and taking away 1.5 * 2^23, which leaves no bits behind the
- * point, changes nothing; what is larger or no number is looked at again, one by one. */
-static void from_f32(const unsigned char *p, uint64_t n, float *out, struct cm_h5facts *f)
-{
-    static const float magic = 12582912.f;
-    uint32_t odd = 0, fraction = 0, negative = 0;
-    float largest[LANES] = {0};
-    uint64_t i = 0;
-    memcpy(out, p, n * sizeof *out);
-    for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++) {
-            float v = out[i + (uint64_t)k];
-            odd |= (uint32_t) !(fabsf(v) < 4194304.f);
-            fraction |= (uint32_t)((v + magic) - magic != v);
-            negative |= (uint32_t)(v < 0);
-            largest[k] = v > largest[k] ? v : largest[k];
-        }
-    i = odd ? 0 : i;
-    fraction = odd ? 0 : fraction;
-    for (; i < n; i++) {
-        float v = out[i];
-        f->infinite |= !(fabsf(v) <= 3.40282347e38f);
-        fraction |= (uint32_t)(floorf(v) != v);
-        negative |= (uint32_t)(v < 0);
-        largest[0] = v > largest[0] ? v : largest[0];
-    }
-    f->negative |= negative != 0;
-    f->fraction |= fraction != 0;
-    for (int k = 0; k < LANES; k++)
-        f->largest = (double)largest[k] > f->largest ? (double)largest[k] : f->largest;
-}
-
-static void from_f64(const unsigned char *p, uint64_t n, double *out, struct cm_h5facts *f)
-{
-    memcpy(out, p, n * sizeof *out);
-    for (uint64_t i = 0; i < n; i++) {
-        double v = out[i];
-        bool fits = fabs(v) <= 3.40282346638528859812e38;
-        f->infinite |= !isfinite(v);
-        f->negative |= v < 0;
-        f->fraction |= v != floor(v);
-        f->wide |= !fits || (double)(float)v != v;
-        f->largest = v > f->largest ? v : f->largest;
-    }
-}
-
-static void convert(int kind, const unsigned char *p, uint64_t n, void *out, uint64_t at,
-                    struct cm_h5facts *f)
-{
-    switch (kind) {
-    case U8:
-        from_u8(p, n, (uint32_t *)out + at, f);
-        break;
-    case I8:
-        from_i8(p, n, (uint32_t *)out + at, f);
-        break;
-    case U16:
-        from_u16(p, n, (uint32_t *)out + at, f);
-        break;
-    case I16:
-        from_i16(p, n, (uint32_t *)out + at, f);
-        break;
-    case U32:
-        from_u32(p, n, (uint32_t *)out + at, f);
-        break;
-    case I32:
-        from_i32(p, n, (uint32_t *)out + at, f);
-        break;
-    case U64:
-        from_u64(p, n, (uint32_t *)out + at, f);
-        break;
-    case I64:
-        from_i64(p, n, (uint32_t *)out + at, f);
-        break;
-    case F32:
-        from_f32(p, n, (float *)out + at, f);
-        break;
-    default:
-        from_f64(p, n, (double *)out + at, f);
-    }
-}
-
-static void do_shard(struct cm_h5job *j, struct shard *s, struct hand *h)
+static void do_shard(struct cm_h5job *j, struct shard *s, struct cm_h5unpacker *u)
 {
     const unsigned char *p = s->ready ? s->ready : j->raw + s->raw;
     if (!s->ready && !s->plain)
-        p = unpack(s, p, h);
+        p = cm_h5chunk_unpack(&s->b->chunks, u, p, s->nraw, s->mask, s->b->item, s->b->bytes,
+                              s->keep);
     s->bad = !p;
     for (uint64_t r = 0; p && r < s->rows; r++)
-        convert(s->b->kind, p + (s->skip + r * s->stride) * s->b->item, s->width, s->out,
-                s->at + r * s->out_stride, &s->facts);
+        cm_h5convert(s->b->kind, p + (s->skip + r * s->stride) * s->b->item, s->width, s->out,
+                     s->at + r * s->out_stride, &s->facts);
 }
-
-static int damaged(const struct cm_h5set *s, const uint64_t *where)
-{
-    return cm_fail(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " is damaged", CM_H5_AT(s),
-                   where[0]);
-}
-
-/* ===== what libhdf5 is to unpack ========================================================== */
-
-/* One chunk; what is too long or no gzip at all libhdf5 notices itself. */
-static int check_chunk(const struct cm_h5set *s, const hsize_t *at, unsigned bit,
-                       struct libdeflate_decompressor *z, unsigned char *out)
-{
-    hsize_t stored = 0;
-    uint32_t mask = 0;
-    size_t n = 0;
-    if (H5Dget_chunk_storage_size(s->id, at, &stored) < 0 || !stored)
-        return 0;
-    uint64_t where[2] = {at[0], 0};
-    if (stored > 2 * s->chunk_bytes + 65536)
-        return damaged(s, where);
-    unsigned char *raw = cm_alloc((size_t)stored, 1);
-    int code = 0;
-    if (H5Dread_chunk(s->id, H5P_DEFAULT, at, &mask, raw) < 0)
-        code = cm_h5_failed(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " cannot be read",
-                            CM_H5_AT(s), where[0]);
-    else if (mask & bit)
-        code = stored < s->chunk_bytes ? damaged(s, where) : 0;
-    else if (libdeflate_zlib_decompress(z, raw, (size_t)stored, out, (size_t)s->chunk_bytes, &n) ==
-             LIBDEFLATE_SUCCESS)
-        code = n < s->chunk_bytes ? damaged(s, where) : 0;
-    cm_free(raw);
-    return code;
-}
-
-int cm_h5bulk_check(const struct cm_h5set *s, uint64_t first, uint64_t n)
-{
-    uint64_t *verified = s->verified, end = n < s->rows - first ? first + n : s->rows;
-    if (first >= s->rows || (first >= verified[0] && end <= verified[1]) ||
-        s->chunk_bytes > CHUNK_MAX)
-        return 0;
-    hid_t dcpl = H5Dget_create_plist(s->id);
-    hsize_t c[2] = {1, 1};
-    unsigned bit = 0;
-    int code = 0, filters = H5Pget_nfilters(dcpl);
-    if (H5Pget_chunk(dcpl, 2, c) != (int)s->rank)
-        c[0] = 0;
-    for (int k = 0; k < filters; k++) {
-        unsigned flags, cd[8], info;
-        size_t ncd = 8;
-        char name[8];
-        if (H5Pget_filter2(dcpl, (unsigned)k, &flags, &ncd, cd, sizeof name, name, &info) ==
-            H5Z_FILTER_DEFLATE)
-            bit = 1u << k;
-    }
-    H5Pclose(dcpl);
-    if (!c[0] || !c[1])
-        return 0;
-    struct libdeflate_decompressor *z = libdeflate_alloc_decompressor();
-    unsigned char *out = cm_alloc((size_t)s->chunk_bytes, 1);
-    bool follows = first >= verified[0] && first <= verified[1];
-    uint64_t from = follows ? verified[1] : first;
-    for (uint64_t r = from / c[0] * c[0]; z && r < end && !code; r += c[0])
-        for (uint64_t k = 0; k < s->cols && !code; k += c[1]) {
-            hsize_t at[2] = {r, k};
-            code = check_chunk(s, at, bit, z, out);
-        }
-    if (z)
-        libdeflate_free_decompressor(z);
-    cm_free(out);
-    verified[0] = follows ? verified[0] : first / c[0] * c[0];
-    verified[1] = (end + c[0] - 1) / c[0] * c[0];
-    return code;
-}
-
-/* ===== the crew =========================================================================== */
 
 static struct {
     pthread_mutex_t lock;
@@ -451,18 +142,18 @@ static struct {
     pthread_t *thread;
     size_t threads;
     struct cm_h5job *job;
-    struct hand hand; /* of the caller */
+    struct cm_h5unpacker unpacker; /* of the caller */
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
           .done = PTHREAD_COND_INITIALIZER};
 
-static void take_shards(struct cm_h5job *j, struct hand *h) /* with the lock held */
+static void take_shards(struct cm_h5job *j, struct cm_h5unpacker *u) /* with the lock held */
 {
     while (j->next < j->n) {
         struct shard *s = &j->shard[j->next++];
         j->running++;
         pthread_mutex_unlock(&pool.lock);
-        do_shard(j, s, h);
+        do_shard(j, s, u);
         pthread_mutex_lock(&pool.lock);
         if (--j->running == 0 && j->next == j->n)
             pthread_cond_signal(&pool.done);
@@ -471,19 +162,19 @@ static void take_shards(struct cm_h5job *j, struct hand *h) /* with the lock hel
 
 static void *worker(void *unused)
 {
-    struct hand h = {0};
+    struct cm_h5unpacker u = {0};
     (void)unused;
     pthread_mutex_lock(&pool.lock);
     for (;;) {
         if (pool.job && pool.job->next < pool.job->n)
-            take_shards(pool.job, &h);
+            take_shards(pool.job, &u);
         else
             pthread_cond_wait(&pool.wake, &pool.lock);
     }
     return NULL;
 }
 
-/* As many as the pool has, which sleeps meanwhile; they end with the process. */
+/* As many threads as the pool has, which sleeps meanwhile; they live as long as the process. */
 static void pool_begin(void)
 {
     size_t want = cm_pool_threads() - 1;
@@ -495,7 +186,7 @@ static void pool_begin(void)
     pool.thread = cm_realloc(pool.thread, want, sizeof *pool.thread);
     while (pool.threads < want) {
         if (pthread_create(&pool.thread[pool.threads], NULL, worker, NULL))
-            break; /* fewer will do */
+            break; /* go on with fewer */
         pthread_detach(pool.thread[pool.threads++]);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -511,26 +202,32 @@ void cm_h5job_free(struct cm_h5job *j)
         return;
     if (j->started)
         cm_h5job_finish(j);
+    for (size_t k = 0; k < j->nbulk; k++) {
+        cm_free(j->bulk[k]->keep[0]);
+        cm_free(j->bulk[k]->keep[1]);
+        cm_free(j->bulk[k]);
+    }
+    cm_free(j->bulk);
     cm_free(j->raw);
     cm_free(j->shard);
     cm_free(j);
-    hand_free(&pool.hand);
+    cm_h5unpacker_free(&pool.unpacker);
 }
 
-static struct shard *add_shard(struct cm_h5job *j, const struct cm_h5set *s, void *out,
+static struct shard *add_shard(struct cm_h5job *j, struct cm_h5bulk *b, void *out,
                                struct cm_h5facts *facts)
 {
     CM_GROW(j->shard, j->cap, j->n + 1);
     struct shard *x = &j->shard[j->n++];
-    *x = (struct shard){.b = s->bulk, .set = s, .out = out, .sum = facts, .rows = 1};
+    *x = (struct shard){.b = b, .out = out, .sum = facts, .rows = 1};
     return x;
 }
 
 /* 1: added, 0: a chunk that is not stored, CM_EINPUT. */
-static int add_chunk(struct cm_h5job *j, const struct cm_h5set *s, struct shard *x,
-                     const uint64_t *where)
+static int add_chunk(struct cm_h5job *j, struct shard *x, const uint64_t *where)
 {
-    struct cm_h5bulk *b = s->bulk;
+    struct cm_h5bulk *b = x->b;
+    const struct cm_h5set *s = b->set;
     hsize_t at[2] = {where[0], where[1]}, stored = 0;
     uint32_t mask = 0;
     x->where[0] = where[0];
@@ -542,11 +239,10 @@ static int add_chunk(struct cm_h5job *j, const struct cm_h5set *s, struct shard 
     if (H5Dget_chunk_storage_size(s->id, at, &stored) < 0 || !stored)
         return 0;
     if (stored > 2 * b->bytes + 65536)
-        return damaged(s, where);
+        return cm_h5chunk_damaged(s, where[0]);
     CM_GROW(j->raw, j->raw_cap, j->raw_n + (size_t)stored);
     if (H5Dread_chunk(s->id, H5P_DEFAULT, at, &mask, j->raw + j->raw_n) < 0)
-        return cm_h5_failed(CM_EINPUT, "%s: %s: the chunk at item %" PRIu64 " cannot be read",
-                            CM_H5_AT(s), where[0]);
+        return cm_h5chunk_unread(s, where[0]);
     x->raw = j->raw_n;
     x->nraw = (size_t)stored;
     x->mask = mask;
@@ -555,29 +251,30 @@ static int add_chunk(struct cm_h5job *j, const struct cm_h5set *s, struct shard 
 }
 
 /* Every chunk that the range touches; as add_chunk. */
-static int add_chunks(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_t n, void *out,
-                      struct cm_h5facts *facts)
+static int add_chunks(struct cm_h5job *j, struct cm_h5bulk *b, uint64_t first, uint64_t n,
+                      void *out, struct cm_h5facts *facts)
 {
-    struct cm_h5bulk *b = s->bulk;
+    const struct cm_h5set *s = b->set;
     size_t begin = j->n, raw = j->raw_n;
     int got = 1;
-    for (uint64_t r = first / b->chunk[0] * b->chunk[0]; r < first + n && got > 0; r += b->chunk[0])
-        for (uint64_t c = 0; c < s->cols && got > 0; c += b->chunk[1]) {
+    for (uint64_t r = first / b->chunks.rows * b->chunks.rows; r < first + n && got > 0;
+         r += b->chunks.rows)
+        for (uint64_t c = 0; c < s->cols && got > 0; c += b->chunks.cols) {
             uint64_t from = r > first ? r : first;
-            uint64_t to = r + b->chunk[0] < first + n ? r + b->chunk[0] : first + n;
-            struct shard *x = add_shard(j, s, out, facts);
-            x->skip = (from - r) * b->chunk[1];
+            uint64_t to = r + b->chunks.rows < first + n ? r + b->chunks.rows : first + n;
+            struct shard *x = add_shard(j, b, out, facts);
+            x->skip = (from - r) * b->chunks.cols;
             x->at = (from - first) * s->cols + c;
             if (s->rank == 1) {
                 x->width = to - from;
             } else {
                 x->rows = to - from;
-                x->width = s->cols - c < b->chunk[1] ? s->cols - c : b->chunk[1];
-                x->stride = b->chunk[1];
+                x->width = s->cols - c < b->chunks.cols ? s->cols - c : b->chunks.cols;
+                x->stride = b->chunks.cols;
                 x->out_stride = s->cols;
             }
             uint64_t where[2] = {r, c};
-            got = add_chunk(j, s, x, where);
+            got = add_chunk(j, x, where);
         }
     if (got <= 0) {
         j->n = begin;
@@ -600,10 +297,10 @@ static int add_chunks(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, ui
 }
 
 /* libhdf5 reads, we convert. */
-static int add_read(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_t n, void *out,
+static int add_read(struct cm_h5job *j, struct cm_h5bulk *b, uint64_t first, uint64_t n, void *out,
                     struct cm_h5facts *facts)
 {
-    struct cm_h5bulk *b = s->bulk;
+    const struct cm_h5set *s = b->set;
     size_t items, bytes;
     if (cm_mul((size_t)n, (size_t)s->cols, &items) || cm_mul(items, b->item, &bytes))
         return cm_fail(CM_EINPUT, "%s: %s: too large", CM_H5_AT(s));
@@ -611,7 +308,7 @@ static int add_read(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint
     CM_GROW(j->raw, j->raw_cap, j->raw_n + bytes);
     int code = cm_h5set_read(s, first, n, b->native, j->raw + j->raw_n);
     for (uint64_t at = 0; at < items && !code; at += SEGMENT) {
-        struct shard *x = add_shard(j, s, out, facts);
+        struct shard *x = add_shard(j, b, out, facts);
         x->raw = j->raw_n + at * b->item;
         x->plain = true;
         x->width = items - at < SEGMENT ? items - at : SEGMENT;
@@ -621,8 +318,8 @@ static int add_read(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint
     return code;
 }
 
-int cm_h5job_add(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_t n, void *out,
-                 struct cm_h5facts *facts)
+int cm_h5job_add(struct cm_h5job *j, const struct cm_h5set *s, uint64_t first, uint64_t n,
+                 void *out, struct cm_h5facts *facts)
 {
     CM_ASSERT(!j->started);
     *facts = (struct cm_h5facts){0};
@@ -631,11 +328,11 @@ int cm_h5job_add(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_
     if (n > s->rows || first > s->rows - n)
         return cm_fail(CM_EINPUT, "%s: %s: holds %" PRIu64 " rows, expected at least %" PRIu64,
                        CM_H5_AT(s), s->rows, first + n);
-    struct cm_h5bulk *b = bulk_of(s);
+    struct cm_h5bulk *b = bulk_of(j, s);
     size_t begin = j->n;
-    int got = b->chunked ? add_chunks(j, s, first, n, out, facts) : 0;
+    int got = b->chunked ? add_chunks(j, b, first, n, out, facts) : 0;
     if (got == 0)
-        got = add_read(j, s, first, n, out, facts);
+        got = add_read(j, b, first, n, out, facts);
     if (j->n > begin)
         j->shard[begin].begins = true;
     return got < 0 ? got : 0;
@@ -669,7 +366,7 @@ int cm_h5job_finish(struct cm_h5job *j)
 {
     int code = 0;
     pthread_mutex_lock(&pool.lock);
-    take_shards(j, &pool.hand);
+    take_shards(j, &pool.unpacker);
     while (j->running)
         pthread_cond_wait(&pool.done, &pool.lock);
     pool.job = NULL;
@@ -677,12 +374,13 @@ int cm_h5job_finish(struct cm_h5job *j)
     for (size_t k = 0; k < j->n; k++) {
         struct shard *s = &j->shard[k];
         if (s->bad && !code) {
-            code = damaged(s->set, s->where);
+            code = cm_h5chunk_damaged(s->b->set, s->where[0]);
             s->b->have_last = false;
         }
         add_up(s->sum, &s->facts);
-        /* between shards nobody has looked yet */
-        if (!s->begins && s->b->kind != F32 && s->b->kind != F64 && s->rows == 1 && s->width) {
+        /* the order across the border of two shards */
+        if (!s->begins && s->b->kind != CM_H5_F32 && s->b->kind != CM_H5_F64 && s->rows == 1 &&
+            s->width) {
             const uint32_t *v = (const uint32_t *)s->out + s->at;
             s->sum->falls += v[0] <= v[-1];
         }
@@ -692,8 +390,8 @@ int cm_h5job_finish(struct cm_h5job *j)
     return code;
 }
 
-int cm_h5bulk_read(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_t n, void *out,
-                   struct cm_h5facts *facts)
+int cm_h5bulk_read(struct cm_h5job *j, const struct cm_h5set *s, uint64_t first, uint64_t n,
+                   void *out, struct cm_h5facts *facts)
 {
     int code = cm_h5job_add(j, s, first, n, out, facts);
     cm_h5job_start(j);

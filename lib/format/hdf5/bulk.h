@@ -1,54 +1,44 @@
 /* format/hdf5/bulk.h - many numbers of HDF5 datasets, unpacked on all processors.
  *
- * Problem: libhdf5 inflates and converts on one thread, and takes twice the time that is needed.
- * Choice: a JOB gathers ranges of datasets; the packed chunks are read through libhdf5 (the
- * page cache has them), and unpacking, unshuffling, conversion to one of three item types and the
- * questions about the values (FACTS) are done chunk by chunk by a crew of threads, while the caller
- * writes what it had before.  What is not chunked, or is packed in another way than by gzip and
- * shuffle, is read by libhdf5 and only converted here.  Rejected: reading at file addresses behind
- * libhdf5's back (it would have to be right about user blocks and drivers), and cm_parallel, which
- * has no "meanwhile".
+ * libhdf5 inflates and converts on one thread, and takes twice the time that is needed.  A job
+ * gathers ranges of datasets; the packed chunks are read through libhdf5 (the page cache has them),
+ * and unpacking, unshuffling, conversion to one of three item types and the facts about the values
+ * are found chunk by chunk by several threads, while the caller writes what it had before.  What is
+ * not chunked, or is packed in another way than by gzip and shuffle, is read by libhdf5 and only
+ * converted here.  Rejected: reading at file addresses behind libhdf5's back (it would have to be
+ * right about user blocks and drivers), and cm_parallel, which cannot run beside its caller.
  *
- * The result does not depend on the number of threads.  Everything but the crew's own work belongs
- * to the thread that uses HDF5.
+ * The result does not depend on the number of threads.  All calls belong to the thread that uses
+ * HDF5.
  */
 #ifndef CM_FORMAT_HDF5_BULK_H
 #define CM_FORMAT_HDF5_BULK_H
 
-#include "format/hdf5/file.h"
+#include "format/hdf5/convert.h"
+#include "format/hdf5/read.h"
 #include "stream/cms.h"
-
-/* What was seen in a range; `max` of CM_V_U32 alone. */
-struct cm_h5facts {
-    bool unfit;     /* u32: a value below 0 or beyond; the contents are then undefined */
-    bool infinite;  /* floats: NaN or infinite */
-    bool negative;  /* floats */
-    bool fraction;  /* floats: not a whole number */
-    bool wide;      /* f64: not exactly a float */
-    uint32_t max;   /* u32: the largest; floats: unused */
-    double largest; /* floats: the largest value, at least 0 */
-    uint64_t falls; /* u32: items that are not above the one before (not counted: the first) */
-};
 
 struct cm_h5job;
 struct cm_h5job *cm_h5job_new(void);
-void cm_h5job_free(struct cm_h5job *j); /* waits for a started one; NULL allowed */
+void cm_h5job_free(struct cm_h5job *j); /* waits until a started job is done; NULL allowed */
 
 /* The item type in which a dataset of numbers is read: u32 for whole numbers and booleans, f32 or
  * f64 for floats. */
 enum cm_value cm_h5bulk_type(const struct cm_h5set *s);
-/* Adds rows first .. first + n - 1 (n * cols items) of s, to be put to `out` as cm_h5bulk_type
+/* Adds rows first .. first + n - 1 (n * cols items) of s, which must stay open as long as the job
+ * is there, to be put to `out` as cm_h5bulk_type
  * says, and `facts`; both must stay until the job is done.  Reads the packed bytes now.  0 or
  * CM_EINPUT. */
-int cm_h5job_add(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_t n, void *out,
-                 struct cm_h5facts *facts);
-/* Others begin with it; cm_h5job_finish helps them and returns when all is done, 0 or CM_EINPUT (a
- * damaged chunk).  The job is then empty and may be used again.  One job runs at a time. */
+int cm_h5job_add(struct cm_h5job *j, const struct cm_h5set *s, uint64_t first, uint64_t n,
+                 void *out, struct cm_h5facts *facts);
+/* Other threads start on it; cm_h5job_finish helps them and returns when all is done, 0 or
+ * CM_EINPUT (a damaged chunk).  The job is then empty and may be used again.  One job runs at a
+ * time. */
 void cm_h5job_start(struct cm_h5job *j);
 int cm_h5job_finish(struct cm_h5job *j);
 
-/* One range at once. */
-int cm_h5bulk_read(struct cm_h5job *j, struct cm_h5set *s, uint64_t first, uint64_t n, void *out,
-                   struct cm_h5facts *facts);
+/* Reads one range and waits for it. */
+int cm_h5bulk_read(struct cm_h5job *j, const struct cm_h5set *s, uint64_t first, uint64_t n,
+                   void *out, struct cm_h5facts *facts);
 
 #endif

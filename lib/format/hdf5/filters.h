@@ -1,8 +1,7 @@
-/* format/hdf5/filters.h - the HDF5 filters that we bring along: LZF (32000) and Zstandard (32015).
+/* format/hdf5/filters.h - the HDF5 filters that are built in: LZF (32000) and Zstandard (32015).
  *
- * Problem: Debian's LZF plugin does not load, there is none for zstd, and files with both exist.
- * Choice: register our own over liblzf and libzstd at start, so that neither needs a plugin.
- * Rejected: blosc and bitshuffle (rare in single-cell files; `--plugins` lets HDF5 look for them).
+ * Debian's LZF plugin does not load, and it has none for zstd.  Blosc and bitshuffle are rare in
+ * single-cell files; --plugins lets HDF5 look for them.
  */
 #ifndef CM_FORMAT_HDF5_FILTERS_H
 #define CM_FORMAT_HDF5_FILTERS_H

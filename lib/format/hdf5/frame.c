@@ -1,9 +1,9 @@
-/* format/hdf5/frame.c - reading obs and var; see frame.h for the choice.
+/* format/hdf5/frame.c - reading obs and var.  See frame.h.
  *
- * A column's kind is decided once, from its storage and its encoding attributes, leniently: missing
+ * A column's type is decided once, from its storage and its encoding attributes, leniently: missing
  * encoding attributes are inferred, numeric categories become text, and what has no counterpart is
- * skipped with a warning rather than failing the file.  What cannot be represented faithfully (a
- * code outside the categories, a whole number beyond 63 bits) is an error that names the row.
+ * skipped with a warning.  What cannot be represented faithfully (a code outside the categories, a
+ * whole number beyond 63 bits) is an error that names the row.
  */
 #include "format/hdf5/frame.h"
 
@@ -15,7 +15,8 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/text.h"
+#include "format/hdf5/text.h"
+#include "format/hdf5/attr.h"
 
 #define BATCH ((uint64_t)65536)
 
@@ -40,7 +41,7 @@ static void col_close(struct cm_h5col *c)
     *c = (struct cm_h5col){0};
 }
 
-/* Reads categories as text.  Equal texts (1 and 1.0 of a mixed list) share a place. */
+/* Reads categories as text.  Equal texts (1 and 1.0 of a mixed list) become one. */
 static int take_categories(struct cm_h5col *c, const struct cm_h5set *cats)
 {
     struct cm_strs text = {0};
@@ -106,15 +107,7 @@ static int open_nullable(struct cm_h5set *values, struct cm_h5set *mask, const s
     return code;
 }
 
-static bool has_child(const struct cm_h5 *h, const char *path, const char *child)
-{
-    char *p = cm_h5_join(path, child);
-    bool yes = cm_h5_what(h, p) != CM_H5_ABSENT;
-    cm_free(p);
-    return yes;
-}
-
-/* Before 0.7: whole numbers whose labels stand in uns; used only when every code fits, because obs
+/* Before 0.7: whole numbers whose labels are in uns; used only when every code fits, because obs
  * and var share that name space. */
 static int old_categories(struct cm_h5col *c, const struct cm_h5 *h, const char *path)
 {
@@ -146,9 +139,9 @@ static int open_column(struct cm_h5col *c, struct cm_h5 *h, const char *path, co
     if (what == CM_H5_ABSENT || what == CM_H5_BROKEN || what == CM_H5_ERROR)
         return cm_h5_unexpected(h, path, "a column");
     if (what == CM_H5_GROUP) {
-        if (has_child(h, path, "codes"))
+        if (cm_h5_there(h, path, "codes"))
             return open_categorical(c, h, path);
-        if (!has_child(h, path, "values"))
+        if (!cm_h5_there(h, path, "values"))
             return 1;
         int code = open_nullable(&c->values, &c->mask, h, path);
         c->type = type_of(&c->values);
@@ -243,7 +236,7 @@ static int open_group(struct cm_frame *f, struct cm_h5 *h)
     char *index = NULL;
     int code = cm_h5_attr_text(h, f->path, "_index", &index);
     if (code == 0)
-        index = cm_strdup(has_child(h, f->path, "_index") ? "_index" : "index");
+        index = cm_strdup(cm_h5_there(h, f->path, "_index") ? "_index" : "index");
     code = code < 0 ? code : open_index(f, h, index);
     if (!code)
         code = cm_h5_attr_strs(h, f->path, "column-order", &order);
@@ -338,7 +331,7 @@ static int read_codes(const struct cm_h5col *c, uint64_t first, uint64_t n, stru
 static int read_whole(const struct cm_h5col *c, uint64_t first, uint64_t n, int64_t *out)
 {
     int code = cm_h5set_i64(&c->values, first, n, out);
-    /* HDF5 clamps what does not fit; nothing else gives these two numbers. */
+    /* HDF5 clamps what does not fit, and only that gives these two numbers. */
     for (uint64_t i = 0; i < n && !code; i++)
         if (out[i] == CM_I64_MISSING || (!c->values.is_signed && out[i] == INT64_MAX))
             code = cm_fail(CM_EINPUT, "%s: %s: row %" PRIu64 ": a whole number beyond 63 bits",
@@ -451,181 +444,4 @@ int cm_frame_read(const struct cm_frame *f, size_t col, uint64_t first, uint64_t
     for (uint64_t i = 0; i < n; i++)
         put_value(out, (size_t)i, &c->all, f->joined[first + i]);
     return 0;
-}
-
-/* ===== columns of features ================================================================ */
-
-static bool is_missing_text(const char *s)
-{
-    return !*s || !strcmp(s, "NA") || !strcmp(s, "nan") || !strcmp(s, "NaN") ||
-           !strcmp(s, "None") || !strcmp(s, ".");
-}
-
-/* A place as a whole number: "100", "100.0", 1e2 and missing. */
-static bool whole_of_text(const char *s, int64_t *v)
-{
-    double d;
-    if (is_missing_text(s))
-        *v = CM_I64_MISSING;
-    else if (!cm_parse_i64(s, v)) {
-        if (!cm_parse_f64(s, &d) || d != floor(d) || fabs(d) > 9e15)
-            return false;
-        *v = (int64_t)d;
-    }
-    return true;
-}
-
-/* Turns a column into the reserved one: chrom as text, the others as whole numbers.  False, and
- * nothing changed, when its values do not allow it. */
-static bool as_place(struct cm_cols *t, const struct cm_vec *from, const char *name)
-{
-    struct cm_vec v = {0};
-    bool ok = true;
-    size_t n = t->names.n;
-    if (!strcmp(name, "chrom")) {
-        if (from->type != CM_T_STR && from->type != CM_T_I64)
-            return false;
-        cm_vec_reset(&v, name, CM_T_STR, n);
-        cm_strs_clear(&v.s);
-        for (size_t i = 0; i < n; i++) {
-            char text[CM_NUMBER_MAX];
-            const char *s = text;
-            if (from->type == CM_T_STR)
-                s = is_missing_text(cm_strs_get(&from->s, i)) ? "" : cm_strs_get(&from->s, i);
-            else if (from->i[i] == CM_I64_MISSING)
-                s = "";
-            else
-                snprintf(text, sizeof text, "%" PRId64, from->i[i]);
-            cm_strs_add(&v.s, s);
-        }
-    } else {
-        cm_vec_reset(&v, name, CM_T_I64, n);
-        for (size_t i = 0; i < n && ok; i++) {
-            double d = from->type == CM_T_F64 ? from->f[i] : 0;
-            switch (from->type) {
-            case CM_T_I64:
-                v.i[i] = from->i[i];
-                break;
-            case CM_T_F64:
-                ok = isnan(d) || (d == floor(d) && fabs(d) < 9e15);
-                v.i[i] = !ok || isnan(d) ? CM_I64_MISSING : (int64_t)d;
-                break;
-            case CM_T_STR:
-                ok = whole_of_text(cm_strs_get(&from->s, i), &v.i[i]);
-                break;
-            default:
-                ok = false;
-            }
-        }
-    }
-    if (ok) {
-        char *old = cm_strdup(from->name);
-        cm_cols_drop(t, old);
-        cm_free(old);
-        struct cm_vec *to = cm_cols_vec(t, name, v.type);
-        cm_vec_copy(to, &v);
-    }
-    cm_vec_free(&v);
-    return ok;
-}
-
-/* "chr1:100-200", also with a start below zero; the contig may hold any character. */
-static bool split_interval(const char *s, size_t *chrom, int64_t *start, int64_t *end)
-{
-    const char *colon = strrchr(s, ':');
-    const char *dash = colon && colon[1] ? strchr(colon + 2, '-') : NULL;
-    char number[CM_NUMBER_MAX];
-    if (!dash || colon == s || dash - colon - 1 >= CM_NUMBER_MAX)
-        return false;
-    memcpy(number, colon + 1, (size_t)(dash - colon - 1));
-    number[dash - colon - 1] = 0;
-    *chrom = (size_t)(colon - s);
-    return cm_parse_i64(number, start) && cm_parse_i64(dash + 1, end);
-}
-
-static bool split_intervals(struct cm_cols *t, const struct cm_vec *from)
-{
-    struct cm_vec start = {0}, end = {0};
-    struct cm_strs chrom = {0};
-    bool ok = from->type == CM_T_STR;
-    size_t n = t->names.n, known = 0;
-    cm_vec_reset(&start, "start", CM_T_I64, n);
-    cm_vec_reset(&end, "end", CM_T_I64, n);
-    for (size_t i = 0; i < n && ok; i++) {
-        const char *s = cm_strs_get(&from->s, i);
-        size_t len = 0;
-        if (!is_missing_text(s)) {
-            ok = split_interval(s, &len, &start.i[i], &end.i[i]);
-            known++;
-        }
-        cm_strs_addn(&chrom, s, len);
-    }
-    if ((ok = ok && known)) {
-        cm_cols_drop(t, "interval");
-        struct cm_vec *c = cm_cols_vec(t, "chrom", CM_T_STR);
-        cm_strs_copy(&c->s, &chrom);
-        cm_vec_copy(cm_cols_vec(t, "start", CM_T_I64), &start);
-        cm_vec_copy(cm_cols_vec(t, "end", CM_T_I64), &end);
-    }
-    cm_strs_free(&chrom);
-    cm_vec_free(&start);
-    cm_vec_free(&end);
-    return ok;
-}
-
-static const char *const synonym[4][9] = {
-    {"chrom", "chromosome", "chr", "seqname", "seqnames", "Chromosome", "CHROM", "chromosome_name"},
-    {"start", "chromStart", "chrom_start", "Start", "START", "gene_start", "start_position"},
-    {"end", "chromEnd", "chrom_end", "End", "END", "gene_end", "end_position"},
-    {"tss", "TSS"}};
-
-/* Gives the columns that say where a feature lies their reserved names. */
-static void name_offsets(struct cm_cols *t, struct cm_h5 *h, const char *where)
-{
-    for (size_t k = 0; k < 4; k++)
-        for (const char *const *s = synonym[k]; *s; s++) {
-            struct cm_vec *v = cm_cols_find(t, *s);
-            if (!v || as_place(t, v, synonym[k][0])) {
-                if (v)
-                    break;
-                continue;
-            }
-            cm_h5_warn(h, "%s: %s/%s: not a %s; %s", h->name, where, *s,
-                       k ? "list of whole numbers" : "list of names",
-                       s == synonym[k] ? "left out" : "kept under its own name");
-            if (s == synonym[k]) /* a reserved name may not carry something else */
-                cm_cols_drop(t, *s);
-        }
-    struct cm_vec *v = cm_cols_find(t, "interval");
-    if (v && !cm_cols_find(t, "chrom") && !cm_cols_find(t, "start") && !split_intervals(t, v))
-        cm_h5_warn(h, "%s: %s/interval: not like chr1:100-200; kept as text", h->name, where);
-}
-
-int cm_frame_cols(const struct cm_frame *f, struct cm_h5 *h, struct cm_cols *out)
-{
-    *out = (struct cm_cols){0};
-    int code = cm_frame_names(f, 0, f->rows, &out->names);
-    struct cm_vec v = {0};
-    for (size_t k = 0; k < f->ncols && !code; k++) {
-        const struct cm_h5col *c = &f->col[k];
-        code = cm_frame_read(f, k, 0, f->rows, &v);
-        if (code)
-            break;
-        struct cm_vec *to = cm_cols_vec(out, c->name, c->type == CM_T_CAT ? CM_T_STR : c->type);
-        if (c->type == CM_T_CAT) {
-            cm_strs_clear(&to->s);
-            for (size_t i = 0; i < v.n; i++)
-                cm_strs_add(&to->s, v.cat[i] == CM_CAT_MISSING
-                                        ? ""
-                                        : cm_strs_get(&c->dict.names, v.cat[i]));
-        } else {
-            cm_vec_copy(to, &v);
-        }
-    }
-    cm_vec_free(&v);
-    if (code)
-        cm_cols_free(out);
-    else
-        name_offsets(out, h, f->path);
-    return code;
 }

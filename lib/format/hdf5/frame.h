@@ -1,17 +1,15 @@
 /* format/hdf5/frame.h - obs and var: the names and typed columns of an axis, of every anndata
  * version.
  *
- * Problem: anndata has stored tables in four ways: one compound dataset (before 0.7), a group
- * whose categoricals point at their categories by object reference (0.7), a group of encoded
- * elements (0.8), and with the index itself as a nullable group (0.13).  Choice: one open frame
- * whose columns are typed when it is opened and read in ranges of rows afterwards, so that a
- * million cells' labels never have to be in memory.  Rejected: a data frame in memory, as Python
- * does it.
+ * anndata has stored tables in four ways: one compound dataset (before 0.7), a group whose
+ * categoricals point at their categories by object reference (0.7), a group of encoded elements
+ * (0.8), and with the index itself as a nullable group (0.13).  Columns are typed when a frame is
+ * opened and read in ranges of rows, so that the labels of a million cells need not be in memory.
  */
 #ifndef CM_FORMAT_HDF5_FRAME_H
 #define CM_FORMAT_HDF5_FRAME_H
 
-#include "format/hdf5/file.h"
+#include "format/hdf5/read.h"
 #include "stream/cms.h"
 
 struct cm_h5col {
@@ -45,7 +43,7 @@ int cm_frame_add(struct cm_frame *f, struct cm_h5 *h, const char *path, const ch
                  const char *member, const char *categories);
 /* Moves column k of `from` to the end of f, whose row i is row at[i] of `from` (UINT64_MAX: none,
  * so that the value is missing).  at: f->rows items, which f owns from the first call on and which
- * must be the same in all.  Values of all rows of such a column are held once one was read. */
+ * must be the same in all.  All values of such a column stay in memory once one was read. */
 void cm_frame_join(struct cm_frame *f, struct cm_frame *from, size_t k, uint64_t *at);
 void cm_frame_close(struct cm_frame *f);
 
@@ -56,9 +54,9 @@ int cm_frame_names(const struct cm_frame *f, uint64_t first, uint64_t n, struct 
 int cm_frame_read(const struct cm_frame *f, size_t col, uint64_t first, uint64_t n,
                   struct cm_vec *out);
 
-/* The whole table of features as a column table: categories become text.  Then places are given
- * their reserved names (FORMATS section 3): chrom, start, end from synonyms or from `interval`
- * ("chr1:100-200"; "NA" = missing), tss.  Numbers in text are read as numbers there. */
+/* The whole table of features as a column table: categories become text.  Coordinates get their
+ * reserved names: chrom, start, end from synonyms or from `interval` ("chr1:100-200"; "NA" =
+ * missing), tss.  Numbers in text are read as numbers there. */
 int cm_frame_cols(const struct cm_frame *f, struct cm_h5 *h, struct cm_cols *out);
 
 #endif

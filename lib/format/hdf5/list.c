@@ -1,9 +1,8 @@
-/* format/hdf5/list.c - what is in a file, as TSV (h5-read --list).
+/* format/hdf5/list.c - what a file contains, as TSV (h5-read --list).
  *
- * Problem: before one reads, one must know which matrices, feature types, labels and columns there
- * are.  Choice: one flat table whose first two columns say what an item is and the name by which an
- * option asks for it; numbers where they apply.  Nothing is read but heads, so that it is quick on
- * any file.  Rejected: a tree (h5ls shows that already), and JSON (awk and cut read this).
+ * One flat table: the first two columns say what an item is and the name by which an option asks
+ * for it.  Only headers are read, so it is quick on any file.  Rejected: a tree (h5ls shows that)
+ * and JSON (awk and cut read this).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,7 +11,8 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "format/hdf5/sourceparts.h"
+#include "format/hdf5/attr.h"
+#include "format/hdf5/internal.h"
 
 /* Names come from the file: a tab or newline in one would break the table. */
 static void put_name(struct cm_buf *b, const char *prefix, const char *name)
@@ -42,7 +42,7 @@ static void counts(struct cm_buf *b, uint64_t rows, uint64_t cols, const uint64_
 
 static const char *layout_name(const struct cm_source *s)
 {
-    static const char *const name[] = {"dense", "csr", "csc", "turned", "table"};
+    static const char *const name[] = {"dense", "csr", "csc", "transposed", "table"};
     return s->has_matrix ? name[s->mat.layout] : "none";
 }
 
@@ -68,11 +68,13 @@ static void matrix_line(struct cm_buf *b, const struct cm_source *s, const char 
 static void tables(struct cm_buf *b, const struct cm_source *s, const char *prefix)
 {
     static const char *const type[] = {"cat", "bool", "i64", "f64", "str"};
-    for (size_t k = 0; k < s->nparts; k++)
-        if (*s->part[k].type) {
-            line(b, "type", prefix, s->part[k].type, cm_slot_alias(s->part[k].type));
-            counts(b, s->obs.rows, s->part[k].cols, NULL);
-        }
+    for (size_t k = 0; k < s->types.n; k++) {
+        const struct cm_feature_type *t = &s->types.type[k];
+        if (!*t->name)
+            continue;
+        line(b, "type", prefix, t->name, cm_slot_alias(t->name));
+        counts(b, s->obs.rows, t->cols, NULL);
+    }
     for (size_t k = 0; k < s->obs.ncols; k++) {
         line(b, "label", prefix, s->obs.col[k].name, type[s->obs.col[k].type]);
         cm_buf_puts(b, "\t.\t.\t.\n");
@@ -87,68 +89,8 @@ static void tables(struct cm_buf *b, const struct cm_source *s, const char *pref
     }
 }
 
-/* Names below a group; a group that is no matrix holds names with a slash. */
-static int collect(const struct cm_h5 *h, const char *group, const char *prefix, int depth,
-                   struct cm_strs *out)
-{
-    struct cm_strs member = {0};
-    int code = cm_h5_members(h, group, &member);
-    for (size_t k = 0; k < member.n && !code; k++) {
-        char *path = cm_h5_join(group, cm_strs_get(&member, k)), *encoding = NULL;
-        char *name = *prefix ? cm_h5_join(prefix, cm_strs_get(&member, k))
-                             : cm_strdup(cm_strs_get(&member, k));
-        bool nested = cm_h5_what(h, path) == CM_H5_GROUP && depth < 8;
-        if (nested && !cm_source_there(h, path, "indptr"))
-            code = cm_h5_attr_text(h, path, "encoding-type", &encoding);
-        else
-            nested = false;
-        nested = nested && (code == 0 || (code > 0 && !strcmp(encoding, "dict")));
-        code = code > 0 ? 0 : code;
-        if (!code && nested)
-            code = collect(h, path, name, depth + 1, out);
-        else if (!code)
-            cm_strs_add(out, name);
-        cm_free(path);
-        cm_free(name);
-        cm_free(encoding);
-    }
-    cm_strs_free(&member);
-    return code;
-}
-
-int cm_h5_layers(const struct cm_h5 *h, const char *root, struct cm_strs *names)
-{
-    struct cm_strs all = {0};
-    char *group = cm_h5_join(root, "layers"), *raw = cm_h5_join(root, "raw");
-    bool has_raw = cm_source_there(h, root, "raw.X") || cm_source_there(h, raw, "X");
-    int code = cm_h5_what(h, group) == CM_H5_GROUP ? collect(h, group, "", 0, &all) : 0;
-    cm_strs_clear(names);
-    for (size_t k = 0; k < all.n && !code; k++) {
-        const char *name = cm_strs_get(&all, k);
-        bool means_other =
-            !strcmp(name, "X") || !strncmp(name, "layers/", 7) || (has_raw && !strcmp(name, "raw"));
-        char *full = cm_h5_join("layers", name);
-        cm_strs_add(names, means_other ? full : name);
-        cm_free(full);
-    }
-    if (!code && has_raw)
-        cm_strs_add(names, "raw");
-    cm_strs_free(&all);
-    cm_free(group);
-    cm_free(raw);
-    return code;
-}
-
-int cm_h5_obsm(const struct cm_h5 *h, const char *root, struct cm_strs *names)
-{
-    char *group = cm_h5_join(root, "obsm");
-    cm_strs_clear(names);
-    int code = cm_h5_what(h, group) == CM_H5_GROUP ? collect(h, group, "", 0, names) : 0;
-    cm_free(group);
-    return code;
-}
-
-/* What cannot be read as a matrix is listed as such, with a warning; a system that fails is not. */
+/* Lists what is no readable matrix as such, with a warning; failures of the system remain
+ * failures. */
 static int listed(struct cm_h5 *h, struct cm_buf *b, int code, const char *item, const char *prefix,
                   const char *name)
 {
@@ -173,7 +115,7 @@ static int list_more(struct cm_h5 *h, struct cm_source_want w, const char *item,
         w.layer = obsm ? NULL : name;
         w.obsm = obsm ? name : NULL;
         code = cm_source_open(&t, h, &w);
-        while (h->warnings.n > warnings) /* of the tables, said before */
+        while (h->warnings.n > warnings) /* about the tables, reported before */
             h->warnings.n--;
         if (code) {
             code = listed(h, b, code, item, prefix, name);
@@ -193,16 +135,16 @@ static int list_one(struct cm_h5 *h, struct cm_source_want w, const char *root, 
     struct cm_strs layers = {0}, obsm = {0};
     int code = cm_source_open(&s, h, &w);
     bool odd = code == CM_EINPUT;
-    if (odd) { /* the tables may be sound */
-        char *said = cm_strdup(cm_error_message());
+    if (odd) { /* the tables may be intact */
+        char *message = cm_strdup(cm_error_message());
         w.no_matrix = true;
         cm_h5_forgive(h);
         code = cm_source_open(&s, h, &w);
         if (code)
-            code = cm_fail(code, "%s", said);
+            code = cm_fail(code, "%s", message);
         else
-            cm_h5_warn(h, "%s", said);
-        cm_free(said);
+            cm_h5_warn(h, "%s", message);
+        cm_free(message);
         w.no_matrix = false;
     }
     if (code)

@@ -1,8 +1,8 @@
-/* format/mtx/find.c - finding the three files of an MTX matrix; see mtxfind.h for the choice.
+/* format/mtx/find.c - finding the three files of an MTX matrix.  See find.h.
  *
- * Names derive from the matrix's own: STEM is its name without .mtx and .gz, PREFIX what stands
- * before "matrix" in it.  The first that exists is taken, plain before gzipped; the list goes from
- * the specific to the general, so that a directory with many samples pairs each with its own.
+ * STEM is the matrix's name without .mtx and .gz, PREFIX what stands before "matrix" in it.  The
+ * first file that exists is taken, plain before gzipped; the list goes from the specific to the
+ * general, so that in a directory with many samples each finds its own.
  */
 #include "format/mtx/find.h"
 
@@ -62,9 +62,9 @@ static size_t stem_of(const char *name)
     return ends_in(name, n, ".mtx") ? n - 4 : 0;
 }
 
-/* Adds what there is in a directory that could be meant: names that end so, at most two levels
+/* Adds files in a directory that the user may have meant: .mtx, .h5, .h5ad, at most two levels
  * down. */
-static void look_down(const char *dir, const char *below, int levels, struct cm_strs *found)
+static void list_candidates(const char *dir, const char *below, int levels, struct cm_strs *found)
 {
     DIR *d = opendir(dir);
     for (struct dirent *e; d && (e = readdir(d)) && found->n < 6;) {
@@ -76,7 +76,7 @@ static void look_down(const char *dir, const char *below, int levels, struct cm_
         if (folder && levels) {
             cm_buf_puts(&name, "/");
             cm_buf_u8(&name, 0);
-            look_down((char *)path.p, (char *)name.p, levels - 1, found);
+            list_candidates((char *)path.p, (char *)name.p, levels - 1, found);
         } else if (!folder && (stem_of(e->d_name) || ends_in(e->d_name, strlen(e->d_name), ".h5") ||
                                ends_in(e->d_name, strlen(e->d_name), ".h5ad"))) {
             cm_strs_add(found, (char *)name.p);
@@ -126,7 +126,7 @@ static int matrix_in(const char *dir, const char *prefix, char **path)
     } else if (!found->n) {
         struct cm_strs other = {0};
         char what[512];
-        look_down(dir, "", 2, &other);
+        list_candidates(dir, "", 2, &other);
         snprintf(what, sizeof what, "holds no %.150s*.mtx or %.150s*.mtx.gz%s", front, front,
                  other.n ? "; there is " : "");
         code = other.n ? list_names(what, dir, &other) : cm_fail(CM_EINPUT, "%s: %s", dir, what);

@@ -1,11 +1,10 @@
 /* format/mtx/find.h - which files make up an MTX matrix.
  *
- * Problem: a matrix in text is three files, and every program names them otherwise: Cell Ranger 2
- * and 3, ATAC, STARsolo, Seurat, kallisto, alevin, and GEO, which puts a sample's name in front.
- * Choice: the operand is a directory or the matrix itself; the files of names are looked for beside
- * it under a fixed list of names derived from its own (prefix or stem), and whatever is named by an
- * option is taken as it is.  Not found or not unique is an error that lists what was looked for or
- * found.  Rejected: guessing by the number of lines.
+ * A matrix in text is three files, and every program names them differently: Cell Ranger 2 and 3,
+ * ATAC, STARsolo, Seurat, kallisto, alevin, and GEO, which puts a sample's name in front.  The
+ * operand is a directory or the matrix itself; the files of names are searched for beside it under
+ * a fixed list of names derived from its own (prefix or stem).  If none or several fit, an error
+ * lists what was tried or found.  Rejected: guessing by the number of lines.
  */
 #ifndef CM_FORMAT_MTX_FIND_H
 #define CM_FORMAT_MTX_FIND_H

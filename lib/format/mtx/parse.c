@@ -1,8 +1,8 @@
-/* format/mtx/parse.c - parsing MTX text; see mtxtext.h for the choice.
+/* format/mtx/parse.c - parsing MTX text.  See parse.h.
  *
- * The hot loop knows one thing: digits, blank, digits, blank, digits, line end.  Whatever else a
- * line is (comment, blank, signed or decimal value, CR, mistake) is looked at by slower code.  The
- * NUL behind the text stops every loop, so no end is compared with.
+ * The hot loop knows one thing: digits, blank, digits, blank, digits, line end.  Anything else
+ * (comment, blank line, signed or decimal value, CR, mistake) goes to slower code.  The NUL behind
+ * the text stops every loop, so that no end is compared with.
  */
 #include "format/mtx/parse.h"
 
@@ -171,7 +171,7 @@ static void take_note(struct cm_mtx_front *f, const char *line, size_t n)
 int cm_mtx_front_parse(struct cm_mtx_front *f, const char *name, const char *text, size_t n)
 {
     size_t at = 0;
-    if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) /* a byte order mark of some editor */
+    if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) /* byte order mark */
         at = 3;
     for (;;) {
         const char *line = text + at, *end = memchr(line, '\n', n - at);
@@ -253,7 +253,7 @@ static const char *slow_value(const char *p, double *v)
             word[k] = p[k];
         if (strcasecmp(word, "nan") && strcasecmp(word, "inf"))
             return NULL;
-        *v = INFINITY; /* told apart by nobody: neither is taken */
+        *v = INFINITY; /* neither is taken */
         while (*p && *p != ' ' && *p != '\t' && *p != '\r' && *p != '\n')
             p++;
         return p;
@@ -370,11 +370,10 @@ static const char *slow_line(struct cm_mtx_piece *p, const struct cm_mtx_shape *
 
 static inline bool blank(char c) { return c == ' ' || c == '\t'; }
 
-void cm_mtx_piece_parse(const struct cm_mtx_shape *s, struct cm_mtx_piece *p)
+/* Empties the piece and makes room for all entries that its text may hold. */
+static void piece_begin(const struct cm_mtx_shape *s, struct cm_mtx_piece *p)
 {
-    const char *at = p->text, *end = at + p->n;
     bool pattern = s->field == CM_MTX_PATTERN;
-    uint32_t last = 0;
     p->lines = p->listed = p->bad = 0;
     p->entries = 0;
     p->ordered = true;
@@ -388,6 +387,14 @@ void cm_mtx_piece_parse(const struct cm_mtx_shape *s, struct cm_mtx_piece *p)
         p->feature = cm_realloc(p->feature, max, sizeof *p->feature);
         p->value = cm_realloc(p->value, max, sizeof *p->value);
     }
+}
+
+void cm_mtx_piece_parse(const struct cm_mtx_shape *s, struct cm_mtx_piece *p)
+{
+    const char *at = p->text, *end = at + p->n;
+    bool pattern = s->field == CM_MTX_PATTERN;
+    uint32_t last = 0;
+    piece_begin(s, p);
     for (; at < end; p->lines++) {
         const char *line = at;
         uint64_t row = 0, col = 0, x = 1;

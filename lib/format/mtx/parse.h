@@ -1,11 +1,9 @@
 /* format/mtx/parse.h - lines of MTX text as numbers.
  *
- * Problem: a large matrix is a hundred million short lines, and the C library's scanf reads one
- * million a second.  Choice: a piece of text that ends with a line is parsed by itself, so that
- * pieces go to the threads of the pool; digits by hand, and decimals exactly where the digits and
- * the power of ten are exact in double (then one multiplication or division rounds once),
- * otherwise by strtod.  Rejected: a fast decimal algorithm for every number (strtod is needed for
- * a few only), and approximate conversion.
+ * A large matrix is a hundred million short lines, and scanf reads one million a second.  A piece
+ * of text that ends with a line is parsed by itself, so that pieces go to the threads of the
+ * pool. Decimals are exact: where the digits and the power of ten are exact in double, one
+ * multiplication or division rounds once; strtod does the few others.
  */
 #ifndef CM_FORMAT_MTX_PARSE_H
 #define CM_FORMAT_MTX_PARSE_H
@@ -18,7 +16,7 @@
 
 enum cm_mtx_field { CM_MTX_INTEGER, CM_MTX_REAL, CM_MTX_PATTERN };
 
-/* What banner and size line say, and which way round. */
+/* What banner and size line say, and which dimension the cells are. */
 struct cm_mtx_shape {
     enum cm_mtx_field field;
     bool symmetric;  /* each entry off the diagonal stands for two */
@@ -32,7 +30,7 @@ struct cm_mtx_front {
     size_t bytes;                          /* up to and with the size line */
     uint64_t lines;                        /* the same */
     char *slot, *state, *columns, *labels; /* what mtx-write noted; NULL = nothing */
-    bool cells_columns;   /* written by Cell Ranger or mtx-write, who have no other way round */
+    bool cells_columns;   /* written by Cell Ranger or mtx-write: cells are always columns */
     struct cm_kv fit, kv; /* the same: of the slot and of the head */
 };
 /* Reads banner, comments and size line at the start of text (n bytes, the rest may be missing).
@@ -50,10 +48,10 @@ struct cm_mtx_piece {
     size_t entries, cap;    /* with the mirrored ones of a symmetric matrix */
     uint32_t *cell, *feature;
     double *value;
-    bool ordered;                  /* cells do not fall */
+    bool ordered;                  /* cells never decrease */
     bool negative, fraction, wide; /* some value is; wide = no float holds it */
     uint64_t bad;      /* line of the first mistake, from 1 within the piece; 0 = none */
-    char message[256]; /* what is wrong there */
+    char message[256]; /* what is wrong in it */
 };
 void cm_mtx_piece_parse(const struct cm_mtx_shape *s, struct cm_mtx_piece *p);
 void cm_mtx_piece_free(struct cm_mtx_piece *p);

@@ -1,9 +1,4 @@
-/* format/mtx/read.c - an MTX matrix as chunks; see mtx.h for the choice.
- *
- * Loading is a pipeline of two buffers: while the pieces of one are parsed and made into runs on
- * the pool, one shard fills the other (reading and inflating, which no pool can divide).  The text
- * is cut at line ends into pieces of fixed size, so that nothing depends on the number of threads.
- */
+/* format/mtx/read.c - an MTX matrix as chunks of a stream. */
 #include "format/mtx/read.h"
 
 #include <inttypes.h>
@@ -15,210 +10,33 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/sniff.h"
-#include "base/pool.h"
-#include "base/utf8.h"
 #include "format/mtx/names.h"
-
-enum { PIECES = 8 };
-#define PIECE    ((size_t)256 << 10)
-#define CAPACITY (PIECES * PIECE)
-
-struct loader {
-    struct cm_mtx *m;
-    char *text[2];               /* ROOM bytes and a NUL */
-    size_t have[2];              /* bytes in it */
-    int now;                     /* the buffer that is parsed */
-    size_t begin, whole, pieces; /* of text[now]: from here, up to the last line end */
-    bool ended;
-    struct cm_mtx_piece piece[PIECES];
-    struct cm_mtx_run run[PIECES];
-    uint64_t lines, listed;
-};
-
-/* ===== loading ============================================================================ */
-
-static int fill(struct loader *l, int which)
-{
-    size_t got = 0;
-    int code =
-        cm_gzin_read(l->m->in, l->text[which] + l->have[which], CAPACITY - l->have[which], &got);
-    l->have[which] += got;
-    if (!code && l->have[which] < CAPACITY)
-        l->ended = true;
-    return code;
-}
-
-static int load_shard(void *arg, size_t shard)
-{
-    struct loader *l = arg;
-    if (shard == 0)
-        return l->ended ? 0 : fill(l, 1 - l->now);
-    struct cm_mtx_piece *p = &l->piece[shard - 1];
-    cm_mtx_piece_parse(&l->m->front.shape, p);
-    if (!p->bad && p->entries)
-        cm_mtx_run_make(&l->run[shard - 1], p, l->m->runs.pattern);
-    return 0;
-}
-
-/* Cuts text[now] into pieces; 0, or CM_EINPUT for a line that never ends. */
-static int cut(struct loader *l)
-{
-    char *text = l->text[l->now];
-    size_t n = l->have[l->now], begin = l->begin;
-    text[n] = 0;
-    l->whole = n;
-    while (!l->ended && l->whole > begin && text[l->whole - 1] != '\n')
-        l->whole--;
-    if (l->whole == begin && n > begin && !l->ended)
-        return cm_fail(CM_EINPUT, "%s: line %" PRIu64 " has no end: no MTX file",
-                       cm_gzin_name(l->m->in), l->lines + 1);
-    l->pieces = 0;
-    for (size_t at = begin; at < l->whole;) {
-        size_t end = at + PIECE;
-        const char *stop = end < l->whole && l->pieces + 1 < PIECES
-                               ? memchr(text + end, '\n', l->whole - end)
-                               : NULL;
-        end = stop ? (size_t)(stop - text) + 1 : l->whole;
-        l->piece[l->pieces].text = text + at;
-        l->piece[l->pieces++].n = end - at;
-        at = end;
-    }
-    return 0;
-}
-
-static int take_pieces(struct loader *l)
-{
-    struct cm_mtx *m = l->m;
-    const char *name = cm_gzin_name(m->in);
-    int code = 0;
-    for (size_t k = 0; k < l->pieces; k++) {
-        struct cm_mtx_piece *p = &l->piece[k];
-        uint64_t line = l->lines;
-        l->lines += p->lines;
-        l->listed += p->listed;
-        if (!code && p->bad)
-            code = cm_fail(CM_EINPUT, "%s: line %" PRIu64 ": %s", name, line + p->bad, p->message);
-        if (!code && l->listed > m->front.shape.entries)
-            code = cm_fail(
-                CM_EINPUT,
-                "%s: line %" PRIu64 ": more than the %" PRIu64 " entries of the line of sizes",
-                name, l->lines - (l->listed - m->front.shape.entries) + 1, m->front.shape.entries);
-        if (!code && p->entries)
-            code = cm_mtx_runs_add(&m->runs, &l->run[k]);
-        cm_free(l->run[k].own);
-        l->run[k] = (struct cm_mtx_run){0};
-        m->wide = m->wide || p->wide;
-        m->odd = m->odd || p->negative || p->fraction;
-    }
-    m->read = l->listed;
-    return code;
-}
-
-static void warn_state(struct cm_mtx *m, const char *why, enum cm_state state)
-{
-    struct cm_buf b = {0};
-    cm_buf_printf(&b, "%s: %s: state %s; --state can say otherwise", m->files.matrix, why,
-                  cm_state_name(state));
-    cm_strs_add(&m->warnings, (char *)b.p);
-    cm_buf_free(&b);
-    m->state = state;
-}
-
-/* What a note says is believed unless the values contradict it: files are edited. */
-static void settle_state(struct cm_mtx *m)
-{
-    bool noted = m->state_known, whole = !m->odd && m->read;
-    m->state_known = true;
-    if (m->front.shape.field == CM_MTX_PATTERN && !noted)
-        m->state = CM_S_BINARY;
-    else if (!noted && !m->odd)
-        m->state = CM_S_COUNTS;
-    else if (!noted)
-        warn_state(m, "some values are fractions or negative, so they are no counts", CM_S_UNKNOWN);
-    else if (m->state == CM_S_COUNTS && m->odd)
-        warn_state(m, "the file's note says counts, but some values are fractions or negative",
-                   CM_S_UNKNOWN);
-    else if ((m->state == CM_S_LOGNORM || m->state == CM_S_TFIDF) && whole)
-        warn_state(m, "the file's note says normalised, but all values are whole numbers",
-                   CM_S_COUNTS);
-}
-
-int cm_mtx_load(struct cm_mtx *m)
-{
-    struct loader *l = m->load;
-    if (!l)
-        return 0;
-    int code = cut(l), next = 1 - l->now;
-    if (code)
-        return code;
-    size_t carry = l->have[l->now] - l->whole;
-    bool last = l->ended;
-    memcpy(l->text[next], l->text[l->now] + l->whole, carry);
-    l->have[next] = carry;
-    code = cm_parallel(l->pieces + 1, load_shard, l);
-    if (code) {
-        for (size_t k = 0; k < l->pieces; k++) {
-            cm_free(l->run[k].own);
-            l->run[k].own = NULL;
-        }
-        return code;
-    }
-    code = take_pieces(l);
-    l->now = next;
-    l->begin = 0;
-    if (code || !last)
-        return code ? code : 1;
-    if (l->listed < m->front.shape.entries)
-        return cm_fail(CM_EINPUT,
-                       "%s: ends after %" PRIu64 " of the %" PRIu64
-                       " entries of the line of sizes: is it cut?",
-                       cm_gzin_name(m->in), l->listed, m->front.shape.entries);
-    settle_state(m);
-    return cm_mtx_runs_seal(&m->runs);
-}
 
 /* ===== opening ============================================================================ */
 
-static void cut_parts(struct cm_mtx *m)
+static void cut_types(struct cm_mtx *m)
 {
-    size_t n = m->cols.names.n;
     const struct cm_vec *type = cm_cols_find(&m->cols, "feature_types");
-    m->part_of = CM_NEW(uint32_t, n + 1);
-    m->place_of = CM_NEW(uint32_t, n + 1);
-    for (size_t j = 0; j < n; j++) {
-        const char *t = type && type->type == CM_T_STR ? cm_strs_get(&type->s, j) : "";
-        size_t p = 0;
-        while (p < m->nparts && strcmp(m->part[p].type, t))
-            p++;
-        if (p == m->nparts) {
-            m->part = cm_realloc(m->part, p + 1, sizeof *m->part);
-            m->part[m->nparts++] = (struct cm_mtx_part){.type = cm_strdup(t)};
-        }
-        m->part_of[j] = (uint32_t)p;
-        m->place_of[j] = (uint32_t)m->part[p].cols++;
-    }
-    if (!m->nparts) {
-        m->part = CM_ZNEW(struct cm_mtx_part, 1);
-        m->part[m->nparts++].type = cm_strdup("");
-    }
+    bool texts = type && type->type == CM_T_STR;
+    cm_types_cut(&m->types, m->cols.names.n, texts ? &type->s : NULL, NULL, NULL);
 }
 
-/* Which way round: by the numbers of names, or as told. */
-static int orient(struct cm_mtx *m, enum cm_mtx_cells told)
+/* Which dimension the cells are: by the numbers of names, or as the user says. */
+static int orient(struct cm_mtx *m, enum cm_mtx_cells cells_are)
 {
     struct cm_mtx_shape *s = &m->front.shape;
     uint64_t cells = m->cells.n, features = m->cols.names.n;
     bool rows = s->rows == cells && s->cols == features,
          columns = s->cols == cells && s->rows == features;
-    if (told == CM_MTX_AUTO && rows && columns && m->front.cells_columns)
-        told = CM_MTX_CELLS_COLUMNS;
-    s->cells_rows = told == CM_MTX_AUTO ? rows : told == CM_MTX_CELLS_ROWS;
-    if (told == CM_MTX_AUTO && rows && columns && cells)
+    if (cells_are == CM_MTX_AUTO && rows && columns && m->front.cells_columns)
+        cells_are = CM_MTX_CELLS_COLUMNS;
+    s->cells_rows = cells_are == CM_MTX_AUTO ? rows : cells_are == CM_MTX_CELLS_ROWS;
+    if (cells_are == CM_MTX_AUTO && rows && columns && cells)
         return cm_fail(CM_EUSAGE,
                        "%s: %" PRIu64 " x %" PRIu64 " fits both ways; say --cells-are columns (as "
                        "Cell Ranger writes) or --cells-are rows",
                        m->files.matrix, s->rows, s->cols);
-    if (told == CM_MTX_AUTO ? rows || columns : s->cells_rows ? rows : columns)
+    if (cells_are == CM_MTX_AUTO ? rows || columns : s->cells_rows ? rows : columns)
         return 0;
     bool header = (s->rows + 1 == features || s->cols + 1 == features || s->rows + 1 == cells ||
                    s->cols + 1 == cells);
@@ -227,17 +45,6 @@ static int orient(struct cm_mtx *m, enum cm_mtx_cells told)
                    " features (%s) and %" PRIu64 " barcodes (%s)%s",
                    m->files.matrix, s->rows, s->cols, features, m->files.features, cells,
                    m->files.barcodes, header ? "; a header line?" : "");
-}
-
-static void close_loader(struct loader *l)
-{
-    if (!l)
-        return;
-    for (size_t k = 0; k < PIECES; k++)
-        cm_mtx_piece_free(&l->piece[k]);
-    cm_free(l->text[0]);
-    cm_free(l->text[1]);
-    cm_free(l);
 }
 
 void cm_mtx_close(struct cm_mtx *m)
@@ -251,33 +58,11 @@ void cm_mtx_close(struct cm_mtx *m)
     cm_strs_free(&m->cells);
     cm_strs_free(&m->warnings);
     cm_cols_free(&m->cols);
-    for (size_t k = 0; k < m->nparts; k++)
-        cm_free(m->part[k].type);
-    cm_free(m->part);
-    cm_free(m->part_of);
-    cm_free(m->place_of);
+    cm_types_free(&m->types);
     cm_mtx_runs_free(&m->runs);
-    close_loader(m->load);
+    cm_mtx_loader_close(m->load);
     cm_gzin_close(m->in);
     *m = (struct cm_mtx){.runs = {.fd = -1}};
-}
-
-/* Reads the front of the text. */
-static int open_text(struct cm_mtx *m)
-{
-    struct loader *l = m->load = CM_ZNEW(struct loader, 1);
-    l->m = m;
-    l->text[0] = CM_NEW(char, CAPACITY + 1);
-    l->text[1] = CM_NEW(char, CAPACITY + 1);
-    int code = fill(l, 0);
-    if (!code)
-        code = cm_mtx_front_parse(&m->front, cm_gzin_name(m->in), l->text[0], l->have[0]);
-    if (!code && !l->ended && m->front.bytes == l->have[0])
-        code = cm_fail(CM_EINPUT, "%s: more than %zu bytes of comments", cm_gzin_name(m->in),
-                       CAPACITY);
-    l->begin = m->front.bytes;
-    l->lines = m->front.lines;
-    return code;
 }
 
 /* Parse Biosciences: the file of the cells' names is a table of their labels. */
@@ -332,14 +117,14 @@ static int prepare(struct cm_mtx *m, const struct cm_mtx_want *want)
     if (want->make_unique)
         m->renamed = cm_strs_make_unique(&m->cols.names);
     m->repeated = cm_strs_repeats(&m->cols.names);
-    cut_parts(m);
+    cut_types(m);
     cm_mtx_runs_init(&m->runs, m->cells.n, m->cols.names.n, want->max_memory);
     m->runs.pattern = m->front.shape.field == CM_MTX_PATTERN;
     m->state_known = m->front.state && cm_state_parse(m->front.state, &m->state);
     return 0;
 }
 
-/* A file of another kind is told as what it is, before its names are looked for. */
+/* A file of another kind is refused as what it is, before its names are searched for. */
 static int refuse_others(const char *operand)
 {
     enum { HEAD = 512 };
@@ -351,7 +136,7 @@ static int refuse_others(const char *operand)
         return 0;
     int code = cm_gzin_open(&g, operand);
     if (!code && cm_gzin_read(g, head, HEAD, &n))
-        n = 0; /* damage is told with its place later */
+        n = 0; /* damage is reported with its place later */
     cm_gzin_close(g);
     head[n] = 0;
     const char *kind = cm_sniff(head, n);
@@ -380,7 +165,7 @@ int cm_mtx_open(struct cm_mtx *m, const char *operand, const struct cm_mtx_want 
     if (!code)
         code = cm_gzin_open(&m->in, m->files.matrix);
     if (!code)
-        code = open_text(m);
+        code = cm_mtx_open_text(m);
     if (!code)
         code = cm_mtx_barcodes(m->files.barcodes, &m->front.shape, &m->cells, &m->warnings);
     if (!code)
@@ -404,7 +189,7 @@ int cm_mtx_open_memory(struct cm_mtx *m, const void *bytes, size_t n,
     *m = (struct cm_mtx){.runs = {.fd = -1}};
     cm_gzin_memory(&m->in, bytes, n, "memory");
     m->files.matrix = cm_strdup("memory");
-    int code = open_text(m);
+    int code = cm_mtx_open_text(m);
     bool rows = want->cells == CM_MTX_CELLS_ROWS;
     uint64_t cells = rows ? m->front.shape.rows : m->front.shape.cols,
              features = rows ? m->front.shape.cols : m->front.shape.rows;
@@ -428,48 +213,43 @@ int cm_mtx_open_memory(struct cm_mtx *m, const void *bytes, size_t n,
 
 /* ===== heads and rows ===================================================================== */
 
-int cm_mtx_part(const struct cm_mtx *m, const char *type, size_t *part)
+int cm_mtx_type(const struct cm_mtx *m, const char *name, size_t *type)
 {
-    if (m->nparts == 1 && !*m->part[0].type) {
+    if (cm_types_unnamed(&m->types)) {
         const char *slot = m->front.slot ? m->front.slot : m->slot;
         const struct cm_vec *class = m->untyped ? cm_cols_find(&m->cols, CM_MTX_CLASS) : NULL;
         for (size_t j = 0; class && j < class->s.n; j++)
-            if (!strcmp(cm_strs_get(&class->s, j), type))
+            if (!strcmp(cm_strs_get(&class->s, j), name))
                 return cm_fail(CM_EINPUT,
                                "%s: %s is no type of features but a value of column 3; all "
                                "features are read as one type, for instance GEX",
-                               m->files.features, type);
-        *part = CM_MTX_WHOLE;
-        if (slot && strcmp(slot, "X") && strcmp(cm_slot_alias(slot), cm_slot_alias(type)))
-            return cm_fail(CM_EINPUT, "%s: holds %s, not %s", m->files.matrix, slot, type);
+                               m->files.features, name);
+        *type = CM_ALL_TYPES;
+        if (slot && strcmp(slot, "X") && strcmp(cm_slot_alias(slot), cm_slot_alias(name)))
+            return cm_fail(CM_EINPUT, "%s: holds %s, not %s", m->files.matrix, slot, name);
         return 0;
     }
-    for (int exact = 1; exact >= 0; exact--) /* the very name first, then its alias */
-        for (size_t k = 0; k < m->nparts; k++)
-            if (exact ? !strcmp(m->part[k].type, type)
-                      : !strcmp(cm_slot_alias(m->part[k].type), cm_slot_alias(type))) {
-                *part = k;
-                return 0;
-            }
+    *type = cm_types_find(&m->types, name);
+    if (*type != CM_ABSENT)
+        return 0;
     struct cm_buf b = {0};
-    for (size_t k = 0; k < m->nparts; k++)
-        cm_buf_printf(&b, "%s%s", k ? ", " : "", m->part[k].type);
+    cm_types_print(&m->types, false, &b);
     int code = cm_fail(CM_EINPUT, "%s: has no features of type %s (found: %.300s)",
-                       m->files.features, type, (char *)b.p);
+                       m->files.features, name, (char *)b.p);
     cm_buf_free(&b);
     return code;
 }
 
-void cm_mtx_head(const struct cm_mtx *m, size_t part, const char *name, struct cm_head *head)
+void cm_mtx_head(const struct cm_mtx *m, size_t type, const char *name, struct cm_head *head)
 {
     *head = (struct cm_head){.kind = CM_MATRIX};
     const char *slot = name;
-    if (!slot && part != CM_MTX_WHOLE && *m->part[part].type)
-        slot = cm_slot_alias(m->part[part].type);
+    if (!slot && type != CM_ALL_TYPES && *m->types.type[type].name)
+        slot = cm_slot_alias(m->types.type[type].name);
     if (!slot)
         slot = m->front.slot ? m->front.slot : m->slot;
-    if (!slot && m->nparts == 1 && *m->part[0].type)
-        slot = cm_slot_alias(m->part[0].type);
+    if (!slot && m->types.n == 1 && *m->types.type[0].name)
+        slot = cm_slot_alias(m->types.type[0].name);
     if (!slot && m->untyped)
         slot = "GEX";
     struct cm_slot *s = cm_head_add_slot(head, slot ? slot : "X");
@@ -484,16 +264,7 @@ void cm_mtx_head(const struct cm_mtx *m, size_t part, const char *name, struct c
         for (size_t i = 0; i < kv[k].from->key.n; i++)
             cm_kv_set(kv[k].to, cm_strs_get(&kv[k].from->key, i),
                       cm_strs_get(&kv[k].from->value, i));
-    cm_cols_copy(&s->cols, &m->cols);
-    if (part != CM_MTX_WHOLE && m->nparts > 1) {
-        uint64_t *at = CM_NEW(uint64_t, m->part[part].cols + 1);
-        size_t n = 0;
-        for (size_t j = 0; j < m->cols.names.n; j++)
-            if (m->part_of[j] == part)
-                at[n++] = j;
-        cm_cols_select(&s->cols, at, n);
-        cm_free(at);
-    }
+    cm_types_cols(&m->types, m->types.n > 1 ? type : CM_ALL_TYPES, &m->cols, &s->cols);
     for (size_t k = 0; k < m->labels.nlabels; k++) {
         const struct cm_label *from = &m->labels.label[k];
         struct cm_label *l = cm_head_add_label(head, from->name, from->type, -1);
@@ -520,13 +291,13 @@ static int no_negatives(const struct cm_mtx *m, size_t rows)
     return 0;
 }
 
-/* The gathered rows' features of one part.  Counts of a byte go as bytes: that is what nearly all
+/* The gathered rows' features of one type.  Counts of a byte go as bytes: that is what nearly all
  * are, and the writer has less to look at. */
-static void fill_block(const struct cm_mtx *m, size_t rows, size_t part, struct cm_block *b)
+static void fill_block(const struct cm_mtx *m, size_t rows, size_t type, struct cm_block *b)
 {
     const struct cm_mtx_runs *r = &m->runs;
-    bool whole = part == CM_MTX_WHOLE || m->nparts == 1, bytes = r->bytes;
-    size_t cols = whole ? m->cols.names.n : (size_t)m->part[part].cols;
+    bool whole = type == CM_ALL_TYPES || m->types.n == 1, bytes = r->bytes;
+    size_t cols = whole ? m->cols.names.n : (size_t)m->types.type[type].cols;
     uint64_t nnz = r->ptr[rows], at = 0;
     cm_block_shape(b, false, rows, cols, nnz, bytes ? CM_V_U8 : CM_V_F64);
     uint8_t *u8 = b->raw;
@@ -543,9 +314,9 @@ static void fill_block(const struct cm_mtx *m, size_t rows, size_t part, struct 
     }
     for (size_t i = 0; i < rows; i++) {
         for (uint64_t e = r->ptr[i]; e < r->ptr[i + 1]; e++) {
-            if (m->part_of[r->idx[e]] != part)
+            if (m->types.of[r->idx[e]] != type)
                 continue;
-            b->idx[at] = m->place_of[r->idx[e]];
+            b->idx[at] = m->types.place[r->idx[e]];
             if (bytes)
                 u8[at++] = (uint8_t)r->val[e];
             else
@@ -573,7 +344,7 @@ static void fill_labels(const struct cm_mtx *m, size_t rows, struct cm_chunk *c)
         cm_vec_take(&c->label[k], &m->label[k], at, rows);
 }
 
-int cm_mtx_next(struct cm_mtx *m, const size_t *part, size_t n, struct cm_chunk *chunk)
+int cm_mtx_next(struct cm_mtx *m, const size_t *type, size_t n, struct cm_chunk *chunk)
 {
     size_t rows = cm_mtx_runs_step(&m->runs, m->next, CM_BLOCK_ROWS);
     if (!rows)
@@ -582,7 +353,7 @@ int cm_mtx_next(struct cm_mtx *m, const size_t *part, size_t n, struct cm_chunk 
     int code = m->state == CM_S_COUNTS && !m->runs.bytes ? no_negatives(m, rows) : 0;
     for (size_t k = 0; k < n && !code; k++) {
         fill_labels(m, rows, &chunk[k]);
-        fill_block(m, rows, part[k], &chunk[k].block[0]);
+        fill_block(m, rows, type[k], &chunk[k].block[0]);
     }
     if (code)
         return code;

@@ -1,9 +1,9 @@
-/* format/mtx/runs.c - runs of entries and the rows they make; see mtxruns.h for the choice.
+/* format/mtx/runs.c - runs of entries and the rows they make.  See runs.h.
  *
  * A run holds values in the narrowest of u8, u16, u32 and f64 that fits, so that counts take 5
  * bytes an entry.  Gathering is a counting sort by cell over the front of every run; then each row
  * is sorted by feature on the pool: most are sorted or reversed already.  The temporary file is
- * written once and mapped, so that the kernel decides what of it stays in memory.
+ * written once and mapped; the kernel decides what of it stays in memory.
  */
 #include "format/mtx/runs.h"
 
@@ -377,7 +377,7 @@ void cm_mtx_runs_gather(struct cm_mtx_runs *r, uint64_t first, size_t n)
             r->bytes = r->bytes && run->size <= 1;
             *at += items;
         }
-        if (run->next == run->cells && run->own) { /* done with it */
+        if (run->next == run->cells && run->own) { /* used up */
             cm_free(run->own);
             run->own = NULL;
             run->cells = run->next = 0;
@@ -393,6 +393,6 @@ void cm_mtx_runs_gather(struct cm_mtx_runs *r, uint64_t first, size_t n)
         join_repeated(r, n);
         r->bytes = false; /* sums may be larger */
     }
-    if (r->map) /* what was read is not needed again, what was not is on disk */
+    if (r->map) /* pages that were read are not needed again; the others are on disk */
         madvise(r->map, r->spilled, MADV_DONTNEED);
 }

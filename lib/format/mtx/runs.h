@@ -1,12 +1,11 @@
 /* format/mtx/runs.h - entries in any order, and the rows that they make.
  *
- * Problem: Cell Ranger writes cell after cell, R and scipy often feature after feature, some
- * programs anything; and a stream needs its state in front, which only the last value tells.
- * Choice: every parsed piece of text becomes a RUN: its entries in order of cells (sorted on the
- * pool where they were not), in a compact form.  Runs stay in memory up to a bound and go to a
- * temporary file beyond it; rows are gathered from all runs, each of which is read once from front
- * to end.  Rejected: reading the text twice (inflating is what takes the time), and an external
- * merge sort (runs are merged by cells alone, a counting sort does it).
+ * Cell Ranger writes cell after cell, R and scipy often feature after feature, some programs in
+ * no order; and the head of a stream states what only the last value reveals.  Every parsed piece
+ * of text becomes a run: its entries sorted by cell, in a compact form.  Runs stay in memory up to
+ * a bound and go to a temporary file beyond it.  Rows are gathered from all runs, each of which is
+ * read once from front to end.  Rejected: reading the text twice (inflating takes most of the
+ * time).
  */
 #ifndef CM_FORMAT_MTX_RUNS_H
 #define CM_FORMAT_MTX_RUNS_H
@@ -38,7 +37,7 @@ struct cm_mtx_runs {
     uint32_t *idx;
     double *val;
     uint64_t repeated; /* entries that repeated a row and column so far */
-    bool pattern;      /* where they do, 1 and 1 make 1 */
+    bool pattern;      /* then 1 and 1 make 1 */
     bool bytes;        /* all values of the gathered rows are whole and fit a byte */
 };
 

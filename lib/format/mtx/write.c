@@ -1,7 +1,7 @@
-/* format/mtx/write.c - the files of an MTX matrix; see mtxout.h for the choice.
+/* format/mtx/write.c - the files of an MTX matrix.  See write.h.
  *
- * Rows are made into text by shards of the pool, each into its own buffer, and put together in
- * order.  A dense slot gives its values that are not 0; stored zeros of a sparse one stay.
+ * Shards of the pool turn rows into text, each into its own buffer; the buffers are written in
+ * order.  Of a dense slot the values that are not 0 are written; stored zeros of a sparse one stay.
  */
 #include "format/mtx/write.h"
 
@@ -15,13 +15,13 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/text.h"
-#include "format/mtx/gz.h"
+#include "format/mtx/gzout.h"
 #include "format/mtx/names.h"
 #include "stream/wire.h"
 
 enum { SHARDS = 16 };
 
-struct cm_mtxout {
+struct cm_mtxwrite {
     struct cm_head head; /* a copy; dictionaries do not grow in it */
     enum cm_mtx_layout layout;
     uint64_t rows, entries, at; /* at: rows written */
@@ -45,53 +45,53 @@ const char *cm_mtx_file_name(enum cm_mtx_layout layout, int file)
     return name[layout][file];
 }
 
-struct cm_mtxout *cm_mtxout_make(const struct cm_head *h, enum cm_mtx_layout layout)
+struct cm_mtxwrite *cm_mtxwrite_make(const struct cm_head *h, enum cm_mtx_layout layout)
 {
-    struct cm_mtxout *o = CM_ZNEW(struct cm_mtxout, 1);
-    cm_head_copy(&o->head, h);
-    o->layout = layout;
-    return o;
+    struct cm_mtxwrite *mtx = CM_ZNEW(struct cm_mtxwrite, 1);
+    cm_head_copy(&mtx->head, h);
+    mtx->layout = layout;
+    return mtx;
 }
 
-void cm_mtxout_free(struct cm_mtxout *o)
+void cm_mtxwrite_free(struct cm_mtxwrite *mtx)
 {
-    if (!o)
+    if (!mtx)
         return;
     for (size_t k = 0; k < CM_MTX_FILES; k++)
-        cm_gzout_free(o->file[k]);
+        cm_gzout_free(mtx->file[k]);
     for (size_t k = 0; k < SHARDS; k++)
-        cm_buf_free(&o->text[k]);
-    cm_head_free(&o->head);
-    cm_free(o);
+        cm_buf_free(&mtx->text[k]);
+    cm_head_free(&mtx->head);
+    cm_free(mtx);
 }
 
 /* ===== counting =========================================================================== */
 
-static void look_at(struct cm_mtxout *o, struct cm_block *b)
+static void set_block(struct cm_mtxwrite *mtx, struct cm_block *b)
 {
-    const struct cm_slot *s = &o->head.slot[0];
+    const struct cm_slot *s = &mtx->head.slot[0];
     bool counts = s->lazy == CM_LAZY_NO && b->type != CM_V_F32 && b->type != CM_V_F64;
-    o->block = b;
-    o->f32 = counts || s->wide ? NULL : cm_block_f32(b, s);
-    o->f64 = !counts && s->wide ? cm_block_f64(b, s) : NULL;
+    mtx->block = b;
+    mtx->f32 = counts || s->wide ? NULL : cm_block_f32(b, s);
+    mtx->f64 = !counts && s->wide ? cm_block_f64(b, s) : NULL;
 }
 
-static double value_at(const struct cm_mtxout *o, uint64_t e)
+static double value_at(const struct cm_mtxwrite *mtx, uint64_t e)
 {
-    return o->f64 ? o->f64[e] : o->f32 ? (double)o->f32[e] : cm_block_x(o->block, e);
+    return mtx->f64 ? mtx->f64[e] : mtx->f32 ? (double)mtx->f32[e] : cm_block_x(mtx->block, e);
 }
 
-void cm_mtxout_count(struct cm_mtxout *o, struct cm_chunk *c)
+void cm_mtxwrite_count(struct cm_mtxwrite *mtx, struct cm_chunk *c)
 {
     struct cm_block *b = &c->block[0];
-    look_at(o, b);
-    o->rows += c->rows;
+    set_block(mtx, b);
+    mtx->rows += c->rows;
     if (!b->dense)
-        o->entries += b->nnz;
-    for (uint64_t e = 0; e < b->nnz && (b->dense || o->f32 || o->f64); e++) {
-        double v = value_at(o, e);
-        o->entries += b->dense && v != 0;
-        o->real = o->real || v != floor(v) || fabs(v) > 0x1p53;
+        mtx->entries += b->nnz;
+    for (uint64_t e = 0; e < b->nnz && (b->dense || mtx->f32 || mtx->f64); e++) {
+        double v = value_at(mtx, e);
+        mtx->entries += b->dense && v != 0;
+        mtx->real = mtx->real || v != floor(v) || fabs(v) > 0x1p53;
     }
 }
 
@@ -104,7 +104,7 @@ static int put_name(struct cm_buf *b, const char *what, const char *name)
                        *name ? "holds a tab or a line end, which no MTX directory can"
                              : "has no name, which an MTX directory needs");
     size_t n = strlen(name);
-    bool quote = *name == '"' || name[n - 1] == ' '; /* readers take either away */
+    bool quote = *name == '"' || name[n - 1] == ' '; /* readers strip either */
     if (!quote) {
         cm_buf_put(b, name, n);
         return 0;
@@ -168,13 +168,13 @@ static const char *type_of_slot(const char *slot)
     return slot;
 }
 
-static int put_features(struct cm_mtxout *o)
+static int put_features(struct cm_mtxwrite *mtx)
 {
-    const struct cm_cols *c = &o->head.slot[0].cols;
+    const struct cm_cols *c = &mtx->head.slot[0].cols;
     const struct cm_vec *at[CM_MTX_COLUMNS];
     struct cm_buf b = {0};
     int code = 0;
-    size_t width = o->layout == CM_MTX_CELLRANGER2 ? 1 : 2;
+    size_t width = mtx->layout == CM_MTX_CELLRANGER2 ? 1 : 2;
     bool more = false;
     for (size_t k = 0; k < CM_MTX_COLUMNS; k++)
         at[k] = standard_column(c, k);
@@ -191,16 +191,16 @@ static int put_features(struct cm_mtxout *o)
             if (at[k])
                 code = put_item(&b, id, at[k], j, NULL);
             else if (k < 2) /* no such column: what other readers expect there */
-                cm_buf_puts(&b, k ? type_of_slot(o->head.slot[0].name) : id);
+                cm_buf_puts(&b, k ? type_of_slot(mtx->head.slot[0].name) : id);
         }
-        for (size_t k = 0; k < c->nvec && !code && o->layout != CM_MTX_CELLRANGER2; k++)
+        for (size_t k = 0; k < c->nvec && !code && mtx->layout != CM_MTX_CELLRANGER2; k++)
             if (!is_standard(c, &c->vec[k])) {
                 cm_buf_put(&b, "\t", 1);
                 code = put_item(&b, id, &c->vec[k], j, NULL);
             }
         cm_buf_put(&b, "\n", 1);
         if (!code)
-            code = cm_gzout_put(o->file[CM_MTX_FEATURES], b.p, b.n);
+            code = cm_gzout_put(mtx->file[CM_MTX_FEATURES], b.p, b.n);
     }
     cm_buf_free(&b);
     return code;
@@ -224,13 +224,13 @@ static void note_keys(struct cm_buf *b, const char *what, const struct cm_kv *kv
     }
 }
 
-static int put_front(struct cm_mtxout *o)
+static int put_front(struct cm_mtxwrite *mtx)
 {
-    const struct cm_slot *s = &o->head.slot[0];
+    const struct cm_slot *s = &mtx->head.slot[0];
     struct cm_buf b = {0};
     cm_buf_printf(&b, "%%%%MatrixMarket matrix coordinate %s general\n",
-                  o->real ? "real" : "integer");
-    if (o->layout != CM_MTX_CELLRANGER2) {
+                  mtx->real ? "real" : "integer");
+    if (mtx->layout != CM_MTX_CELLRANGER2) {
         cm_buf_puts(&b, "%cellmatch: slot ");
         cm_escape(&b, s->name);
         cm_buf_printf(&b, "\n%%cellmatch: state %s\n%%cellmatch: columns ",
@@ -239,39 +239,39 @@ static int put_front(struct cm_mtxout *o)
             note_type(&b, k == 0, s->cols.vec[k].type, s->cols.vec[k].name);
         cm_buf_puts(&b, "\n");
         note_keys(&b, "fit", &s->fit);
-        note_keys(&b, "key", &o->head.kv);
-        if (o->file[CM_MTX_LABELS]) {
+        note_keys(&b, "key", &mtx->head.kv);
+        if (mtx->file[CM_MTX_LABELS]) {
             cm_buf_puts(&b, "%cellmatch: labels ");
-            for (size_t k = 0; k < o->head.nlabels; k++)
-                note_type(&b, k == 0, o->head.label[k].type, o->head.label[k].name);
+            for (size_t k = 0; k < mtx->head.nlabels; k++)
+                note_type(&b, k == 0, mtx->head.label[k].type, mtx->head.label[k].name);
             cm_buf_puts(&b, "\n");
         }
     }
-    cm_buf_printf(&b, "%zu %" PRIu64 " %" PRIu64 "\n", s->cols.names.n, o->rows, o->entries);
-    int code = cm_gzout_put(o->file[CM_MTX_MATRIX], b.p, b.n);
+    cm_buf_printf(&b, "%zu %" PRIu64 " %" PRIu64 "\n", s->cols.names.n, mtx->rows, mtx->entries);
+    int code = cm_gzout_put(mtx->file[CM_MTX_MATRIX], b.p, b.n);
     b.n = 0;
-    if (!code && o->file[CM_MTX_LABELS]) {
+    if (!code && mtx->file[CM_MTX_LABELS]) {
         cm_buf_puts(&b, "barcode");
-        for (size_t k = 0; k < o->head.nlabels && !code; k++) {
+        for (size_t k = 0; k < mtx->head.nlabels && !code; k++) {
             cm_buf_puts(&b, "\t");
-            code = put_name(&b, "label", o->head.label[k].name);
+            code = put_name(&b, "label", mtx->head.label[k].name);
         }
         cm_buf_puts(&b, "\n");
         if (!code)
-            code = cm_gzout_put(o->file[CM_MTX_LABELS], b.p, b.n);
+            code = cm_gzout_put(mtx->file[CM_MTX_LABELS], b.p, b.n);
     }
     cm_buf_free(&b);
     return code;
 }
 
-int cm_mtxout_begin(struct cm_mtxout *o, const int fd[CM_MTX_FILES])
+int cm_mtxwrite_begin(struct cm_mtxwrite *mtx, const int fd[CM_MTX_FILES])
 {
     for (int k = 0; k < CM_MTX_FILES; k++)
         if (fd[k] >= 0)
-            o->file[k] = cm_gzout_make(fd[k], cm_mtx_file_name(o->layout, k),
-                                       o->layout == CM_MTX_CELLRANGER3);
-    int code = put_front(o);
-    return code ? code : put_features(o);
+            mtx->file[k] = cm_gzout_make(fd[k], cm_mtx_file_name(mtx->layout, k),
+                                         mtx->layout == CM_MTX_CELLRANGER3);
+    int code = put_front(mtx);
+    return code ? code : put_features(mtx);
 }
 
 /* ===== entries ============================================================================ */
@@ -303,20 +303,20 @@ static char *put_value(char *at, double v)
 
 static int make_text(void *arg, size_t shard)
 {
-    struct cm_mtxout *o = arg;
-    const struct cm_block *b = o->block;
-    struct cm_buf *out = &o->text[shard];
+    struct cm_mtxwrite *mtx = arg;
+    const struct cm_block *b = mtx->block;
+    struct cm_buf *out = &mtx->text[shard];
     out->n = 0;
-    for (size_t i = cm_shard_begin(b->rows, o->shards, shard);
-         i < cm_shard_begin(b->rows, o->shards, shard + 1); i++) {
+    for (size_t i = cm_shard_begin(b->rows, mtx->shards, shard);
+         i < cm_shard_begin(b->rows, mtx->shards, shard + 1); i++) {
         uint64_t from = b->dense ? i * b->cols : b->ptr[i],
                  n = b->dense ? b->cols : b->ptr[i + 1] - from;
         char cell[24];
-        size_t cell_n = (size_t)(put_number(cell, o->first + i + 1) - cell);
+        size_t cell_n = (size_t)(put_number(cell, mtx->first + i + 1) - cell);
         size_t before = out->n;
         char *begin = cm_buf_extend(out, n * (11 + cell_n + 1 + CM_NUMBER_MAX)), *at = begin;
         for (uint64_t e = from; e < from + n; e++) {
-            double v = value_at(o, e);
+            double v = value_at(mtx, e);
             if (b->dense && v == 0)
                 continue;
             at = put_number(at, (b->dense ? e - from : b->idx[e]) + 1);
@@ -332,7 +332,7 @@ static int make_text(void *arg, size_t shard)
     return 0;
 }
 
-static int put_cells(struct cm_mtxout *o, const struct cm_chunk *c, const struct cm_head *h)
+static int put_cells(struct cm_mtxwrite *mtx, const struct cm_chunk *c, const struct cm_head *h)
 {
     struct cm_buf b = {0};
     int code = 0;
@@ -342,8 +342,8 @@ static int put_cells(struct cm_mtxout *o, const struct cm_chunk *c, const struct
         code = put_name(&b, "cell", name);
         cm_buf_puts(&b, "\n");
         if (!code)
-            code = cm_gzout_put(o->file[CM_MTX_BARCODES], b.p, b.n);
-        if (code || !o->file[CM_MTX_LABELS])
+            code = cm_gzout_put(mtx->file[CM_MTX_BARCODES], b.p, b.n);
+        if (code || !mtx->file[CM_MTX_LABELS])
             continue;
         b.n--;
         for (size_t k = 0; k < h->nlabels && !code; k++) {
@@ -352,32 +352,32 @@ static int put_cells(struct cm_mtxout *o, const struct cm_chunk *c, const struct
         }
         cm_buf_puts(&b, "\n");
         if (!code)
-            code = cm_gzout_put(o->file[CM_MTX_LABELS], b.p, b.n);
+            code = cm_gzout_put(mtx->file[CM_MTX_LABELS], b.p, b.n);
     }
     cm_buf_free(&b);
     return code;
 }
 
-int cm_mtxout_chunk(struct cm_mtxout *o, struct cm_chunk *c, const struct cm_head *h)
+int cm_mtxwrite_chunk(struct cm_mtxwrite *mtx, struct cm_chunk *c, const struct cm_head *h)
 {
-    int code = put_cells(o, c, h);
+    int code = put_cells(mtx, c, h);
     if (code)
         return code;
-    look_at(o, &c->block[0]);
-    o->first = o->at;
-    o->shards = cm_shards(c->rows, 16, SHARDS);
-    code = cm_parallel(o->shards, make_text, o);
-    for (size_t k = 0; k < o->shards && !code; k++)
-        code = cm_gzout_put(o->file[CM_MTX_MATRIX], o->text[k].p, o->text[k].n);
-    o->at += c->rows;
+    set_block(mtx, &c->block[0]);
+    mtx->first = mtx->at;
+    mtx->shards = cm_shards(c->rows, 16, SHARDS);
+    code = cm_parallel(mtx->shards, make_text, mtx);
+    for (size_t k = 0; k < mtx->shards && !code; k++)
+        code = cm_gzout_put(mtx->file[CM_MTX_MATRIX], mtx->text[k].p, mtx->text[k].n);
+    mtx->at += c->rows;
     return code;
 }
 
-int cm_mtxout_finish(struct cm_mtxout *o)
+int cm_mtxwrite_finish(struct cm_mtxwrite *mtx)
 {
     int code = 0;
     for (int k = 0; k < CM_MTX_FILES && !code; k++)
-        if (o->file[k])
-            code = cm_gzout_end(o->file[k]);
+        if (mtx->file[k])
+            code = cm_gzout_end(mtx->file[k]);
     return code;
 }

@@ -1,10 +1,9 @@
 /* format/mtx/write.h - a stream as the files of an MTX matrix.
  *
- * Problem: other programs want Cell Ranger's three files, whose first line states how many entries
- * follow and whether all are whole; and our own reader should get back what was written.  Choice:
- * the stream is read twice, first to count; text is made and compressed on the pool; comments in
- * front carry slot, state and the types of columns and labels, which other readers skip.  Decimals
- * are the shortest that read back to the same double.  Rejected: rounding to a few digits.
+ * Other programs want Cell Ranger's three files, whose first line states how many entries follow
+ * and whether all are whole; so the stream is read twice, first to count.  Comments in front of the
+ * matrix keep slot, state and the types of columns and labels for mtx-read; other readers skip
+ * them. Decimals are the shortest that read back to the same double.
  */
 #ifndef CM_FORMAT_MTX_WRITE_H
 #define CM_FORMAT_MTX_WRITE_H
@@ -19,18 +18,18 @@ enum { CM_MTX_MATRIX, CM_MTX_FEATURES, CM_MTX_BARCODES, CM_MTX_LABELS, CM_MTX_FI
 /* The name of a file in a layout; NULL where the layout has none. */
 const char *cm_mtx_file_name(enum cm_mtx_layout layout, int file);
 
-struct cm_mtxout;
+struct cm_mtxwrite;
 
 /* h: kind matrix, one slot. */
-struct cm_mtxout *cm_mtxout_make(const struct cm_head *h, enum cm_mtx_layout layout);
+struct cm_mtxwrite *cm_mtxwrite_make(const struct cm_head *h, enum cm_mtx_layout layout);
 /* First pass: every chunk. */
-void cm_mtxout_count(struct cm_mtxout *o, struct cm_chunk *c);
+void cm_mtxwrite_count(struct cm_mtxwrite *mtx, struct cm_chunk *c);
 /* Between the passes: features, and the front of the matrix.  fd: of the four files (not closed;
- * labels -1 where h has none or the layout).  CM_EINPUT: a name that no line can hold. */
-int cm_mtxout_begin(struct cm_mtxout *o, const int fd[CM_MTX_FILES]);
+ * labels -1 where h has none or the layout).  CM_EINPUT: a name that does not fit on a line. */
+int cm_mtxwrite_begin(struct cm_mtxwrite *mtx, const int fd[CM_MTX_FILES]);
 /* Second pass: every chunk again.  h: the reader's head, whose dictionaries grow. */
-int cm_mtxout_chunk(struct cm_mtxout *o, struct cm_chunk *c, const struct cm_head *h);
-int cm_mtxout_finish(struct cm_mtxout *o);
-void cm_mtxout_free(struct cm_mtxout *o); /* NULL allowed */
+int cm_mtxwrite_chunk(struct cm_mtxwrite *mtx, struct cm_chunk *c, const struct cm_head *h);
+int cm_mtxwrite_finish(struct cm_mtxwrite *mtx);
+void cm_mtxwrite_free(struct cm_mtxwrite *mtx); /* NULL allowed */
 
 #endif

@@ -97,8 +97,8 @@ void cm_tokens_backward(const struct cm_encoder *e, cm_real *dparams, const cm_r
                                   cache + at.stat, cache + at.u, params + k->gain, N, k->P);
             top = du;
         }
-        cm_unit_backward(dtok, dparams, NULL, top, cache + at.unit, cache + at.tokens, params,
-                         &k->unit, B, p->drop, rest);
+        cm_unit_backward(dtok, dparams, top, cache + at.unit, cache + at.tokens, params, &k->unit,
+                         B, p->drop, rest);
     }
     if (k->o.position > 0)
         cm_position_backward(NULL, dparams + k->at, dtok, B, k->L, k->P);

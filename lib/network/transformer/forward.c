@@ -117,7 +117,7 @@ void cm_tokens_forward(const struct cm_encoder *e, cm_real *out, const struct cm
     size_t B = p->B;
     only_tokens(k, &at, p);
     cm_real *u = cache + at.u, *v = cache + at.v, *read = cache + at.read;
-    cm_unit_forward(u, cache + at.unit, cache + at.tokens, params, NULL, &k->unit, B, p->drop,
+    cm_unit_forward(u, cache + at.unit, cache + at.tokens, params, &k->unit, B, p->drop,
                     p->scratch);
     if (k->o.last_norm)
         cm_layernorm_forward(v, cache + at.stat, u, params + k->gain, params + k->norm_bias,

@@ -1,10 +1,11 @@
-/* format/hdf5/sourcejoin.c - labels that a MuData file has for all its cells, beside a modality's
- * own.
+/* format/hdf5/mudata.c - a modality of a MuData file, with the labels that /obs has for all cells.
  *
- * /obsmap/MODALITY says which row of the modality a row of /obs is (1-based, 0 = it is not in it).
- * Maps go stale when a modality is cut without an update; the names of the cells tell, and join
- * where the map does not.
+ * /obsmap/MODALITY says which row of the modality a row of /obs is (1-based, 0 = none).  Maps go
+ * stale when a modality is subset without an update.  The names of the cells reveal that, and rows
+ * are then joined by name.
  */
+#include "format/hdf5/internal.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,9 +13,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "format/hdf5/sourceparts.h"
 
-/* at[cell] = row of /obs by the map; false if the map cannot be right. */
+/* at[cell] = row of /obs by the map; *right = false if the map cannot be right. */
 static int by_map(struct cm_source *s, const struct cm_frame *all, const char *path, uint64_t *at,
                   bool *right)
 {
@@ -133,7 +133,7 @@ static bool is_copy(const struct cm_h5 *h, const struct cm_strs *modalities, con
         if (strlen(m) != (size_t)(colon - name) || strncmp(m, name, strlen(m)))
             continue;
         char *mod = cm_h5_join("/mod", m), *obs = cm_h5_join(mod, "obs");
-        bool yes = cm_source_there(h, obs, colon + 1);
+        bool yes = cm_h5_there(h, obs, colon + 1);
         cm_free(mod);
         cm_free(obs);
         return yes;
@@ -159,7 +159,7 @@ static int join(struct cm_source *s, struct cm_frame *all, const struct cm_strs 
     return code;
 }
 
-int cm_source_join_obs(struct cm_source *s, const char *modality)
+static int join_obs(struct cm_source *s, const char *modality)
 {
     struct cm_frame all = {0};
     struct cm_strs modalities = {0};
@@ -183,4 +183,25 @@ int cm_source_join_obs(struct cm_source *s, const char *modality)
     cm_frame_close(&all);
     cm_strs_free(&modalities);
     return code < 0 ? code : 0;
+}
+
+int cm_source_open_mudata(struct cm_source *s, const struct cm_source_want *w)
+{
+    struct cm_strs names = {0};
+    int code = cm_h5_modalities(s->file, &names);
+    size_t k = w->modality ? 0 : names.n;
+    while (!code && k < names.n && strcmp(cm_strs_get(&names, k), w->modality))
+        k++;
+    if (!code && k == names.n)
+        code = w->modality
+                   ? cm_h5_list_fail(s->file, "has no modality ", w->modality, &names)
+                   : cm_h5_list_fail(s->file, "holds several modalities: name one as FILE/NAME", "",
+                                     &names);
+    if (!code) {
+        s->root = cm_h5_join("/mod", w->modality);
+        code = cm_source_open_anndata(s, w);
+        code = code ? code : join_obs(s, w->modality);
+    }
+    cm_strs_free(&names);
+    return code;
 }

@@ -1,27 +1,20 @@
-/* format/mtx/gz.c - plain and gzipped text, in and out; see mtxgz.h for the choice.
+/* base/gzin.c - text that may be gzipped, and single zlib streams, inflated by ISA-L.
  *
- * In: ISA-L inflates; the first two bytes decide.  Zeros behind the last member (tapes, some
- * copiers) are tolerated, anything else there is not.  Out: every piece is a run of deflate blocks
- * of its own that ends on a byte boundary (Z_SYNC_FLUSH), so pieces are made in parallel and put
- * together; the checksum of the whole follows from those of the pieces (crc32_combine).  No time
- * stamp, no name.
+ * The first two bytes decide.  Zeros behind the last member (tapes, some copiers) are tolerated,
+ * anything else there is not.
  */
-#include "format/mtx/gz.h"
+#include "base/gzin.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <isa-l/igzip_lib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/pool.h"
 
-enum { IN_BYTES = 1 << 18, PIECES = 16, LEVEL = 4 };
-
-/* ===== in ================================================================================= */
+enum { IN_BYTES = 1 << 18 };
 
 struct cm_gzin {
     char *name;
@@ -31,6 +24,8 @@ struct cm_gzin {
     size_t left;
     bool began, packed, inside, ended; /* inside: a member has begun and has not ended */
     struct inflate_state *z;
+    struct cm_buf line; /* text that was read for lines; the next begins at line_at */
+    size_t line_at;
 };
 
 static struct cm_gzin *gzin_new(const char *name, int fd)
@@ -72,6 +67,7 @@ void cm_gzin_close(struct cm_gzin *g)
         close(g->fd);
     cm_free(g->buf);
     cm_free(g->name);
+    cm_buf_free(&g->line);
     cm_free(g);
 }
 
@@ -142,13 +138,13 @@ static int next_member(struct cm_gzin *g)
     }
 }
 
-static const char *why(int said)
+static const char *why(int status)
 {
-    return said == ISAL_INCORRECT_CHECKSUM   ? "the checksum is wrong"
-           : said == ISAL_INVALID_WRAPPER    ? "the header is wrong"
-           : said == ISAL_UNSUPPORTED_METHOD ? "the method is unknown"
-           : said == ISAL_INVALID_LOOKBACK   ? "a distance is too far"
-                                             : "a block is wrong";
+    return status == ISAL_INCORRECT_CHECKSUM   ? "the checksum is wrong"
+           : status == ISAL_INVALID_WRAPPER    ? "the header is wrong"
+           : status == ISAL_UNSUPPORTED_METHOD ? "the method is unknown"
+           : status == ISAL_INVALID_LOOKBACK   ? "a distance is too far"
+                                               : "a block is wrong";
 }
 
 static int inflate_some(struct cm_gzin *g, unsigned char *p, size_t n, size_t *got)
@@ -169,16 +165,16 @@ static int inflate_some(struct cm_gzin *g, unsigned char *p, size_t n, size_t *g
         g->z->avail_in = (uint32_t)in;
         g->z->next_out = p + *got;
         g->z->avail_out = (uint32_t)capacity;
-        int said = isal_inflate(g->z);
+        int status = isal_inflate(g->z);
         size_t used = in - g->z->avail_in, made = capacity - g->z->avail_out;
         g->at += used;
         g->left -= used;
         n -= made;
         *got += made;
-        if (g->z->block_state == ISAL_BLOCK_FINISH && said == ISAL_DECOMP_OK)
+        if (g->z->block_state == ISAL_BLOCK_FINISH && status == ISAL_DECOMP_OK)
             g->inside = false;
-        else if (said < 0)
-            return cm_fail(CM_EINPUT, "%s: damaged gzip data: %s", g->name, why(said));
+        else if (status < 0)
+            return cm_fail(CM_EINPUT, "%s: damaged gzip data: %s", g->name, why(status));
         else if (!more && !made)
             return cm_fail(CM_EINPUT, "%s: cut: its gzip data ends too early", g->name);
     }
@@ -223,130 +219,59 @@ int cm_gzin_all(struct cm_gzin *g, size_t max, struct cm_buf *out)
     return code;
 }
 
-/* ===== out ================================================================================ */
+int cm_gzin_line(struct cm_gzin *g, char **line, size_t *n)
+{
+    struct cm_buf *b = &g->line;
+    size_t searched = g->line_at, got = 1;
+    for (;;) {
+        unsigned char *end =
+            b->n > searched ? memchr(b->p + searched, '\n', b->n - searched) : NULL;
+        if (end || (!got && b->n > g->line_at)) {
+            *line = (char *)b->p + g->line_at;
+            *n = (end ? (size_t)(end - b->p) : b->n) - g->line_at;
+            g->line_at += *n + (end != NULL);
+            (*line)[*n] = 0; /* there is always a byte behind the text */
+            return 1;
+        }
+        if (!got)
+            return 0;
+        if (g->line_at) {
+            memmove(b->p, b->p + g->line_at, b->n - g->line_at);
+            b->n -= g->line_at;
+            g->line_at = 0;
+        }
+        searched = b->n;
+        unsigned char *to = cm_buf_extend(b, IN_BYTES + 1);
+        int code = cm_gzin_read(g, to, IN_BYTES, &got);
+        b->n = searched + got;
+        if (code)
+            return code;
+    }
+}
 
-struct cm_gzout {
-    char *name;
-    int fd, code;
-    bool packed, began;
-    struct cm_buf text; /* waits for a full set of pieces */
-    struct cm_buf out[PIECES];
-    uint32_t crc[PIECES], whole;
-    uint64_t bytes;
-    z_stream z[PIECES];
-    bool made[PIECES];
+/* ===== one zlib stream ==================================================================== */
+
+struct cm_inflater {
+    struct inflate_state state;
 };
 
-struct cm_gzout *cm_gzout_make(int fd, const char *name, bool packed)
-{
-    struct cm_gzout *g = CM_ZNEW(struct cm_gzout, 1);
-    g->fd = fd;
-    g->name = cm_strdup(name);
-    g->packed = packed;
-    return g;
-}
+struct cm_inflater *cm_inflater_new(void) { return CM_NEW(struct cm_inflater, 1); }
 
-void cm_gzout_free(struct cm_gzout *g)
-{
-    if (!g)
-        return;
-    for (size_t k = 0; k < PIECES; k++) {
-        if (g->made[k])
-            deflateEnd(&g->z[k]);
-        cm_buf_free(&g->out[k]);
-    }
-    cm_buf_free(&g->text);
-    cm_free(g->name);
-    cm_free(g);
-}
+void cm_inflater_free(struct cm_inflater *z) { cm_free(z); }
 
-static int put_raw(struct cm_gzout *g, const void *p, size_t n)
+enum cm_inflated cm_inflate(struct cm_inflater *z, const void *in, size_t n, void *out,
+                            size_t capacity, size_t *got)
 {
-    for (const unsigned char *at = p; n;) {
-        ssize_t done = write(g->fd, at, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return cm_fail_errno(CM_ESYSTEM, "%s: cannot write", g->name);
-        at += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
-static int pack_piece(void *arg, size_t k)
-{
-    struct cm_gzout *g = arg;
-    size_t from = k * CM_GZOUT_PIECE, n = g->text.n - from;
-    n = n < CM_GZOUT_PIECE ? n : CM_GZOUT_PIECE;
-    z_stream *z = &g->z[k];
-    int said = g->made[k] ? deflateReset(z)
-                          : deflateInit2(z, LEVEL, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
-    if (said != Z_OK)
-        cm_panic(4, "out of memory for zlib");
-    g->made[k] = true;
-    g->out[k].n = 0;
-    size_t capacity = deflateBound(z, n) + 64;
-    z->next_in = g->text.p + from;
-    z->avail_in = (uInt)n;
-    z->next_out = cm_buf_extend(&g->out[k], capacity);
-    z->avail_out = (uInt)capacity;
-    said = deflate(z, Z_SYNC_FLUSH);
-    CM_ASSERT(said == Z_OK && z->avail_in == 0 && z->avail_out > 0);
-    g->out[k].n = capacity - z->avail_out;
-    g->crc[k] = (uint32_t)crc32(0, g->text.p + from, (uInt)n);
-    return 0;
-}
-
-/* Compresses and writes what waits. */
-static int flush_text(struct cm_gzout *g)
-{
-    static const unsigned char front[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3};
-    if (!g->packed) {
-        int code = put_raw(g, g->text.p, g->text.n);
-        g->text.n = 0;
-        return code;
-    }
-    int code = g->began ? 0 : put_raw(g, front, sizeof front);
-    g->began = true;
-    size_t pieces = (g->text.n + CM_GZOUT_PIECE - 1) / CM_GZOUT_PIECE;
-    if (!code && pieces)
-        code = cm_parallel(pieces, pack_piece, g);
-    for (size_t k = 0; k < pieces && !code; k++) {
-        size_t n = k + 1 < pieces ? CM_GZOUT_PIECE : g->text.n - k * CM_GZOUT_PIECE;
-        g->whole = (uint32_t)crc32_combine(g->whole, g->crc[k], (z_off_t)n);
-        g->bytes += n;
-        code = put_raw(g, g->out[k].p, g->out[k].n);
-    }
-    g->text.n = 0;
-    return code;
-}
-
-int cm_gzout_put(struct cm_gzout *g, const void *p, size_t n)
-{
-    const unsigned char *at = p;
-    while (n && !g->code) {
-        size_t capacity = PIECES * CM_GZOUT_PIECE - g->text.n, step = n < capacity ? n : capacity;
-        cm_buf_put(&g->text, at, step);
-        at += step;
-        n -= step;
-        if (step == capacity)
-            g->code = flush_text(g);
-    }
-    return g->code;
-}
-
-int cm_gzout_end(struct cm_gzout *g)
-{
-    if (!g->code)
-        g->code = flush_text(g);
-    if (!g->code && g->packed) {
-        struct cm_buf tail = {0};
-        cm_buf_put(&tail, "\3\0", 2); /* an empty last block */
-        cm_buf_u32(&tail, g->whole);
-        cm_buf_u32(&tail, (uint32_t)g->bytes);
-        g->code = put_raw(g, tail.p, tail.n);
-        cm_buf_free(&tail);
-    }
-    return g->code;
+    CM_ASSERT(n <= UINT32_MAX && capacity <= UINT32_MAX);
+    isal_inflate_init(&z->state);
+    z->state.crc_flag = ISAL_ZLIB;
+    z->state.next_in = (unsigned char *)(uintptr_t)in; /* it does not write there */
+    z->state.avail_in = (uint32_t)n;
+    z->state.next_out = out;
+    z->state.avail_out = (uint32_t)capacity;
+    int code = isal_inflate_stateless(&z->state);
+    *got = capacity - z->state.avail_out;
+    return code == ISAL_DECOMP_OK      ? CM_INFLATED
+           : code == ISAL_OUT_OVERFLOW ? CM_INFLATE_LONGER
+                                       : CM_INFLATE_DAMAGED;
 }

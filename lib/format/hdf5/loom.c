@@ -1,9 +1,10 @@
-/* format/hdf5/sourceloom.c - loom: a dense matrix of features x cells, and attributes of both. */
+/* format/hdf5/loom.c - loom: a dense matrix of features x cells, and attributes of both. */
 #include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "format/hdf5/sourceparts.h"
+#include "format/hdf5/text.h"
+#include "format/hdf5/internal.h"
 
 static bool is_text(const struct cm_h5 *h, const char *path)
 {
@@ -32,7 +33,7 @@ static int all_differ(struct cm_h5 *h, const char *path, bool *differ)
     return code;
 }
 
-/* No attribute bears a usual name: the only one of text, if it tells the members apart. */
+/* No attribute has a usual name: takes the only text attribute, if its values are unique. */
 static int only_text(struct cm_h5 *h, const char *group, const struct cm_strs *member,
                      const char *option, const char **id)
 {
@@ -63,7 +64,7 @@ static int only_text(struct cm_h5 *h, const char *group, const struct cm_strs *m
         what[strlen(what) - 1] = 0;
         struct cm_buf b = {0};
         cm_buf_printf(&b, "%s%s", what, ask);
-        code = cm_source_list_fail(h, "", (const char *)b.p, member);
+        code = cm_h5_list_fail(h, "", (const char *)b.p, member);
         cm_buf_free(&b);
         cm_free(what);
     }
@@ -83,12 +84,12 @@ static int open_attrs(struct cm_frame *f, struct cm_h5 *h, const char *group,
         if (!strcmp(cm_strs_get(&member, k), asked))
             id = cm_strs_get(&member, k);
     for (size_t k = 0; k < 4 && !code && !asked && !id; k++)
-        if (cm_source_there(h, group, usual[k]))
+        if (cm_h5_there(h, group, usual[k]))
             id = usual[k];
     if (!code && !id && asked) {
         struct cm_buf b = {0};
         cm_buf_printf(&b, "%s: has no attribute ", group);
-        code = cm_source_list_fail(h, (const char *)b.p, asked, &member);
+        code = cm_h5_list_fail(h, (const char *)b.p, asked, &member);
         cm_buf_free(&b);
     } else if (!code && !id) {
         code = only_text(h, group, &member, option, &id);
@@ -135,7 +136,7 @@ int cm_source_open_loom(struct cm_source *s, const struct cm_source_want *w)
     if (!code) {
         s->has_matrix = true;
         s->plain = plain;
-        cm_source_uncut(s);
+        cm_types_cut(&s->types, s->cols.names.n, NULL, NULL, NULL);
     }
     cm_free(x);
     return code;

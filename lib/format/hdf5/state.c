@@ -1,8 +1,7 @@
-/* format/hdf5/sourcestate.c - what state the values are in: noted, by definition of a format, or
- * guessed.
+/* format/hdf5/state.c - the state of the values: noted, implied by the format, or guessed.
  *
- * A note is believed as long as the values that it was made for are there; after that, and where it
- * carries no text of note.h, only if nothing in the values contradicts it.
+ * A note is believed as long as X still has the values it was made for; after that, or if it has no
+ * digest (note.h), only if nothing in the values contradicts it.
  */
 #include <math.h>
 #include <string.h>
@@ -10,7 +9,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "format/note.h"
-#include "format/hdf5/sourceparts.h"
+#include "format/hdf5/internal.h"
 
 #define PEEK ((uint64_t)65536) /* values that are looked at for a hint */
 
@@ -32,7 +31,7 @@ int cm_source_take_note(struct cm_source *s, const char *note, const char *value
     return code;
 }
 
-/* What of the values speaks against a state; NULL = nothing. */
+/* What contradicts a state; NULL = nothing. */
 static const char *against(enum cm_state state, const struct cm_h5survey *v)
 {
     switch (state) {
@@ -56,7 +55,7 @@ static const char *against(enum cm_state state, const struct cm_h5survey *v)
     }
 }
 
-/* Is the matrix at `path` one of whole numbers that are not negative, as far as one look tells? */
+/* Do the first values of the matrix at `path` look like counts? */
 static bool looks_like_counts(struct cm_source *s, const char *path)
 {
     struct cm_h5set d = {0};
@@ -76,7 +75,7 @@ static bool looks_like_counts(struct cm_source *s, const char *path)
     return yes;
 }
 
-/* X is not what most tools begin with: says where that stands. */
+/* X does not hold counts: warns where there are some. */
 static void hint_counts(struct cm_source *s, const struct cm_h5survey *v)
 {
     static const char *const at[][2] = {{"layers/counts", "counts"},
@@ -85,7 +84,7 @@ static void hint_counts(struct cm_source *s, const struct cm_h5survey *v)
                                         {"raw/X", "raw"},
                                         {"raw.X", "raw"}};
     struct cm_h5_trouble *trouble = s->file->trouble;
-    s->file->trouble = NULL; /* what stands there is not asked for */
+    s->file->trouble = NULL; /* failures there do not matter */
     bool found = false;
     for (size_t k = 0; k < sizeof at / sizeof *at && !found; k++) {
         char *path = cm_h5_join(s->root, at[k][0]);

@@ -1,9 +1,7 @@
-/* format/hdf5/sourceobsm.c - obsm/NAME of an AnnData as a matrix: where CITE-seq proteins often
- * stand.
+/* format/hdf5/obsm.c - obsm/NAME of an AnnData as the matrix, where CITE-seq proteins often are.
  *
- * It is a dense or sparse array of as many rows as there are cells, or a table whose columns have
- * names.  An array has none; they are looked for in uns, and made from the key where there are
- * none.
+ * It is a dense or sparse array with a row for every cell, or a table whose columns have
+ * names.  The columns of an array have none; uns is searched for them, else they are numbered.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,11 +9,13 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "format/hdf5/sourceparts.h"
+#include "format/hdf5/attr.h"
+#include "format/hdf5/text.h"
+#include "format/hdf5/internal.h"
 
 #define BATCH ((uint64_t)65536)
 
-/* Names from a list of `cols` texts at `path`; false, and nothing taken, if there is no such list.
+/* Names from a list of `cols` texts at `path`; *found = false if there is no such list.
  * */
 static int names_at(struct cm_source *s, const char *path, uint64_t cols, bool *found)
 {
@@ -45,7 +45,7 @@ static int names_asked(struct cm_source *s, const char *asked, uint64_t cols)
     return code;
 }
 
-/* NAME_0 ... unless uns knows names: under the key itself, or where tools for proteins put them. */
+/* NAME_0 ... unless uns has names: under the key itself, or where protein tools put them. */
 static int name_columns(struct cm_source *s, const struct cm_source_want *w, uint64_t cols)
 {
     static const char *const usual[] = {"uns/%s_names", "uns/%s_columns", "uns/%s_features",
@@ -161,7 +161,7 @@ static int no_such(struct cm_source *s, const char *obsm, const char *name)
 {
     struct cm_strs found = {0};
     int code = cm_h5_what(s->file, obsm) == CM_H5_GROUP ? cm_h5_members(s->file, obsm, &found) : 0;
-    code = code ? code : cm_source_list_fail(s->file, "obsm has no ", name, &found);
+    code = code ? code : cm_h5_list_fail(s->file, "obsm has no ", name, &found);
     cm_strs_free(&found);
     return code;
 }
@@ -192,7 +192,7 @@ int cm_source_open_obsm(struct cm_source *s, const struct cm_source_want *w)
     if (!code) {
         s->has_matrix = true;
         s->fallback = cm_strdup(w->obsm);
-        cm_source_uncut(s);
+        cm_types_cut(&s->types, s->cols.names.n, NULL, NULL, NULL);
     }
     cm_free(encoding);
     cm_free(uns);

@@ -1,11 +1,9 @@
-/* cli/files.c - inputs, and outputs that appear whole or not at all.
+/* cli/output.c - outputs that appear whole or not at all.
  *
- * Problem: every tool opens streams, must not destroy what it reads, nor leave half a file, and
- * must notice a write error that comes only at the end.  Choice: -o FILE is written as
- * .NAME.tmp.RANDOM beside the target and renamed by cm_out_close, after END, flush and fsync have
- * succeeded for ALL outputs of the tool; one result decides message and status.  What is no regular
- * file (/dev/null, a FIFO, /dev/fd/N) is written in place.  A symbolic link stays and its target is
- * replaced; the mode of a replaced file is kept.
+ * -o FILE is written as .NAME.tmp.RANDOM beside the target and renamed by cm_out_close, after END,
+ * flush and fsync have succeeded for ALL outputs of the tool; one result decides message and
+ * status. What is no regular file (/dev/null, a FIFO, /dev/fd/N) is written in place.  A symbolic
+ * link stays and its target is replaced; the mode of a replaced file is kept.
  *
  * An output that is also an input is refused (status 2), though the rename would make it safe: the
  * usual reason is a slip, and what it would destroy is the only copy of the counts.
@@ -14,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -28,7 +25,7 @@ struct output {
     char *name;   /* as the user gave it */
     char *target; /* resolved; NULL = written in place */
     char *temp;   /* beside the target */
-    int handle;   /* of the temporary's entry in signals.c */
+    int handle;   /* of the temporary's entry in temp.c */
     int fd;       /* -1 once closed, and for a path given away */
     struct cm_writer *w;
     FILE *text;
@@ -45,58 +42,6 @@ struct sink {
 enum { OUTPUTS_MAX = CM_TEMP_MAX };
 static struct output outputs[OUTPUTS_MAX];
 static size_t noutputs;
-
-static struct cm_reader **inputs; /* as opened: parents of what is written, closed at the end */
-static size_t ninputs, inputs_cap;
-static bool stdin_taken;
-
-/* ===== inputs ============================================================================== */
-
-struct cm_reader *cm_in_open(const char *path)
-{
-    bool dash = !strcmp(path, "-");
-    if (dash && stdin_taken)
-        cm_usage_error("standard input ('-') can be read only once");
-    stdin_taken = stdin_taken || dash;
-    CM_GROW(inputs, inputs_cap, ninputs + 1);
-    cm_in_note(path);
-    cm_try(cm_reader_open(&inputs[ninputs], path));
-    return inputs[ninputs++];
-}
-
-bool cm_next(struct cm_reader *r, struct cm_chunk *c)
-{
-    int code = cm_reader_next(r, c);
-    cm_try(code);
-    return code > 0;
-}
-
-void cm_require_kind(struct cm_reader *r, enum cm_kind kind)
-{
-    enum cm_kind found = cm_reader_head(r)->kind;
-    if (found != kind)
-        cm_die(3, "%s: expected a stream of kind %s, found kind %s", cm_reader_path(r),
-               cm_kind_name(kind), cm_kind_name(found));
-}
-
-void cm_require_state(struct cm_reader *r, size_t slot, const int *states, const char *hint)
-{
-    const struct cm_head *h = cm_reader_head(r);
-    if (slot >= h->nslots)
-        cm_die(3, "%s: expected %zu slots or more, found %zu", cm_reader_path(r), slot + 1,
-               h->nslots);
-    char list[256] = "";
-    size_t n = 0;
-    for (const int *s = states; *s >= 0; s++) {
-        if ((int)h->slot[slot].state == *s)
-            return;
-        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? " or " : "",
-                              cm_state_name((enum cm_state) * s));
-    }
-    cm_die(3, "%s: slot %s: expected state %s, found state %s%s%s", cm_reader_path(r),
-           h->slot[slot].name, list, cm_state_name(h->slot[slot].state), hint ? "; " : "",
-           hint ? hint : "");
-}
 
 /* ===== where an output goes ================================================================ */
 
@@ -188,8 +133,10 @@ struct cm_writer *cm_out_open_file(const char *path, const struct cm_head *h)
         snprintf(seed, sizeof seed, "%llu", (unsigned long long)cm_seed());
         cm_writer_stage(o->w, cm_tool->name, CM_VERSION, cm_options_args(),
                         cm_tool->flags & CM_TOOL_SEED ? seed : NULL);
-        for (size_t k = 0; k < ninputs; k++)
-            cm_writer_parent(o->w, inputs[k]);
+        struct cm_reader **in;
+        size_t n = cm_inputs(&in);
+        for (size_t k = 0; k < n; k++)
+            cm_writer_parent(o->w, in[k]);
     }
     cm_try(cm_writer_head(o->w, h));
     return o->w;
@@ -299,6 +246,16 @@ static int end_output(struct output *o)
     return code;
 }
 
+static int put_in_place(struct output *o)
+{
+    if (!o->temp)
+        return 0;
+    if (rename(o->temp, o->target))
+        return cm_fail_errno(CM_ESYSTEM, "cannot create '%s'", o->name);
+    cm_temp_forget(o->handle);
+    return 0;
+}
+
 static void release_output(struct output *o)
 {
     cm_writer_free(o->w);
@@ -317,15 +274,8 @@ int cm_out_close(void)
     for (size_t k = 0; k < noutputs && !code; k++)
         code = end_output(&outputs[k]);
     code = code ? code : cm_folder_close();
-    for (size_t k = 0; k < noutputs && !code; k++) {
-        struct output *o = &outputs[k];
-        if (!o->temp)
-            continue;
-        if (rename(o->temp, o->target))
-            code = cm_fail_errno(CM_ESYSTEM, "cannot create '%s'", o->name);
-        else
-            cm_temp_forget(o->handle);
-    }
+    for (size_t k = 0; k < noutputs && !code; k++)
+        code = put_in_place(&outputs[k]);
     if (code)
         cm_die_code(code);
     for (size_t k = 0; k < noutputs; k++)
@@ -342,41 +292,25 @@ void cm_out_now(struct cm_writer *w)
     CM_ASSERT(k < noutputs);
     struct output *o = &outputs[k];
     int code = end_output(o);
-    if (!code && o->temp) {
-        if (rename(o->temp, o->target))
-            code = cm_fail_errno(CM_ESYSTEM, "cannot create '%s'", o->name);
-        else
-            cm_temp_forget(o->handle);
-    }
+    code = code ? code : put_in_place(o);
     if (code)
         cm_die_code(code);
     release_output(o);
     outputs[k] = outputs[--noutputs];
 }
 
-int cm_finish_with(int status)
-{
-    int failed = cm_out_close();
-    for (size_t k = 0; k < ninputs; k++)
-        cm_reader_close(inputs[k]);
-    cm_free(inputs);
-    inputs = NULL;
-    ninputs = inputs_cap = 0;
-    cm_say_costs();
-    return failed ? failed : status;
-}
-
-int cm_finish(void) { return cm_finish_with(0); }
-
-void cm_files_discard(int status, const char *message)
+/* ABORT into what has begun.  Temporary files are gone by now: to write takes memory, which may be
+ * what we have not. */
+static void abort_outputs(int status, const char *message)
 {
     const char *tool = cm_tool_name();
-    cm_temp_remove_all(); /* first: to say ABORT takes memory, which may be what we have not */
+    struct cm_reader **in;
+    size_t n = cm_inputs(&in);
     /* An ABORT from upstream goes on with its own origin, so that the last stage can name it. */
-    for (size_t k = 0; status == -CM_EABORT && k < ninputs; k++) {
+    for (size_t k = 0; status == -CM_EABORT && k < n; k++) {
         int origin = 0;
         const char *who = NULL, *what = NULL;
-        cm_reader_abort_info(inputs[k], &origin, &who, &what);
+        cm_reader_abort_info(in[k], &origin, &who, &what);
         if (who && *who) {
             status = origin;
             tool = who;
@@ -389,3 +323,15 @@ void cm_files_discard(int status, const char *message)
         if (outputs[k].w && !outputs[k].target && !outputs[k].ended)
             cm_writer_abort(outputs[k].w, status, tool, message);
 }
+
+void cm_outputs_start(void) { cm_exit_push(abort_outputs); }
+
+int cm_finish_with(int status)
+{
+    int failed = cm_out_close();
+    cm_inputs_close();
+    cm_say_costs();
+    return failed ? failed : status;
+}
+
+int cm_finish(void) { return cm_finish_with(0); }

@@ -263,7 +263,7 @@ static void restarts(void **state)
     cm_csr_free(&t);
 }
 
-/* A bound that is too low is told apart from a result. */
+/* A bound that is too low is distinguished from a result. */
 static void the_bound_is_reported(void **state)
 {
     (void)state;

@@ -7,7 +7,7 @@ tree() {
     ln -s "$ROOT/build" tree/build
     ln -s "$BINDIR"/* tree/bin/
     rm -f tree/bin/*.c
-    ln -s "$ROOT"/man/* tree/man/
+    ln -s "$ROOT"/man/*.[1-9] tree/man/
     cp -R "$ROOT/tests/template" "$ROOT/tests/helper.bash" tree/tests/
     cp "$ROOT/tests/cli/tiny.bash" tree/tests/cli/
     cp "$ROOT/tests/faults/run" tree/tests/faults/

@@ -47,7 +47,7 @@ all='train.sh match.sh rivals.sh neurips2021.sh demo.sh fixture.sh'
     fails 2 neurips2021.sh -pbset 1 2 3 4 5 out.h5ad
     says "unknown preset 'bset'"
     fails 2 rivals.sh --rivals linear,nobody out gex.cms atac.cms
-    says "unknown rival 'nobody'; rivals: linear, closed"
+    says "unknown method 'nobody'; methods: linear, closed"
     EPOCHS_best=ten fails 2 rivals.sh out gex.cms atac.cms
     fails 2 match.sh --sharp --calibrated model.cms gex.cms atac.cms out.cms
     LOGNORM='./absent -x' fails 2 train.sh gex.cms atac.cms out.cms

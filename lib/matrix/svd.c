@@ -366,7 +366,7 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
         return code;
     /* Blocks taken; when T is looked at again, and was looked at last with what result: looking
      * costs m^3, so it waits for where the residuals' decline points, but not for long. */
-    size_t done = 0, look = 0, seen = 0;
+    size_t done = 0, check_at = 0, seen = 0;
     double was = INFINITY;
     double *before = CM_ZNEW(double, z->k); /* Ritz values when the Krylov space last ended */
     bool ended = false;
@@ -374,7 +374,7 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
         code = step(z);
         done++;
         bool full = z->m + z->b > z->max;
-        if (code || (z->b && !full && (z->m < z->k || done < look)))
+        if (code || (z->b && !full && (z->m < z->k || done < check_at)))
             continue;
         if ((code = ritz(z)) < 0)
             break;
@@ -382,7 +382,7 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
         bool done_now = now <= 1;
         double rate = isfinite(was) && now < was ? log(was / now) / (double)(done - seen) : 0;
         double wait = rate > 0 ? log(now) / rate * .8 : (double)done / 4;
-        look = done + (size_t)fmax(1, fmin(wait, (double)done / 4));
+        check_at = done + (size_t)fmax(1, fmin(wait, (double)done / 4));
         was = now;
         seen = done;
         if (!z->b && z->m < z->n) {

@@ -3,8 +3,8 @@
  * Row i of one modality beside row i of the other, training cells before validation cells, then the
  * schedule of mini-batches.  The first stream is read two or three times (a pipe is spooled), once
  * for names and labels and then once for each split, so cells keep its order; any row of the second
- * may be next, so it is held as a row store, in memory as far as a limit allows and beyond that in a
- * file.  Rejected: sorting both by name (two spools, and an order that nobody asked for).
+ * may be next, so it is held as a row store, in memory as far as a limit allows and beyond that in
+ * a file.  Rejected: sorting both by name (two spools, and an order that nobody asked for).
  */
 #ifndef CM_PAIRS_BATCH_H
 #define CM_PAIRS_BATCH_H

@@ -68,7 +68,6 @@ for name in "${known[@]}"; do
     read -r epochs size < <(setting schedule | sed -n 's/--epochs \([0-9]*\)\( --size \([0-9]*\)\)\{0,1\}$/\1 \3/p')
     [ "${size:-0}" != 0 ] || [ "$epochs" = 0 ] || size=${BATCH:-0}
     rival "$name" "$(setting prepare.gex)" "$(setting prepare.atac)" "${size:-0}" "$epochs" "xattn-train --preset $name"
-    [ "$name" != linear ] || rival closed "${scaled[@]}" 0 0 'xattn-train --preset linear --lsi-scale 0.6 --links yes'
 done
 rival cca "${plain[@]}" 0 0 cca-train
 rival cca-scaled "${scaled[@]}" 0 0 'cca-train --lsi-scale 0.6' # the preparation of best, and none of its locality

@@ -210,6 +210,10 @@ void cm_trainer_sum(const struct cm_trainer *t, unsigned also)
     warn_of_chance(&t->model.head.kv);
     if (also & CM_SUM_LINKS)
         report_links(t);
+    if (cm_kv_get(&t->model.head.kv, "train.network"))
+        cm_info("the network does not improve on the linear start (validation score %s): the model "
+                "is the start, without a network",
+                cm_trainer_result(t, "train.score.start"));
 }
 
 void cm_trainer_stopped(const struct cm_trainer *t)

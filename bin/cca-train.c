@@ -70,10 +70,7 @@ int main(int argc, char **argv)
         .config = c, .step = project, .closed = true, .data_path = cm_reader_path(r)};
     struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, NULL);
     cm_trainer_read(&t, r, false);
-    uint64_t all = cm_trainer_plan(&t, &how, "");
-    if (t.memory && all > t.memory)
-        cm_die(4, "training would take %.1f MiB, --max-memory allows %.1f", (double)all / 1048576,
-               (double)t.memory / 1048576);
+    cm_trainer_plan(&t, &how, "");
     cm_try(cm_train(&t.model, &t.data, &how, &callbacks));
     cm_trainer_sum(&t, 0);
     return cm_trainer_end(&t);

@@ -62,6 +62,7 @@ int main(int argc, char **argv)
     struct cm_train_options how = {.config = c, .step = train, .data_path = cm_reader_path(r)};
     struct cm_train_callbacks callbacks = cm_trainer_callbacks(&t, NULL);
     cm_trainer_read(&t, r, true);
+    cm_trainer_plan(&t, &how, "the components");
     cm_signals_polite();
     cm_try(cm_train(&t.model, &t.data, &how, &callbacks));
     cm_trainer_sum(&t, CM_SUM_EPOCH);

@@ -37,8 +37,9 @@ static const struct cm_opt own[] = {
     CM_OPT_GROUP("Research options: peak-gene links"),
     CM_OPT_FLAG("no-cis", 0, &o.no_links, "leave out the peak-gene term"),
     CM_TRAINER_SECTION(CM_SECTION_LINKS),
-    CM_OPT_CHOICE("links", 0, &o.links, "auto", "auto|no|yes",
-                  "learn the weights of peak-gene pairs out of fold; auto: best and attn do"),
+    CM_OPT_CHOICE(
+        "links", 0, &o.links, "auto", "auto|no|yes",
+        "learn the weights of peak-gene pairs out of fold; auto: closed, best and attn do"),
     CM_TRAINER_SECTION(CM_SECTION_LINKS_LEARNED),
     CM_OPT_GROUP("Research options: encoders"),
     CM_TRAINER_SECTION(CM_SECTION_MLP),

@@ -23,7 +23,7 @@ parse "$@" && expect 3
 dir=${operand[0]} within=${opt[within]-${WITHIN:-auto}} RIVALS=${opt[rivals]-${RIVALS:-}} fixed=(--seed "${opt[seed]-42}")
 RIVALS=${RIVALS//,/ }
 read -ra known < <(presets)
-ours=("${known[0]}" closed "${known[@]:1}") theirs=(cca cca-scaled ridge procrustes small novel matchclot clue)
+ours=("${known[@]}") theirs=(cca cca-scaled ridge procrustes small novel matchclot clue)
 fixtures=(random constant semi-solution solution)
 for name in $RIVALS; do one_of method "$name" "${ours[@]}" "${theirs[@]}" "${fixtures[@]}"; done
 for name in "${ours[@]}" "${theirs[@]}"; do
@@ -68,7 +68,6 @@ for name in "${known[@]}"; do
     [[ ${setting[schedule]-} =~ --epochs\ ([0-9]+)(\ --size\ ([0-9]+))?$ ]] && epochs=${BASH_REMATCH[1]} size=${BASH_REMATCH[3]}
     [ "${size:-0}" != 0 ] || [ "$epochs" = 0 ] || size=${BATCH:-0}
     baseline "$name" "${setting[prepare.gex]-}" "${setting[prepare.atac]-}" "${size:-0}" "$epochs" "xattn-train --preset $name"
-    [ "$name" != linear ] || baseline closed "${scaled[@]}" 0 0 'xattn-train --preset linear --lsi-scale 0.6 --links yes'
 done
 baseline cca "${plain[@]}" 0 0 cca-train
 baseline cca-scaled "${scaled[@]}" 0 0 'cca-train --lsi-scale 0.6' # the preparation of best, and none of its locality

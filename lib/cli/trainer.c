@@ -78,18 +78,21 @@ void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts)
         fprintf(t->file, "%s\n", t->columns ? t->columns : "step\tseconds");
     if (t->file)
         cm_out_flush(t->file);
-    cm_try((counts ? cm_train_data_load_counts : cm_train_data_load)(r, &t->data, progress));
+    cm_try((counts ? cm_train_data_load_counts : cm_train_data_load)(r, &t->data, t->memory,
+                                                                     progress));
     cm_trainer_step(t, "reading");
     t->cells = cm_train_data_bytes(&t->data);
 }
 
-uint64_t cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_options *how,
-                         const char *what)
+void cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_options *how,
+                     const char *what)
 {
     uint64_t fit = cm_train_bytes(&t->data, how);
     cm_info("memory: %.1f MiB of cells, and at most %.1f MiB to fit%s%s", (double)t->cells / MIB,
             (double)fit / MIB, *what ? " " : "", what);
-    return t->cells + fit;
+    if (t->memory && t->cells + fit > t->memory)
+        cm_die(4, "training would take %.1f MiB, --max-memory allows %.1f",
+               (double)(t->cells + fit) / MIB, (double)t->memory / MIB);
 }
 
 uint64_t cm_trainer_keep(const struct cm_trainer *t)
@@ -210,6 +213,10 @@ void cm_trainer_sum(const struct cm_trainer *t, unsigned also)
     warn_of_chance(&t->model.head.kv);
     if (also & CM_SUM_LINKS)
         report_links(t);
+    if (cm_kv_get(&t->model.head.kv, "train.network"))
+        cm_info("the network does not improve on the linear start (validation score %s): the model "
+                "is the start, without a network",
+                cm_trainer_result(t, "train.score.start"));
 }
 
 void cm_trainer_stopped(const struct cm_trainer *t)

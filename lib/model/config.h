@@ -27,6 +27,7 @@ extern "C" {
 
 enum cm_preset {
     CM_PRESET_LINEAR,
+    CM_PRESET_CLOSED,
     CM_PRESET_BEST,
     CM_PRESET_ATTN,
     CM_PRESET_PAPER,
@@ -41,7 +42,7 @@ enum cm_preset {
     CM_PRESET_COUNT
 };
 /* Their names in the order of the enum, by tool. */
-#define CM_PRESETS_XATTN "linear|best|attn|paper|authors"
+#define CM_PRESETS_XATTN "linear|closed|best|attn|paper|authors"
 #define CM_PRESETS_MLP   "small|novel|matchclot"
 #define CM_PRESETS_CCA   "cca|ridge|procrustes"
 #define CM_PRESETS_CLUE  "clue"
@@ -74,6 +75,9 @@ void cm_config_write_fit(const struct cm_config *c, struct cm_kv *kv);
 void cm_config_write_net(const struct cm_config *c, const char *const slot[2], struct cm_kv *kv);
 /* How the mini-batches of a `pairs` stream were drawn, if they were used, and within what label. */
 void cm_config_write_batches(const struct cm_kv *pairs, bool used, struct cm_kv *kv);
+
+/* The network is left out of the model: no encoder, whatever the other keys say of its training. */
+void cm_config_drop_net(struct cm_config *c, struct cm_kv *kv);
 
 /* Reads them from a model's head.  CM_CONFIG_APPLY needs, and looks at, what maps a cell to its
  * embedding; CM_CONFIG_TRAIN everything.  k and q are 0 where the head lacks them.  CM_EINPUT

@@ -90,6 +90,14 @@ void cm_config_write_net(const struct cm_config *c, const char *const slot[2], s
                 write_field(f, c, s, slot[s], kv);
 }
 
+void cm_config_drop_net(struct cm_config *c, struct cm_kv *kv)
+{
+    c->net.encoder = CM_ENCODER_NONE;
+    for (const struct cm_field *f = cm_fields; f->key; f++)
+        if (f->section == CM_SECTION_ENCODER)
+            write_field(f, c, -1, NULL, kv);
+}
+
 void cm_config_write_batches(const struct cm_kv *pairs, bool used, struct cm_kv *kv)
 {
     const char *size = cm_kv_get(pairs, "batch.size"), *within = cm_kv_get(pairs, "batch.within");

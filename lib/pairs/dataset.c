@@ -165,7 +165,7 @@ struct load {
     struct cm_reader *r;
     int label; /* of the batches, or -1 */
     bool counts, schedule;
-    uint64_t total;
+    uint64_t total, max; /* max: bytes, 0 = no limit */
     void (*progress)(uint64_t done, uint64_t total);
 };
 
@@ -186,12 +186,17 @@ static int take_chunk(struct cm_train_data *d, struct load *l, struct cm_chunk *
                        "cells, then the schedule",
                        path);
     code = append_chunk(d, l->r, c, l->label, l->counts);
+    if (!code && l->max && cm_train_data_bytes(d) > l->max)
+        return cm_fail(CM_ESYSTEM,
+                       "%s: the first %zu cells take %.1f MiB, --max-memory allows %.1f", path,
+                       d->part[0].names.n + d->part[1].names.n,
+                       (double)cm_train_data_bytes(d) / 1048576, (double)l->max / 1048576);
     if (!code && l->progress)
         l->progress(d->part[0].names.n + d->part[1].names.n, l->total);
     return code;
 }
 
-static int load(struct cm_reader *r, struct cm_train_data *d,
+static int load(struct cm_reader *r, struct cm_train_data *d, uint64_t max,
                 void (*progress)(uint64_t done, uint64_t total), bool counts)
 {
     const char *path = cm_reader_path(r);
@@ -207,6 +212,7 @@ static int load(struct cm_reader *r, struct cm_train_data *d,
     struct load l = {.r = r,
                      .label = within ? cm_head_find_label(&d->head, within) : -1,
                      .counts = counts,
+                     .max = max,
                      .total = rows_expected(&d->head.kv),
                      .progress = progress};
     if (within && l.label < 0)
@@ -228,16 +234,16 @@ static int load(struct cm_reader *r, struct cm_train_data *d,
     return 0;
 }
 
-int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d,
+int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d, uint64_t max,
                        void (*progress)(uint64_t done, uint64_t total))
 {
-    return load(r, d, progress, false);
+    return load(r, d, max, progress, false);
 }
 
-int cm_train_data_load_counts(struct cm_reader *r, struct cm_train_data *d,
+int cm_train_data_load_counts(struct cm_reader *r, struct cm_train_data *d, uint64_t max,
                               void (*progress)(uint64_t done, uint64_t total))
 {
-    return load(r, d, progress, true);
+    return load(r, d, max, progress, true);
 }
 
 size_t cm_picks_largest(const struct cm_picks *p)

@@ -48,13 +48,14 @@ struct cm_train_data {
 /* Reads r (kind pairs, two slots) to END: the data pass and the row numbers of the schedule are
  * kept.  0, or CM_EINPUT: no training cells, a value that is not finite, numbers of rows other than
  * the head says, a chunk out of order, a mini-batch that is empty or names no training row.
+ * CM_ESYSTEM: the cells take more than `max` bytes (0: no limit).
  * `progress` (or NULL) gets the cells read so far and the number expected (0 = unknown). */
-int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d,
+int cm_train_data_load(struct cm_reader *r, struct cm_train_data *d, uint64_t max,
                        void (*progress)(uint64_t done, uint64_t total));
 
 /* The same, and keeps the counts that lazy values are computed from (or that state counts is).
  * CM_EINPUT also when a slot is dense or has values alone, and when a count is negative. */
-int cm_train_data_load_counts(struct cm_reader *r, struct cm_train_data *d,
+int cm_train_data_load_counts(struct cm_reader *r, struct cm_train_data *d, uint64_t max,
                               void (*progress)(uint64_t done, uint64_t total));
 
 /* Bytes held: 8 a stored entry (12 with counts), 8 a row and slot, names, the schedule. */

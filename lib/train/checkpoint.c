@@ -17,6 +17,7 @@ void cm_checkpoint_head(const struct cm_model *m, const struct cm_fit_state *s,
     cm_kv_seti(kv, "checkpoint.steps", (int64_t)s->total);
     cm_kv_seti(kv, "checkpoint.cells", (int64_t)s->cells);
     cm_kv_setf(kv, "checkpoint.best", s->best_score);
+    cm_kv_setf(kv, "checkpoint.start", s->start_score);
     cm_kv_seti(kv, "checkpoint.best.epoch", s->best_epoch);
     cm_kv_seti(kv, "checkpoint.stale", (int64_t)s->stale);
     cm_kv_setf(kv, "checkpoint.loss", s->loss);
@@ -51,13 +52,17 @@ static int take_state(const struct cm_model *m, struct cm_fit_state *s, const st
     int code = cm_kv_f64(kv, "checkpoint.best", &s->best_score);
     if (!code)
         code = cm_kv_f64(kv, "checkpoint.loss", &s->loss);
+    s->start_score = -1;
+    if (!code && cm_kv_get(kv, "checkpoint.start")) /* not in older ones */
+        code = cm_kv_f64(kv, "checkpoint.start", &s->start_score);
     for (size_t i = 0; !code && i < 5; i++) {
         code = cm_kv_i64(kv, keys[i], &v[i]);
         if (!code && v[i] < 0)
             code = cm_fail(CM_EINPUT, "%s is negative", keys[i]);
     }
-    if (!code && !(isfinite(s->best_score) && isfinite(s->loss)))
-        code = cm_fail(CM_EINPUT, "checkpoint.best or checkpoint.loss is not finite");
+    if (!code && !(isfinite(s->best_score) && isfinite(s->start_score) && isfinite(s->loss)))
+        code = cm_fail(CM_EINPUT,
+                       "checkpoint.best, checkpoint.start or checkpoint.loss is not finite");
     if (code)
         return code;
     s->step = (uint64_t)v[0];

@@ -41,6 +41,7 @@ struct cm_fit_state {
     uint64_t cells;          /* drawn so far */
     double best_score;       /* below 0: not validated yet */
     uint32_t best_epoch;     /* 0: the start */
+    double start_score;      /* of the start; below 0: not validated */
     uint64_t stale;          /* validations since the best one */
     double loss;             /* of the last step */
 };
@@ -73,14 +74,16 @@ struct cm_fit_data {
     const struct cm_picks *picks;
     const struct cm_csr *valid[2]; /* validation cells; rows may be 0 */
     const uint32_t *group;         /* of the validation cells, or NULL */
-    uint64_t keep;                 /* bytes of activations kept of a mini-batch, at most */
+    bool fresh;    /* encoders with first weights: the start is the linear model, without them */
+    uint64_t keep; /* bytes of activations kept of a mini-batch, at most */
 };
 
 #define CM_FIT_KEEP ((uint64_t)1 << 30)
 
 /* Trains m->net, which holds the initial weights.  s: zeroed for a new training, or from a
  * checkpoint; afterwards the state, freed by the caller.  m->config has the loss, the loop and the
- * seed.  Parameters with learning rate 0 do not change, to the bit.  At the end m->net.w (and the
+ * seed.  A linear start that training does not improve is kept with encoders of zeros, which add
+ * nothing to it.  Parameters with learning rate 0 do not change, to the bit.  At the end m->net.w (and the
  * linear part's P) are the best averaged weights; *stopped: did `stop` end it?  CM_ENUMERIC names
  * step and tensor when something is not finite; CM_EINPUT: a schedule that does not fit the state.
  * */

@@ -133,7 +133,7 @@ int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state 
         s->average = copy_of(m->net.w, f.size);
         s->best = copy_of(m->net.w, f.size);
         s->total = total;
-        s->best_score = -1;
+        s->best_score = s->start_score = -1;
     }
     cm_term_prepare(&f);
     code = run(&f, stopped);

@@ -55,6 +55,44 @@ static void record(struct cm_model *m, const struct cm_train_data *d,
 
 /* ===== the network ======================================================================== */
 
+/* Do the encoders add nothing? */
+static bool adds_nothing(const struct cm_net *net)
+{
+    if (!net->residual || net->has_cross)
+        return false;
+    for (size_t t = 0; t < net->table.n; t++) {
+        const struct cm_param *p = &net->table.p[t];
+        for (size_t i = 0; p->group == CM_GROUP_ENCODER && i < p->n; i++)
+            if (net->w[p->offset + i] != 0)
+                return false;
+    }
+    return true;
+}
+
+static void record_training(struct cm_model *m, const struct cm_fit_state *s, bool stopped)
+{
+    struct cm_kv *kv = &m->head.kv;
+    cm_kv_seti(kv, "train.steps", (int64_t)s->step);
+    cm_kv_setf(kv, "train.loss", s->loss);
+    if (s->best_score >= 0) {
+        cm_kv_seti(kv, "train.best.epoch", s->best_epoch);
+        cm_kv_setf(kv, "train.score.best", s->best_score);
+    }
+    if (s->start_score >= 0)
+        cm_kv_setf(kv, "train.score.start", s->start_score);
+    if (stopped)
+        cm_kv_seti(kv, "train.stopped", 1);
+}
+
+/* A network that does not improve the linear start is left out of the model. */
+static void drop_network(struct cm_model *m)
+{
+    cm_kv_seti(&m->head.kv, "train.network", 0);
+    cm_config_drop_net(&m->config, &m->head.kv);
+    cm_net_free(&m->net);
+    m->has_net = false;
+}
+
 static int train_network(struct cm_model *m, const struct cm_train_data *d,
                          const struct cm_train_options *o, float *const z[2],
                          const struct cm_train_sample *v,
@@ -88,6 +126,7 @@ static int train_network(struct cm_model *m, const struct cm_train_data *d,
                                .picks = &d->picks,
                                .valid = {&v->x[0], &v->x[1]},
                                .group = v->group,
+                               .fresh = !(o->start && o->start->has_net),
                                .keep = o->keep};
     struct cm_fit_state fresh = {0}, *state = o->state ? o->state : &fresh;
     struct cm_fit_callbacks quiet = {0};
@@ -98,13 +137,9 @@ static int train_network(struct cm_model *m, const struct cm_train_data *d,
         code = cm_fit(m, &data, state, callbacks ? &callbacks->fit : &quiet, &stopped);
     code = code == CM_EINPUT ? cm_fail_in(code, cm_train_named(o->data_path, "the pairs")) : code;
     if (!code) {
-        struct cm_kv *kv = &m->head.kv;
-        cm_kv_seti(kv, "train.steps", (int64_t)state->step);
-        cm_kv_setf(kv, "train.loss", state->loss);
-        if (state->best_score >= 0)
-            cm_kv_seti(kv, "train.best.epoch", state->best_epoch);
-        if (stopped)
-            cm_kv_seti(kv, "train.stopped", 1);
+        record_training(m, state, stopped);
+        if (adds_nothing(&m->net))
+            drop_network(m);
         cm_train_step_done(callbacks, "network");
     }
     cm_fit_state_free(&fresh);

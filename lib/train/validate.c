@@ -79,22 +79,22 @@ double cm_fit_score(const float *s, size_t n, const uint32_t *group)
     return soft + .3 * top5;
 }
 
-static int validate(struct fit *f, double *score)
+/* Score of the weights w. */
+static int validate(struct fit *f, const cm_real *w, double *score)
 {
     const struct cm_fit_data *d = f->d;
     size_t v = d->valid[0]->rows, q = f->q;
     float *s = CM_NEW(float, v *v), *e[2];
     for (size_t side = 0; side < 2; side++) {
         e[side] = CM_NEW(float, v *q);
-        cm_net_apply(&f->m->net, side, f->s->average, d->valid[side], f->valid_z[side], e[side], q);
+        cm_net_apply(&f->m->net, side, w, d->valid[side], f->valid_z[side], e[side], q);
     }
     if (f->valid_term)
         memcpy(s, f->valid_term, v * v * sizeof *s);
     cm_sgemm_parallel(false, true, v, v, q, 1, e[0], q, e[1], q, f->valid_term ? 1 : 0, s, v);
     const struct cm_net *net = &f->m->net;
-    int code = net->has_cross ? cm_scorer_all(net, f->s->average, d->valid, d->group,
-                                              (size_t)net->cross.o.top, s)
-                              : 0;
+    int code =
+        net->has_cross ? cm_scorer_all(net, w, d->valid, d->group, (size_t)net->cross.o.top, s) : 0;
     if (!code)
         *score = cm_fit_score(s, v, d->group);
     cm_free(s);
@@ -103,32 +103,40 @@ static int validate(struct fit *f, double *score)
     return code;
 }
 
-/* Keeps the averaged weights if they score best so far. */
-static int validate_and_keep(struct fit *f, uint32_t epoch, double *score)
+/* Keeps the weights w if they score best so far. */
+static int validate_and_keep(struct fit *f, const cm_real *w, uint32_t epoch, double *score)
 {
     struct cm_fit_state *s = f->s;
-    int code = validate(f, score);
+    int code = validate(f, w, score);
     if (code)
         return code;
     if (*score > s->best_score) {
         s->best_score = *score;
         s->best_epoch = epoch;
         s->stale = 0;
-        memcpy(s->best, s->average, f->size * sizeof *s->best);
+        memcpy(s->best, w, f->size * sizeof *s->best);
     } else {
         s->stale++;
     }
     return 0;
 }
 
-/* A linear start is a model that training must improve; random weights are none. */
+/* Random weights are no start.  The first correction of a linear one is random and small: without
+ * it the model is better, and simpler. */
 int cm_validate_start(struct fit *f)
 {
-    double score;
-    if (f->s->step > 0 || f->s->best_score >= 0 || !f->m->net.residual || f->o->valid_every < 1 ||
+    const struct cm_net *net = &f->m->net;
+    if (f->s->step > 0 || f->s->best_score >= 0 || !net->residual || f->o->valid_every < 1 ||
         f->d->valid[0]->rows == 0)
         return 0;
-    return validate_and_keep(f, 0, &score);
+    cm_real *w = CM_NEW(cm_real, f->size);
+    memcpy(w, f->s->average, f->size * sizeof *w);
+    for (size_t t = 0; f->d->fresh && !net->has_cross && t < net->table.n; t++)
+        if (net->table.p[t].group == CM_GROUP_ENCODER)
+            memset(w + net->table.p[t].offset, 0, net->table.p[t].n * sizeof *w);
+    int code = validate_and_keep(f, w, 0, &f->s->start_score);
+    cm_free(w);
+    return code;
 }
 
 /* *score after the last mini-batch of an epoch that is due, or NaN. */
@@ -141,5 +149,5 @@ int cm_validate_when_due(struct fit *f, size_t at, double *score)
         (!last && p->epoch[at + 1] == p->epoch[at]) ||
         (!last && p->epoch[at] % (uint64_t)f->o->valid_every))
         return 0;
-    return validate_and_keep(f, p->epoch[at], score);
+    return validate_and_keep(f, f->s->average, p->epoch[at], score);
 }

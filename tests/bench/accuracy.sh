@@ -2,7 +2,6 @@
 # accuracy.sh - how well each preset matches real cells that it has never seen: models x folds.
 #
 #   accuracy.sh [NAME[=[PREFIX:]OPTIONS]...]      default: linear closed best;  all: the whole table
-# closed is the closed form of best, with learned weights of peak-gene pairs and without a network.
 # OPTIONS go to xattn-train, --preset NAME where they name none: `wide='--preset best --mlp-hidden 512'`.
 # PREFIX  top=10,50:  further rows NAME@10 and NAME@50, the same model's candidates re-ranked by
 #                     cross-attention (xattn-score --top K); the row NAME is S0
@@ -77,6 +76,7 @@ prepare() { # SEED: gex.STYLE.cms and atac.STYLE.cms of all styles of preparatio
 train() { # SEED MODEL OPTIONS
     local style=ours schedule=(--epochs 60 --size "$size")
     case " $3 " in
+    *' --preset closed '*) schedule=(--epochs 0) ;;
     *' --preset linear '*)
         schedule=(--epochs 0)
         [[ $3 = *--lsi-scale* ]] || style=sqrt
@@ -139,7 +139,6 @@ rows() { # SPEC: trains, and scores every row of it
     top=*:*) tops=${options%%:*} options=${options#*:} ;;
     seeds=*:*) seeds=${options%%:*} seeds=${seeds#seeds=} options=${options#*:} ;;
     esac
-    [ "$1" != closed ] || options='--preset linear --lsi-scale 0.6 --links yes'
     case " $options" in *' --preset '*) ;; *) options="--preset $name $options" ;; esac
     for ((k = 0; k < seeds; k++)); do # a model's first seed is the fold's, so that one is as before
         train $((seed + 100 * k)) "$name.$k.cms" "$options"

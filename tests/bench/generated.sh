@@ -11,7 +11,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export PATH=$root/bin:$PATH LC_ALL=C OPENBLAS_NUM_THREADS=1
 [ $# -gt 0 ] || set -- 'linear=--preset linear' \
-    'closed=--preset linear --lsi-scale 0.6 --links yes' 'best=--preset best'
+    'closed=--preset closed' 'best=--preset best'
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 cd "$tmp"

@@ -32,18 +32,27 @@ setup() {
 
 # Settings that training lowers to what the cells allow, or that come from batch, are not a preset's.
 as_trained() { awk -F '\t' -v OFS='\t' -v p="$1" '$1 == p && $2 !~ /^hp\.(k|q|batch|within)$/ { print $2, $3 }' keys.tsv; }
+# Presets that once had no patience.
+with_patience() { as_trained "$1" | sed 's/^hp\.patience	0$/hp.patience	7/'; }
 shown() { grep '^hp' "$1" | grep -vE '^hp\.(k|q)	'; }
 
 # Once the perceptrons and the autoencoder recorded a ridge that they did not use.
 without_cca() { as_trained "$1" | grep -v '^hp\.ridge	'; }
 
 @test "--show: the settings, one by one and in their order, are those that models were given" {
-    for p in linear best attn paper authors; do
+    for p in linear paper authors; do
         xattn-train --preset $p --show >show
         cmp <(as_trained $p) <(shown show)
     done
+    for p in best attn; do
+        xattn-train --preset $p --show >show
+        cmp <(with_patience $p) <(shown show)
+    done
     xattn-train --preset attn --cross --show >show
-    cmp <(as_trained attn-cross) <(shown show)
+    cmp <(with_patience attn-cross) <(shown show)
+    cmp <(xattn-train --preset closed --show | grep -v ^hp.preset) \
+        <(xattn-train --preset linear --lsi-scale 0.6 --links yes --show | grep -v ^hp.preset |
+            sed '/^prepare.atac/s/$/ --scale 300/')
     for p in small novel matchclot; do
         mlp-train --preset $p --show >show
         cmp <(without_cca $p) <(shown show)

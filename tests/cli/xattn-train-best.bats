@@ -18,7 +18,6 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     xattn-train -o m.cms p.cms 2>err
     [ ! -s err ]
     [ "$(key m.cms hp.preset)" = best ]
-    [ "$(key m.cms hp.encoder)" = mlp ]
     [ "$(key m.cms hp.loss)" = nce ]
     [ "$(key m.cms hp.lr)" = 0.001 ]
     [ "$(key m.cms hp.lr.linear)" = 0 ]
@@ -70,7 +69,7 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     batch --epochs 3000 --size 40 -o long.cms gn.cms an.cms
     for signal in TERM USR1; do
         rm -f c.cms
-        xattn-train --checkpoint c.cms --every 20 -o part.cms long.cms 2>err &
+        xattn-train --patience 0 --checkpoint c.cms --every 20 -o part.cms long.cms 2>err &
         pid=$!
         for _ in $(seq 1000); do [ -e c.cms ] && break || sleep 0.05; done
         kill -$signal $pid
@@ -97,7 +96,7 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
 
 @test "kill -9 leaves the last checkpoint whole" {
     batch --epochs 3000 --size 40 -o long.cms gn.cms an.cms
-    xattn-train --checkpoint c.cms --every 20 -o part.cms long.cms &
+    xattn-train --patience 0 --checkpoint c.cms --every 20 -o part.cms long.cms &
     pid=$!
     for _ in $(seq 1000); do [ -e c.cms ] && break || sleep 0.05; done
     sleep 0.2
@@ -125,11 +124,11 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
 }
 
 @test "--init begins from a model: of the linear one it gives what best gives alone" {
-    xattn-train -o m.cms p.cms
+    xattn-train --valid-every 0 -o m.cms p.cms
     xattn-train --preset linear --links yes --lsi-scale 0.6 -o l.cms p.cms
-    xattn-train --init l.cms -o n.cms p.cms
+    xattn-train --valid-every 0 --init l.cms -o n.cms p.cms
     [ "$(digest m.cms)" = "$(digest n.cms)" ]
-    xattn-train --init m.cms -o o.cms p.cms
+    xattn-train --valid-every 0 --init m.cms -o o.cms p.cms
     [ "$(digest m.cms)" != "$(digest o.cms)" ]
     lognorm g.cms | batch --epochs 6 --size 40 - an.cms -o other.cms
     fails 3 xattn-train --init l.cms -o x.cms other.cms
@@ -140,13 +139,27 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     xattn-train --init l.cms --lsi-scale 0.6 -o x.cms p.cms
 }
 
-@test "where no step betters the linear start, the start is the model" {
-    xattn-train --links no --lr 50 --mlp-init 0 -o m.cms p.cms
+@test "a network that does not improve on the linear start is left out, and the model says so" {
+    xattn-train -v --lr 50 -o m.cms p.cms 2>err
+    grep -q 'the network does not improve on the linear start' err
+    [ "$(key m.cms train.network)" = 0 ]
     [ "$(key m.cms train.best.epoch)" = 0 ]
-    xattn-train --preset linear --lsi-scale 0.6 -o l.cms p.cms
-    close_to "$(key m.cms valid.soft)" "$(key l.cms valid.soft)" 1e-4
-    xattn-train --links no --valid-every 0 --lr 50 --mlp-init 0 -o n.cms p.cms # nobody looks
-    [ "$(digest m.cms)" != "$(digest n.cms)" ]
+    [ "$(key m.cms hp.encoder)" = none ]
+    [ "$(key m.cms hp.mlp.hidden)" = 256 ] # of the training
+    [ "$(key m.cms train.score.best)" = "$(key m.cms train.score.start)" ]
+    xattn-train --preset closed -o l.cms p.cms
+    [ "$(key m.cms valid.soft)" = "$(key l.cms valid.soft)" ]
+    for x in gn an; do
+        cmp <(embed --model m.cms $x.cms | cms-text --bare) <(embed --model l.cms $x.cms | cms-text --bare)
+    done
+    xattn-train --init m.cms --lr 50 -o n.cms p.cms
+    [ "$(key n.cms valid.soft)" = "$(key l.cms valid.soft)" ]
+    # without validation the network stays, and so it does where it is better, or one to begin from
+    xattn-train -v --valid-every 0 --lr 50 -o n.cms p.cms 2>err
+    [ "$(key n.cms hp.encoder)" = mlp ]
+    [ -z "$(key n.cms train.network)" ]
+    xattn-train --init n.cms --lr 50 -o o.cms p.cms
+    [ "$(key o.cms hp.encoder)" = mlp ]
 }
 
 @test "--lsi-scale is part of the linear presets' start, and of no other" {

@@ -1,10 +1,10 @@
 /* nn/softmax.c - softmax over rows.
  *
- * Problem: one row of attention scores is about a hundred numbers, too few to hide a slow beginning
- * or end.  Choice: three passes over a row that lies in the first cache (maximum; exp and sum;
- * scale), in vectors of 64 bytes, the remainder padded with -inf through the same code.  The sum
- * runs in lane order, so every machine gets the same bits.  Rejected: a running maximum in one
- * pass, which pays for its exp twice.
+ * One row of attention scores is about a hundred numbers, too few to hide a slow beginning or end:
+ * three passes over a row that lies in the first cache (maximum; exp and sum; scale), in vectors of
+ * 64 bytes, the remainder padded with -inf through the same code.  The lanes are added in a fixed
+ * order, so every machine gets the same bits.  Rejected: a running maximum in one pass, which pays
+ * for its exp twice.
  */
 #include <math.h>
 #include <string.h>
@@ -34,9 +34,7 @@ CM_FAST_CLONES void cm_softmax_rows(cm_real *x, size_t N, size_t C)
             __typeof__(v > lanes) more = v > lanes;
             lanes = (cm_wide)((more & (__typeof__(more))v) | (~more & (__typeof__(more))lanes));
         }
-        cm_real max = lanes[0];
-        for (int j = 1; j < CM_WIDE; j++)
-            max = lanes[j] > max ? lanes[j] : max;
+        cm_real max = cm_wide_max(&lanes);
         if (max == -(cm_real)INFINITY) { /* nothing may be attended to */
             memset(x, 0, C * sizeof *x);
             continue;
@@ -50,10 +48,7 @@ CM_FAST_CLONES void cm_softmax_rows(cm_real *x, size_t N, size_t C)
             sum += v;
             CM_WIDE_AT(x + j) = v;
         }
-        cm_real total = 0;
-        for (int j = 0; j < CM_WIDE; j++)
-            total += sum[j];
-        cm_real scale = 1 / total;
+        cm_real scale = 1 / cm_wide_sum(&sum);
         for (size_t j = 0; j < whole; j += CM_WIDE)
             CM_WIDE_AT(x + j) = CM_CWIDE_AT(x + j) * scale;
         tail = tail * scale;
@@ -61,19 +56,20 @@ CM_FAST_CLONES void cm_softmax_rows(cm_real *x, size_t N, size_t C)
     }
 }
 
-CM_CLONES void cm_softmax_rows_backward(cm_real *ds, const cm_real *p, size_t N, size_t C)
+CM_FAST_CLONES void cm_softmax_rows_backward(cm_real *ds, const cm_real *p, size_t N, size_t C)
 {
-    size_t whole = C / CM_LANES * CM_LANES;
+    size_t whole = C / CM_WIDE * CM_WIDE, rest = C - whole;
     for (size_t i = 0; i < N; i++, ds += C, p += C) {
-        cm_vec sum = {0};
-        for (size_t j = 0; j < whole; j += CM_LANES)
-            sum += CM_CVEC(ds + j) * CM_CVEC(p + j);
-        cm_real dot = cm_lanes_sum(&sum);
-        for (size_t j = whole; j < C; j++)
-            dot += ds[j] * p[j];
-        for (size_t j = 0; j < whole; j += CM_LANES)
-            CM_VEC(ds + j) = CM_CVEC(p + j) * (CM_CVEC(ds + j) - dot);
-        for (size_t j = whole; j < C; j++)
-            ds[j] = p[j] * (ds[j] - dot);
+        cm_wide a = {0}, b = {0};
+        memcpy(&a, ds + whole, rest * sizeof *ds);
+        memcpy(&b, p + whole, rest * sizeof *p);
+        cm_wide sum = a * b;
+        for (size_t j = 0; j < whole; j += CM_WIDE)
+            sum += CM_CWIDE_AT(ds + j) * CM_CWIDE_AT(p + j);
+        cm_real dot = cm_wide_sum(&sum);
+        for (size_t j = 0; j < whole; j += CM_WIDE)
+            CM_WIDE_AT(ds + j) = CM_CWIDE_AT(p + j) * (CM_CWIDE_AT(ds + j) - dot);
+        a = b * (a - dot);
+        memcpy(ds + whole, &a, rest * sizeof *ds);
     }
 }

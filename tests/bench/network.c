@@ -1,8 +1,8 @@
 /* Cells a second of the network on cells of the competition's size, one case a run: what
  * tests/bench/torch.sh puts beside PyTorch.
  *
- *   network train P N   the training loop, preset `paper` without the cross module, batch 64
- *   network cross P N   the same with the cross module on each cell's own pair, forward and backward
+ *   network train P N   the training loop: preset `paper` without the cross module, batch 64
+ *   network cross P N   with the module on each cell's own pair, forward and backward
  *   network embed P N   both modalities through their encoders
  * N cells are timed, after a batch that is not.  Prints: cells a second, cells a second of processor
  * time, GFLOP of a cell's products, GFLOP of sgemm 512 a second of processor time before and after,

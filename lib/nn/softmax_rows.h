@@ -31,16 +31,16 @@ static TARGET void NAME(softmax)(float *x, size_t rows, size_t C)
     size_t whole = C / LANES * LANES, cut = C - whole;
     const V low = (V){0} - INFINITY;
     for (size_t i = 0; i < rows; i++, x += C) {
-        V most[PARTS], sum[PARTS], tail = cut ? GET_OR(x + whole, cut, low) : low;
-        most[0] = tail;
+        V peak[PARTS], sum[PARTS], tail = cut ? GET_OR(x + whole, cut, low) : low;
+        peak[0] = tail;
         for (size_t p = 1; p < PARTS; p++)
-            most[p] = low;
+            peak[p] = low;
         for (size_t j = 0, p = 0; j < whole; j += LANES, p = (p + 1) % PARTS) {
             V v = GET(x + j);
-            W more = v > most[p];
-            most[p] = (V)((more & (W)v) | (~more & (W)most[p]));
+            W more = v > peak[p];
+            peak[p] = (V)((more & (W)v) | (~more & (W)peak[p]));
         }
-        float max = MAX_16(most);
+        float max = MAX_16(peak);
         if (!(max > -INFINITY)) { /* nothing may be attended to, unless something is no number */
             bool number = true;
             for (size_t j = 0; j < C; j++)

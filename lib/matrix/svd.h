@@ -3,9 +3,9 @@
  * The k leading right singular vectors of X - 1 mean' for 70,000 cells and 116,000 peaks, without
  * forming the dense matrix, and right to the last of them even where the spectrum is flat: a
  * randomised block Krylov method (Musco and Musco, NeurIPS 2015) on the shorter side, from a
- * Gaussian block drawn with Philox, restarted thickly when its basis is full; a pair counts as found
- * when its residual is small.  Power iterations (Halko, Martinsson and Tropp, SIAM Review 53, 2011)
- * stop when nothing seems to move, which is not the same.
+ * Gaussian block drawn with Philox, restarted thickly when its basis is full; a pair counts as
+ * found when its residual is small.  Power iterations (Halko, Martinsson and Tropp, SIAM Review 53,
+ * 2011) stop when nothing seems to move, which is not the same.
  */
 #ifndef CM_MATRIX_SVD_H
 #define CM_MATRIX_SVD_H

@@ -1,8 +1,8 @@
 /* nn/machine.h - which vectors this processor has (private to this room).
  *
- * Kernels are written once, in a header without a guard, and included for AVX-512, for AVX2 with FMA
- * and for any machine; the function that runs is chosen when it is called.  Fused multiply-add is
- * asked for by name: AVX-512 and AVX2 give the same bits, the portable kernels others.
+ * Kernels are written once, in a header without a guard, and included for AVX-512, for AVX2 with
+ * FMA and for any machine; the function that runs is chosen when it is called.  Fused multiply-add
+ * is asked for by name: AVX-512 and AVX2 give the same bits, the portable kernels others.
  */
 #ifndef CM_NN_MACHINE_H
 #define CM_NN_MACHINE_H

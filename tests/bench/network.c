@@ -4,9 +4,9 @@
  *   network train P N   the training loop: preset `paper` without the cross module, batch 64
  *   network cross P N   with the module on each cell's own pair, forward and backward
  *   network embed P N   both modalities through their encoders
- * N cells are timed, after a batch that is not.  Prints: cells a second, cells a second of processor
- * time, GFLOP of a cell's products, GFLOP of sgemm 512 a second of processor time before and after,
- * peak RSS in MiB.
+ * N cells are timed, after a batch that is not.  Prints: cells a second, cells a second of
+ * processor time, GFLOP of a cell's products, GFLOP of sgemm 512 a second of processor time before
+ * and after, peak RSS in MiB.
  */
 #include <stdio.h>
 #include <stdlib.h>

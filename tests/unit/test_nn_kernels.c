@@ -1,5 +1,5 @@
-/* The kernels of nn/gemm.c and nn/softmax.c, each set that this processor has, against plain loops in
- * double: all transpositions, edges of tiles and panels, what is added and cut; the same bits by
+/* The kernels of nn/gemm.c and nn/softmax.c, each set that this processor has, against plain loops
+ * in double: all transpositions, edges of tiles and panels, what is added and cut; the same bits by
  * AVX-512 and AVX2; rows that do not depend on their number.
  */
 #include <setjmp.h>

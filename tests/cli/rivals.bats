@@ -47,7 +47,7 @@ metric() { awk -F '\t' -v m="$1" '$1 == m { print $2 }' "${2:-s}"; }
         $1 ~ /^(linear|best|attn|cca|ridge|procrustes|small|novel|matchclot|clue)$/ { top5[$1] = $4; if ($5 >= .45 || $7 == "-") exit 1 }
         END { for (m in top5) if (!(top5[m] > 1.5 * chance)) { print m, top5[m], chance; exit 1 } }' table
     for m in linear clue; do for f in model e t match; do cms-info --check out/$m.$f.cms >/dev/null; done; done
-    RIVALS='cca solution' rivals.sh out g.cms a.cms | cut -f 1 | paste -sd ' ' | grep -qx 'method cca solution'
+    RIVALS='cca solution' baselines.sh out g.cms a.cms | cut -f 1 | paste -sd ' ' | grep -qx 'method cca solution'
     fails 3 rivals.sh out "$PREPARED/gex.svd.cms" a.cms
 }
 

@@ -41,9 +41,3 @@ good() { # FILE
     first_pipeline | paste_lines
     good score.1
 }
-
-@test "README: the rooms it names are those of lib" {
-    local named
-    named=$(sed -n '/^    lib\//,/^    man\//p' "$ROOT/README.md" | grep -oE '\b[a-z]+\b' | grep -vE '^(lib|the|library|one|folder|a|room|an|include|may|only|go|down|man|manual|pages|their|examples|are|executed|by|tests)$' | sort -u)
-    [ "$named" = "$(cd "$ROOT/lib" && ls -d */ | tr -d / | sort)" ]
-}

@@ -1,9 +1,8 @@
 /* base/bytes.h - a growable byte buffer, and little-endian numbers inside it.
  *
- * Problem: the stream's records are little-endian on every machine and 8-byte aligned.  Choice: one
- * buffer type with append functions for writing, and a bounded cursor for reading whose error is
- * sticky: a reader may take ten fields and check once.  Numbers go through memcpy and a byte swap
- * that the compiler removes on little-endian machines.  Rejected: casting structs onto the wire.
+ * For writing, append functions; for reading, a bounded cursor whose error is sticky, so that a
+ * reader takes ten fields and checks once.  Numbers go through memcpy and a byte swap that the
+ * compiler removes on little-endian machines.  Rejected: casting structs onto the wire.
  */
 #ifndef CM_BASE_BYTES_H
 #define CM_BASE_BYTES_H

@@ -1,10 +1,10 @@
 /* base/clones.h - functions compiled for several processors, chosen when the program starts.
  *
- * Problem: loops in GCC's vector types need AVX to be fast, and the build asks for the plain
- * machine.  Choice: target_clones, where compiler and C library can; plain operations are not fused
- * (-std=c11), so all clones give the same bits.  CM_FAST_CLONES is for loops that gain from 64
- * bytes at once, CM_CLONES for those that do not, CM_CLONES_O3 for plain loops.  Clang 14 loses the
- * symbols of such functions, and thread sanitizer's runtime comes too late for them.  Rejected:
+ * Loops in GCC's vector types need AVX to be fast, and the build targets the baseline machine:
+ * target_clones, where compiler and C library have it.  Operations are not fused (-std=c11), so
+ * all clones give the same bits.  CM_FAST_CLONES is for loops that gain from 64 bytes at once,
+ * CM_CLONES for those that do not, CM_CLONES_O3 for plain loops.  Clang 14 loses the symbols of
+ * such functions, and the runtime of thread sanitizer starts too late for them.  Rejected:
  * -march=native.
  */
 #ifndef CM_BASE_CLONES_H

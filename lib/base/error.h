@@ -1,11 +1,10 @@
 /* base/error.h - error codes and messages of the library.
  *
- * Problem: a stage in a pipe must end with one clear line and an exit status that a script can act
- * on, but library code must neither print nor exit.  Choice: every fallible function returns 0 (or
- * a count) on success and a negative CM_E... code on failure, leaving ONE message for the thread;
- * the code is minus the exit status of cellmatch(7) (2 usage, 3 input, 4 system, ...), so that the
- * status and the message are decided at the same place.  Rejected: errno (carries no text), and
- * returning allocated error objects (every caller would have to free them).
+ * Library code neither prints nor exits.  Every fallible function returns 0 (or a count) on
+ * success and a negative CM_E... code on failure, and leaves ONE message for the thread; the code
+ * is minus the exit status of cellmatch(7) (2 usage, 3 input, 4 system, ...), so status and
+ * message are decided in the same place.  Rejected: errno (carries no text), and allocated error
+ * objects (every caller would have to free them).
  */
 #ifndef CM_BASE_ERROR_H
 #define CM_BASE_ERROR_H

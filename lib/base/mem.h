@@ -1,10 +1,9 @@
 /* base/mem.h - checked memory and size arithmetic.
  *
- * Problem: matrix sizes come from files; a product that overflows must never become a small
- * allocation.  Choice: every allocation takes (count, size), the product is checked, and running
- * out of memory ends the program with status 4 and the amount asked for: no caller can recover in
- * the middle of a matrix.  Sizes read from a file are compared with the format's limits BEFORE they
- * come here.  Rejected: malloc with checks at each call, which nobody tests.
+ * Every allocation takes (count, size) and checks the product.  Running out of memory ends the
+ * program with status 4 and the amount asked for: no caller can recover in the middle of a
+ * matrix.  Sizes read from a file are compared with the limits of the format BEFORE they come
+ * here.  Rejected: malloc with checks at each call, which nobody tests.
  */
 #ifndef CM_BASE_MEM_H
 #define CM_BASE_MEM_H

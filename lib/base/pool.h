@@ -1,9 +1,9 @@
 /* base/pool.h - work in a FIXED number of shards on any number of threads.
  *
- * Problem: the same bits for -t 1 and -t N.  Choice: the caller cuts the work into shards whose
- * number depends on the problem alone (never on the thread count), each shard writes to its own
- * place, and the caller adds partial results in shard order.  Threads only decide who takes the
- * next shard.  Rejected: one chunk a thread, and atomics on sums.
+ * Results have the same bits for any -t: the caller cuts the work into shards whose number
+ * depends on the problem alone, each shard writes to its own place, and the caller adds partial
+ * results in shard order.  Threads only decide who takes the next shard.  Rejected: one chunk a
+ * thread, and atomics on sums.
  */
 #ifndef CM_BASE_POOL_H
 #define CM_BASE_POOL_H

@@ -1,10 +1,10 @@
 /* base/rng.h - counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011).
  *
- * Problem: the same numbers for any thread count, any order of work, and after --resume.  Choice: a
- * number is a pure function of (seed, purpose, a, b, index); there is no state to save or share.
- * Key = seed xor'ed with the purpose; counter = (index low, index high folded with b, ...), see
- * rng.c.  From Random123, whose known answers are checked in tests/unit.  Rejected: a seeded state
- * per thread, which makes results depend on -t.
+ * A number is a pure function of (seed, purpose, a, b, index), the same for any thread count, any
+ * order of work, and after --resume; there is no state to save or share.  Key = seed xor'ed with
+ * the purpose; counter = (index low, index high folded with b, ...), see rng.c.  From Random123,
+ * whose known answers are checked in tests/unit.  Rejected: a seeded state per thread, which makes
+ * results depend on -t.
  */
 #ifndef CM_BASE_RNG_H
 #define CM_BASE_RNG_H

@@ -1,9 +1,8 @@
 /* base/strs.h - packed lists of strings, and the map from a name to its place in one.
  *
- * Problem: a stream carries hundreds of thousands of cell and feature names; a malloc a name costs
- * more than the matrix.  Choice: one byte arena with offsets (names are NUL-terminated inside, so
- * they print), and an open-addressing index over XXH64 built when somebody needs to look a name up.
- * Rejected: a general hash table with its own copies of the keys.
+ * One byte arena with offsets (names are NUL-terminated inside, so they print), as a malloc a
+ * name would cost more than the matrix, and an open-addressing index over XXH64, built when names
+ * are looked up.  Rejected: a general hash table with its own copies of the keys.
  */
 #ifndef CM_BASE_STRS_H
 #define CM_BASE_STRS_H

@@ -1,9 +1,8 @@
 /* base/text.h - numbers in text, the same in every locale.
  *
- * Problem: strtod and printf follow the locale of a host program, and atoi takes anything.  Choice:
- * strict parsers that consume the whole text and report failure, and a formatter that prints the
- * shortest decimal which reads back to the same double.  The tools never call setlocale, so the C
- * locale holds; the strictness is what is added here.
+ * Strict parsers consume the whole text and report failure; the formatter prints the shortest
+ * decimal that reads back to the same double.  The tools never call setlocale, so the C locale
+ * holds.
  */
 #ifndef CM_BASE_TEXT_H
 #define CM_BASE_TEXT_H

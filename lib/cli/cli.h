@@ -1,8 +1,7 @@
 /* cli/cli.h - the manners that all tools share (public).
  *
- * Problem: twenty programs must parse, fail, clean up and finish alike.  Choice: ONE option table a
- * tool, which drives parsing, ranges, --help, completion and the test of the man page; one place
- * that opens inputs and outputs, and one function, cm_out_close, whose result is the exit status.
+ * ONE option table a tool drives parsing, ranges, --help, completion and the test of the man
+ * page; one place opens inputs and outputs; one function, cm_out_close, decides the exit status.
  * Everything here may end the program; nothing below cli/ does.  Every path that is written must
  * have come from an option of an output type.  Rejected: a setup file per tool.
  *

@@ -1,11 +1,10 @@
 /* cli/folder.c - an output that is a directory, whole or not at all.
  *
- * Problem: an MTX matrix is three files, and a reader must never find two of them, or two of one
- * run and one of another.  Choice: the files are written into .NAME.tmp.RANDOM beside the target,
- * synced, and the directory is renamed as one; one that is there already is exchanged in the same
- * step and its files are removed afterwards, provided that it holds nothing but files of the same
- * names: a slip of the hand must not cost a home directory.  Rejected: writing into the directory
- * in place.
+ * An MTX matrix is three files, and a reader must never find two of them, or files of two runs.
+ * They are written into .NAME.tmp.RANDOM beside the target, synced, and the directory is renamed
+ * as one; one that is already there is exchanged in the same step and its files are removed
+ * afterwards, provided that it holds no file of another name: a slip must not cost a home
+ * directory.  Rejected: writing into the directory in place.
  *
  * One folder a tool; see cli/cli.h for what a tool calls.
  */

@@ -1,14 +1,14 @@
 /* cli/guard.c - a tool that reads foreign binary files with a foreign library runs in a child.
  *
- * Problem: libhdf5 may crash, loop or take all memory on a file that is damaged or made to do so,
- * and a stage of a pipeline must end with one line and a status even then.  Choice: main forks
- * before it does anything; the child IS the tool and has the descriptors, options and threads, so
- * that nothing is copied and nothing is slower; the parent sleeps until the child ends and ends in
- * the same way, except that a death by a crash, or by a limit that the child set on itself, becomes
- * one line and status 3.  Rejected: a reader process that pipes decoded blocks (costs a copy, and
- * two processes that must agree on errors), and handlers for SIGSEGV (nothing is safe after it).
+ * libhdf5 may crash, loop or take all memory on a damaged or malicious file, and a stage of a
+ * pipeline must end with one line and a status even then. main forks before it does anything; the
+ * child IS the tool and has the descriptors, options and threads, so nothing is copied or slower;
+ * the parent sleeps until the child ends and ends in the same way, except that death by a crash,
+ * or by a limit that the child set on itself, becomes one line and status 3. Rejected: a reader
+ * process that pipes decoded blocks (costs a copy, and two processes must agree on errors), and
+ * handlers for SIGSEGV (nothing is safe after it).
  *
- * Temporary files stand in a shared table (signals.c), so that the parent can remove what a dead
+ * Temporary files are listed in a shared table (temp.c), so that the parent can remove what a dead
  * child left.  A signal sent to the parent is passed on; one from the terminal reaches both anyway.
  */
 #include "cli/internal.h"
@@ -66,9 +66,9 @@ static _Noreturn void die_by(int number)
 static _Noreturn void crashed(int number)
 {
     if (number == SIGPROF)
-        cm_die(3, "%s: damaged, or made to do harm: libhdf5 does not come to an end with it",
+        cm_die(3, "%s: damaged or malicious: libhdf5 does not come to an end with it",
                shared->file);
-    cm_die(3, "%s: damaged, or made to do harm: libhdf5 crashed on it (%s)", shared->file,
+    cm_die(3, "%s: damaged or malicious: libhdf5 crashed on it (%s)", shared->file,
            strsignal(number));
 }
 

@@ -1,10 +1,10 @@
 /* cli/say.c - messages, progress, and the end of a tool that fails.
  *
- * Problem: twenty stages share one terminal.  Choice: a message is one line `tool: error: ...` sent
- * with one write(2), so that lines of different stages never mix; control characters from file
- * names or file contents are masked.  Progress is a line that is rewritten in place, at most six
- * times a second, and only where somebody looks: on a terminal, in the last stage of a pipe.
- * Rejected: stdio on stderr (several writes a line), and progress of every stage at once.
+ * A message is one line `tool: error: ...`, sent with one write(2), so that lines of different
+ * stages never mix; control characters from file names or contents are masked.  Progress is a line
+ * that is rewritten in place, at most six times a second, and only on a terminal, in the last
+ * stage of a pipe.  Rejected: stdio on stderr (several writes a line), and progress of every stage
+ * at once.
  */
 #include "cli/internal.h"
 

@@ -1,11 +1,10 @@
 /* stream/block.c - blocks of values: shapes, selections, and the lazy transform.
  *
- * Problem: counts are small whole numbers that travel in a byte, and most preparations are a
- * formula over (row factor, column factor, count).  Choice: a block keeps the stored x in its wire
- * type, and values are computed only when a tool asks, in double, rounded once: value = post_j
- * f(row_i col_j x).  Without column factors f depends on (row, x) alone, and x repeats, so each row
- * keeps a small table of the values of x = 0..63: that removes nearly all logarithms of
- * log-normalised genes.  Rejected: keeping transformed floats in the stream (six times the bytes).
+ * A block keeps the stored x in its wire type (counts mostly fit a byte); values are computed
+ * when a tool asks, in double and rounded once: value = post_j f(row_i col_j x).  Without column
+ * factors f depends on (row, x) alone, so each row keeps a table of the values of x = 0..63,
+ * which removes nearly all logarithms of log-normalised genes.  Rejected: transformed floats in
+ * the stream (six times the bytes).
  */
 #include "stream/cms.h"
 

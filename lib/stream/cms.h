@@ -1,11 +1,10 @@
 /* stream/cms.h - reading and writing CMS, the cell matrix stream (public; the format is man/cms.5).
  *
- * Problem: separate programs exchange matrices of any length over pipes, must notice every cut, and
- * must lose neither names nor history.  Choice: a reader and a writer with sticky errors that speak
- * in CHUNKS (some rows: their names, labels, and one block of values per slot), so that a filter is
- * "for each chunk: transform, write".  END, ABORT, digests, provenance, dictionaries, spooling and
- * lazy values live behind these calls; no tool can forget them.  Rejected: an event interface with
- * callbacks, and access to single records (every tool would have to know their order).
+ * Reader and writer exchange CHUNKS (some rows: their names, labels, and one block of values per
+ * slot), so that a filter is "for each chunk: transform, write".  Errors are sticky.  END, ABORT,
+ * digests, provenance, dictionaries, spooling and lazy values are handled behind these calls, so
+ * that no tool can forget them.  Rejected: callbacks for events, and access to single records
+ * (every tool would have to know their order).
  *
  * Letters: "slot" is one modality of the stream (0, 1); rows are cells.
  */

@@ -1,9 +1,8 @@
 /* stream/diff.h - do two streams say the same?
  *
- * Problem: equal content may come in other blocks, other value types, lazy or plain, sparse or
- * dense; bytes and digests then differ although nothing else does.  Choice: both streams are walked
- * row by row and compared as what they mean; the first difference is described, all are
- * counted.  Provenance, notes, block boundaries, encodings and promised row numbers are no content.
+ * Equal content may come in other blocks, value types and encodings, so both streams are walked
+ * row by row and compared by value; the first difference is described, all are counted.
+ * Provenance, notes, block boundaries, encodings and promised numbers of rows are ignored.
  */
 #ifndef CM_STREAM_DIFF_H
 #define CM_STREAM_DIFF_H

@@ -1,10 +1,10 @@
 /* stream/join.h - several streams as one: which heads fit together, and rows from all of them.
  *
- * Problem: libraries, shards and splits are put together again, and nothing may be mixed silently:
- * not counts with normalised values, not two fits, not columns in two orders.  Choice: one function
- * says whether heads fit and makes the head of the whole (labels: the union; what an input lacks is
- * missing there); one brings a chunk's labels into that form; one gathers rows in memory for those
- * who must see all of them.  Category codes are left to the writer, which re-codes.
+ * Libraries, shards and splits are joined without mixing counts with normalised values, two fits,
+ * or columns in two orders. cm_join_heads checks that heads fit and makes the joint head (labels
+ * are the union; those that an input lacks are missing); cm_join_labels brings the labels of a
+ * chunk into that form; cm_join_append gathers rows in memory for those who need all of them.  The
+ * writer re-codes categories.
  */
 #ifndef CM_STREAM_JOIN_H
 #define CM_STREAM_JOIN_H

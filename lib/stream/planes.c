@@ -1,10 +1,10 @@
 /* stream/planes.c - the inner loops of reading and writing sparse blocks.  See planes.h.
  *
- * Problem: every filter takes all columns apart and puts them together again; entry by entry, with
- * four scattered bytes each, that cost more than compression.  Choice: pieces that stay in the
- * first-level cache, loops over one plane at a time without branches, which the compiler turns into
- * vector code for AVX2 and the plain machine (target_clones, chosen at start).  The sum of the
- * differences is the one serial loop left, four at a time.  Rejected: intrinsics (one machine).
+ * Entry by entry, with four scattered bytes each, this cost more than compression.  So rows are
+ * cut into pieces that stay in the first-level cache, with branch-free loops over one plane at a
+ * time, which the compiler vectorises for AVX2 and the baseline machine (target_clones, chosen at
+ * start).  Only the sum of the differences is serial, four at a time.  Rejected: intrinsics (one
+ * machine).
  */
 #include "stream/planes.h"
 

@@ -1,9 +1,7 @@
 /* stream/table.c - whole streams in memory: one slot as a matrix, and the tensors of a model.
  *
- * Problem: matching, scoring and selections need random access to all rows.  Choice: load into the
- * plain matrices of matrix/, values as floats with the lazy transform applied, names and labels
- * beside them.  Memory: 8 bytes an entry and 8 a row (CSR), 4 a value (dense), names as they are.
- * Rejected: an index over compressed frames; what needs it keeps its own packed form.
+ * Values are floats with the lazy transform applied.  Memory: 8 bytes an entry and 8 a row (CSR),
+ * 4 a value (dense), and the names.  Rejected: an index over compressed frames.
  */
 #include <inttypes.h>
 #include <string.h>

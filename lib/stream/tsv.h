@@ -1,11 +1,11 @@
 /* stream/tsv.h - the plain-text twin of a stream (public; cms-text(1) describes the form).
  *
- * Problem: awk, R and people want to see and change what a stream holds, and get it back unharmed.
- * Choice: one line a row (name, labels, values, tab-separated); everything else that the way back
- * needs stands in lines that begin with '#', so that `awk '!/^#/'` is all the parsing a script has
- * to do.  Numbers are the shortest decimals that read back to the same f32 or f64; names are
- * %-escaped as in HEAD.  `#end` closes the text: what was cut does not become a whole stream.
- * Rejected: two files (matrix and header), and positions in place of column names (unreadable).
+ * awk, R and people can see and change what a stream holds, and get it back unharmed: one line a
+ * row (name, labels, values, tab-separated); everything else that the way back needs is in lines
+ * that begin with '#', so `awk '!/^#/'` is all the parsing that a script needs.  Numbers are the
+ * shortest decimals that read back to the same f32 or f64; names are %-escaped as in HEAD. Text
+ * without `#end` was cut, which is an error. text_out.c writes, text_in.c reads.  Rejected: two
+ * files (matrix and header), and positions in place of column names (unreadable).
  */
 #ifndef CM_STREAM_TSV_H
 #define CM_STREAM_TSV_H

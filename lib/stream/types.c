@@ -1,10 +1,8 @@
 /* stream/types.c - what a head is made of: typed vectors, column tables, keys and values, slots.
  *
- * Problem: every stage copies, selects and extends the same small structures, and a forgotten field
- * is a lost label.  Choice: each structure has one deep copy and one free here, and selections
- * carry every vector along, so that a tool cannot drop one by accident.  Keys and categories have
- * an index: a file may hold any number of them.  Slots and labels are few.  Rejected: a tree of
- * generic values (it would move the checks into the tools).
+ * Each structure has one deep copy and one free, and selections carry every vector along, so that
+ * a tool cannot lose one by accident.  Keys and categories have an index, as a file may hold any
+ * number of them.  Rejected: a tree of generic values (it would move the checks into the tools).
  */
 #include "stream/cms.h"
 

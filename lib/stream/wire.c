@@ -1,10 +1,10 @@
 /* stream/wire.c - HEAD and COLS as text, string lists, and the history of a stream.
  *
- * Problem: the head must be readable by awk and still carry every type.  Choice: HEAD is "key TAB
- * value" lines, COLS is TSV with a typed header line (name, chrom:str, start:i64, fit.idf:f64),
- * both %-escaped; numbers are printed as the shortest decimal that reads back to the same double,
- * so a round trip through text is exact.  Keys that this version does not know stay in the head's
- * free part and are written again.  Rejected: a binary head (no script could look at it).
+ * HEAD is "key TAB value" lines, so that awk can read it; COLS is TSV with a typed header line
+ * (name, chrom:str, start:i64, fit.idf:f64).  Both are %-escaped; numbers are the shortest
+ * decimals that read back to the same double, so text round trips exactly.  Unknown keys stay in
+ * the free part of the head and are written again.  Rejected: a binary head (no script could look
+ * at it).
  */
 #include "stream/wire.h"
 

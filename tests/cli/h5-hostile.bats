@@ -101,7 +101,7 @@ ended() { # STATUS: of $tool, and nothing is left
         kill -s $number "$worker"
         ended 3
         [ "$(wc -l <err)" = 1 ]
-        grep -q '^h5-read: error: tenx3.h5: damaged, or made to do harm: libhdf5' err
+        grep -q '^h5-read: error: tenx3.h5: damaged or malicious: libhdf5' err
         rm fifo
     done
 }

@@ -1,9 +1,9 @@
 /* format/hdf5/bulk.c - chunks unpacked by several threads.  See bulk.h.
  *
- * A batch is a list of shards, each a rectangle of one chunk (or a segment of what libhdf5 has read)
- * and its place in the output.  Shards are taken under a lock, one by one: they are large.  A chunk
- * that two neighbouring ranges share is unpacked once, if the first range has come so far when the
- * second is added: such chunks go first, and their bytes are kept.
+ * A batch is a list of shards, each a rectangle of one chunk (or a segment of what libhdf5 has
+ * read) and its place in the output.  Shards are taken under a lock, one by one: they are large.  A
+ * chunk that two neighbouring ranges share is unpacked once, if the first range has come so far
+ * when the second is added: such chunks go first, and their bytes are kept.
  */
 #include "format/hdf5/bulk.h"
 

@@ -27,9 +27,9 @@ void cm_h5job_free(struct cm_h5job *j); /* waits until started batches are done;
 /* The item type in which a dataset of numbers is read: u32 for whole numbers and booleans, f32 or
  * f64 for floats. */
 enum cm_value cm_h5bulk_type(const struct cm_h5set *s);
-/* Adds rows first .. first + n - 1 (n * cols items) of s, which must stay open as long as the job
- * is there, to the batch in the making, to be put to `out` as cm_h5bulk_type says, and `facts`; both
- * must stay until it is done.  Reads the packed bytes now.  0 or CM_EINPUT. */
+/* Adds rows first .. first + n - 1 (n * cols items) of s, which must stay open as long as the
+ * job is there, to the batch in the making, to be put to `out` as cm_h5bulk_type says, and
+ * `facts`; both must stay until it is done.  Reads the packed bytes now.  0 or CM_EINPUT. */
 int cm_h5job_add(struct cm_h5job *j, const struct cm_h5set *s, uint64_t first, uint64_t n,
                  void *out, struct cm_h5facts *facts);
 /* Hands the batch in the making to the other threads, and begins a new one; at most CM_H5_BATCHES

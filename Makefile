@@ -241,7 +241,7 @@ help:
 	'make check       all tests, under 5 minutes; ends with "N passed, N failed"' \
 	'make check TOOL=x  what belongs to one tool, in seconds' \
 	'make check-long  the same with the real data and the slow laws' \
-	'make bench       benchmarks: ratios to other programs and to hardware limits, of the same run' \
+	'make bench       one table: speed and memory beside other programs and the hardware limits' \
 	'make fuzz        fuzz targets of tests/fuzz: FUZZ=NAME TIME=SECONDS (clang)' \
 	'make demo        the whole pipeline on generated cells' \
 	'make install     prefix=/usr/local DESTDIR=    make uninstall takes it away' \

@@ -3,16 +3,18 @@
  * In: two streams of kind matrix, any state, that hold the same cells in any order.  Out: kind
  * pairs: every training cell once with both its vectors, then every validation cell, then one PICK
  * of row numbers a step.  Cells are joined by name; the schedule is a function of seed and epoch
- * alone.  Memory: the second operand, (4 + bytes a value) a non-zero and 12 + name a cell, and
- * about 17 bytes + name for each cell of the first, which is read two or three times (a pipe is
- * spooled).
+ * alone.  Memory: the second operand in its wire types and the names, as far as --max-memory goes,
+ * beyond which its rows are in a file; the first is read two or three times (a pipe is spooled).
  */
 #include "cli/cli.h"
 #include "pairs/batch.h"
 
+#define MIB 1048576.
+
 static struct {
     int64_t size, epochs, start;
     const char *within, *pairs, *valid;
+    uint64_t max_memory;
     bool by_position;
 } o;
 
@@ -29,6 +31,8 @@ static const struct cm_opt options[] = {
                "validation cells (default split=valid where there is a label split)"),
     CM_OPT_INT("start-step", 0, &o.start, "0", 0, 1e15, "N",
                "leave out the first N steps of the schedule, to go on with a training"),
+    CM_OPT_SIZE("max-memory", 0, &o.max_memory, "1G", 4096, 0x1p50, "SIZE",
+                "memory for the cells; what is beyond goes to a file in TMPDIR"),
     CM_OPT_END,
 };
 
@@ -62,9 +66,12 @@ static void report(const struct cm_batcher *x, char **in)
     if (x->left_out)
         cm_info("%llu cells are neither training nor validation cells (label split)",
                 (unsigned long long)x->left_out);
-    cm_info("%llu training and %llu validation cells, %llu steps an epoch, %.1f MiB in memory",
+    cm_info("%llu training and %llu validation cells, %llu steps an epoch",
             (unsigned long long)x->train, (unsigned long long)x->valid,
-            (unsigned long long)x->schedule.steps, (double)x->memory / 1048576);
+            (unsigned long long)x->schedule.steps);
+    cm_info("memory: at most %.1f MiB, of which %.1f for the cells; %.1f MiB in TMPDIR",
+            (double)cm_batcher_bound(x) / MIB, (double)x->memory / MIB,
+            (double)x->second.in_file / MIB);
 }
 
 int main(int argc, char **argv)
@@ -80,7 +87,9 @@ int main(int argc, char **argv)
                                    .by_position = o.by_position,
                                    .pairs = o.pairs,
                                    .seed = cm_seed(),
-                                   .start = (uint64_t)o.start};
+                                   .start = (uint64_t)o.start,
+                                   .max_memory = o.max_memory};
+    cm_info("memory: at most %.1f MiB for the cells", (double)o.max_memory / MIB);
     struct cm_reader *a = cm_in_open(in[0]), *b = cm_in_open(in[1]);
     struct cm_batcher x;
     cm_try(cm_batcher_open(&x, &how, a, b));

@@ -2,11 +2,12 @@
 #
 # A script sets $about, $operands and $options, then `parse "$@"`.  Work is done in jobs (`start`, `finish`): functions that
 # call programs through `stage`, in the background and each in a process group of its own, so that a signal to the script
-# is heard at once and ends every process of every stage.  What fails first is told in one line, with its status.
+# is noticed at once and ends every process of every stage.  The first failure is reported in one line, with its status.
 set -euo pipefail
 unset CDPATH
-me=$(basename -- "$0")
-pipelines=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+me=${0##*/} pipelines=${BASH_SOURCE[0]%/*}
+[ "$pipelines" != "${BASH_SOURCE[0]}" ] || pipelines=.
+pipelines=$(cd -- "$pipelines" && pwd)
 command -v xattn-train >/dev/null || export PATH=$pipelines/../bin:$PATH
 export OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 # For jobs, whose own standard input and standard error are /dev/null.  Numbers that the caller does not use: an operand
@@ -16,7 +17,7 @@ shut=
 [ -e /proc/self/fd/1 ] || { exec >/dev/null && shut=1; }
 [ -e /proc/self/fd/2 ] || exec 2>/dev/null
 exec {in}<&0 {err}>&2
-explained= # who ends the script says why
+explained= # set where the script ends with a message
 
 leave() { explained=1 && exit "$1"; } # STATUS
 hint() { printf '%s\n' "${1//$'\n'/ }" >&$err 2>/dev/null || :; } # LINE; one that cannot be written is no failure
@@ -30,7 +31,7 @@ misused() { # MESSAGE, and a call that works where this one did: installed, the 
     die 2 "$1 (see '$call --help')"
 }
 warn() { [ "${opt[quiet]:-}" ] || hint "$me: warning: $1"; }
-tell() { [ "${opt[quiet]:-}" ] || hint "$me: $1"; }
+report() { [ "${opt[quiet]:-}" ] || hint "$me: $1"; }
 
 command -v xattn-train >/dev/null || die 2 'the tools are not on PATH (eval "$(cellmatch env)")'
 
@@ -108,7 +109,7 @@ runnable() { # before any work: is each stage of the environment a program?
         [ ${#words[@]} = 0 ] || command -v -- "${words[0]}" >/dev/null || die 2 "$v ('${!v}'): there is no program '${words[0]}'"
     done
 }
-number() { # OPTION MOST: a whole number, if it is given
+number() { # OPTION MAX: a whole number, if it is given
     [ -n "${opt[$1]+given}" ] || return 0
     [[ ${opt[$1]} =~ ^[0-9]{1,18}$ ]] && ((10#${opt[$1]} <= $2)) ||
         misused "option '--$1': expected a whole number from 0 to $2, found '${opt[$1]}'"
@@ -145,12 +146,12 @@ stop() { # ends every process of every job
     for j in "${jobs[@]}"; do
         for ((n = 0; n < patience; n++)); do kill -0 -- "-$j" 2>/dev/null && sleep 0.05 || break; done
         kill -KILL -- "-$j" 2>/dev/null || :
-        wait "$j" 2>/dev/null || : # or bash tells that it was terminated
+        wait "$j" 2>/dev/null || : # or bash reports that it was terminated
     done
     jobs=()
 }
-no_room() { # sets $why, if TMPDIR takes no more
-    ! why=$({ printf '%65536s' '' >"$tmp/room"; } 2>&1) && why="cannot write in '${tmp%/*}': ${why##*: }"
+no_space() { # sets $why, if TMPDIR takes no more
+    ! why=$({ printf '%65536s' '' >"$tmp/space"; } 2>&1) && why="cannot write in '${tmp%/*}': ${why##*: }"
 }
 clean() {
     local status=$? why
@@ -158,7 +159,7 @@ clean() {
     trap '' HUP INT TERM USR1
     stop
     if [ $status != 0 ] && [ $status != 4 ] && [ -z "$explained" ]; then
-        if no_room; then hint "$me: error: $why" && status=4
+        if no_space; then hint "$me: error: $why" && status=4
         elif [ $status = 1 ]; then hint "$me: error: it ended without a word" && status=70; fi
     fi
     rm -rf -- "$tmp" ${part:+"$part"}
@@ -174,14 +175,21 @@ trap 'collect; [ ${#failures[@]} != 0 ] || leave 138; failed' USR1
 named() { # VARIABLE-OR-NAME: LOGNORM ('./mine'), or the name alone
     if [[ $1 = [A-Z]* && -v $1 ]]; then printf "%s ('%s')" "$1" "${!1}"; else printf %s "$1"; fi
 }
-quoted() { printf %s "${1//$'\n'/ }" | sed 's/[][\\.*^$|&]/\\&/g'; }
+quote() { # TEXT: sets $quoted, as sed takes it
+    local c b='\'
+    quoted=${1//$'\n'/ }
+    for c in '\' ']' '[' '.' '*' '^' '$' '|' '&'; do quoted=${quoted//"$c"/"$b$c"}; done
+}
 called() { # PATH NAME: how messages call a temporary file
-    printf 's|%s|%s|g\n' "$(quoted "$1")" "$(quoted "$2")" >>"$tmp/called"
+    quote "$1" && printf 's|%s|' "$quoted" >>"$tmp/called"
+    quote "$2" && printf '%s|g\n' "$quoted" >>"$tmp/called"
 }
 # What a program says is passed on but for errors, which go to descriptor N.  A line that ends with \1 is the last.
 hear() { # N
-    local words=(sed -u -e $'/\1$/{s///\n/^$/Q\nh\n}'
-        -f "$tmp/called" -e "s|^\([^ ]*: [a-z]*: \)stdin: |\1$(quoted "${subject:-stdin}"): |"
+    local quoted words
+    quote "${subject:-stdin}"
+    words=(sed -u -e $'/\1$/{s///\n/^$/Q\nh\n}'
+        -f "$tmp/called" -e "s|^\([^ ]*: [a-z]*: \)stdin: |\1$quoted: |"
         -e "/^[^ ]*: error: /{w /dev/fd/$1" -e $'x\n/./Q\nx\nd\n}' -e $'p\nx\n/./Q\nx\nd')
     "${words[@]}" >&$err || "${words[@]}" >/dev/null || : # a message that cannot be written is no failure
 }
@@ -211,11 +219,11 @@ collect() { # fills failures[]
     local line
     while read -r -t 0 -u $failed; do IFS= read -r -u $failed line && failures+=("$line"); done
 }
-failed() { # tells the first cause, and ends
+failed() { # reports the first cause, and ends
     local status name said why
     stop
     collect
-    [ ${#failures[@]} != 0 ] || ! no_room || die 4 "$why"
+    [ ${#failures[@]} != 0 ] || ! no_space || die 4 "$why"
     [ ${#failures[@]} != 0 ] || die 70 'a job ended without a word'
     IFS=$'\t' read -r status name said < <(printf '%s\n' "${failures[@]}" | awk -F '\t' '
         { rank = $1 == 141 ? 2 : $1 == 5 }
@@ -226,7 +234,7 @@ failed() { # tells the first cause, and ends
     elif [ "$status$name" = 141output ]; then leave 141
     elif [ "$status" = 141 ]; then die 3 "the stage that reads from $(named "$name") stopped before the end"
     elif [ "$status" -gt 128 ]; then die "$status" "$(named "$name") was killed by signal $((status - 128))"
-    elif no_room; then die 4 "$why"
+    elif no_space; then die 4 "$why"
     else die "$status" "$(named "$name") failed with status $status"; fi
 }
 start() { # FUNCTION WORD...: as a job
@@ -238,6 +246,7 @@ start() { # FUNCTION WORD...: as a job
 finish() { # [VARIABLE FILE KIND]...: waits for every job; what those stages wrote is of that kind
     local j status=0
     for j in "${jobs[@]}"; do wait "$j" 2>/dev/null || status=$?; done
+    headed= # a job may have written that file
     collect
     if [ $status != 0 ] && printf '%s\n' "${failures[@]}" | grep -qvE '^(5\b|141\b|$)'; then failed; fi
     while [ $# -gt 0 ]; do
@@ -249,28 +258,40 @@ finish() { # [VARIABLE FILE KIND]...: waits for every job; what those stages wro
     stop # what a stage has left behind
 }
 wrote() { # VARIABLE FILE KIND
-    local kind said status=0
+    local said status=0
     said=$(cms-info --check -- "$2" 2>&1 >"$tmp/info") || status=$?
     [ $status != 4 ] || { hint "$said" && leave 4; }
     said=${said#cms-info: error: }
     [ $status = 0 ] || die 3 "$(named "$1") wrote no whole stream: ${said#"$2: "}"
-    kind=$(awk -F '\t' '$1 == "kind" { print $2 }' "$tmp/info")
-    [ "$kind" = "$3" ] || die 3 "$(named "$1") wrote a stream of kind $kind, expected $3"
+    read_tsv "$tmp/info" info
+    rows[$2]=${info[rows]-}
+    [ "${info[kind]-}" = "$3" ] || die 3 "$(named "$1") wrote a stream of kind ${info[kind]-}, expected $3"
 }
 run() { start "$@" && finish; }
 
-head_of() { # STREAM: its HEAD as TSV, in $tmp/head
+# What the tools print as KEY TAB VALUE: head[] is the HEAD of $headed, info[] the last output of cms-info; rows[FILE].
+declare -A head=() info=() rows=()
+headed=
+read_tsv() { # FILE ARRAY
+    local -n array=$2
+    local line lines
+    array=()
+    mapfile -t lines <"$1"
+    for line in "${lines[@]}"; do [[ $line != ?*$'\t'* ]] || array[${line%%$'\t'*}]=${line#*$'\t'}; done
+}
+head_of() { # STREAM
     local said status=0
+    [ "$headed" != "$1" ] || return 0
     said=$(cms-text --head "$1" 2>&1 >"$tmp/head") || status=$?
     [ $status = 0 ] || { hint "${said%%$'\n'*}" && leave $status; }
+    read_tsv "$tmp/head" head
+    headed=$1
 }
-value_of() { awk -F '\t' -v k="$2" '$1 == k { print $2 }' "$1"; } # TSV KEY
-key() { value_of "$tmp/head" "$1"; }
-short() { key "$1" | awk '{ printf "%.4g", $1 }'; }
-slot_of() { head_of "$1" && key slot.0.name; }
+short() { LC_ALL=C printf %.4g "${head[$1]:-0}"; } # KEY
+slot_of() { head_of "$1" && printf %s "${head[slot.0.name]-}"; }
 require_kind() { # KIND FILE: of what the user gave
     head_of "$2"
-    [ "$(key kind)" = "$1" ] || die 3 "'$2' is a stream of kind $(key kind), expected a $1"
+    [ "${head[kind]-}" = "$1" ] || die 3 "'$2' is a stream of kind ${head[kind]-}, expected a $1"
 }
 
 # ---- outputs --------------------------------------------------------------------------------
@@ -325,7 +346,7 @@ check_output() { # OUTPUT INPUT...: before any work; sets $target, with links fo
 }
 may_print() { [ -z "$shut" ] || die 4 'standard output is closed'; }
 show() { may_print && target=- && run pass "$1"; } # FILE: to standard output
-told() { # COMMAND...: what cp or cat says, in our words
+copying() { # COMMAND...: cp or cat; its message in the form of ours
     local status=0 why to
     exec {to}>&1
     why=$("$@" 2>&1 >&$to {to}>&-) || status=$?
@@ -336,9 +357,9 @@ told() { # COMMAND...: what cp or cat says, in our words
     printf '%s: error: cannot write %s: %s\n' "$me" "$name" "${why##*: }" >&2
     return 4
 }
-put() { stage output told cp -- "$1" "$part"; }
-pass() { stage output told cat -- "$1"; }
-pass_to() { stage output told cat -- "$1" >"$2"; }
+put() { stage output copying cp -- "$1" "$part"; }
+pass() { stage output copying cat -- "$1"; }
+pass_to() { stage output copying cat -- "$1" >"$2"; }
 deliver() { # FILE: to $target, whole or not at all
     if [ "$target" = - ]; then run pass "$1" && return; fi
     if [ -e "$target" ] && [ ! -f "$target" ]; then run pass_to "$1" "$target" && return; fi

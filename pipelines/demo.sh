@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# demo.sh - the whole way on made-up cells, beside the best possible matcher and chance
+# demo.sh - the whole pipeline on simulated cells, beside the best possible matcher and chance
 #
 # Generates paired cells, trains, matches the cells of a batch that training has not seen, scores.
 # DIR keeps the files; files of that name which no demonstration made are not replaced.  See demo.sh(1).

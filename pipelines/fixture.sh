@@ -31,14 +31,14 @@ make() { awk -v kind="${operand[0]}" -v seed="${opt[seed]-${SEED:-42}}" '
         print "#head", "slot.0.encoding", "csr\n#head", "slot.0.value", "f32\n#head", "slot.0.state", "probability"
         print "#head", "slot.0.cols", m "\n#head", "match.rows", "GEX\n#head", "match.cols", "ATAC\n#cols", 0, "name"
         for (j = 1; j <= m; j++) print "#cols", 0, columns[j]
-        most = m < 1000 ? m : 1000
+        max = m < 1000 ? m : 1000
         for (i = 1; i <= n; i++) {
             split("", w); split("", at); k = 0
             if (kind ~ /solution/ && rows[i] in place) weigh(place[rows[i]])
-            if (kind == "constant") for (j = 1; j <= most; j++) { at[++k] = j; w[j] = 1 }
+            if (kind == "constant") for (j = 1; j <= max; j++) { at[++k] = j; w[j] = 1 }
             if (kind == "random") { # a start and a step: distinct columns
                 start = int(rand() * m)
-                for (j = 0; j < most; j++) weigh((start + j) % m + 1)
+                for (j = 0; j < max; j++) weigh((start + j) % m + 1)
             }
             if (kind == "semi-solution") while (k < 11 && k < m) weigh(int(rand() * m) + 1)
             sum = 0

@@ -28,7 +28,7 @@ read_one() { # TYPE FILE
     if [[ $2 != *.h5mu ]]; then
         status=0
         "$reader" "${noise[@]}" -o "$out" -- "$2" 2>"$said" || status=$?
-        [ $status != 0 ] || slot=$(cms-text --head "$out" | awk -F '\t' '$1 == "slot.0.name" { print $2 }')
+        [ $status != 0 ] || slot=$(slot_of "$out")
     fi
     if [ $status = 2 ] || [ "$slot" = X ]; then
         [ "$type" != second ] || type=$(second_type "$reader" "$2")
@@ -67,18 +67,21 @@ read_inputs() { # GEX ATAC
     check_side GEX "$1" "$gex" 'GEX file first'
     if [ "$second" = second ]; then
         require_kind matrix "$atac"
-        second=$(key slot.0.name)
+        second=${head[slot.0.name]-}
         [ "$second" = ADT ] || second=ATAC
     fi
     check_side "$second" "$2" "$atac" "$second file second"
 }
 # What a preset of xattn-train is, from the trainer itself.
-presets() { xattn-train --help | sed -n 's/.*--preset \([a-z|]*\).*/\1/p' | tr '|' ' '; }
-preset_of() { # [NAME]: sets $preset, and what `setting` reads
-    xattn-train ${1:+--preset "$1"} --show >"$tmp/preset.$1"
-    settings=$tmp/preset.$1 preset=$(value_of "$tmp/preset.$1" hp.preset)
+presets() {
+    [[ $(xattn-train --help) =~ --preset\ ([a-z|]+) ]] && printf '%s\n' "${BASH_REMATCH[1]//|/ }"
 }
-setting() { value_of "$settings" "$1"; }
+declare -A setting=()
+preset_of() { # [NAME]: sets $preset and setting[]
+    xattn-train ${1:+--preset "$1"} --show >"$tmp/preset"
+    read_tsv "$tmp/preset" setting
+    preset=${setting[hp.preset]-}
+}
 names_of() { # STREAM [SLOT]: its features
     cms-text --cols -- "$1" | awk -F '\t' -v slot="${2:-}" '
         $1 == "#slot" { on = $2 == slot; head = 1; next }
@@ -87,31 +90,49 @@ names_of() { # STREAM [SLOT]: its features
         on { print $1 }'
 }
 check_side() { # TYPE FILE STREAM ORDER: a matrix, and not of the other side
-    local slot regions twice
+    local regions twice
     require_kind matrix "$3"
-    slot=$(key slot.0.name)
-    case $slot in
+    case ${head[slot.0.name]-} in
     "$1") ;;
-    GEX | ATAC | ADT) die 3 "$4: '$2' holds $slot" ;;
+    GEX | ATAC | ADT) die 3 "$4: '$2' holds ${head[slot.0.name]-}" ;;
     esac
     names_of "$3" >"$tmp/$1.names"
-    regions=$(awk '/^[^ ]+[:_-][0-9]+[-_][0-9]+$/ { n++ } END { print (NR && n > .9 * NR) ? "ATAC" : "" }' "$tmp/$1.names")
-    [ -z "$regions" ] || [ "$1" != GEX ] || die 3 "$4: '$2' holds ATAC (its features are regions: '$(head -n 1 "$tmp/$1.names")')"
-    twice=$(LC_ALL=C sort "$tmp/$1.names" | uniq -d)
-    [ -z "$twice" ] || die 3 "'$2': the feature name '${twice%%$'\n'*}' occurs twice ($(wc -l <<<"$twice") of its names are repeated); a model finds features by name"
+    awk -v twice="$tmp/twice" '
+        BEGIN { printf "" >twice }
+        /^[^ ]+[:_-][0-9]+[-_][0-9]+$/ { n++ }
+        seen[$0]++ == 1 { print >twice }
+        END { print (NR && n > .9 * NR) }' "$tmp/$1.names" >"$tmp/regions"
+    read -r regions <"$tmp/regions"
+    [ "$regions" = 0 ] || [ "$1" != GEX ] || die 3 "$4: '$2' holds ATAC (its features are regions: '$(head -n 1 "$tmp/$1.names")')"
+    [ ! -s "$tmp/twice" ] || twice=$(LC_ALL=C sort "$tmp/twice") && [ -z "${twice:-}" ] || die 3 "'$2': the feature name '${twice%%$'\n'*}' occurs twice ($(wc -l <<<"$twice") of its names are repeated); a model finds features by name"
 }
 
-label_names() { awk -F '\t' '$1 ~ /^label[.][0-9]+[.]name$/ { print $2 }' "$tmp/head"; }
+label_names() { # those of head[], one a line
+    local k
+    for ((k = 0; k < ${head[labels]:-0}; k++)); do printf '%s\n' "${head[label.$k.name]-}"; done
+}
 has_label() { # STREAM LABEL
+    local k
     head_of "$1"
-    label_names | grep -qxF -e "$2"
+    for ((k = 0; k < ${head[labels]:-0}; k++)); do [ "${head[label.$k.name]-}" != "$2" ] || return 0; done
+    return 1
 }
 table_of() { stage cms-text cms-text --labels -- "$1" >"$2"; }
+declare -A tables=()
+labels_of() { # STREAM...: their rows' names and labels, once; tables[STREAM] is the file
+    local f
+    for f; do
+        [ -z "${tables[$f]-}" ] || continue
+        tables[$f]=$tmp/table.${#tables[@]}
+        start table_of "$f" "${tables[$f]}"
+    done
+    [ ${#jobs[@]} = 0 ] || finish
+}
 values() { # STREAM LABEL FILE: the sorted values of the rows, one a row; an empty line where there is none
-    run table_of "$1" "$tmp/labels"
+    labels_of "$1"
     awk -F '\t' -v l="$2" '
         NR == 1 { for (k = 2; k <= NF; k++) if ($k == l) at = k; next }
-        { print at ? $at : "" }' "$tmp/labels" | LC_ALL=C sort >"$3"
+        { print at ? $at : "" }' "${tables[$1]}" | LC_ALL=C sort >"$3"
 }
 # Both sides have LABEL for every cell, and the rows no value that the columns lack; else says why.
 can_join() { # LABEL ROWS COLUMNS [WHAT-FOLLOWS]
@@ -134,7 +155,7 @@ require_counts() { # VARIABLE FILE STREAM: our own preparation begins with count
     local state hint=
     [ ! -v "$1" ] || [ -z "${!1}" ] || return 0
     head_of "$3"
-    state=$(key slot.0.state)
+    state=${head[slot.0.state]-}
     case $state in counts | unknown | binary) return 0 ;; esac
     case $(reader_of "$2") in
     h5-read) hint="; if a layer has them: h5-read --layer counts '$2' >counts.cms, and counts.cms in its place" ;;
@@ -143,12 +164,17 @@ require_counts() { # VARIABLE FILE STREAM: our own preparation begins with count
     die 3 "'$2' holds $state values, expected counts$hint"
 }
 require_partners() { # FILE STREAM FILE STREAM: cells are joined by name
-    local k
-    run table_of "$2" "$tmp/table.1" && run table_of "$4" "$tmp/table.2"
-    for k in 1 2; do awk -F '\t' 'NR > 1 { print $1 }' "$tmp/table.$k" | LC_ALL=C sort >"$tmp/cells.$k"; done
-    [ -z "$(LC_ALL=C comm -12 "$tmp/cells.1" "$tmp/cells.2" | head -n 1)" ] || return 0
-    [ -s "$tmp/cells.1" ] || die 3 "'$1' has no cells"
-    [ -s "$tmp/cells.2" ] || die 3 "'$3' has no cells"
-    die 3 "no cell of '$1' has a cell of the same name in '$3' ($(some "$tmp/table.1") against $(some "$tmp/table.2"))"
+    local one two both
+    labels_of "$2" "$4"
+    read -r one two both < <(awk -F '\t' '
+        FNR == 1 { file++; next }
+        file == 1 { seen[$1]; one = 1; next }
+        { two = 1 }
+        $1 in seen { both = 1; exit }
+        END { print one + 0, two + 0, both + 0 }' "${tables[$2]}" "${tables[$4]}")
+    [ "$both" = 0 ] || return 0
+    [ "$one" = 1 ] || die 3 "'$1' has no cells"
+    [ "$two" = 1 ] || die 3 "'$3' has no cells"
+    die 3 "no cell of '$1' has a cell of the same name in '$3' ($(some "${tables[$2]}") against $(some "${tables[$4]}"))"
 }
 some() { awk -F '\t' 'NR > 1 && NR < 5 { printf "%s\047%s\047", (NR > 2 ? ", " : ""), $1 }' "$1"; }

@@ -27,12 +27,12 @@ check_output "${operand[3]}" "${operand[@]:0:3}"
 model=${operand[0]}
 [ -p "$model" ] || [ "$(reader_of "$model")" = '' ] || misused "MODEL.cms comes first; '$model' is no stream"
 head_of "$model"
-[ "$(key kind)" = model ] || misused "MODEL.cms comes first; '$model' is a stream of kind $(key kind), expected a model"
+[ "${head[kind]-}" = model ] || misused "MODEL.cms comes first; '$model' is a stream of kind ${head[kind]-}, expected a model"
 # The slots, and what prepared them: ours is used again, for anything else our default stands.
 rna=0 other=1
-[ "$(key slot.1.name)" != GEX ] || rna=1 other=0
-SECOND=${SECOND:-$(key slot.$other.name)}
-own_rna=$(key slot.$rna.fit.tool) own_other=$(key slot.$other.fit.tool)
+[ "${head[slot.1.name]-}" != GEX ] || rna=1 other=0
+SECOND=${SECOND:-${head[slot.$other.name]-}}
+own_rna=${head[slot.$rna.fit.tool]-} own_other=${head[slot.$other.fit.tool]-}
 [[ $own_rna =~ ^(lognorm|tfidf|clr)$ ]] || own_rna=lognorm
 [[ $own_other =~ ^(lognorm|tfidf|clr)$ ]] || own_other=tfidf
 EMBED=${EMBED:-embed --by-name ${noise[*]}}
@@ -52,7 +52,7 @@ require_features() { # TYPE FILE VARIABLE: names both sides where they do not fi
     [ "$all" != "$missing" ] || [ "$all" = 0 ] || die 3 "$text (model: '$(head -n 1 "$tmp/missing")', file: '$(head -n 1 "$tmp/$1.names")')"
     [ "${!3:-}" ] || what='; they count as 0'
     [ "$missing" = 0 ] || warn "$text (missing: '$(head -n 1 "$tmp/missing")')$what"
-    [ "$missing" != 0 ] || tell "'$2' has all $all $1 features of the model"
+    [ "$missing" != 0 ] || report "'$2' has all $all $1 features of the model"
 }
 require_counts LOGNORM "${operand[1]}" "$gex" && require_counts TFIDF "${operand[2]}" "$atac"
 require_features GEX "${operand[1]}" LOGNORM
@@ -88,7 +88,6 @@ choose_pairs() { stage ASSIGN $ASSIGN --model "$model" "${join[@]}" <"$tmp/score
 start find_pairs && finish KNN_MATCH "$tmp/found.cms" match
 start score_pairs && finish XATTN_SCORE "$tmp/scored.cms" match
 start choose_pairs && finish ASSIGN "$tmp/match.cms" match
-rows=$(awk -F '\t' '$1 == "rows" { print $2 }' "$tmp/info")
 deliver "$tmp/match.cms"
 head_of "$tmp/match.cms"
-tell "$rows cells of $(key match.rows) against $(key slot.0.cols) of $(key match.cols), $where; $SECONDS seconds"
+report "${rows[$tmp/match.cms]-} cells of ${head[match.rows]-} against ${head[slot.0.cols]-} of ${head[match.cols]-}, $where; $SECONDS seconds"

@@ -16,18 +16,18 @@ function put(word) {
     glue = 0
 }
 function pad(n) { return sprintf("%" n "s", "") }
-function flush(   rest, room, cut) {
+function flush(   rest, width, cut) {
     rest = line
     line = ""
     glue = 0
-    room = columns - indent
+    width = columns - indent
     while (rest != "") {
         if (blank && printed) print ""
         blank = 0
         printed = 1
         cut = length(rest)
-        if (cut > room) {
-            for (cut = room + 1; cut > 0 && substr(rest, cut, 1) != " "; cut--) {}
+        if (cut > width) {
+            for (cut = width + 1; cut > 0 && substr(rest, cut, 1) != " "; cut--) {}
             if (!cut) cut = index(rest, " ") ? index(rest, " ") : length(rest)
         }
         print pad(indent) substr(rest, 1, substr(rest, cut, 1) == " " ? cut - 1 : cut)

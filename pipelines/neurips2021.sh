@@ -71,6 +71,6 @@ fi
 learn() { stage train.sh "$pipelines/train.sh" "${noise[@]}" "${seed[@]}" --preset "$preset" ${annotation:+--annotation "$annotation"} "${train[@]}" "$tmp/model.cms"; }
 match() { stage match.sh "$pipelines/match.sh" "${noise[@]}" $sure "${reverse[@]}" "$tmp/model.cms" "${test[@]}" "$tmp/match.cms"; }
 run learn && run match
-head_of "$tmp/test1.cms" && dataset=$(key h5.dataset_id)
+head_of "$tmp/test1.cms" && dataset=${head[h5.dataset_id]-}
 write() { step h5-write "${noise[@]}" ${dataset:+--dataset-id "$dataset"} --method-id "cellmatch_$preset" -o "$target" "$tmp/match.cms"; }
 run write

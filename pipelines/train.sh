@@ -12,7 +12,8 @@
 
 about='train a model from two files of cells measured both ways' operands='GEX ATAC MODEL.cms'
 read -ra known < <(presets)
-options="preset,p|PRESET|$(sed 's/ /, /g; s/, \([a-z]*\)$/ or \1/' <<<"${known[*]}") (default best)
+printf -v words '%s, ' "${known[@]:0:${#known[@]}-1}"
+options="preset,p|PRESET|${words%, } or ${known[*]: -1} (default best)
 annotation|FILE|coordinates of the genes: .gtf, .gff3 or .bed"
 parse "$@" && expect 3
 annotation=(${opt[annotation]+--annotation "${opt[annotation]}"})
@@ -27,10 +28,10 @@ called "$gex" "${operand[0]}" && called "$atac" "${operand[1]}"
 require_counts LOGNORM "${operand[0]}" "$gex" && require_counts TFIDF "${operand[1]}" "$atac"
 
 # Preparation and mini-batches; proteins are prepared by clr, of which no preset says more.
-peaks="tfidf $(setting prepare.atac)"
-[ "$second" != ADT ] || peaks="clr $(setting prepare.adt)"
+peaks="tfidf ${setting[prepare.atac]-}"
+[ "$second" != ADT ] || peaks="clr ${setting[prepare.adt]-}"
 progress=$([ ! -t 2 ] || [ "${opt[quiet]:-}" ] || echo --progress always)
-LOGNORM=${LOGNORM:-lognorm $(setting prepare.gex) --fit split=train ${noise[*]}} TFIDF=${TFIDF:-$peaks --fit split=train ${noise[*]}}
+LOGNORM=${LOGNORM:-lognorm ${setting[prepare.gex]-} --fit split=train ${noise[*]}} TFIDF=${TFIDF:-$peaks --fit split=train ${noise[*]}}
 TRAIN=${TRAIN:-xattn-train --preset $preset ${seed[*]} ${noise[*]} $progress}
 
 # The validation cells: those of the label, else a tenth, drawn by name: the same on both sides.
@@ -38,7 +39,8 @@ split=(cms-cat) drawn='label split=valid'
 check_split() { # FILE STREAM OUT
     local odd
     has_label "$2" split && values "$2" split "$3" || : >"$3"
-    odd=$(uniq -c "$3" | sed -E 's/^ *([0-9]+) (.*)/\2 (\1)/' | grep -vE '^((train|valid|test)?) \([0-9]+\)$' | head -n 5 | paste -sd , | sed 's/,/, /g') || :
+    odd=$(awk '!/^(train|valid|test)?$/ { if (!n[$0]++) value[++values] = $0 }
+        END { for (k = 1; k <= values && k <= 5; k++) printf "%s%s (%d)", (k > 1 ? ", " : ""), value[k], n[value[k]] }' "$3")
     [ -z "$odd" ] || die 3 "'$1': the label split may be train, valid or test; found: $odd"
 }
 check_split "${operand[0]}" "$gex" "$tmp/split.gex" && check_split "${operand[1]}" "$atac" "$tmp/split.atac"
@@ -60,14 +62,14 @@ prepare_atac() { subject=${operand[1]} && prepare atac "$atac" TFIDF >"$tmp/atac
 start prepare_gex && start prepare_atac
 finish LOGNORM "$tmp/gex.cms" matrix TFIDF "$tmp/atac.cms" matrix
 
-schedule=$(setting schedule)
-if [ "$(cms-text --labels "$tmp/gex.cms" | wc -l)" -gt "$(setting schedule.large.above)" ] && [ "$schedule" != "$(setting schedule.large)" ]; then
-    schedule=$(setting schedule.large)
+schedule=${setting[schedule]-}
+if [ "${rows[$tmp/gex.cms]-}" -ge "${setting[schedule.large.above]-}" ] && [ "$schedule" != "${setting[schedule.large]-}" ]; then
+    schedule=${setting[schedule.large]-}
     ! can_join batch "$tmp/gex.cms" "$tmp/atac.cms" || schedule+=' --within batch'
 fi
 train() { stage batch batch $schedule "${seed[@]}" "${noise[@]}" "$tmp/gex.cms" "$tmp/atac.cms" | stage TRAIN $TRAIN >"$tmp/model.cms"; }
 start train && finish TRAIN "$tmp/model.cms" model
 deliver "$tmp/model.cms"
 head_of "$tmp/model.cms"
-tell "$(key train.cells) cells trained the model, $(key valid.cells) validated it ($drawn)"
-tell "validation: match probability $(short valid.soft), right in first place $(short valid.dual), chance $(short valid.chance); $SECONDS seconds"
+report "${head[train.cells]-} cells trained the model, ${head[valid.cells]-} validated it ($drawn)"
+report "validation: match probability $(short valid.soft), right in first place $(short valid.dual), chance $(short valid.chance); $SECONDS seconds"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # workflow.bash - the recipes of workflow.mk: make calls it in place of a shell, `workflow.bash -c RECIPE`
 #
-# A file appears whole or not at all, whatever is killed; a stage that fails is told as in train.sh.  OUT
+# A file appears whole or not at all, whatever is killed; a stage that fails is reported as in train.sh.  OUT
 # is marked with .workflow, and in a directory without it no file is replaced.
 # shellcheck source=pipelines/common.bash
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.bash"
@@ -10,9 +10,9 @@
 me=workflow.mk second=${SECOND:-ATAC}
 if [[ " ${LOGNORM_FIT:-} ${TFIDF_FIT:-} ${BATCH:-} " = *' preset '* ]]; then
     preset_of ''
-    [ "${LOGNORM_FIT:-}" != preset ] || LOGNORM_FIT="$(setting prepare.gex) --fit split=train"
-    [ "${TFIDF_FIT:-}" != preset ] || TFIDF_FIT="$(setting prepare.atac) --fit split=train"
-    [ "${BATCH:-}" != preset ] || BATCH="batch $(setting schedule)"
+    [ "${LOGNORM_FIT:-}" != preset ] || LOGNORM_FIT="${setting[prepare.gex]-} --fit split=train"
+    [ "${TFIDF_FIT:-}" != preset ] || TFIDF_FIT="${setting[prepare.atac]-} --fit split=train"
+    [ "${BATCH:-}" != preset ] || BATCH="batch ${setting[schedule]-}"
 fi
 
 targets=({gex,atac}{,.train,.test,.e}.cms {model,match}.cms score.tsv)

@@ -38,7 +38,7 @@ enum cm_error {
 /* Leaves the message for this thread and returns `code`, so that `return cm_fail(CM_EINPUT, ...)`
  * is the whole of a failure.  The text has no program name, no newline. */
 int cm_fail(int code, const char *format, ...) CM_PRINTF(2, 3);
-#ifdef CM_ANALYZE /* static analysis sees one file at a time: it is told what cm_fail returns */
+#ifdef CM_ANALYZE /* static analysis sees one file at a time: this says what cm_fail returns */
 #define cm_fail(code, ...) (cm_fail(code, __VA_ARGS__), (code))
 #endif
 

@@ -31,7 +31,7 @@ void cm_free(void *p);
 /* Grows an array to hold at least `need` items, by half again at a time.  *cap counts items. */
 #define CM_GROW(p, cap, need)                                                                      \
     ((need) > (cap) ? (void)((p) = cm_grow((p), &(cap), (need), sizeof *(p))) : (void)0)
-#ifdef CM_ANALYZE /* static analysis is told that the array is there afterwards */
+#ifdef CM_ANALYZE /* for static analysis: the array is there afterwards */
 #undef CM_GROW
 #define CM_GROW(p, cap, need) ((void)((p) = cm_grow((p), &(cap), (need), sizeof *(p))))
 #endif

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "matrix/svd.h"
 
-#define TOLERANCE    1e-6  /* residual of each vector; S0 then moves by 1e-5 of its spread or so */
+#define TOLERANCE    1e-4  /* residual of each vector; S0 then moves by 1e-5 of its spread or so */
 #define NO_VARIATION 1e-12 /* of the sum of squares: what rounding the means to float leaves */
 
 /* sd^-power of the columns about their means, 0 where nothing varies; NULL for power 0. */

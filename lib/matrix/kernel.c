@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 
-enum { CACHE = 256 << 10 }; /* bytes of the dense side that a core keeps near */
+enum { CACHE = 1 << 20 }; /* bytes of the dense side that a core keeps near */
 
 struct cut {
     const struct cm_csr *x;

@@ -1,13 +1,13 @@
 /* matrix/svd.c - truncated SVD by a randomised block Krylov method.
  *
- * Problem: k leading singular vectors of a sparse matrix, implicitly centred, right to the last one
- * even where the spectrum is flat, as it is for single cells beyond the first dozen.  Choice: block
- * Lanczos on C = A A' or A' A, whichever is smaller (n x n, never formed), from a Gaussian block of
- * 16 columns (Musco and Musco, NeurIPS 2015; Golub, Luk and Overton, ACM TOMS 7, 1981), in double,
+ * Block Lanczos on C = A A' or A' A, whichever is smaller (n x n, never formed), from a Gaussian
+ * block of 16 columns (Musco and Musco, NeurIPS 2015; Golub, Luk and Overton, ACM TOMS 7, 1981),
  * with full reorthogonalisation, and a thick restart (Wu and Simon, SIAM J. Matrix Anal. Appl. 22,
  * 2000) when the basis is full.  A pair (theta, y) is done when |C y - theta y| <= tolerance theta:
- * a residual, not a change between two steps, which is small also where nothing moves.  Power
- * iterations on k + 20 columns (Halko, Martinsson and Tropp) were rejected after measurement: they
+ * a residual, not a change between two steps, which is small also where nothing moves.  Products
+ * with X are four fifths of the work; they run in float where the tolerance allows.  Forming C was
+ * rejected: at 1,200 cells of 120,000 peaks the inner products of all pairs cost as much as the
+ * products of the whole method, at 3,000 twice as much.  So were power iterations on k + 20 columns (Halko, Martinsson and Tropp), which
  * need several times the products for trailing components of the same quality.  All cuts are fixed,
  * sums within a cut run in order: the same bits for any number of threads.
  *
@@ -26,24 +26,22 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "matrix/blas.h"
-#include "matrix/kernel.h"
+#include "matrix/centred.h"
 
-enum { BLOCK = 16, PANEL = 1024 };
+enum { BLOCK = 16, PANEL = 1024 }; /* 16 floats are a line of the cache */
 
 /* Directions smaller than this part of |C| are rounding errors. */
 static const double negligible = 1e-13;
 
 struct krylov {
-    const struct cm_csr *x;
-    const float *mean, *weight;
-    struct cm_tiles tiles;
+    struct cm_centred a;
     bool by_rows; /* n = rows */
     size_t n, l, k, max;
-    double *q, *t;           /* Q most + BLOCK x n; T (ld most) */
+    double *q, *t;           /* Q (max + 2 BLOCK) x n; T (ld max) */
     size_t m;                /* vectors of Q that T knows */
     size_t b;                /* vectors behind them: the next block */
     double *in, *mid, *out;  /* of the operator: n x b, l x b, n x b */
-    double *h;               /* coefficients, most x BLOCK */
+    double *h;               /* coefficients, max x BLOCK */
     double *w, *s;           /* Ritz values ascending, their vectors in Q as rows (m x m) */
     double r[BLOCK * BLOCK]; /* next block's coefficients: C q_last = ... + next' r */
     size_t last;             /* width of the block that r belongs to; the last rows of Q below m */
@@ -51,85 +49,7 @@ struct krylov {
     uint32_t fresh; /* random blocks drawn so far */
 };
 
-/* ===== products with X ==================================================================== */
-
-struct job {
-    struct krylov *z;
-    const double *in;
-    double *out;
-    size_t b, shards;
-    const double *shift; /* one value a column */
-};
-
-static int rows_job(void *arg, size_t shard)
-{
-    const struct job *j = arg;
-    const struct cm_csr *x = j->z->x;
-    size_t from = cm_shard_begin(x->rows, j->shards, shard);
-    size_t to = cm_shard_begin(x->rows, j->shards, shard + 1);
-    memset(j->out + from * j->b, 0, (to - from) * j->b * sizeof *j->out);
-    cm_kernel_times_d(x, &j->z->tiles, from, to, j->in, j->b, j->out, j->b);
-    if (j->z->mean)
-        for (size_t i = from; i < to; i++)
-            for (size_t c = 0; c < j->b; c++)
-                j->out[i * j->b + c] -= j->shift[c];
-    return 0;
-}
-
-static int cols_job(void *arg, size_t shard)
-{
-    const struct job *j = arg;
-    const struct cm_csr *x = j->z->x;
-    size_t from = cm_shard_begin(x->cols, j->shards, shard);
-    size_t to = cm_shard_begin(x->cols, j->shards, shard + 1);
-    memset(j->out + from * j->b, 0, (to - from) * j->b * sizeof *j->out);
-    cm_kernel_transposed_d(x, &j->z->tiles, shard, j->in, j->b, j->b, j->out);
-    if (j->z->mean)
-        for (size_t i = from; i < to; i++)
-            for (size_t c = 0; c < j->b; c++)
-                j->out[i * j->b + c] -= (double)j->z->mean[i] * j->shift[c];
-    if (j->z->weight)
-        for (size_t i = from; i < to; i++)
-            for (size_t c = 0; c < j->b; c++)
-                j->out[i * j->b + c] *= (double)j->z->weight[i];
-    return 0;
-}
-
-/* out (rows x b) = (X - 1 mean') W in (cols x b). */
-static void times(struct krylov *z, const double *in, size_t b, double *out)
-{
-    double *shift = CM_ZNEW(double, b), *weighted = NULL;
-    if (z->weight) {
-        weighted = CM_NEW(double, z->x->cols *b);
-        for (size_t i = 0; i < z->x->cols; i++)
-            for (size_t c = 0; c < b; c++)
-                weighted[i * b + c] = (double)z->weight[i] * in[i * b + c];
-        in = weighted;
-    }
-    if (z->mean)
-        for (size_t i = 0; i < z->x->cols; i++)
-            for (size_t c = 0; c < b; c++)
-                shift[c] += (double)z->mean[i] * in[i * b + c];
-    struct job j = {.z = z, .in = in, .out = out, .b = b, .shift = shift};
-    j.shards = cm_shards(z->x->rows, 512, 16);
-    cm_parallel(j.shards, rows_job, &j);
-    cm_free(weighted);
-    cm_free(shift);
-}
-
-/* out (cols x b) = ((X - 1 mean') W)' in (rows x b). */
-static void transposed(struct krylov *z, const double *in, size_t b, double *out)
-{
-    double *shift = CM_ZNEW(double, b);
-    if (z->mean)
-        for (size_t i = 0; i < z->x->rows; i++)
-            for (size_t c = 0; c < b; c++)
-                shift[c] += in[i * b + c];
-    struct job j = {.z = z, .in = in, .out = out, .b = b, .shift = shift};
-    j.shards = z->tiles.n;
-    cm_parallel(j.shards, cols_job, &j);
-    cm_free(shift);
-}
+/* ===== the operator ======================================================================= */
 
 /* out (b x n, rows) = C applied to the rows of in (b x n). */
 static void apply(struct krylov *z, const double *in, size_t b, double *out)
@@ -138,11 +58,11 @@ static void apply(struct krylov *z, const double *in, size_t b, double *out)
         for (size_t i = 0; i < z->n; i++)
             z->in[i * b + c] = in[c * z->n + i];
     if (z->by_rows) {
-        transposed(z, z->in, b, z->mid);
-        times(z, z->mid, b, z->out);
+        cm_centred_transposed(&z->a, z->in, b, z->mid);
+        cm_centred_times(&z->a, z->mid, b, z->out);
     } else {
-        times(z, z->in, b, z->mid);
-        transposed(z, z->mid, b, z->out);
+        cm_centred_times(&z->a, z->in, b, z->mid);
+        cm_centred_transposed(&z->a, z->mid, b, z->out);
     }
     for (size_t c = 0; c < b; c++)
         for (size_t i = 0; i < z->n; i++)
@@ -366,7 +286,7 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
         return code;
     /* Blocks taken; when T is looked at again, and was looked at last with what result: looking
      * costs m^3, so it waits for where the residuals' decline points, but not for long. */
-    size_t done = 0, look = 0, seen = 0;
+    size_t done = 0, check_at = 0, seen = 0;
     double was = INFINITY;
     double *before = CM_ZNEW(double, z->k); /* Ritz values when the Krylov space last ended */
     bool ended = false;
@@ -374,7 +294,7 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
         code = step(z);
         done++;
         bool full = z->m + z->b > z->max;
-        if (code || (z->b && !full && (z->m < z->k || done < look)))
+        if (code || (z->b && !full && (z->m < z->k || done < check_at)))
             continue;
         if ((code = ritz(z)) < 0)
             break;
@@ -382,7 +302,7 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
         bool done_now = now <= 1;
         double rate = isfinite(was) && now < was ? log(was / now) / (double)(done - seen) : 0;
         double wait = rate > 0 ? log(now) / rate * .8 : (double)done / 4;
-        look = done + (size_t)fmax(1, fmin(wait, (double)done / 4));
+        check_at = done + (size_t)fmax(1, fmin(wait, (double)done / 4));
         was = now;
         seen = done;
         if (!z->b && z->m < z->n) {
@@ -420,7 +340,7 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
 /* v (cols x k) and s from the settled basis. */
 static int finish(struct krylov *z, float *v, double *s)
 {
-    size_t k = z->k, n = z->n, cols = z->x->cols;
+    size_t k = z->k, n = z->n, cols = z->a.x->cols;
     double *y = CM_NEW(double, k *n), *u = CM_NEW(double, n *k), *right = NULL;
     rotate(z, k, y); /* ascending */
     for (size_t e = 0; e < k; e++) {
@@ -433,7 +353,8 @@ static int finish(struct krylov *z, float *v, double *s)
     int code = 0;
     if (z->by_rows) { /* u are left vectors: v = A' u / s, and anything orthonormal where s = 0 */
         right = CM_NEW(double, cols *k);
-        transposed(z, u, k, right);
+        z->a.single = false; /* the vectors themselves are worth digits */
+        cm_centred_transposed(&z->a, u, k, right);
         bool weak = false;
         for (size_t e = 0; e < k; e++) {
             double size = 0;
@@ -475,11 +396,11 @@ int cm_svd_truncated(const struct cm_csr *x, const float *mean, const float *wei
                        x->cols);
     if (!k)
         return 0;
-    struct krylov z = {.x = x, .mean = mean, .weight = weight, .k = k, .seed = seed, .n = n};
+    struct krylov z = {.k = k, .seed = seed, .n = n};
+    z.a = cm_centred_make(x, mean, weight, BLOCK, tolerance >= CM_SVD_SINGLE);
     z.by_rows = x->rows < x->cols;
     z.l = z.by_rows ? x->cols : x->rows;
     z.max = 4 * k + 512 < n ? 4 * k + 512 : n;
-    z.tiles = cm_tiles_make(x, BLOCK * sizeof(double), 8);
     size_t capacity;
     if (cm_mul(z.max + 2 * BLOCK, n, &capacity))
         cm_panic(4, "out of memory: %zu vectors of %zu values", z.max, n);
@@ -502,6 +423,6 @@ int cm_svd_truncated(const struct cm_csr *x, const float *mean, const float *wei
     double *all[] = {z.q, z.t, z.s, z.w, z.h, z.in, z.out, z.mid};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         cm_free(all[i]);
-    cm_tiles_free(&z.tiles);
+    cm_centred_free(&z.a);
     return code;
 }

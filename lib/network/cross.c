@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "nn/gemm.h"
 
 #define SITE 0x400000u /* dropout; above those of the encoders */
 
@@ -195,8 +196,8 @@ void cm_cross_cell_make(const struct cm_cross *c, size_t side, cm_real *cell, co
     for (size_t h = 0; h < H; h++) {
         cm_real *max = cell + at.log + h * L;
         uint32_t *where = (uint32_t *)(void *)stat; /* the norm is done with it */
-        cm_gemm_real(false, true, L, L, D, scale, qkv + h * D, 3 * P, qkv + P + h * D, 3 * P, 0, s,
-                     L);
+        cm_product(false, true, L, L, D, scale, qkv + h * D, 3 * P, qkv + P + h * D, 3 * P, 0, s,
+                   L);
         for (size_t i = 0; i < L; i++) {
             where[i] = 0;
             for (uint32_t j = 1; j < L; j++)
@@ -207,8 +208,8 @@ void cm_cross_cell_make(const struct cm_cross *c, size_t side, cm_real *cell, co
         cm_softmax_rows(s, L, L);
         for (size_t i = 0; i < L; i++) /* at the largest: exp(s - log) = p >= 1 / L */
             max[i] -= (cm_real)log((double)s[i * L + where[i]]);
-        cm_gemm_real(false, false, L, D, L, 1, s, L, qkv + 2 * P + h * D, 3 * P, 0,
-                     cell + at.own + h * D, P);
+        cm_product(false, false, L, D, L, 1, s, L, qkv + 2 * P + h * D, 3 * P, 0,
+                   cell + at.own + h * D, P);
     }
 }
 
@@ -224,14 +225,14 @@ static void merge(const struct cm_cross *c, size_t side, cm_real *z, const cm_re
     for (size_t h = 0; h < H; h++) {
         for (size_t i = 0; i < L; i++)
             s[i * (M + 1) + M] = own[at.log + h * L + i];
-        cm_gemm_real(false, true, L, M, D, scale, q + h * D, 3 * P, k + h * D, 3 * P, 0, s, M + 1);
+        cm_product(false, true, L, M, D, scale, q + h * D, 3 * P, k + h * D, 3 * P, 0, s, M + 1);
         cm_softmax_rows(s, L, M + 1);
         for (size_t i = 0; i < L; i++) {
             cm_real mine = s[i * (M + 1) + M];
             for (size_t d = h * D; d < h * D + D; d++)
                 z[i * P + d] = mine * own[at.own + i * P + d];
         }
-        cm_gemm_real(false, false, L, D, M, 1, s, M + 1, v + h * D, 3 * P, 1, z + h * D, P);
+        cm_product(false, false, L, D, M, 1, s, M + 1, v + h * D, 3 * P, 1, z + h * D, P);
     }
 }
 

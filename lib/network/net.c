@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "nn/gemm.h"
 
 #define NAME_MAX_SLOT 24 /* so that "SLOT.r.NAME" fits CM_PARAM_NAME */
 
@@ -197,8 +198,8 @@ void cm_net_forward(const struct cm_net *n, size_t side, cm_real *raw, const str
     for (size_t i = 0; i < p->B; i++)
         for (size_t c = 0; c < n->q; c++)
             raw[i * n->q + c] += b[c];
-    cm_gemm_real(false, false, p->B, n->q, n->k, 1, z, n->k, p->params + n->p[side], n->q, 1, raw,
-                 n->q);
+    cm_product(false, false, p->B, n->q, n->k, 1, z, n->k, p->params + n->p[side], n->q, 1, raw,
+               n->q);
 }
 
 void cm_net_backward(const struct cm_net *n, size_t side, cm_real *dw, bool linear,

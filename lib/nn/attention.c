@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "nn/gemm.h"
 #include "nn/vec.h"
 
 static bool drops(const struct cm_dropout *d) { return d && d->rate > 0; }
@@ -28,14 +29,14 @@ void cm_attend_forward(cm_real *out, cm_real *prob, const cm_real *q, size_t ldq
     cm_real scale = (cm_real)(1 / sqrt((double)D));
     for (size_t h = 0; h < H; h++) {
         cm_real *p = prob + h * L * M;
-        cm_gemm_real(false, true, L, M, D, scale, q + h * D, ldq, k + h * D, ldk, 0, p, M);
+        cm_product(false, true, L, M, D, scale, q + h * D, ldq, k + h * D, ldk, 0, p, M);
         cm_softmax_rows(p, L, M);
         const cm_real *weight = p;
         if (drops(drop)) {
             cm_dropout_range(scratch, p, h * L * M, L * M, drop, drop->row, false);
             weight = scratch;
         }
-        cm_gemm_real(false, false, L, D, M, 1, weight, M, v + h * D, ldv, 0, out + h * D, P);
+        cm_product(false, false, L, D, M, 1, weight, M, v + h * D, ldv, 0, out + h * D, P);
     }
 }
 
@@ -44,7 +45,7 @@ void cm_attend_forward(cm_real *out, cm_real *prob, const cm_real *q, size_t ldq
 void cm_attend_back(cm_real *dq, cm_real *dk, cm_real *dv, const cm_real *dout, const cm_real *prob,
                     const cm_real *q, size_t ldq, const cm_real *k, size_t ldk, const cm_real *v,
                     size_t ldv, size_t L, size_t M, size_t P, size_t H,
-                    const struct cm_dropout *drop, cm_real beta, cm_real *scratch)
+                    const struct cm_dropout *drop, int beta, cm_real *scratch)
 {
     CM_ASSERT(H >= 1 && P % H == 0);
     size_t D = P / H;
@@ -55,14 +56,14 @@ void cm_attend_back(cm_real *dq, cm_real *dk, cm_real *dv, const cm_real *dout, 
             cm_dropout_range(scratch, p, h * L * M, L * M, drop, drop->row, false);
             weight = scratch;
         }
-        cm_gemm_real(true, false, M, D, L, 1, weight, M, dout + h * D, P, beta, dv + h * D, ldv);
+        cm_product(true, false, M, D, L, 1, weight, M, dout + h * D, P, beta, dv + h * D, ldv);
         cm_real *ds = scratch;
-        cm_gemm_real(false, true, L, M, D, 1, dout + h * D, P, v + h * D, ldv, 0, ds, M);
+        cm_product(false, true, L, M, D, 1, dout + h * D, P, v + h * D, ldv, 0, ds, M);
         if (drops(drop))
             cm_dropout_range(ds, ds, h * L * M, L * M, drop, drop->row, false);
         cm_softmax_rows_backward(ds, p, L, M);
-        cm_gemm_real(false, false, L, D, M, scale, ds, M, k + h * D, ldk, beta, dq + h * D, ldq);
-        cm_gemm_real(true, false, M, D, L, scale, ds, M, q + h * D, ldq, beta, dk + h * D, ldk);
+        cm_product(false, false, L, D, M, scale, ds, M, k + h * D, ldk, beta, dq + h * D, ldq);
+        cm_product(true, false, M, D, L, scale, ds, M, q + h * D, ldq, beta, dk + h * D, ldk);
     }
 }
 

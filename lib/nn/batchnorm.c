@@ -1,6 +1,6 @@
 /* nn/batchnorm.c - batch normalisation over the rows of a mini-batch.
  *
- * Problem: the variational rival was published with it, and a network without is another network.
+ * Problem: the variational baseline was published with it, and a network without is another network.
  * Choice: the batch's statistics while training, running ones when applied (Ioffe and Szegedy 2015,
  * with PyTorch's conventions: variance with divisor N inside, N - 1 in the running one).  The mean
  * is taken first and the squares about it, column sums run over rows in order, in double: columns

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "nn/gemm.h"
 #include "nn/vec.h"
 
 static size_t conv_tokens(size_t L, size_t K, size_t S, size_t Z)
@@ -47,8 +48,8 @@ void cm_conv_forward(cm_real *out, const cm_real *in, const cm_real *filter, con
     for (size_t t = 0; bias && t < T; t++)
         memcpy(out + t * F, bias, F * sizeof *out);
     for (size_t i = 0, m = conv_phases(K, S); i < m && i < T; i++)
-        cm_gemm_real(false, false, (T - i + m - 1) / m, F, K * C, 1, x + i * S * C, m * S * C,
-                     filter, F, bias ? 1 : 0, out + i * F, m * F);
+        cm_product(false, false, (T - i + m - 1) / m, F, K * C, 1, x + i * S * C, m * S * C, filter,
+                   F, bias ? 1 : 0, out + i * F, m * F);
 }
 
 void cm_conv_backward(cm_real *din, cm_real *dfilter, cm_real *dbias, const cm_real *dout,
@@ -61,13 +62,13 @@ void cm_conv_backward(cm_real *din, cm_real *dfilter, cm_real *dbias, const cm_r
     if (dfilter && T) {
         const cm_real *x = conv_padded(in, L, C, Z, scratch);
         for (size_t i = 0, m = conv_phases(K, S); i < m && i < T; i++)
-            cm_gemm_real(true, false, width, F, (T - i + m - 1) / m, 1, x + i * S * C, m * S * C,
-                         dout + i * F, m * F, 1, dfilter, F);
+            cm_product(true, false, width, F, (T - i + m - 1) / m, 1, x + i * S * C, m * S * C,
+                       dout + i * F, m * F, 1, dfilter, F);
     }
     if (!din || !T)
         return;
     cm_real *dx = scratch + (Z ? (L + 2 * Z) * C : 0); /* T x width: the windows apart */
-    cm_gemm_real(false, true, T, width, F, 1, dout, F, filter, F, 0, dx, width);
+    cm_product(false, true, T, width, F, 1, dout, F, filter, F, 0, dx, width);
     for (size_t t = 0; t < T; t++) {
         size_t from = t * S, to = from + K; /* tokens, the first real one is Z */
         size_t a = from < Z ? Z : from, b = to > L + Z ? L + Z : to;

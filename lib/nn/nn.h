@@ -151,7 +151,7 @@ void cm_sparse_conv_backward(cm_real *dfilter, cm_real *dbias, const cm_real *do
 
 /* ===== convolution and pooling over tokens ================================================== */
 
-/* Both run over one stretch of tokens (a chromosome): call per stretch, see `tokens` above. */
+/* Both run over one segment of tokens (a chromosome): call per segment, see `tokens` above. */
 
 /* out (L' x F) from in (L x C), L' = floor((L + 2 Z - K) / S) + 1 = cm_windows_of(L):
  * out_t = bias + sum_k sum_c in[t S - Z + k][c] filter[k][c], zeros outside; filter: K x C x F;
@@ -411,7 +411,7 @@ double cm_digamma(double x); /* x > 0, relative error below 1e-12 away from the 
  *   m += (1 - b1)(g - m);  v = b2 v + (1 - b2) g^2
  *   w -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps),  t = 1 for the first step
  * w, m, v, g: n numbers each, m and v zero before the first step.  Element-wise: any cut into
- * stretches gives the same bits. */
+ * segments gives the same bits. */
 struct cm_adam {
     double lr, b1, b2, eps, decay;
     bool decoupled;

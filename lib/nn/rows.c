@@ -1,9 +1,9 @@
 /* nn/rows.c - layers that treat every row alike: linear, layer norm, unit norm, pooling, positions.
  *
  * Problem: these surround the matrix products of a Transformer unit and, written carelessly, cost
- * as much as they do.  Choice: weights stand as I x O, so that forward is the plain product in x w;
- * the bias is laid down first and the product added to it, one pass instead of two; rows are summed
- * in vectors of eight in a fixed order.  Layer norm keeps two numbers a row (mean, 1 / sd) and
+ * as much as they do.  Choice: weights stand as I x O, so that forward is the plain product in x w,
+ * which adds the bias while its sums are in registers; rows are summed in vectors of eight in a
+ * fixed order.  Layer norm keeps two numbers a row (mean, 1 / sd) and
  * takes the mean first, then the squares about it: the one-pass formula loses digits where |mean|
  * >> sd.
  */
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "nn/gemm.h"
 #include "nn/vec.h"
 
 /* ===== linear =============================================================================== */
@@ -26,15 +27,23 @@ CM_CLONES void cm_column_sums(cm_real *sum, const cm_real *x, size_t N, size_t n
 void cm_linear_forward(cm_real *out, const cm_real *in, const cm_real *w, const cm_real *bias,
                        size_t N, size_t I, size_t O)
 {
-    for (size_t i = 0; bias && i < N; i++)
-        memcpy(out + i * O, bias, O * sizeof *out);
-    cm_gemm_real(false, false, N, O, I, 1, in, I, w, O, bias ? 1 : 0, out, O);
+    cm_gemm(&(struct cm_gemm){.m = N,
+                              .n = O,
+                              .k = I,
+                              .a = in,
+                              .lda = I,
+                              .b = w,
+                              .ldb = O,
+                              .c = out,
+                              .ldc = O,
+                              .alpha = 1,
+                              .bias = bias});
 }
 
-void cm_linear_din(cm_real *din, cm_real beta, const cm_real *dout, const cm_real *w, size_t N,
+void cm_linear_din(cm_real *din, int beta, const cm_real *dout, const cm_real *w, size_t N,
                    size_t I, size_t O)
 {
-    cm_gemm_real(false, true, N, I, O, 1, dout, O, w, O, beta, din, I);
+    cm_product(false, true, N, I, O, 1, dout, O, w, O, beta, din, I);
 }
 
 void cm_linear_backward(cm_real *din, cm_real *dw, cm_real *dbias, const cm_real *dout,
@@ -43,7 +52,7 @@ void cm_linear_backward(cm_real *din, cm_real *dw, cm_real *dbias, const cm_real
     if (din)
         cm_linear_din(din, 1, dout, w, N, I, O);
     if (dw)
-        cm_gemm_real(true, false, I, O, N, 1, in, I, dout, O, 1, dw, O);
+        cm_product(true, false, I, O, N, 1, in, I, dout, O, 1, dw, O);
     if (dbias)
         cm_column_sums(dbias, dout, N, O);
 }

@@ -23,6 +23,26 @@ enum { CM_WIDE = sizeof(cm_wide) / sizeof(cm_real) };
 #define CM_WIDE_AT(p)  (*(cm_wide *)(p))
 #define CM_CWIDE_AT(p) (*(const cm_wide *)(p))
 
+/* Sum and maximum of the lanes: halves, and halves of these. */
+CM_INLINE cm_real cm_wide_sum(const cm_wide *w)
+{
+    const cm_real *p = (const cm_real *)w;
+    cm_vec s = CM_CVEC(p) + CM_CVEC(p + CM_LANES);
+    return cm_lanes_sum(&s);
+}
+
+CM_INLINE cm_real cm_wide_max(const cm_wide *w)
+{
+    const cm_real *p = (const cm_real *)w;
+    cm_vec a = CM_CVEC(p), b = CM_CVEC(p + CM_LANES);
+    __typeof__(b > a) more = b > a;
+    a = (cm_vec)((more & (__typeof__(more))b) | (~more & (__typeof__(more))a));
+    cm_real max = a[0];
+    for (int j = 1; j < CM_LANES; j++)
+        max = a[j] > max ? a[j] : max;
+    return max;
+}
+
 #ifdef CM_REAL_DOUBLE
 
 CM_INLINE void cm_exp_lanes(cm_wide *x)

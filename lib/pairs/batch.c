@@ -18,6 +18,52 @@
 
 enum { TRAIN, VALID, LEFT_OUT };
 
+/* ===== memory ============================================================================= */
+
+/* Bytes of names, joined cells and the schedule: no more than these a cell, and twice the text. */
+enum { CELL = 48 };
+/* Program and libraries; and copies of a block on the way from one stream to the other: compressed,
+ * decompressed, as rows, as output, each in a buffer that has grown to at most twice its content.
+ */
+enum { PROGRAM = 12 << 20, COPIES = 10 };
+
+static uint64_t strs_bytes(const struct cm_strs *s) { return CELL * s->n + 2 * s->used; }
+
+static uint64_t labels_bytes(const struct cm_batcher *x)
+{
+    uint64_t sum = 0;
+    for (size_t k = 0; k < x->nsecond; k++)
+        sum += x->second_label[k].type == CM_T_STR ? strs_bytes(&x->second_label[k].s)
+                                                   : 16 * x->second_label[k].n;
+    return sum;
+}
+
+static void note_block(uint64_t *largest, const struct cm_block *b)
+{
+    uint64_t bytes = b->nnz * (cm_value_size(b->type) + (b->dense ? 0 : 4)) + 12 * b->rows;
+    *largest = bytes > *largest ? bytes : *largest;
+}
+
+uint64_t cm_batcher_bound(const struct cm_batcher *x)
+{
+    return PROGRAM + COPIES * (x->block[0] + x->block[1]) + x->memory;
+}
+
+/* The rows of the second stream make room for what cannot go to a file; beside: of the first. */
+static int keep_limit(struct cm_batcher *x, uint64_t beside)
+{
+    uint64_t fixed = beside + strs_bytes(&x->second_names) + labels_bytes(x);
+    uint64_t max = x->o.max_memory ? x->o.max_memory : UINT64_MAX;
+    int code = cm_rowstore_limit(&x->second, max > fixed ? max - fixed : 0);
+    x->memory = fixed + x->second.in_memory;
+    if (code || x->memory <= max)
+        return code;
+    return cm_fail(CM_ESYSTEM,
+                   "names, labels and the schedule of the cells take %.1f MiB, --max-memory allows "
+                   "%.1f",
+                   (double)x->memory / 1048576, (double)max / 1048576);
+}
+
 /* ===== reading ============================================================================ */
 
 static int check_matrix(struct cm_reader *r)
@@ -66,6 +112,7 @@ static int scan_first(struct cm_batcher *x, struct cm_strs *names, struct cm_str
         if (code <= 0)
             break;
         CM_GROW(x->role, cap, names->n + c.rows);
+        note_block(&x->block[0], &c.block[0]);
         for (size_t i = 0; i < c.rows; i++) {
             uint8_t role = TRAIN;
             if (roles.has_valid && cm_where_row(&roles.valid, h, &c, i))
@@ -88,9 +135,10 @@ static int scan_first(struct cm_batcher *x, struct cm_strs *names, struct cm_str
     return code;
 }
 
-/* The second stream: blocks, names, and the labels that the first lacks. */
-static int load_second(struct cm_batcher *x, struct cm_strs *within)
+/* The second stream: blocks, names, and the labels that the first lacks.  names: the first's. */
+static int load_second(struct cm_batcher *x, const struct cm_strs *names, struct cm_strs *within)
 {
+    uint64_t beside = strs_bytes(names);
     const struct cm_head *h = cm_reader_head(x->b), *first = cm_reader_head(x->a);
     int label = x->o.within && cm_head_find_label(first, x->o.within) < 0
                     ? cm_head_find_label(h, x->o.within)
@@ -103,9 +151,10 @@ static int load_second(struct cm_batcher *x, struct cm_strs *within)
         if (cm_head_find_label(first, h->label[k].name) < 0)
             cm_vec_reset(&x->second_label[x->nsecond++], h->label[k].name, h->label[k].type, 0);
     struct cm_chunk c = {0};
-    int code;
-    while ((code = cm_reader_next(x->b, &c)) > 0) {
+    int code = keep_limit(x, beside + strs_bytes(within));
+    while (!code && (code = cm_reader_next(x->b, &c)) > 0) {
         cm_rowstore_append(&x->second, &c.block[0]);
+        note_block(&x->block[1], &c.block[0]);
         for (size_t i = 0; i < c.rows; i++)
             cm_strs_add(&x->second_names, cm_strs_get(&c.names, i));
         for (size_t k = 0; k < x->nsecond; k++)
@@ -113,10 +162,10 @@ static int load_second(struct cm_batcher *x, struct cm_strs *within)
                           &c.label[cm_head_find_label(h, x->second_label[k].name)]);
         if (label >= 0)
             cm_vec_text(&c.label[label], &h->label[label].dict, within);
+        code = keep_limit(x, beside + strs_bytes(within));
     }
     cm_chunk_free(&c);
     x->rows_b = x->second_names.n;
-    x->memory = cm_rowstore_bytes(&x->second) + x->second_names.used + 8 * x->rows_b;
     return code;
 }
 
@@ -235,7 +284,7 @@ int cm_batcher_open(struct cm_batcher *x, const struct cm_batch_options *o, stru
     if (!code)
         code = scan_first(x, &names, &within);
     if (!code)
-        code = load_second(x, &within);
+        code = load_second(x, &names, &within);
     if (!code)
         code = join(x, &names);
     if (!code)
@@ -288,9 +337,9 @@ static int emit(struct cm_batcher *x, struct pending *p, struct cm_batch *batch,
         cm_vec_copy(&c.label[k], &p->label[k]);
     for (size_t k = 0; k < x->nsecond; k++)
         cm_vec_take(&c.label[p->nlabels + k], &x->second_label[k], p->partner, p->n);
-    cm_rowstore_take(&c.block[0], &p->first, at, p->n);
-    cm_rowstore_take(&c.block[1], &x->second, p->partner, p->n);
-    int code = cm_writer_chunk(w, &c, NULL);
+    int code = cm_rowstore_take(&c.block[0], &p->first, at, p->n);
+    code = code ? code : cm_rowstore_take(&c.block[1], &x->second, p->partner, p->n);
+    code = code ? code : cm_writer_chunk(w, &c, NULL);
     cm_chunk_free(&c);
     batch->step++;
     clear(p);

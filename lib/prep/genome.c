@@ -3,7 +3,7 @@
  * Chromosomes are few and features many, so everything about a chromosome (its rank in the chosen
  * order) is decided once, and features are sorted by numbers alone.  Natural order follows what the
  * references of 10x and UCSC show a reader: numbers, sex chromosomes, mitochondrion, scaffolds.
- * Roman numerals (yeast, worm) are not read: "X" cannot be told from ten; an order file can.
+ * Roman numerals (yeast, worm) are not read: "X" cannot be distinguished from ten; an order file can.
  */
 #include "prep/genome.h"
 

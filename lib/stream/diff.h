@@ -2,7 +2,7 @@
  *
  * Problem: equal content may come in other blocks, other value types, lazy or plain, sparse or
  * dense; bytes and digests then differ although nothing else does.  Choice: both streams are walked
- * row by row and compared as what they mean; the first difference is told in words, all are
+ * row by row and compared as what they mean; the first difference is described, all are
  * counted.  Provenance, notes, block boundaries, encodings and promised row numbers are no content.
  */
 #ifndef CM_STREAM_DIFF_H

@@ -150,6 +150,14 @@ bool cm_inflate_is_frame(const struct cm_inflate *z, uint64_t from)
     return z->frame_kept && !z->frame_open && z->frame_from == from && z->out_at == z->out.n;
 }
 
+void cm_inflate_finish(struct cm_inflate *z)
+{
+    cm_buf_free(&z->out);
+    cm_buf_free(&z->frame);
+    z->out_at = 0;
+    z->frame_kept = false;
+}
+
 int cm_inflate_keep(struct cm_inflate *z)
 {
     if (z->regular || z->copying)

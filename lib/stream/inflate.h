@@ -43,6 +43,8 @@ int cm_inflate_need(struct cm_inflate *z, size_t n);
 uint64_t cm_inflate_position(const struct cm_inflate *z);
 /* Were the bytes from position `from` to what is used up a whole frame, which z->frame holds? */
 bool cm_inflate_is_frame(const struct cm_inflate *z, uint64_t from);
+/* All has been read: what was decompressed goes.  cm_inflate_rewind may follow. */
+void cm_inflate_finish(struct cm_inflate *z);
 /* What came through a pipe will be read a second time; then that second time. */
 int cm_inflate_keep(struct cm_inflate *z);
 int cm_inflate_rewind(struct cm_inflate *z);

@@ -125,6 +125,7 @@ static int take_end(struct cm_reader *r)
         return cm_sticky_fail(&r->in.error, CM_EINPUT,
                               "bytes follow the END record (files put together with cat? "
                               "use cms-cat)");
+    cm_inflate_finish(&r->in.bytes);
     r->ended = true;
     return 0;
 }

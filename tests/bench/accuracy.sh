@@ -114,7 +114,7 @@ both() { # METHOD TEMPERATURE FILE...: scores of the rule on the sum of the file
     assign "${rule[@]}" "${@/%/.te.cms}" | score >two
 }
 
-judge() { # ROW MODEL SECONDS FILE...: a line of the table; the files' similarities are summed
+score_row() { # ROW MODEL SECONDS FILE...: a line of the table; the files' similarities are summed
     local T row=$1 model=$2 seconds=$3 best=0 foscttm=-
     shift 3
     for T in 5 10 20 40 80 120 160 240; do
@@ -132,7 +132,7 @@ judge() { # ROW MODEL SECONDS FILE...: a line of the table; the files' similarit
         "$(mean_of "$(value top5 one)" "$(value top5_reverse one)")" "$foscttm" "$seconds" | tee -a table
 }
 
-rows() { # SPEC: trains, and judges every row of it
+rows() { # SPEC: trains, and scores every row of it
     local name=${1%%=*} options='' tops='' seeds=1 k started=$SECONDS files=()
     [ "$1" = "$name" ] || options=${1#*=}
     case $options in
@@ -145,11 +145,11 @@ rows() { # SPEC: trains, and judges every row of it
         candidates "$name.$k" "$name.$k.cms"
         files+=("$name.$k")
     done
-    judge "$name" "$name.0.cms" $((SECONDS - started)) "${files[@]}"
+    score_row "$name" "$name.0.cms" $((SECONDS - started)) "${files[@]}"
     for k in $(tr , ' ' <<<"${tops#top=}"); do
         started=$SECONDS
         rerank "$name.0" "$name.0.cms" "$k"
-        judge "$name@$k" "$name.0.cms" $((SECONDS - started)) "$name.0@$k"
+        score_row "$name@$k" "$name.0.cms" $((SECONDS - started)) "$name.0@$k"
     done
     rm -f "$name".[0-9]*
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# tests/bench/match.sh [CELLS] [RUNS] [PART...] - knn-match, score and assign against their rivals.
+# tests/bench/match.sh [CELLS] [RUNS] [PART...] - knn-match, score and assign against other programs.
 #
 # knn     top-1000 of CELLS x CELLS x 256 against faiss IndexFlatIP, 2 threads each
 # score   all metrics of that match (20 M entries) against scikit-learn's average_precision_score alone
 # assign  exact assignment of CELLS/2, dense and on the top 100, against SciPy's two solvers
 #
 # Ours is a process from its start to the file it leaves: start-up, decompression, work, compression.
-# The rival is one function call on arrays that are in memory already, imports and index apart.  They
+# The other is one function call on arrays that are in memory already, imports and index apart.  They
 # alternate; medians are compared.  Results are compared too: the same partners, the same total.
 set -euo pipefail
 cells=${1:-20000} runs=${2:-5}
@@ -15,7 +15,12 @@ parts=${*:-knn score assign}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export PATH=$root/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 python=${PYTHON:-/usr/bin/python3}
-"$python" -c 'import numpy, scipy' 2>/dev/null || { echo "match: skipped: no NumPy or SciPy"; exit 0; }
+row() { [ -z "${CM_BENCH_ROWS:-}" ] || printf '%s\t-\t-\t%s\t-\t-\t-\t%s\n' "$@" >>"$CM_BENCH_ROWS"; } # ROW OTHER WHY
+"$python" -c 'import numpy, scipy' 2>/dev/null || {
+    echo "match: skipped: no NumPy or SciPy"
+    for r in knn score; do row $r - 'no NumPy or SciPy'; done
+    exit 0
+}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
@@ -61,21 +66,38 @@ def ours(*command):
     return t, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def rival(call):
+def row(*fields):
+    """A line of the table of tests/bench/run."""
+    if os.environ.get("CM_BENCH_ROWS"):
+        with open(os.environ["CM_BENCH_ROWS"], "a") as rows:
+            rows.write("\t".join(map(str, fields)) + "\n")
+
+
+def peak_of(*command):
+    """Peak MiB, by time(1): of a child of this process the kernel would count our arrays."""
+    subprocess.run(["/usr/bin/time", "-f", "%M", "-o", "peak", command[0], "-q", "-t", "2", *command[1:]], check=True)
+    with open("peak") as f:
+        return int(f.read()) / 1024
+
+
+def theirs(call):
     before, t = time.process_time(), time.perf_counter()
     result = call()
     return (time.perf_counter() - t, time.process_time() - before), result
 
 
-def compare(name, command, call, other, goal, n=runs):
+def compare(name, command, call, other, goal, n=runs, table=None):
     a, b = [], []
     for _ in range(n):
         a.append(ours(*command))
-        t, result = rival(call)
+        t, result = theirs(call)
         b.append(t)
     (wall, cpu), (wall2, cpu2) = np.median(a, 0), np.median(b, 0)
     print(f"match\t{name}\tours {wall:.2f} s (cpu {cpu:.2f})\t{other} {wall2:.2f} s (cpu {cpu2:.2f})"
           f"\tratio {wall2 / wall:.2f}\t{goal}", flush=True)
+    if table:
+        its = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # with both sides in memory
+        row(table, f"{wall:.2f}", f"{wall2:.2f}", other, "-", f"{peak_of(*command):.0f}", f"{its:.0f}", f"{cells} cells")
     return result
 
 
@@ -104,19 +126,20 @@ if "knn" in parts:
         import faiss
     except ImportError:
         print("match\tknn: skipped: no faiss")
+        row("knn", "-", "-", "faiss", "-", "-", "-", "no faiss")
     else:
         faiss.omp_set_num_threads(2)
         index = faiss.IndexFlatIP(D)
         index.add(T)
         S, I = compare(f"top {K} of {cells} x {cells} x {D}", ["knn-match", "-k", str(K), "-o", "m.cms", "e.cms", "t.cms"],
-                       lambda: index.search(E, K), "faiss", "goal 1.5, then 2")
+                       lambda: index.search(E, K), "faiss", "goal 1.5, then 2", table="knn")
         a = set()
         for line in text("sh", "-c", "cms-cat --rows 0:20 m.cms | cms-text --triplets").splitlines():
             r, c, _ = line.split("\t")
             a.add((int(r[1:]), int(c[1:])))
         same = len(a & {(i, int(j)) for i in range(20) for j in I[i]})
         print(f"match\tsame partners in 20 rows\t{same} of {20 * K} (equals at the edge may differ)")
-        compare("the same with rule dual (rival: similarities alone)",
+        compare("the same with rule dual (faiss: similarities alone)",
                 ["knn-match", "-k", str(K), "--method", "dual", "-o", "d.cms", "e.cms", "t.cms"],
                 lambda: index.search(E, K), "faiss", "", max(1, runs // 2))
         del S, I, index
@@ -126,6 +149,7 @@ if "score" in parts:
         from sklearn.metrics import average_precision_score
     except ImportError:
         print("match\tscore: skipped: no scikit-learn")
+        row("score", "-", "-", "scikit-learn", "-", "-", "-", "no scikit-learn")
     else:
         if not os.path.exists("m.cms"):
             ours("knn-match", "-k", str(K), "-o", "m.cms", "e.cms", "t.cms")
@@ -137,7 +161,8 @@ if "score" in parts:
         with open("pairs.tsv", "w") as f:
             f.write("row1\trow2\n" + "".join(f"{k}\t{k}\n" for k in range(cells)))
         ap = compare(f"score, all metrics, {v.size} entries", ["score", "--pairs", "pairs.tsv", "-o", "score.tsv", "m.cms"],
-                     lambda: average_precision_score(y, v), "average_precision_score", "goal 10, then 20")
+                     lambda: average_precision_score(y, v), "average_precision_score", "goal 10, then 20",
+                     table="score")
         found = y.sum() / cells                         # scikit-learn knows nothing of partners that are not stored
         got = [line.split("\t")[1] for line in open("score.tsv") if line.startswith("aupr\t")][0]
         print(f"match\taupr {got} (trapezoid, all pairs)\taverage precision x recall {ap * found:.6f}")

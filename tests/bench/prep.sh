@@ -13,13 +13,18 @@ cells=${1:-20000} runs=${2:-5}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export PATH=$root/bin:$PATH OPENBLAS_NUM_THREADS=2
 python=${PYTHON:-/usr/bin/python3}
-"$python" -c 'import scipy, h5py' 2>/dev/null || { echo "prep: skipped: no SciPy or h5py"; exit 0; }
+row() { [ -z "${CM_BENCH_ROWS:-}" ] || printf '%s\t-\t-\t%s\t-\t-\t-\t%s\n' "$@" >>"$CM_BENCH_ROWS"; } # ROW OTHER WHY
+"$python" -c 'import scipy, h5py' 2>/dev/null || {
+    echo "prep: skipped: no SciPy or h5py"
+    for k in tfidf lognorm; do row $k NumPy 'no SciPy or h5py'; done
+    exit 0
+}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 cms-gen --scale bmmc --cells "$cells" --gex gex.cms --atac atac.cms
 for k in gex atac; do h5-write --compression none -o $k.h5ad $k.cms; done
-cat >rival.py <<'PY'
+cat >inplace.py <<'PY'
 import sys
 import numpy as np, scipy.sparse as sp
 what, source, to = sys.argv[1:]
@@ -58,11 +63,14 @@ def run(argv, source=None, to=None):
 ours, theirs = [], []
 for k in range(runs):
     ours.append(run([tool, "-q"], kind + ".cms", "out.cms"))
-    theirs.append(run([sys.executable, "rival.py", tool, kind + ".npz", "out.npz"]))
+    theirs.append(run([sys.executable, "inplace.py", tool, kind + ".npz", "out.npz"]))
     print(f"prep: {tool} run {k + 1}: ours {ours[-1][0]:.2f} s (CPU {ours[-1][1]:.2f}), NumPy {theirs[-1][0]:.2f} s (CPU {theirs[-1][1]:.2f})", flush=True)
 a, b = ([statistics.median(c) for c in zip(*x)] for x in (ours, theirs))
-print(f"{tool}\t{cells} cells\tours {a[0]:.2f} s\tNumPy {b[0]:.2f} s\tratio {b[0] / a[0]:.2f}\tgoal 3\tof CPU {b[1] / a[1]:.2f}")
+print(f"{tool}\t{cells} cells\tours {a[0]:.2f} s\tNumPy {b[0]:.2f} s\tratio {b[0] / a[0]:.2f}\tgoal 4\tof CPU {b[1] / a[1]:.2f}")
 print(f"{tool}\tpeak memory\tours {a[2]:.0f} MiB\tNumPy {b[2]:.0f} MiB\tratio {b[2] / a[2]:.1f}\tgoal 5, and 64 MB")
+if os.environ.get("CM_BENCH_ROWS"):
+    with open(os.environ["CM_BENCH_ROWS"], "a") as rows:
+        rows.write(f"{tool}\t{a[0]:.2f}\t{b[0]:.2f}\tNumPy\t-\t{a[2]:.0f}\t{b[2]:.0f}\t{cells} cells\n")
 PY
 for run in "tfidf atac" "lognorm gex"; do
     read -r tool kind <<<"$run"

@@ -164,3 +164,29 @@ picks() { cms-text "$1" | grep '^#pick' || true; }
     set -o pipefail
     batch --size 4 --epochs 100000 g.cms a.cms | head -c 1000 >part
 }
+
+@test "--max-memory: what is beyond goes to a file; same bytes, and the bound holds" {
+    batch --no-provenance --size 16 -v -o p.cms g.cms a.cms 2>err
+    grep -q 'memory: at most 1024.0 MiB for the cells' err
+    grep -q '; 0.0 MiB in TMPDIR' err
+    mkdir spool
+    TMPDIR=$PWD/spool batch --no-provenance --size 16 --max-memory 24K -v -o q.cms g.cms a.cms 2>err
+    cmp p.cms q.cms
+    [ -z "$(ls -A spool)" ]
+    TMPDIR=$PWD/none fails 4 batch --max-memory 24K -o x.cms g.cms a.cms
+    says TMPDIR || says none
+    fails 4 batch --max-memory 4K -o x.cms g.cms a.cms
+    says 'names, labels and the schedule of the cells take'
+    [ ! -e x.cms ]
+    cms-gen --gex G.cms --atac A.cms --cells 1500 --genes 40 --peaks 20000 --nnz-atac 2000 --nnz-gex 20
+    for size in 1G 2M; do
+        batch --epochs 1 --max-memory $size -v -o $size.cms G.cms A.cms 2>err
+        # a sanitizer's memory is its own
+        awk -v san="$([ "${MODE:-release}" = release ] || echo 1)" '
+            /memory: at most .* of which/ { bound = $5; cells = $9 }
+            /MiB of memory at the peak/ { peak = $(NF - 6) }
+            END { print cells, bound, peak; exit !(bound > 0 && peak > 0 && (san || peak <= bound)) }' err >>cells
+    done
+    [ "$(digest 1G.cms)" = "$(digest 2M.cms)" ]
+    awk 'NR == 1 { all = $1 } NR == 2 { exit !($1 <= 2 && all > 10) }' cells
+}

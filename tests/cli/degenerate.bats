@@ -63,7 +63,7 @@ END
     grep -q '2 of 5 cells became zero though they have counts' err
 }
 
-@test "choices that leave nothing are told" {
+@test "choices that leave nothing are reported" {
     feature-select --min-cells 99 -o y.cms x.cms 2>err
     grep -q 'none of 3 features is kept' err
     fails 2 svd -k 1 --zscore -o y.cms x.cms

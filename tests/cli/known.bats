@@ -64,7 +64,7 @@ lost() {
     says "two outputs go to"
 }
 
-@test "another's file in a directory like /tmp cannot be replaced, and that is told at the start" {
+@test "another's file in a directory like /tmp cannot be replaced, and that is reported at the start" {
     need tfidf setpriv
     [ "$(id -u)" = 0 ] || skip "needs two users"
     nobody() { setpriv --reuid=65534 --clear-groups "$@"; }

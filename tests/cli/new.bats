@@ -7,7 +7,7 @@ tree() {
     ln -s "$ROOT/build" tree/build
     ln -s "$BINDIR"/* tree/bin/
     rm -f tree/bin/*.c
-    ln -s "$ROOT"/man/* tree/man/
+    ln -s "$ROOT"/man/*.[1-9] tree/man/
     cp -R "$ROOT/tests/template" "$ROOT/tests/helper.bash" tree/tests/
     cp "$ROOT/tests/cli/tiny.bash" tree/tests/cli/
     cp "$ROOT/tests/faults/run" tree/tests/faults/
@@ -26,8 +26,9 @@ tree() {
     [ "$(grep -c '`two-words`' README.md)" = 1 ]
     [ "$(grep -c '^.Xr two-words 1 ,' man/cellmatch.7)" = 1 ]
     ! grep -rE '@[a-zA-Z]+@' bin/two-words.c lib man/two-words.1 tests/unit tests/cli/two-words.bats || false
-    read -ra flags < <(pkg-config --cflags openblas libzstd libxxhash)
-    read -ra libs < <(pkg-config --libs openblas hdf5-serial libzstd libxxhash liblzf zlib libdeflate)
+    read -ra packages < <(sed -n 's/^PACKAGES := //p' "$ROOT/Makefile")
+    read -ra flags < <(pkg-config --cflags "${packages[@]}")
+    read -ra libs < <(pkg-config --libs "${packages[@]}")
     build() { gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wcast-qual -Werror -Ilib -I"$ROOT/lib" "${flags[@]}" "$@" \
         lib/prep/two_words.c build/release/libcellmatch.a "${libs[@]}" -lm -pthread -Wl,--as-needed; }
     build -o bin/two-words bin/two-words.c

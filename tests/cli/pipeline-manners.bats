@@ -47,7 +47,7 @@ all='train.sh match.sh rivals.sh neurips2021.sh demo.sh fixture.sh'
     fails 2 neurips2021.sh -pbset 1 2 3 4 5 out.h5ad
     says "unknown preset 'bset'"
     fails 2 rivals.sh --rivals linear,nobody out gex.cms atac.cms
-    says "unknown rival 'nobody'; rivals: linear, closed"
+    says "unknown method 'nobody'; methods: linear, closed"
     EPOCHS_best=ten fails 2 rivals.sh out gex.cms atac.cms
     fails 2 match.sh --sharp --calibrated model.cms gex.cms atac.cms out.cms
     LOGNORM='./absent -x' fails 2 train.sh gex.cms atac.cms out.cms
@@ -110,7 +110,7 @@ all='train.sh match.sh rivals.sh neurips2021.sh demo.sh fixture.sh'
     grep -q "'other.cms' has 119 of the 120 GEX features of the model (missing: 'Gene00001')" said
 }
 
-@test "files in the wrong order, or of the wrong kind, are told" {
+@test "files in the wrong order, or of the wrong kind, are reported" {
     fails 3 train.sh atac.cms gex.cms out.cms
     says "GEX file first: 'atac.cms' holds ATAC"
     fails 3 train.sh a.h5ad g.h5ad out.cms
@@ -239,7 +239,7 @@ sacred() { # FILE COMMAND...: refused with status 2, and the file is what it was
 }
 
 @test "a stage that writes the wrong kind, nothing, or dies: one line names it, with its status" {
-    told() { # STATUS VARIABLE COMMAND TEXT SCRIPT...
+    ends() { # STATUS VARIABLE COMMAND TEXT SCRIPT...
         export "$2=$3"
         fails "$1" "${@:5}"
         says "$4"
@@ -252,17 +252,17 @@ sacred() { # FILE COMMAND...: refused with status 2, and the file is what it was
     printf '#!/bin/sh\nlognorm --method sqrt "$@" | head -c 5000\n' | stage cut
     printf '#!/bin/sh\ntfidf --method logtfidf "$@" | head -c 5000\nexit 9\n' | stage cut9
     printf '#!/bin/sh\ncat >/dev/null\nexec cat model.cms\n' | stage model
-    told 3 TRAIN cat "TRAIN ('cat') wrote a stream of kind pairs, expected model" "${train[@]}"
-    told 3 TRAIN true "TRAIN ('true') wrote nothing" "${train[@]}"
-    told 3 LOGNORM true "train.sh: error: LOGNORM ('true') wrote nothing" "${train[@]}"
-    told 3 TFIDF ./model "TFIDF ('./model') wrote a stream of kind model, expected matrix" "${train[@]}"
-    told 7 TFIDF ./seven "TFIDF ('./seven') failed with status 7" "${train[@]}"
-    told 137 LOGNORM ./killed "LOGNORM ('./killed') was killed by signal 9" "${train[@]}"
-    told 3 LOGNORM ./cut "LOGNORM ('./cut') wrote no whole stream: cut" "${train[@]}"
-    told 9 TFIDF ./cut9 "TFIDF ('./cut9') failed with status 9" "${train[@]}"
-    for v in LOGNORM EMBED KNN_MATCH XATTN_SCORE ASSIGN; do told 3 $v true "match.sh: error: $v ('true') wrote nothing" "${match[@]}"; done
-    told 137 KNN_MATCH ./killed "KNN_MATCH ('./killed') was killed by signal 9" "${match[@]}"
-    told 3 EMBED 'sh -c cat' "EMBED ('sh -c cat') wrote a stream of kind matrix, expected embedding" "${match[@]}"
+    ends 3 TRAIN cat "TRAIN ('cat') wrote a stream of kind pairs, expected model" "${train[@]}"
+    ends 3 TRAIN true "TRAIN ('true') wrote nothing" "${train[@]}"
+    ends 3 LOGNORM true "train.sh: error: LOGNORM ('true') wrote nothing" "${train[@]}"
+    ends 3 TFIDF ./model "TFIDF ('./model') wrote a stream of kind model, expected matrix" "${train[@]}"
+    ends 7 TFIDF ./seven "TFIDF ('./seven') failed with status 7" "${train[@]}"
+    ends 137 LOGNORM ./killed "LOGNORM ('./killed') was killed by signal 9" "${train[@]}"
+    ends 3 LOGNORM ./cut "LOGNORM ('./cut') wrote no whole stream: cut" "${train[@]}"
+    ends 9 TFIDF ./cut9 "TFIDF ('./cut9') failed with status 9" "${train[@]}"
+    for v in LOGNORM EMBED KNN_MATCH XATTN_SCORE ASSIGN; do ends 3 $v true "match.sh: error: $v ('true') wrote nothing" "${match[@]}"; done
+    ends 137 KNN_MATCH ./killed "KNN_MATCH ('./killed') was killed by signal 9" "${match[@]}"
+    ends 3 EMBED 'sh -c cat' "EMBED ('sh -c cat') wrote a stream of kind matrix, expected embedding" "${match[@]}"
     # a tool's own words, once
     LOGNORM='lognorm --target x' fails 2 train.sh -p linear gex.cms atac.cms out.cms
     says 'lognorm: error: '
@@ -498,7 +498,7 @@ slot() { cms-text "$1" | sed "s/^\(#head\tslot.0.name\t\).*/\1$2/; s/$3/$4/g" | 
     clean
 }
 
-@test "a TMPDIR that is full is told with its reason, status 4" {
+@test "a TMPDIR that is full is reported with its reason, status 4" {
     mkdir small && mount -t tmpfs -o size=40k tmpfs small 2>/dev/null || skip 'no file system can be mounted'
     for kib in 40 160 320; do
         mount -o remount,size=${kib}k small
@@ -532,7 +532,7 @@ slot() { cms-text "$1" | sed "s/^\(#head\tslot.0.name\t\).*/\1$2/; s/$3/$4/g" | 
     clean
 }
 
-@test "USR1 from elsewhere is a signal like others; a rival that fails in training says its error alone" {
+@test "USR1 from elsewhere is a signal like others; a method that fails in training says its error alone" {
     printf '#!/bin/bash\necho $$ >>pids\nexec sleep 1000\n' | stage slow
     LOGNORM=./slow train.sh gex.cms atac.cms out.cms 2>said &
     soon test -s pids

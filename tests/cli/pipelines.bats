@@ -37,8 +37,9 @@ stage() { # NAME: a program from standard input
     cms-text --bare gex.cms | cut -f 1 | head -n 90 >names
     for m in gex atac; do cms-cat --names names -o $m.few.cms $m.cms; done
     for preset in paper authors; do
-        more=--cross-top=5
-        [ $preset = paper ] || more='--tokens GEX.kernel=20 --tokens GEX.stride=10 --tokens ATAC.stride=2 --tokens ATAC.kernel2=2 --tokens ATAC.stride2=2'
+        # small networks: preparation and schedule are those of the large ones
+        more='--cross-top 5 --tokens windows=10 --tokens width=8 --tokens p=16'
+        [ $preset = paper ] || more='--tokens GEX.kernel=20 --tokens GEX.stride=10 --tokens ATAC.stride=2 --tokens ATAC.kernel2=2 --tokens ATAC.stride2=2 --tokens width=8 --tokens ATAC.width2=8 --tokens GEX.heads=1 --tokens ATAC.heads=2 --tokens out=20 --cross-heads 2'
         TRAIN="xattn-train --preset $preset --tokens ff=1 --cross-ff 1 --cross-mined 2 $more --valid-every 0" \
             train.sh --preset $preset gex.few.cms atac.few.cms m.cms
         cms-info m.cms >info
@@ -93,13 +94,14 @@ stage() { # NAME: a program from standard input
     drop() { cms-text "$1" | sed 's/^\(#head\tlabel.2.name\t\)split/\1other/; s/^#dict\tsplit/#dict\tother/' | cms-text --from -o "$2"; }
     drop gex.cms g.cms
     drop atac.cms a.cms
-    for m in g a; do cms-cat --columns <(cms-text --cols $m.cms | awk -F '\t' 'NR > 1 && NR < 102 { print $1 }') -o $m.few.cms $m.cms && mv $m.few.cms $m.cms; done
+    cms-text --bare g.cms | cut -f 1 | head -n 300 >names
+    for m in g a; do cms-cat --names names --columns <(cms-text --cols $m.cms | awk -F '\t' 'NR > 1 && NR < 102 { print $1 }') -o $m.few.cms $m.cms && mv $m.few.cms $m.cms; done
     env -u TRAIN train.sh g.cms a.cms m.cms
     cms-info m.cms >info
     grep -qx "$(printf 'hp.preset\tbest')" info # what it trains when nothing is asked for
     cms-info m.cms >info
-    [ "$(awk '$1 == "train.cells" { print $2 }' info)" = 810 ]
-    [ "$(awk '$1 == "valid.cells" { print $2 }' info)" = 90 ]
+    [ "$(awk '$1 == "train.cells" { print $2 }' info)" = 270 ]
+    [ "$(awk '$1 == "valid.cells" { print $2 }' info)" = 30 ]
     run train.sh gex.cms a.cms out.cms
     [ "$status" = 3 ] && [[ $output == *split* ]] && clean
 }

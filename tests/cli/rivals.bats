@@ -28,7 +28,7 @@ metric() { awk -F '\t' -v m="$1" '$1 == m { print $2 }' "${2:-s}"; }
     fails 2 fixture.sh truth e.cms t.cms
 }
 
-@test "rivals.sh: every rival and ours on one split, each better than chance" {
+@test "baselines.sh: published methods and ours on one split, each better than chance" {
     cms-gen --gex g.cms --atac a.cms --cells 300 --genes 100 --peaks 200
     EPOCHS_best=10 EPOCHS_attn=10 EPOCHS_paper=4 EPOCHS_small=30 EPOCHS_novel=6 EPOCHS_matchclot=6 EPOCHS_clue=8 \
         rivals.sh out g.cms a.cms >table 2>err

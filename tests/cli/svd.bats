@@ -57,7 +57,7 @@ scores() {
         awk '{ d = $1 / $2 - 1; if (d < 0) d = -d; if (d > 1e-9) bad = 1 } END { exit bad || NR != 8 }'
 }
 
-@test "the rivals' LSI of new cells equals scikit-learn's: fitted on half, first dropped, z-scored, --like" {
+@test "the baselines' LSI of new cells equals scikit-learn's: fitted on half, first dropped, z-scored, --like" {
     fixture >in.cms
     svd --tolerance 1e-8 -k 5 --drop-first --zscore --fit half=a -o all.cms in.cms
     close_to "$(scores lsi all.cms)" 0 2e-6

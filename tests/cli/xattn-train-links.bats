@@ -33,7 +33,7 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     knn-match --model y.cms e.cms t.cms | score | grep -q '^match_probability'
 }
 
-@test "best and attn learn them, linear does not, and each can be told otherwise" {
+@test "best and attn learn them, linear does not, unless an option says otherwise" {
     xattn-train --preset best -o b.cms p.cms
     [ "$(key b.cms hp.links)" = 1 ]
     xattn-train --preset best --links no -o c.cms p.cms

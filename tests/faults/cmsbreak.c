@@ -1,6 +1,6 @@
 /* cmsbreak - damages a CMS stream in a chosen way, for the fault tests.
  *
- *     cmsbreak half IN OUT        cut in the middle of a frame
+ *     cmsbreak half IN OUT        cut in the centre of a frame
  *     cmsbreak flip IN OUT        one bit of the compressed bytes is wrong
  *     cmsbreak frame K IN OUT     cut after frame K (1, 2, ...); status 1 if IN has no more
  *     cmsbreak noend IN OUT       all frames sound, the END record missing
@@ -290,16 +290,16 @@ int main(int argc, char **argv)
     const char *how = argv[1], *to = argv[3];
     struct bytes b = load(argv[2]);
     if (!strcmp(how, "half") || !strcmp(how, "flip")) {
-        /* The middle of the largest frame: certainly not a boundary. */
+        /* The centre of the largest frame: certainly not a boundary. */
         size_t begin = 0, end = 0;
         for (size_t at = 0, next; at < b.n; at = next)
             if ((next = frame_end(b, at)) - at > end - begin) {
                 begin = at;
                 end = next;
             }
-        size_t middle = begin + (end - begin) / 2;
-        b.p[middle] ^= 0x10;
-        save(to, b.p, *how == 'h' ? middle : b.n);
+        size_t centre = begin + (end - begin) / 2;
+        b.p[centre] ^= 0x10;
+        save(to, b.p, *how == 'h' ? centre : b.n);
         _exit(0);
     }
     struct bytes in = inner(b), out = in;

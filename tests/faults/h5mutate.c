@@ -2,7 +2,7 @@
  *
  * h5mutate FILE SEED >OUT: between one and eight wounds, by a generator that is written out here so
  * that the mutants are the same everywhere: a byte, a bit, a field of 2, 4 or 8 bytes set to a
- * number that programs stumble over, a stretch copied to another place, or (one in ten) the end
+ * number that programs stumble over, a segment copied to another place, or (one in ten) the end
  * cut off.  Half of the wounds aim at where a signature of HDF5's own structures stands, because
  * most of a small file is empty space.
  */

@@ -178,14 +178,14 @@ def clue(f):
                  cosine=(1 - F.cosine_similarity(mu[0], mu[1])).mean(), mse=F.mse_loss(mu[0], mu[1]))
     both = torch.cat([torch.cat([u[m], onehot], 1) for m in range(2)])
     h = F.leaky_relu(both @ w["judge.w1"] + w["judge.b1"], 0.2)
-    judge = F.cross_entropy(h @ w["judge.w2"] + w["judge.b2"], torch.arange(2).repeat_interleave(B))
-    loss = sum(weights[t] * v for t, v in terms.items()) - weights["adversary"] * judge
+    discriminator = F.cross_entropy(h @ w["judge.w2"] + w["judge.b2"], torch.arange(2).repeat_interleave(B))
+    loss = sum(weights[t] * v for t, v in terms.items()) - weights["adversary"] * discriminator
 
     own = {n: v for n, v in w.items() if n.startswith("judge")}
     others = {n: v for n, v in w.items() if v.requires_grad and n not in own}
-    grads = dict(zip(own, torch.autograd.grad(judge, own.values(), retain_graph=True)))
+    grads = dict(zip(own, torch.autograd.grad(discriminator, own.values(), retain_graph=True)))
     grads.update(zip(others, torch.autograd.grad(loss, others.values())))
-    write(f, "terms", [loss.item()] + [t.item() for t in terms.values()] + [judge.item()], 12)
+    write(f, "terms", [loss.item()] + [t.item() for t in terms.values()] + [discriminator.item()], 12)
     write(f, "label", label)
     for m in range(2):
         for name, v in (("z", z), ("eps", eps), ("x", x)):

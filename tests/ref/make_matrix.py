@@ -84,7 +84,7 @@ with open("tests/ref/matrix_svd.txt", "w") as f:
         half = np.arange(rows) < 60  # fitted on the first half, applied to all
         vt = np.linalg.svd(x64[half], full_matrices=False)[2]
         write(g, "half", x64 @ fix_signs(vt[:6].T), 9)
-        # the rivals' LSI of new cells: fitted on the first half, z-scored, first component dropped
+        # the baselines' LSI of new cells: fitted on the first half, z-scored, first component dropped
         lsi = TruncatedSVD(6, algorithm="arpack", tol=0).fit(x64[half])
         y = x64 @ fix_signs(lsi.components_.T)
         assert np.allclose(abs(y), abs(lsi.transform(x64)))

@@ -2,7 +2,7 @@
 """Makes tests/ref/mtx.tar.zst: MTX matrices in the layouts of many programs, and what is in them.
 
 The matrices are written by scipy.io.mmwrite where it can write the case, else by hand; what they mean
-is told by scipy.io.mmread of the same file (which adds up repeated entries), in want.tsv: cell, feature,
+is given by scipy.io.mmread of the same file (which adds up repeated entries), in want.tsv: cell, feature,
 value, in order of cells and features.  `args` beside it holds the options of mtx-read.
 """
 import gzip, io, os, shutil, subprocess

@@ -13,7 +13,7 @@
 #include "base/utf8.h"
 #include "base/values.h"
 
-static void test_utf8_is_told_from_other_bytes(void **state)
+static void test_utf8_is_distinguished_from_other_bytes(void **state)
 {
     (void)state;
     static const struct {
@@ -183,7 +183,7 @@ static void test_the_string_that_is_not_utf8_is_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8_is_told_from_other_bytes),
+        cmocka_unit_test(test_utf8_is_distinguished_from_other_bytes),
         cmocka_unit_test(test_lines_forgive_what_is_harmless),
         cmocka_unit_test(test_lines_refuse_what_is_no_text),
         cmocka_unit_test(test_quotes_around_a_whole_field_go),

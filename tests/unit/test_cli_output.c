@@ -1,7 +1,7 @@
 /* Outputs appear whole or not at all, and a killed tool leaves nothing.
  *
  * Each case runs as a child process, because failing means ending the program; the parent looks at
- * the status, at what was said and at the directory that is left.  Text output takes the same way
+ * the status, at what was message and at the directory that is left.  Text output takes the same way
  * as a stream (files.c), so nothing here depends on the stream's format.
  */
 #include <setjmp.h>
@@ -34,9 +34,9 @@ static const struct cm_tool text_tool = {"foo", "[IN]", "foos", options, 0, 1, C
 static const struct cm_tool folder_tool = {
     "foo", "[IN]", "foos", options, 0, 1, CM_TOOL_OWN_OUTPUT | CM_TOOL_FOLDER};
 static const struct cm_tool *tool = &text_tool;
-static char said[4096];
+static char message[4096];
 
-/* Runs body(arg) as the tool `foo -o OUT`; returns the wait status, stderr in `said`. */
+/* Runs body(arg) as the tool `foo -o OUT`; returns the wait status, stderr in `message`. */
 static int run(void (*body)(void), const char *out)
 {
     int err = open("stderr.txt", O_RDWR | O_CREAT | O_TRUNC, 0600);
@@ -53,8 +53,8 @@ static int run(void (*body)(void), const char *out)
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
-    ssize_t n = pread(err, said, sizeof said - 1, 0);
-    said[n < 0 ? 0 : n] = 0;
+    ssize_t n = pread(err, message, sizeof message - 1, 0);
+    message[n < 0 ? 0 : n] = 0;
     close(err);
     unlink("stderr.txt");
     return status;
@@ -243,12 +243,12 @@ static void failure_leaves_nothing(void **state)
     int status = run(write_and_fail, "x");
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 3);
-    assert_string_equal(said, "foo: error: in: line 2 is ?[31mbad\n"); /* one line, masked */
+    assert_string_equal(message, "foo: error: in: line 2 is ?[31mbad\n"); /* one line, masked */
     assert_int_equal(files_here(), 0);
 
     status = run(write_and_panic, "x");
     assert_int_equal(WEXITSTATUS(status), 4);
-    assert_string_equal(said, "foo: error: out of memory\n");
+    assert_string_equal(message, "foo: error: out of memory\n");
     assert_int_equal(files_here(), 0);
 }
 
@@ -270,7 +270,7 @@ static void killed_leaves_nothing(void **state)
     int status = run(write_and_be_killed, "x");
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGTERM);
-    assert_string_equal(said, "");
+    assert_string_equal(message, "");
     assert_int_equal(files_here(), 0);
 }
 
@@ -309,7 +309,7 @@ static void any_end_leaves_nothing(void **state)
             int status = run(write_much_and_be_killed, "x");
             assert_true(WIFSIGNALED(status));
             assert_int_equal(WTERMSIG(status), number);
-            assert_string_equal(said, "");
+            assert_string_equal(message, "");
             assert_int_equal(files_here(), 0);
         }
     tool = &text_tool;
@@ -322,8 +322,8 @@ static void one_last_word(void **state)
         int status = run(write_and_panic_together, "x");
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 4);
-        assert_int_equal(strncmp(said, "foo: error: out of memory: shard ", 33), 0);
-        assert_string_equal(strchr(said, '\n'), "\n");
+        assert_int_equal(strncmp(message, "foo: error: out of memory: shard ", 33), 0);
+        assert_string_equal(strchr(message, '\n'), "\n");
         assert_int_equal(files_here(), 0);
     }
 }
@@ -332,7 +332,7 @@ static void full_disk_is_reported_at_once(void **state)
 {
     (void)state;
     assert_int_equal(WEXITSTATUS(run(write_over_nobody, "/dev/full")), 4);
-    assert_non_null(strstr(said, "No space left on device"));
+    assert_non_null(strstr(message, "No space left on device"));
 }
 
 /* What has our temporary name and is not ours stays as it is. */
@@ -354,7 +354,7 @@ static void names_of_others(void **state)
     assert_int_equal(rename(taken[0], taken[1]), 0);
     int status = run(write_where_all_names_are_taken, "x");
     assert_int_equal(WEXITSTATUS(status), 4);
-    assert_non_null(strstr(said, "cannot create 'x': File exists"));
+    assert_non_null(strstr(message, "cannot create 'x': File exists"));
     content(taken[1], text);
     assert_string_equal(text, "theirs");
     assert_int_equal(files_here(), 1);
@@ -370,7 +370,7 @@ static void closed_pipe(void **state)
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGPIPE);
     assert_int_equal(run(write_to_closed_pipe_for_success, ""), 0);
-    assert_string_equal(said, "");
+    assert_string_equal(message, "");
 }
 
 static void polite(void **state)
@@ -386,11 +386,11 @@ static void bad_targets(void **state)
     int status = run(write_well, "no/x");
     assert_int_equal(WEXITSTATUS(status), 4);
     assert_string_equal(
-        said, "foo: error: cannot create 'no/x': directory 'no': No such file or directory\n");
+        message, "foo: error: cannot create 'no/x': directory 'no': No such file or directory\n");
     assert_int_equal(WEXITSTATUS(run(write_well, ".")), 4);
-    assert_string_equal(said, "foo: error: cannot create '.': it is a directory\n");
+    assert_string_equal(message, "foo: error: cannot create '.': it is a directory\n");
     assert_int_equal(WEXITSTATUS(run(write_well, "/dev/full")), 4);
-    assert_non_null(strstr(said, "No space left on device"));
+    assert_non_null(strstr(message, "No space left on device"));
     assert_int_equal(run(write_well, "/dev/null"), 0);
     struct stat s;
     assert_int_equal(stat("/dev/null", &s), 0);

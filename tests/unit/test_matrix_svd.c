@@ -263,7 +263,91 @@ static void restarts(void **state)
     cm_csr_free(&t);
 }
 
-/* A bound that is too low is told apart from a result. */
+/* The largest |C v - s^2 v| / s^2, C = A' A and A = (X - 1 mean') diag(weight), in double; less what
+ * rounding v to float makes of it, 1e-7 of the largest s^2. */
+static double residual(const struct cm_csr *x, const float *mean, const float *weight, size_t k,
+                       const float *v, const double *s)
+{
+    size_t rows = x->rows, cols = x->cols;
+    double *a = CM_NEW(double, rows *cols), *y = CM_NEW(double, rows), worst = 0;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++) {
+            uint64_t at = cm_csr_find(x, i, (uint32_t)j);
+            double value = at == UINT64_MAX ? 0 : (double)x->val[at];
+            a[i * cols + j] = (value - (double)mean[j]) * (double)weight[j];
+        }
+    for (size_t e = 0; e < k; e++) {
+        double sum = 0;
+        for (size_t i = 0; i < rows; i++) {
+            y[i] = 0;
+            for (size_t j = 0; j < cols; j++)
+                y[i] += a[i * cols + j] * (double)v[j * k + e];
+        }
+        for (size_t j = 0; j < cols; j++) {
+            double c = -s[e] * s[e] * (double)v[j * k + e];
+            for (size_t i = 0; i < rows; i++)
+                c += a[i * cols + j] * y[i];
+            sum += c * c;
+        }
+        double r = (sqrt(sum) - 1e-7 * s[0] * s[0]) / (s[e] * s[e]);
+        worst = r > worst ? r : worst;
+    }
+    cm_free(a);
+    cm_free(y);
+    return worst;
+}
+
+/* Products in float reach the tolerance that they are used for, on a spectrum from 50 to 3 that is
+ * flat behind its head, with means and weights, on either side; values are those of products in
+ * double to the square of it and rounding; threads change no bit. */
+static void in_float(void **state)
+{
+    (void)state;
+    enum { K = 12 };
+    const double tolerances[] = {CM_SVD_SINGLE, 1e-4, 1e-3};
+    double given[90];
+    for (size_t e = 0; e < 90; e++)
+        given[e] = e < 4 ? 50 - 10 * (double)e : 3 - .02 * (double)e;
+    struct cm_csr x = planted(150, 100, given, 90), t = cm_csr_transpose(&x);
+    const struct cm_csr *ways[] = {&x, &t};
+    for (size_t w = 0; w < 2; w++) {
+        size_t cols = ways[w]->cols;
+        float *mean = CM_NEW(float, cols), *weight = CM_NEW(float, cols);
+        float *v = CM_NEW(float, cols *K), *again = CM_NEW(float, cols *K);
+        double s[K], s_again[K], exact[K];
+        for (size_t j = 0; j < cols; j++) {
+            mean[j] = (float)(j % 3) / 64;
+            weight[j] = 1 + (float)(j % 5) / 8;
+        }
+        assert_int_equal(cm_svd_truncated(ways[w], mean, weight, K, 1, 1e-9, 500, v, exact, NULL),
+                         0);
+        for (size_t i = 0; i < sizeof tolerances / sizeof *tolerances; i++) {
+            double tolerance = tolerances[i];
+            assert_int_equal(
+                cm_svd_truncated(ways[w], mean, weight, K, 1, tolerance, 500, v, s, NULL), 0);
+            double r = residual(ways[w], mean, weight, K, v, s);
+            if (!(r <= 2 * tolerance))
+                fail_msg("way %zu: residual %.3g, tolerance %.3g", w, r, tolerance);
+            for (size_t e = 0; e < K; e++)
+                assert_true(fabs(s[e] / exact[e] - 1) < tolerance * tolerance * 1e2 + 1e-6);
+            cm_pool_set_threads(3);
+            assert_int_equal(
+                cm_svd_truncated(ways[w], mean, weight, K, 1, tolerance, 500, again, s_again, NULL),
+                0);
+            cm_pool_set_threads(1);
+            assert_memory_equal(v, again, cols * K * sizeof *v);
+            assert_memory_equal(s, s_again, sizeof s);
+        }
+        cm_free(mean);
+        cm_free(weight);
+        cm_free(v);
+        cm_free(again);
+    }
+    cm_csr_free(&x);
+    cm_csr_free(&t);
+}
+
+/* A bound that is too low is distinguished from a result. */
 static void the_bound_is_reported(void **state)
 {
     (void)state;
@@ -360,6 +444,7 @@ int main(void)
         cmocka_unit_test(repeated_values),
         cmocka_unit_test(deficient_rank),
         cmocka_unit_test(restarts),
+        cmocka_unit_test(in_float),
         cmocka_unit_test(the_bound_is_reported),
         cmocka_unit_test(the_same_on_any_threads),
         cmocka_unit_test(weights_are_a_diagonal),

@@ -327,7 +327,7 @@ static void dropout(void **state)
     cm_dropout_backward(dx.d, e.weight, e.B, e.L, &d);
     for (size_t i = 0; i < e.n_out; i++)
         assert_true(fabs(dx.d[i] - dx.before[i] - (e.out[i] != 0) * e.weight[i] / .7) < 1e-12);
-    /* cell 2 of the group alone, and an inner stretch of it, have the same mask */
+    /* cell 2 of the group alone, and an inner segment of it, have the same mask */
     struct cm_dropout other = d;
     other.row += 2;
     double *alone = gaussian(1001);

@@ -405,7 +405,7 @@ static void adam_case(const char *group, struct cm_adam o)
     memcpy(w, ref(group, "start", N), sizeof w);
     for (uint64_t t = 1; t <= 5; t++) {
         const float *g = grads + (t - 1) * N;
-        cm_adam_step(w, m, v, g, 20, t, &o); /* in two stretches */
+        cm_adam_step(w, m, v, g, 20, t, &o); /* in two segments */
         cm_adam_step(w + 20, m + 20, v + 20, g + 20, N - 20, t, &o);
         for (size_t i = 0; i < N; i++) {
             double want = (double)steps[(t - 1) * N + i];

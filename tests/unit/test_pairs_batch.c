@@ -1,10 +1,11 @@
-/* Joining cells, the schedule, and rows gathered from packed blocks. */
+/* Joining cells, the schedule, and rows gathered from blocks in memory and in a file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/error.h"
@@ -125,9 +126,9 @@ static void fill(struct cm_block *b, size_t rows, size_t cols, enum cm_value typ
     }
 }
 
-static void test_packed(void **state)
+/* All rows of blocks of all types, whatever part of them is in a file. */
+static void check_rows(uint64_t max)
 {
-    (void)state;
     const enum cm_value types[] = {CM_V_ONE, CM_V_U8, CM_V_U16, CM_V_U32, CM_V_F32, CM_V_F64};
     struct cm_rowstore p = {0};
     struct cm_block b[6] = {{0}}, got = {0};
@@ -137,14 +138,17 @@ static void test_packed(void **state)
             for (size_t i = 0; i < 4; i++)
                 cm_block_rowf(&b[t])[i] = 2 + (float)i;
         cm_rowstore_append(&p, &b[t]);
+        assert_int_equal(cm_rowstore_limit(&p, max), 0);
+        assert_true(p.in_memory <= (max > 12 * p.rows ? max : 12 * p.rows));
     }
     assert_int_equal(p.rows, 24);
-    assert_true(cm_rowstore_bytes(&p) == 24 * (4 + 12) + 4 * (1 + 2 + 4 + 4 + 8));
+    assert_int_equal(p.in_memory + p.in_file, 24 * (4 + 12) + 4 * (1 + 2 + 4 + 4 + 8));
+    assert_true((p.in_file > 0) == (max < 24 * (4 + 12) + 4 * (1 + 2 + 4 + 4 + 8)));
     /* any two rows of any two types, in both orders */
     for (uint64_t i = 0; i < 24; i++)
         for (uint64_t j = 0; j < 24; j++) {
             uint64_t at[2] = {i, j};
-            cm_rowstore_take(&got, &p, at, 2);
+            assert_int_equal(cm_rowstore_take(&got, &p, at, 2), 0);
             assert_int_equal(got.rows, 2);
             assert_int_equal(got.nnz, 2);
             assert_true((got.rowf != NULL) == (i / 4 == 1 || j / 4 == 1));
@@ -157,9 +161,9 @@ static void test_packed(void **state)
             }
         }
     uint64_t two[2] = {5, 6};
-    cm_rowstore_take(&got, &p, two, 2);
+    assert_int_equal(cm_rowstore_take(&got, &p, two, 2), 0);
     assert_int_equal(got.type, CM_V_U8); /* narrow stays narrow */
-    cm_rowstore_take(&got, &p, two, 0);
+    assert_int_equal(cm_rowstore_take(&got, &p, two, 0), 0);
     assert_int_equal(got.rows, 0);
     for (size_t t = 0; t < 6; t++)
         cm_block_free(&b[t]);
@@ -167,9 +171,34 @@ static void test_packed(void **state)
     cm_rowstore_free(&p);
 }
 
-static void test_packed_dense(void **state)
+static void test_rows(void **state)
 {
     (void)state;
+    const uint64_t max[] = {UINT64_MAX, 460, 459, 300, 12, 0};
+    for (size_t k = 0; k < sizeof max / sizeof *max; k++)
+        check_rows(max[k]);
+}
+
+/* A file that is cut behind our back is an error, not rows of zeros. */
+static void test_short_file(void **state)
+{
+    (void)state;
+    struct cm_rowstore p = {0};
+    struct cm_block b = {0}, got = {0};
+    const uint64_t last = 3;
+    fill(&b, 4, 9, CM_V_F32, 0);
+    cm_rowstore_append(&p, &b);
+    assert_int_equal(cm_rowstore_limit(&p, 0), 0);
+    assert_int_equal(ftruncate(p.file, 28), 0);
+    assert_int_equal(cm_rowstore_take(&got, &p, &last, 1), CM_ESYSTEM);
+    assert_non_null(strstr(cm_error_message(), "shorter"));
+    cm_block_free(&b);
+    cm_block_free(&got);
+    cm_rowstore_free(&p);
+}
+
+static void check_dense(uint64_t max)
+{
     struct cm_rowstore p = {0};
     struct cm_block b = {0}, got = {0};
     for (size_t t = 0; t < 2; t++) {
@@ -182,7 +211,8 @@ static void test_packed_dense(void **state)
         cm_rowstore_append(&p, &b);
     }
     uint64_t at[3] = {4, 0, 2};
-    cm_rowstore_take(&got, &p, at, 3);
+    assert_int_equal(cm_rowstore_limit(&p, max), 0);
+    assert_int_equal(cm_rowstore_take(&got, &p, at, 3), 0);
     assert_true(got.dense && got.type == CM_V_F64 && got.nnz == 6);
     const double expected[6] = {0.1 * 2, 0.1 * 3, 0, 1, 4, 5};
     assert_memory_equal(got.raw, expected, sizeof expected);
@@ -191,13 +221,20 @@ static void test_packed_dense(void **state)
     cm_rowstore_free(&p);
 }
 
+static void test_dense(void **state)
+{
+    (void)state;
+    check_dense(UINT64_MAX);
+    check_dense(100);
+    check_dense(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_join),
-        cmocka_unit_test(test_schedule),
-        cmocka_unit_test(test_packed),
-        cmocka_unit_test(test_packed_dense),
+        cmocka_unit_test(test_join),  cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_rows),  cmocka_unit_test(test_short_file),
+        cmocka_unit_test(test_dense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

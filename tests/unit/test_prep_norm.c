@@ -517,7 +517,7 @@ static void options_that_do_not_go_together(void **state)
     assert_int_equal(cm_norm_check(&n), CM_EUSAGE);
 }
 
-static void states_are_told_apart(void **state)
+static void states_are_distinguished(void **state)
 {
     (void)state;
     struct cm_head h = {.kind = CM_MATRIX};
@@ -619,7 +619,7 @@ int main(void)
         cmocka_unit_test(tiny_totals_do_not_become_infinite),
         cmocka_unit_test(like_refuses_what_does_not_fit),
         cmocka_unit_test(options_that_do_not_go_together),
-        cmocka_unit_test(states_are_told_apart),
+        cmocka_unit_test(states_are_distinguished),
         cmocka_unit_test(no_cells_and_even_columns),
         cmocka_unit_test(size_factors_must_be_positive),
     };

@@ -1,8 +1,9 @@
 /* format/hdf5/bulk.c - chunks unpacked by several threads.  See bulk.h.
  *
- * A job is a list of shards, each a rectangle of one chunk (or a segment of what libhdf5 has read)
+ * A batch is a list of shards, each a rectangle of one chunk (or a segment of what libhdf5 has read)
  * and its place in the output.  Shards are taken under a lock, one by one: they are large.  A chunk
- * that two neighbouring ranges share is unpacked once: the job keeps the last chunk of a range.
+ * that two neighbouring ranges share is unpacked once, if the first range has come so far when the
+ * second is added: such chunks go first, and their bytes are kept.
  */
 #include "format/hdf5/bulk.h"
 
@@ -27,16 +28,17 @@ struct cm_h5bulk {
     int kind;           /* of the items in memory before conversion */
     hid_t native;       /* the same for libhdf5; not owned */
     size_t item, bytes; /* of an item, of a chunk */
-    /* the chunk that was unpacked last and may be needed again */
+    /* The last chunk of the last range, which the next may need: kept in turns, because all batches
+     * may be at work, and one more is read from. */
     uint64_t last[2];
-    bool have_last;
-    unsigned char *keep[2]; /* in turns: one may still be read while the other is filled */
+    bool kept; /* it is unpacked; set under the lock */
+    unsigned char *keep[CM_H5_BATCHES + 1];
     int turn;
 };
 
 struct shard {
     struct cm_h5bulk *b;
-    size_t raw, nraw;           /* place in the job's packed bytes */
+    size_t raw, nraw;           /* place in the batch's packed bytes */
     const unsigned char *ready; /* unpacked already; NULL = at raw */
     bool plain;                 /* what stands at raw is not packed */
     unsigned mask;
@@ -50,16 +52,26 @@ struct shard {
     bool bad;
 };
 
-struct cm_h5job {
+struct batch {
     unsigned char *raw;
     size_t raw_n, raw_cap;
     struct shard *shard;
-    size_t n, cap;
+    size_t *order; /* of the shards, in which they are taken */
+    size_t n, cap, order_cap;
     size_t next, running;
-    bool started;
+};
+
+struct cm_h5job {
+    struct batch batch[CM_H5_BATCHES]; /* a ring: `started` of them from `oldest` on */
+    size_t oldest, started;
     struct cm_h5bulk **bulk; /* of every dataset that was added */
     size_t nbulk, bulk_cap;
 };
+
+static struct batch *batch_at(struct cm_h5job *j, size_t k)
+{
+    return &j->batch[(j->oldest + k) % CM_H5_BATCHES];
+}
 
 /* ===== what can be unpacked here ========================================================== */
 
@@ -124,9 +136,9 @@ static struct cm_h5bulk *bulk_of(struct cm_h5job *j, const struct cm_h5set *s)
 
 /* ===== the threads ======================================================================== */
 
-static void do_shard(struct cm_h5job *j, struct shard *s, struct cm_h5unpacker *u)
+static void do_shard(const struct batch *b, struct shard *s, struct cm_h5unpacker *u)
 {
-    const unsigned char *p = s->ready ? s->ready : j->raw + s->raw;
+    const unsigned char *p = s->ready ? s->ready : b->raw + s->raw;
     if (!s->ready && !s->plain)
         p = cm_h5chunk_unpack(&s->b->chunks, u, p, s->nraw, s->mask, s->b->item, s->b->bytes,
                               s->keep);
@@ -147,17 +159,26 @@ static struct {
           .wake = PTHREAD_COND_INITIALIZER,
           .done = PTHREAD_COND_INITIALIZER};
 
-static void take_shards(struct cm_h5job *j, struct cm_h5unpacker *u) /* with the lock held */
+/* Does one shard of the oldest batch that has any left; false if none has.  With the lock held. */
+static bool take_shard(struct cm_h5unpacker *u)
 {
-    while (j->next < j->n) {
-        struct shard *s = &j->shard[j->next++];
-        j->running++;
-        pthread_mutex_unlock(&pool.lock);
-        do_shard(j, s, u);
-        pthread_mutex_lock(&pool.lock);
-        if (--j->running == 0 && j->next == j->n)
-            pthread_cond_signal(&pool.done);
-    }
+    struct cm_h5job *j = pool.job;
+    struct batch *b = NULL;
+    for (size_t k = 0; j && k < j->started && !b; k++)
+        if (batch_at(j, k)->next < batch_at(j, k)->n)
+            b = batch_at(j, k);
+    if (!b)
+        return false;
+    struct shard *s = &b->shard[b->order[b->next++]];
+    b->running++;
+    pthread_mutex_unlock(&pool.lock);
+    do_shard(b, s, u);
+    pthread_mutex_lock(&pool.lock);
+    if (s->keep && !s->bad && s->keep == s->b->keep[s->b->turn])
+        s->b->kept = true;
+    if (--b->running == 0 && b->next == b->n)
+        pthread_cond_signal(&pool.done);
+    return true;
 }
 
 static void *worker(void *unused)
@@ -165,12 +186,9 @@ static void *worker(void *unused)
     struct cm_h5unpacker u = {0};
     (void)unused;
     pthread_mutex_lock(&pool.lock);
-    for (;;) {
-        if (pool.job && pool.job->next < pool.job->n)
-            take_shards(pool.job, &u);
-        else
+    for (;;)
+        if (!take_shard(&u))
             pthread_cond_wait(&pool.wake, &pool.lock);
-    }
     return NULL;
 }
 
@@ -200,31 +218,34 @@ void cm_h5job_free(struct cm_h5job *j)
 {
     if (!j)
         return;
-    if (j->started)
+    while (j->started)
         cm_h5job_finish(j);
     for (size_t k = 0; k < j->nbulk; k++) {
-        cm_free(j->bulk[k]->keep[0]);
-        cm_free(j->bulk[k]->keep[1]);
+        for (size_t t = 0; t <= CM_H5_BATCHES; t++)
+            cm_free(j->bulk[k]->keep[t]);
         cm_free(j->bulk[k]);
     }
     cm_free(j->bulk);
-    cm_free(j->raw);
-    cm_free(j->shard);
+    for (size_t k = 0; k < CM_H5_BATCHES; k++) {
+        cm_free(j->batch[k].raw);
+        cm_free(j->batch[k].shard);
+        cm_free(j->batch[k].order);
+    }
     cm_free(j);
     cm_h5unpacker_free(&pool.unpacker);
 }
 
-static struct shard *add_shard(struct cm_h5job *j, struct cm_h5bulk *b, void *out,
+static struct shard *add_shard(struct batch *batch, struct cm_h5bulk *b, void *out,
                                struct cm_h5facts *facts)
 {
-    CM_GROW(j->shard, j->cap, j->n + 1);
-    struct shard *x = &j->shard[j->n++];
+    CM_GROW(batch->shard, batch->cap, batch->n + 1);
+    struct shard *x = &batch->shard[batch->n++];
     *x = (struct shard){.b = b, .out = out, .sum = facts, .rows = 1};
     return x;
 }
 
 /* 1: added, 0: a chunk that is not stored, CM_EINPUT. */
-static int add_chunk(struct cm_h5job *j, struct shard *x, const uint64_t *where)
+static int add_chunk(struct batch *batch, struct shard *x, const uint64_t *where)
 {
     struct cm_h5bulk *b = x->b;
     const struct cm_h5set *s = b->set;
@@ -232,37 +253,39 @@ static int add_chunk(struct cm_h5job *j, struct shard *x, const uint64_t *where)
     uint32_t mask = 0;
     x->where[0] = where[0];
     x->where[1] = where[1];
-    if (b->have_last && b->last[0] == where[0] && b->last[1] == where[1]) {
+    pthread_mutex_lock(&pool.lock);
+    if (b->kept && b->last[0] == where[0] && b->last[1] == where[1])
         x->ready = b->keep[b->turn];
+    pthread_mutex_unlock(&pool.lock);
+    if (x->ready)
         return 1;
-    }
     if (H5Dget_chunk_storage_size(s->id, at, &stored) < 0 || !stored)
         return 0;
     if (stored > 2 * b->bytes + 65536)
         return cm_h5chunk_damaged(s, where[0]);
-    CM_GROW(j->raw, j->raw_cap, j->raw_n + (size_t)stored);
-    if (H5Dread_chunk(s->id, H5P_DEFAULT, at, &mask, j->raw + j->raw_n) < 0)
+    CM_GROW(batch->raw, batch->raw_cap, batch->raw_n + (size_t)stored);
+    if (H5Dread_chunk(s->id, H5P_DEFAULT, at, &mask, batch->raw + batch->raw_n) < 0)
         return cm_h5chunk_unread(s, where[0]);
-    x->raw = j->raw_n;
+    x->raw = batch->raw_n;
     x->nraw = (size_t)stored;
     x->mask = mask;
-    j->raw_n += (size_t)stored;
+    batch->raw_n += (size_t)stored;
     return 1;
 }
 
 /* Every chunk that the range touches; as add_chunk. */
-static int add_chunks(struct cm_h5job *j, struct cm_h5bulk *b, uint64_t first, uint64_t n,
+static int add_chunks(struct batch *batch, struct cm_h5bulk *b, uint64_t first, uint64_t n,
                       void *out, struct cm_h5facts *facts)
 {
     const struct cm_h5set *s = b->set;
-    size_t begin = j->n, raw = j->raw_n;
+    size_t begin = batch->n, raw = batch->raw_n;
     int got = 1;
     for (uint64_t r = first / b->chunks.rows * b->chunks.rows; r < first + n && got > 0;
          r += b->chunks.rows)
         for (uint64_t c = 0; c < s->cols && got > 0; c += b->chunks.cols) {
             uint64_t from = r > first ? r : first;
             uint64_t to = r + b->chunks.rows < first + n ? r + b->chunks.rows : first + n;
-            struct shard *x = add_shard(j, b, out, facts);
+            struct shard *x = add_shard(batch, b, out, facts);
             x->skip = (from - r) * b->chunks.cols;
             x->at = (from - first) * s->cols + c;
             if (s->rank == 1) {
@@ -274,21 +297,23 @@ static int add_chunks(struct cm_h5job *j, struct cm_h5bulk *b, uint64_t first, u
                 x->out_stride = s->cols;
             }
             uint64_t where[2] = {r, c};
-            got = add_chunk(j, x, where);
+            got = add_chunk(batch, x, where);
         }
     if (got <= 0) {
-        j->n = begin;
-        j->raw_n = raw;
+        batch->n = begin;
+        batch->raw_n = raw;
         return got;
     }
-    if (s->rank == 1 && j->n > begin) { /* the next range may begin in this chunk */
-        struct shard *x = &j->shard[j->n - 1];
+    if (s->rank == 1 && batch->n > begin) { /* the next range may begin in this chunk */
+        struct shard *x = &batch->shard[batch->n - 1];
         if (!x->ready) {
-            b->turn = !b->turn;
+            pthread_mutex_lock(&pool.lock);
+            b->turn = (b->turn + 1) % (CM_H5_BATCHES + 1);
+            b->kept = false;
+            pthread_mutex_unlock(&pool.lock);
             if (!b->keep[b->turn])
-                b->keep[b->turn] = cm_alloc((size_t)b->bytes, 1);
+                b->keep[b->turn] = cm_alloc(b->bytes, 1);
             x->keep = b->keep[b->turn];
-            b->have_last = true;
             b->last[0] = x->where[0];
             b->last[1] = x->where[1];
         }
@@ -297,31 +322,32 @@ static int add_chunks(struct cm_h5job *j, struct cm_h5bulk *b, uint64_t first, u
 }
 
 /* libhdf5 reads, we convert. */
-static int add_read(struct cm_h5job *j, struct cm_h5bulk *b, uint64_t first, uint64_t n, void *out,
+static int add_read(struct batch *batch, struct cm_h5bulk *b, uint64_t first, uint64_t n, void *out,
                     struct cm_h5facts *facts)
 {
     const struct cm_h5set *s = b->set;
     size_t items, bytes;
     if (cm_mul((size_t)n, (size_t)s->cols, &items) || cm_mul(items, b->item, &bytes))
         return cm_fail(CM_EINPUT, "%s: %s: too large", CM_H5_AT(s));
-    j->raw_n = (j->raw_n + 7) / 8 * 8;
-    CM_GROW(j->raw, j->raw_cap, j->raw_n + bytes);
-    int code = cm_h5set_read(s, first, n, b->native, j->raw + j->raw_n);
+    batch->raw_n = (batch->raw_n + 7) / 8 * 8;
+    CM_GROW(batch->raw, batch->raw_cap, batch->raw_n + bytes);
+    int code = cm_h5set_read(s, first, n, b->native, batch->raw + batch->raw_n);
     for (uint64_t at = 0; at < items && !code; at += SEGMENT) {
-        struct shard *x = add_shard(j, b, out, facts);
-        x->raw = j->raw_n + at * b->item;
+        struct shard *x = add_shard(batch, b, out, facts);
+        x->raw = batch->raw_n + at * b->item;
         x->plain = true;
         x->width = items - at < SEGMENT ? items - at : SEGMENT;
         x->at = at;
     }
-    j->raw_n += bytes;
+    batch->raw_n += bytes;
     return code;
 }
 
 int cm_h5job_add(struct cm_h5job *j, const struct cm_h5set *s, uint64_t first, uint64_t n,
                  void *out, struct cm_h5facts *facts)
 {
-    CM_ASSERT(!j->started);
+    CM_ASSERT(j->started < CM_H5_BATCHES);
+    struct batch *batch = batch_at(j, j->started);
     *facts = (struct cm_h5facts){0};
     if (!n || !s->cols)
         return 0;
@@ -329,25 +355,38 @@ int cm_h5job_add(struct cm_h5job *j, const struct cm_h5set *s, uint64_t first, u
         return cm_fail(CM_EINPUT, "%s: %s: holds %" PRIu64 " rows, expected at least %" PRIu64,
                        CM_H5_AT(s), s->rows, first + n);
     struct cm_h5bulk *b = bulk_of(j, s);
-    size_t begin = j->n;
-    int got = b->chunked ? add_chunks(j, b, first, n, out, facts) : 0;
+    size_t begin = batch->n;
+    int got = b->chunked ? add_chunks(batch, b, first, n, out, facts) : 0;
     if (got == 0)
-        got = add_read(j, b, first, n, out, facts);
-    if (j->n > begin)
-        j->shard[begin].begins = true;
+        got = add_read(batch, b, first, n, out, facts);
+    if (batch->n > begin)
+        batch->shard[begin].begins = true;
     return got < 0 ? got : 0;
 }
 
 void cm_h5job_start(struct cm_h5job *j)
 {
-    CM_ASSERT(!pool.job);
+    struct batch *b = batch_at(j, j->started);
+    size_t at = 0;
+    CM_ASSERT(j->started < CM_H5_BATCHES && (!pool.job || pool.job == j));
+    CM_GROW(b->order, b->order_cap, b->n + 1);
+    for (int kept = 1; kept >= 0; kept--)
+        for (size_t k = 0; k < b->n; k++)
+            if (kept == (b->shard[k].keep != NULL))
+                b->order[at++] = k;
     pool_begin();
     pthread_mutex_lock(&pool.lock);
-    j->started = true;
-    j->next = j->running = 0;
+    b->next = b->running = 0;
+    j->started++;
     pool.job = j;
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
+}
+
+void cm_h5job_drop(struct cm_h5job *j)
+{
+    struct batch *b = batch_at(j, j->started);
+    b->n = b->raw_n = 0;
 }
 
 static void add_up(struct cm_h5facts *sum, const struct cm_h5facts *f)
@@ -362,21 +401,14 @@ static void add_up(struct cm_h5facts *sum, const struct cm_h5facts *f)
     sum->falls += f->falls;
 }
 
-int cm_h5job_finish(struct cm_h5job *j)
+/* What was found out about the ranges of a batch that is done; 0 or CM_EINPUT. */
+static int collect(struct batch *b)
 {
     int code = 0;
-    pthread_mutex_lock(&pool.lock);
-    take_shards(j, &pool.unpacker);
-    while (j->running)
-        pthread_cond_wait(&pool.done, &pool.lock);
-    pool.job = NULL;
-    pthread_mutex_unlock(&pool.lock);
-    for (size_t k = 0; k < j->n; k++) {
-        struct shard *s = &j->shard[k];
-        if (s->bad && !code) {
+    for (size_t k = 0; k < b->n; k++) {
+        const struct shard *s = &b->shard[k];
+        if (s->bad && !code)
             code = cm_h5chunk_damaged(s->b->set, s->where[0]);
-            s->b->have_last = false;
-        }
         add_up(s->sum, &s->facts);
         /* the order across the border of two shards */
         if (!s->begins && s->b->kind != CM_H5_F32 && s->b->kind != CM_H5_F64 && s->rows == 1 &&
@@ -385,16 +417,34 @@ int cm_h5job_finish(struct cm_h5job *j)
             s->sum->falls += v[0] <= v[-1];
         }
     }
-    j->n = j->raw_n = 0;
-    j->started = false;
+    b->n = b->raw_n = 0;
     return code;
+}
+
+int cm_h5job_finish(struct cm_h5job *j)
+{
+    struct batch *b = batch_at(j, 0);
+    CM_ASSERT(j->started);
+    pthread_mutex_lock(&pool.lock);
+    while (b->next < b->n || b->running)
+        if (!take_shard(&pool.unpacker))
+            pthread_cond_wait(&pool.done, &pool.lock);
+    j->oldest = (j->oldest + 1) % CM_H5_BATCHES;
+    if (!--j->started)
+        pool.job = NULL;
+    pthread_mutex_unlock(&pool.lock);
+    return collect(b);
 }
 
 int cm_h5bulk_read(struct cm_h5job *j, const struct cm_h5set *s, uint64_t first, uint64_t n,
                    void *out, struct cm_h5facts *facts)
 {
+    CM_ASSERT(!j->started);
     int code = cm_h5job_add(j, s, first, n, out, facts);
+    if (code) {
+        cm_h5job_drop(j);
+        return code;
+    }
     cm_h5job_start(j);
-    int done = cm_h5job_finish(j);
-    return code ? code : done;
+    return cm_h5job_finish(j);
 }

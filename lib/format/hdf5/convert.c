@@ -4,39 +4,39 @@
 #include <math.h>
 #include <string.h>
 
-/* Loops over the values of a chunk.  The inner ones have a fixed length and no branch, so that
- * the compiler vectorises them. */
-enum { LANES = 32 };
+#include "base/clones.h"
+
+/* Loops over the values of a chunk, a piece that stays in the first-level cache at a time, without
+ * branches, so that the compiler vectorises them. */
+enum { PIECE = 2048 };
 
 /* Whole numbers to u32; p and out may not overlap. */
 #define WHOLE(name, type, test)                                                                    \
-    static void name(const unsigned char *p, uint64_t n, uint32_t *out, struct cm_h5facts *f)      \
+    CM_CLONES_O3 static void name##_piece(const unsigned char *restrict p, size_t n,               \
+                                          uint32_t *restrict out, struct cm_h5facts *f)            \
     {                                                                                              \
-        uint32_t max[LANES] = {0}, falls = 0, unfit = 0;                                           \
-        type v[LANES];                                                                             \
-        uint64_t i = 0;                                                                            \
-        for (; i + LANES <= n; i += LANES) {                                                       \
-            memcpy(v, p + i * sizeof *v, sizeof v);                                                \
-            for (int k = 0; k < LANES; k++)                                                        \
-                unfit |= (uint32_t)(test(v[k]));                                                   \
-            for (int k = 0; k < LANES; k++) {                                                      \
-                uint32_t u = (uint32_t)v[k];                                                       \
-                out[i + (uint64_t)k] = u;                                                          \
-                max[k] = u > max[k] ? u : max[k];                                                  \
-            }                                                                                      \
+        uint32_t max = 0, falls = 0, unfit = 0;                                                    \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            type v;                                                                                \
+            memcpy(&v, p + i * sizeof v, sizeof v);                                                \
+            unfit |= (uint32_t)(test(v));                                                          \
+            uint32_t u = (uint32_t)v;                                                              \
+            out[i] = u;                                                                            \
+            max = u > max ? u : max;                                                               \
         }                                                                                          \
-        for (; i < n; i++) {                                                                       \
-            memcpy(v, p + i * sizeof *v, sizeof *v);                                               \
-            unfit |= (uint32_t)(test(v[0]));                                                       \
-            out[i] = (uint32_t)v[0];                                                               \
-            max[0] = out[i] > max[0] ? out[i] : max[0];                                            \
-        }                                                                                          \
-        for (i = 1; i < n; i++)                                                                    \
+        for (size_t i = 1; i < n; i++)                                                             \
             falls += out[i] <= out[i - 1];                                                         \
-        for (int k = 0; k < LANES; k++)                                                            \
-            f->max = max[k] > f->max ? max[k] : f->max;                                            \
+        f->max = max > f->max ? max : f->max;                                                      \
         f->falls += falls;                                                                         \
         f->unfit |= unfit != 0;                                                                    \
+    }                                                                                              \
+    static void name(const unsigned char *p, uint64_t n, uint32_t *out, struct cm_h5facts *f)      \
+    {                                                                                              \
+        for (uint64_t i = 0; i < n; i += PIECE) {                                                  \
+            name##_piece(p + i * sizeof(type), n - i < PIECE ? (size_t)(n - i) : PIECE, out + i,   \
+                         f);                                                                       \
+            f->falls += i && out[i] <= out[i - 1];                                                 \
+        }                                                                                          \
     }
 #define NEVER(v)    0
 #define NEGATIVE(v) (v) < 0
@@ -52,38 +52,52 @@ WHOLE(from_u64, uint64_t, BEYOND)
 WHOLE(from_i64, int64_t, OUTSIDE)
 
 /* A float below 2^22 is whole if adding and taking away 1.5 * 2^23, which leaves no bits behind the
- * point, changes nothing; larger values and NaN are checked again, one by one. */
-static void from_f32(const unsigned char *p, uint64_t n, float *out, struct cm_h5facts *f)
+ * point, changes nothing.  False if some item is larger or NaN: then the facts say nothing. */
+CM_CLONES_O3 static bool small_floats(const float *v, size_t n, struct cm_h5facts *f)
 {
-    static const float magic = 12582912.f;
+    static const float magic = 12582912.f, limit = 4194304.f;
     uint32_t odd = 0, fraction = 0, negative = 0;
-    float largest[LANES] = {0};
-    uint64_t i = 0;
-    memcpy(out, p, n * sizeof *out);
-    for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++) {
-            float v = out[i + (uint64_t)k];
-            odd |= (uint32_t) !(fabsf(v) < 4194304.f);
-            fraction |= (uint32_t)((v + magic) - magic != v);
-            negative |= (uint32_t)(v < 0);
-            largest[k] = v > largest[k] ? v : largest[k];
-        }
-    i = odd ? 0 : i;
-    fraction = odd ? 0 : fraction;
-    for (; i < n; i++) {
-        float v = out[i];
-        f->infinite |= !(fabsf(v) <= 3.40282347e38f);
-        fraction |= (uint32_t)(floorf(v) != v);
-        negative |= (uint32_t)(v < 0);
-        largest[0] = v > largest[0] ? v : largest[0];
+    int32_t max = 0; /* floats that are not negative are ordered as their bits are */
+    for (size_t i = 0; i < n; i++) {
+        int32_t bits;
+        memcpy(&bits, v + i, sizeof bits);
+        odd |= (uint32_t) !(fabsf(v[i]) < limit);
+        fraction |= (uint32_t)((v[i] + magic) - magic != v[i]);
+        negative |= (uint32_t)(v[i] < 0);
+        max = bits > max ? bits : max;
     }
+    if (odd)
+        return false;
+    float largest;
+    memcpy(&largest, &max, sizeof largest);
     f->negative |= negative != 0;
     f->fraction |= fraction != 0;
-    for (int k = 0; k < LANES; k++)
-        f->largest = (double)largest[k] > f->largest ? (double)largest[k] : f->largest;
+    f->largest = (double)largest > f->largest ? (double)largest : f->largest;
+    return true;
 }
 
-static void from_f64(const unsigned char *p, uint64_t n, double *out, struct cm_h5facts *f)
+static void any_floats(const float *v, size_t n, struct cm_h5facts *f)
+{
+    for (size_t i = 0; i < n; i++) {
+        f->infinite |= !(fabsf(v[i]) <= 3.40282347e38f);
+        f->fraction |= floorf(v[i]) != v[i];
+        f->negative |= v[i] < 0;
+        f->largest = (double)v[i] > f->largest ? (double)v[i] : f->largest;
+    }
+}
+
+static void from_f32(const unsigned char *p, uint64_t n, float *out, struct cm_h5facts *f)
+{
+    for (uint64_t i = 0; i < n; i += PIECE) {
+        size_t len = n - i < PIECE ? (size_t)(n - i) : PIECE;
+        memcpy(out + i, p + i * sizeof *out, len * sizeof *out);
+        if (!small_floats(out + i, len, f))
+            any_floats(out + i, len, f);
+    }
+}
+
+CM_CLONES_O3 static void from_f64(const unsigned char *p, uint64_t n, double *out,
+                                  struct cm_h5facts *f)
 {
     memcpy(out, p, n * sizeof *out);
     for (uint64_t i = 0; i < n; i++) {

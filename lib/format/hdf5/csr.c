@@ -2,7 +2,6 @@
 #include "format/hdf5/matrix.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -40,69 +39,78 @@ static bool ascend(const struct cm_h5rows *r, uint64_t falls)
 static int begin_csr(struct cm_h5mat *m, uint64_t first, uint64_t n)
 {
     uint64_t at = (uint64_t)m->ptr[0], items = (uint64_t)m->ptr[n] - at;
-    struct cm_h5rows *r = &m->ahead.rows;
+    struct cm_h5ahead *a = &m->ahead[(m->oldest + m->nahead) % CM_H5_BATCHES];
+    struct cm_h5rows *r = &a->rows;
     CM_GROW(r->ptr, r->ptr_cap, n + 1);
     CM_GROW(r->idx, r->idx_cap, items + 1);
     cm_h5rows_capacity(r, cm_h5bulk_type(&m->data), items);
     r->rows = (size_t)n;
     for (uint64_t i = 0; i <= n; i++)
         r->ptr[i] = (uint64_t)m->ptr[i] - at;
-    int code = cm_h5job_add(m->job, &m->indices, at, items, r->idx, &m->ahead.idx_facts);
+    a->first = first;
+    a->n = n;
+    int code = cm_h5job_add(m->job, &m->indices, at, items, r->idx, &a->idx_facts);
     if (!code)
         code = cm_h5job_add(m->job, &m->data, at, items, r->val, &r->facts);
-    cm_h5job_start(m->job); /* also after a failure: what was added counts as unpacked */
-    m->ahead.first = first;
-    m->ahead.n = n;
-    m->ahead.busy = !code;
     if (code) {
-        char text[CM_MESSAGE_MAX];
-        snprintf(text, sizeof text, "%s", cm_error_message());
-        cm_h5job_finish(m->job);
-        return cm_fail(code, "%s", text);
+        cm_h5job_drop(m->job);
+        return code;
     }
+    cm_h5job_start(m->job);
+    m->nahead++;
     return 0;
 }
 
-void cm_h5mat_ahead(struct cm_h5mat *m, uint64_t first, uint64_t n)
+bool cm_h5mat_ahead(struct cm_h5mat *m, uint64_t first, uint64_t n)
 {
-    if (m->layout == CM_H5_CSR && n && !m->ahead.busy && !cm_h5mat_offsets(m, first, n))
-        begin_csr(m, first, n);
+    return m->layout == CM_H5_CSR && n && m->nahead < CM_H5_BATCHES &&
+           !cm_h5mat_offsets(m, first, n) && !begin_csr(m, first, n);
+}
+
+/* Waits for the oldest rows that were started. */
+static int finish_csr(struct cm_h5mat *m, struct cm_h5ahead **a)
+{
+    *a = &m->ahead[m->oldest];
+    m->oldest = (m->oldest + 1) % CM_H5_BATCHES;
+    m->nahead--;
+    return cm_h5job_finish(m->job);
+}
+
+/* Reads the rows whose entries are from `at` on once more, by libhdf5: some value is no u32. */
+static int read_again(struct cm_h5mat *m, uint64_t first, uint64_t at, struct cm_h5rows *out)
+{
+    uint64_t items = out->ptr[out->rows];
+    cm_h5rows_capacity(out, CM_V_F64, items);
+    int code = cm_h5mat_values(m, at, items, out->val);
+    return code ? code : cm_h5mat_tidy(m, first, out);
 }
 
 int cm_h5mat_read_csr(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out)
 {
     int code = 0;
-    if (m->ahead.busy && (m->ahead.first != first || m->ahead.n != n)) {
-        cm_h5job_finish(m->job); /* for nothing: other rows are wanted */
-        m->ahead.busy = false;
-    }
-    if (!m->ahead.busy) {
+    struct cm_h5ahead *a = &m->ahead[m->oldest];
+    if (m->nahead && (a->first != first || a->n != n))
+        while (m->nahead)
+            finish_csr(m, &a); /* for nothing: other rows are wanted */
+    if (!m->nahead) {
         code = cm_h5mat_offsets(m, first, n);
         code = code ? code : begin_csr(m, first, n);
     }
-    if (code)
-        return code;
-    m->ahead.busy = false;
-    code = cm_h5job_finish(m->job);
+    code = code ? code : finish_csr(m, &a);
     if (code)
         return code;
     struct cm_h5rows was = *out;
-    *out = m->ahead.rows;
-    m->ahead.rows = was;
-    uint64_t items = out->ptr[n], at = 0;
-    const struct cm_h5facts *f = &m->ahead.idx_facts;
-    if (items && (f->unfit || f->max >= m->cols)) {
+    *out = a->rows;
+    a->rows = was;
+    uint64_t items = out->ptr[n];
+    bool bad_column = items && (a->idx_facts.unfit || a->idx_facts.max >= m->cols);
+    if (bad_column || (items && out->facts.unfit)) {
         code = cm_h5mat_offsets(m, first, 1);
-        at = (uint64_t)m->ptr[0];
-        return code ? code : bad_columns(m, first, at, out);
-    }
-    if (items && out->facts.unfit) {
-        code = cm_h5mat_offsets(m, first, 1);
-        at = (uint64_t)m->ptr[0];
-        cm_h5rows_capacity(out, CM_V_F64, items);
-        code = code ? code : cm_h5mat_values(m, at, items, out->val);
-        return code ? code : cm_h5mat_tidy(m, first, out);
+        return code         ? code
+               : bad_column ? bad_columns(m, first, (uint64_t)m->ptr[0], out)
+                            : read_again(m, first, (uint64_t)m->ptr[0], out);
     }
     out->known = true;
-    return out->facts.infinite || !ascend(out, f->falls) ? cm_h5mat_tidy(m, first, out) : 0;
+    return out->facts.infinite || !ascend(out, a->idx_facts.falls) ? cm_h5mat_tidy(m, first, out)
+                                                                   : 0;
 }

@@ -192,7 +192,8 @@ void cm_h5mat_close(struct cm_h5mat *m)
 {
     cm_h5transpose_free(m->transpose);
     cm_h5job_free(m->job); /* before the memory that it writes to */
-    cm_h5rows_free(&m->ahead.rows);
+    for (size_t k = 0; k < CM_H5_BATCHES; k++)
+        cm_h5rows_free(&m->ahead[k].rows);
     cm_free(m->bulk);
     cm_h5set_close(&m->data);
     cm_h5set_close(&m->indices);

@@ -38,9 +38,9 @@ int cm_h5mat_step(struct cm_h5mat *m, uint64_t first, uint64_t max, uint64_t *n)
 /* Rows first .. first + n - 1.  For CSC the calls must go through the rows in order. */
 int cm_h5mat_read(struct cm_h5mat *m, uint64_t first, uint64_t n, struct cm_h5rows *out);
 
-/* Lets other threads start on the rows that cm_h5mat_read will be asked for next.  A hint; errors
- * are reported by that call. */
-void cm_h5mat_ahead(struct cm_h5mat *m, uint64_t first, uint64_t n);
+/* Lets other threads start on the rows that cm_h5mat_read will be asked for after those that were
+ * started before; true if they did.  A hint; errors are reported by that call. */
+bool cm_h5mat_ahead(struct cm_h5mat *m, uint64_t first, uint64_t n);
 
 /* What the values are: one pass over them, which ends as soon as a fraction was seen and `wide` is
  * known; `negative` and `large` then hold for the values seen so far. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/clones.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -295,20 +296,22 @@ static int no_count(const struct cm_source *s, uint64_t row, uint64_t col, doubl
                    v, v < 0 ? "not negative" : "whole numbers");
 }
 
-/* Copies entries from..to of a row, those of one type; returns where the next go. */
+/* Values of one type as another, and the same of the entries of one type of features: entries
+ * from..to of a row go to places from `at` on; returns where the next go. */
 #define COPY(name, from_type, to_type)                                                             \
-    static uint64_t name(const struct cm_source *s, uint64_t from, uint64_t to, size_t type,       \
-                         struct cm_block *b, uint64_t at)                                          \
+    CM_CLONES_O3 static void name(const void *restrict from, uint64_t n, void *restrict to)        \
+    {                                                                                              \
+        const from_type *v = from;                                                                 \
+        to_type *out = to;                                                                         \
+        for (uint64_t e = 0; e < n; e++)                                                           \
+            out[e] = (to_type)v[e];                                                                \
+    }                                                                                              \
+    static uint64_t name##_some(const struct cm_source *s, uint64_t from, uint64_t to,             \
+                                size_t type, struct cm_block *b, uint64_t at)                      \
     {                                                                                              \
         const from_type *v = s->rows.val;                                                          \
         const uint32_t *idx = s->rows.idx;                                                         \
         to_type *out = b->raw;                                                                     \
-        if (type == CM_ALL_TYPES) {                                                                \
-            memcpy(b->idx + at, idx + from, (to - from) * sizeof *idx);                            \
-            for (uint64_t e = from; e < to; e++)                                                   \
-                out[at++] = (to_type)v[e];                                                         \
-            return at;                                                                             \
-        }                                                                                          \
         for (uint64_t e = from; e < to; e++)                                                       \
             if (s->types.of[idx[e]] == type) {                                                     \
                 b->idx[at] = s->types.place[idx[e]];                                               \
@@ -316,30 +319,39 @@ static int no_count(const struct cm_source *s, uint64_t row, uint64_t col, doubl
             }                                                                                      \
         return at;                                                                                 \
     }
-COPY(copy_u32_u8, uint32_t, uint8_t)
-COPY(copy_u32_u16, uint32_t, uint16_t)
-COPY(copy_u32, uint32_t, uint32_t)
-COPY(copy_f32_u8, float, uint8_t)
-COPY(copy_f32_u16, float, uint16_t)
-COPY(copy_f32, float, float)
-COPY(copy_f64, double, double)
+COPY(u32_u8, uint32_t, uint8_t)
+COPY(u32_u16, uint32_t, uint16_t)
+COPY(u32_u32, uint32_t, uint32_t)
+COPY(f32_u8, float, uint8_t)
+COPY(f32_u16, float, uint16_t)
+COPY(f32_f32, float, float)
+COPY(f64_f64, double, double)
 
-typedef uint64_t copier(const struct cm_source *, uint64_t, uint64_t, size_t, struct cm_block *,
-                        uint64_t);
+struct copier {
+    enum cm_value type; /* of the copy */
+    void (*all)(const void *restrict, uint64_t, void *restrict);
+    uint64_t (*some)(const struct cm_source *, uint64_t, uint64_t, size_t, struct cm_block *,
+                     uint64_t);
+};
+static const struct copier no_values = {CM_V_F64, f64_f64, f64_f64_some};
 
-/* The narrowest type that holds these rows, which saves the writer time. */
-static copier *choose(const struct cm_h5rows *r, enum cm_value *type)
+/* To the narrowest type that holds these rows, which saves the writer time. */
+static struct copier choose(const struct cm_h5rows *r)
 {
-    if (r->type == CM_V_U32) {
-        *type = r->facts.max <= 255 ? CM_V_U8 : r->facts.max <= 65535 ? CM_V_U16 : CM_V_U32;
-        return *type == CM_V_U8 ? copy_u32_u8 : *type == CM_V_U16 ? copy_u32_u16 : copy_u32;
-    }
-    *type = r->type;
+    const struct cm_h5facts *f = &r->facts;
+    double max = r->type == CM_V_U32 ? (double)f->max : f->largest;
+    bool u8 = max <= 255, u16 = max <= 65535;
     if (r->type == CM_V_F64)
-        return copy_f64;
-    if (!r->facts.fraction && !r->facts.negative && r->facts.largest <= 65535)
-        *type = r->facts.largest <= 255 ? CM_V_U8 : CM_V_U16;
-    return *type == CM_V_U8 ? copy_f32_u8 : *type == CM_V_U16 ? copy_f32_u16 : copy_f32;
+        return no_values;
+    if (r->type == CM_V_U32)
+        return u8    ? (struct copier){CM_V_U8, u32_u8, u32_u8_some}
+               : u16 ? (struct copier){CM_V_U16, u32_u16, u32_u16_some}
+                     : (struct copier){CM_V_U32, u32_u32, u32_u32_some};
+    u8 = u8 && !f->fraction && !f->negative;
+    u16 = u16 && !f->fraction && !f->negative;
+    return u8    ? (struct copier){CM_V_U8, f32_u8, f32_u8_some}
+           : u16 ? (struct copier){CM_V_U16, f32_u16, f32_u16_some}
+                 : (struct copier){CM_V_F32, f32_f32, f32_f32_some};
 }
 
 /* Counts must not be negative; nor fractions if only a note declares them counts. */
@@ -361,23 +373,57 @@ static int check_counts(const struct cm_source *s, uint64_t first, size_t row)
     return 0;
 }
 
-static int fill_csr(struct cm_source *s, uint64_t first, size_t kept, size_t type,
+/* All entries of all rows.  last: nobody needs s->rows after this. */
+static void fill_all(struct cm_source *s, bool last, const struct copier *copy, struct cm_block *b)
+{
+    struct cm_h5rows *r = &s->rows;
+    uint64_t nnz = r->ptr[r->rows];
+    memcpy(b->ptr, r->ptr, (r->rows + 1) * sizeof *b->ptr);
+    copy->all(r->val, nnz, b->raw);
+    if (last) {
+        uint32_t *idx = b->idx;
+        size_t cap = b->idx_cap;
+        b->idx = r->idx;
+        b->idx_cap = r->idx_cap;
+        r->idx = idx;
+        r->idx_cap = cap;
+    } else if (nnz) {
+        memcpy(b->idx, r->idx, nnz * sizeof *b->idx);
+    }
+}
+
+/* The rows that were kept, in one block for the features of a type.  last: of the types. */
+static int fill_csr(struct cm_source *s, uint64_t first, size_t kept, size_t type, bool last,
                     struct cm_block *b)
 {
+    const struct cm_h5rows *r = &s->rows;
     size_t cols = type == CM_ALL_TYPES ? s->cols.names.n : (size_t)s->types.type[type].cols;
     uint64_t nnz = 0, at = 0;
-    enum cm_value value = CM_V_F64;
-    copier *copy = s->has_matrix ? choose(&s->rows, &value) : copy_f64;
-    for (size_t i = 0; i < kept && s->has_matrix; i++)
-        nnz += s->rows.ptr[s->keep[i] + 1] - s->rows.ptr[s->keep[i]];
-    cm_block_shape(b, false, kept, cols, nnz, value);
+    struct copier copy = s->has_matrix ? choose(r) : no_values;
+    int code = 0;
+    for (size_t i = 0; i < kept && s->has_matrix && !code; i++) {
+        nnz += r->ptr[s->keep[i] + 1] - r->ptr[s->keep[i]];
+        code = check_counts(s, first, (size_t)s->keep[i]);
+    }
+    if (code)
+        return code;
+    cm_block_shape(b, false, kept, cols, nnz, copy.type);
+    if (s->has_matrix && type == CM_ALL_TYPES && kept == r->rows) {
+        fill_all(s, last, &copy, b);
+        return 0;
+    }
+    size_t size = cm_value_size(copy.type);
     for (size_t i = 0; i < kept; i++) {
-        uint64_t row = s->keep[i];
-        int code = s->has_matrix ? check_counts(s, first, (size_t)row) : 0;
-        if (code)
-            return code;
-        if (s->has_matrix)
-            at = copy(s, s->rows.ptr[row], s->rows.ptr[row + 1], type, b, at);
+        uint64_t from = s->has_matrix ? r->ptr[s->keep[i]] : 0;
+        uint64_t to = s->has_matrix ? r->ptr[s->keep[i] + 1] : 0;
+        if (type != CM_ALL_TYPES && to > from) {
+            at = copy.some(s, from, to, type, b, at);
+        } else if (to > from) {
+            copy.all((const char *)r->val + from * cm_value_size(r->type), to - from,
+                     (char *)b->raw + at * size);
+            memcpy(b->idx + at, r->idx + from, (to - from) * sizeof *b->idx);
+            at += to - from;
+        }
         b->ptr[i + 1] = at;
     }
     b->nnz = at;
@@ -410,6 +456,16 @@ static int fill_dense(struct cm_source *s, uint64_t first, size_t kept, size_t t
     return 0;
 }
 
+/* Lets other threads start on the blocks behind row `next`. */
+static void read_ahead(struct cm_source *s, uint64_t next)
+{
+    s->ahead = s->ahead > next ? s->ahead : next;
+    for (uint64_t rows; s->ahead < s->obs.rows; s->ahead += rows)
+        if (cm_h5mat_step(&s->mat, s->ahead, CM_BLOCK_ROWS, &rows) ||
+            !cm_h5mat_ahead(&s->mat, s->ahead, rows))
+            break;
+}
+
 int cm_source_next(struct cm_source *s, const size_t *type, size_t n, struct cm_chunk *chunk)
 {
     if (s->next >= s->obs.rows)
@@ -422,6 +478,8 @@ int cm_source_next(struct cm_source *s, const size_t *type, size_t n, struct cm_
         code = keep_rows(s, first, rows, &kept);
     if (!code && s->has_matrix)
         code = cm_h5mat_read(&s->mat, first, rows, &s->rows);
+    if (!code && s->has_matrix)
+        read_ahead(s, first + rows);
     for (size_t k = 0; k < n && !code; k++) {
         struct cm_chunk *c = &chunk[k];
         c->first = first;
@@ -429,12 +487,8 @@ int cm_source_next(struct cm_source *s, const size_t *type, size_t n, struct cm_
         if (!code)
             code = s->has_matrix && cm_h5mat_is_dense(&s->mat)
                        ? fill_dense(s, first, kept, type[k], &c->block[0])
-                       : fill_csr(s, first, kept, type[k], &c->block[0]);
+                       : fill_csr(s, first, kept, type[k], k + 1 == n, &c->block[0]);
     }
     s->next = first + rows;
-    uint64_t more = 0;
-    if (!code && s->has_matrix && s->next < s->obs.rows &&
-        !cm_h5mat_step(&s->mat, s->next, CM_BLOCK_ROWS, &more))
-        cm_h5mat_ahead(&s->mat, s->next, more);
     return code ? code : 1;
 }

@@ -56,7 +56,7 @@ struct cm_source {
     size_t *label, nlabels;
     struct cm_where *where;
     size_t nwhere;
-    uint64_t next;
+    uint64_t next, ahead;  /* rows delivered, and rows whose reading has begun */
     struct cm_h5rows rows; /* scratch */
     uint64_t *keep;
     size_t keep_cap;

@@ -39,12 +39,12 @@ struct cm_h5mat {
     uint64_t max_memory;
     struct cm_h5transpose *transpose;
     struct cm_h5job *job;
-    struct {
-        bool busy;
+    struct cm_h5ahead {
         uint64_t first, n;
         struct cm_h5rows rows; /* idx and val in the making */
         struct cm_h5facts idx_facts;
-    } ahead;
+    } ahead[CM_H5_BATCHES]; /* a ring, as the batches of the job: nahead of them from `oldest` on */
+    size_t oldest, nahead;
     /* scratch of one read */
     int64_t *ptr, *whole;
     float *single;

@@ -104,7 +104,7 @@ size_t cm_tokens_lay_step(struct step *s, const struct segment *in, size_t chrom
 }
 
 /* Tokens from..to-1 of a step's output see tokens *from..*to-1 of its input. */
-static void look_down(const struct step *s, size_t chroms, size_t *from, size_t *to)
+static void receptive(const struct step *s, size_t chroms, size_t *from, size_t *to)
 {
     if (!s->K)
         return;
@@ -124,9 +124,9 @@ void cm_tokens_region(const struct cm_encoder *e, const struct cm_cols *cols, si
 {
     const struct tokens *k = self_of(e);
     size_t from = t, to = t + 1;
-    look_down(&k->pool2, k->chroms, &from, &to);
-    look_down(&k->conv2, k->chroms, &from, &to);
-    look_down(&k->pool, k->chroms, &from, &to);
+    receptive(&k->pool2, k->chroms, &from, &to);
+    receptive(&k->conv2, k->chroms, &from, &to);
+    receptive(&k->pool, k->chroms, &from, &to);
     size_t begin = k->window[from].begin, end = k->window[to - 1].end;
     const struct cm_vec *chrom = cm_cols_find(cols, "chrom"), *start = cm_cols_find(cols, "start"),
                         *stop = cm_cols_find(cols, "end");

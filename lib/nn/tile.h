@@ -1,0 +1,110 @@
+/* nn/tile.h - the micro-kernels of gemm.c, included once for each processor: no guard.
+ *
+ * The includer defines NAME(x), TARGET (an attribute), V (a vector of floats), FMA(c, a, b) (c += a
+ * b), SET(x) (a vector of x), GET_CUT(p, n) and PUT_CUT(p, n, r) (the first n numbers of a vector),
+ * ROWS and VECS (the largest tile).  A tile is `rows` x (vecs LANES) numbers of c in registers;
+ * every number is summed over k in order, so the shape of the tile changes no bit.
+ */
+#define LANES  (sizeof(V) / sizeof(float))
+#define AT(p)  (*(V *)(p))
+#define GET(p) (*(const V *)(p))
+
+/* One tile: c = scale (a b) + what `init` says.  a: step between rows and along k; b: k x (vecs
+ * LANES), ld ldb, whole vectors. */
+__attribute__((always_inline)) static inline TARGET void
+NAME(tile)(const struct tile *t, const float *a, const float *b, float *c, const float *bias,
+           const size_t rows, const size_t vecs)
+{
+    V s[2 * ROWS][VECS];
+#pragma GCC unroll 16
+    for (size_t i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (size_t v = 0; v < vecs; v++)
+            s[i][v] = (V){0};
+    size_t row = t->a_row, along = t->a_along, ldb = t->ldb;
+    for (size_t k = 0; k < t->k; k++, a += along, b += ldb) {
+        V x[VECS];
+#pragma GCC unroll 4
+        for (size_t v = 0; v < vecs; v++)
+            x[v] = GET(b + v * LANES);
+#pragma GCC unroll 16
+        for (size_t i = 0; i < rows; i++) {
+            V y = SET(a[i * row]);
+#pragma GCC unroll 4
+            for (size_t v = 0; v < vecs; v++)
+                FMA(s[i][v], y, x[v]);
+        }
+    }
+    float alpha = t->alpha;
+    const size_t cut = t->cut; /* numbers of the last vector, 0 = all */
+#pragma GCC unroll 16
+    for (size_t i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (size_t v = 0; v < vecs; v++) {
+            float *to = c + i * t->ldc + v * LANES;
+            const bool edge = v + 1 == vecs && cut;
+            V r = s[i][v] * alpha;
+            if (t->add)
+                r += edge ? GET_CUT(to, cut) : GET(to);
+            if (bias)
+                r += edge ? GET_CUT(bias + v * LANES, cut) : GET(bias + v * LANES);
+            if (t->relu) {
+                __typeof__(r > 0) positive = r > 0;
+                r = (V)((__typeof__(positive))r & positive);
+            }
+            if (edge)
+                PUT_CUT(to, cut, r);
+            else
+                AT(to) = r;
+        }
+}
+
+/* All rows of a panel. */
+__attribute__((always_inline)) static inline TARGET void NAME(panel)(const struct tile *t,
+                                                                     const float *a, const float *b,
+                                                                     float *c, const float *bias,
+                                                                     const size_t vecs)
+{
+    const size_t most = vecs == 1 ? 2 * ROWS : ROWS; /* as many sums as hide the latency of one */
+    size_t i = 0;
+    for (; i + most <= t->m; i += most)
+        NAME(tile)(t, a + i * t->a_row, b, c + i * t->ldc, bias, most, vecs);
+    if (vecs == 1 && i + ROWS <= t->m) {
+        NAME(tile)(t, a + i * t->a_row, b, c + i * t->ldc, bias, ROWS, vecs);
+        i += ROWS;
+    }
+    if (i + ROWS / 2 <= t->m) {
+        NAME(tile)(t, a + i * t->a_row, b, c + i * t->ldc, bias, ROWS / 2, vecs);
+        i += ROWS / 2;
+    }
+    for (; i + 2 <= t->m; i += 2)
+        NAME(tile)(t, a + i * t->a_row, b, c + i * t->ldc, bias, 2, vecs);
+    if (i < t->m)
+        NAME(tile)(t, a + i * t->a_row, b, c + i * t->ldc, bias, 1, vecs);
+}
+
+static TARGET void NAME(panels)(const struct tile *t, const float *a, const float *b, float *c,
+                                const float *bias, size_t vecs)
+{
+    if (vecs == 1)
+        NAME(panel)(t, a, b, c, bias, 1);
+    else if (vecs == 2)
+        NAME(panel)(t, a, b, c, bias, 2);
+#if VECS > 2
+    else
+        NAME(panel)(t, a, b, c, bias, 3);
+#endif
+}
+
+#undef LANES
+#undef AT
+#undef GET
+#undef NAME
+#undef TARGET
+#undef V
+#undef FMA
+#undef SET
+#undef GET_CUT
+#undef PUT_CUT
+#undef ROWS
+#undef VECS

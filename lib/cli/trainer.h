@@ -97,8 +97,8 @@ void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint);
 
 /* Opens --log and reads t->data from the pairs to their END; `counts`: with the counts below. */
 void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts);
-/* Reports the bytes that the cells and the fit of the linear part will take, and ends the program if
- * --max-memory does not allow them. */
+/* Reports the bytes that the cells and the fit of the linear part will take, and ends the program
+ * if --max-memory does not allow them. */
 void cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_options *how,
                      const char *what);
 /* Bytes of activations to keep: a quarter of --max-memory at most. */

@@ -1,7 +1,7 @@
 /* sim/oracle.c - the posterior of the best possible matcher (oracle.h has the formulas).
  *
  * After the views of both sides of every cell (posterior.h), a pair costs one Cholesky factor of
- * 8 x 8 for each common type and one product over the loci.  Rejected: a mode search for every pair.
+ * 8 x 8 for each common type and one product over the loci.  Rejected: a mode search for each pair.
  */
 #include "sim/oracle.h"
 

@@ -83,10 +83,10 @@ struct cm_fit_data {
 /* Trains m->net, which holds the initial weights.  s: zeroed for a new training, or from a
  * checkpoint; afterwards the state, freed by the caller.  m->config has the loss, the loop and the
  * seed.  A linear start that training does not improve is kept with encoders of zeros, which add
- * nothing to it.  Parameters with learning rate 0 do not change, to the bit.  At the end m->net.w (and the
- * linear part's P) are the best averaged weights; *stopped: did `stop` end it?  CM_ENUMERIC names
- * step and tensor when something is not finite; CM_EINPUT: a schedule that does not fit the state.
- * */
+ * nothing to it.  Parameters with learning rate 0 do not change, to the bit.  At the end m->net.w
+ * (and the linear part's P) are the best averaged weights; *stopped: did `stop` end it?
+ * CM_ENUMERIC names step and tensor when something is not finite; CM_EINPUT: a schedule that does
+ * not fit the state. */
 int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state *s,
            const struct cm_fit_callbacks *callbacks, bool *stopped);
 

@@ -33,7 +33,7 @@ setup() {
 # Settings that training lowers to what the cells allow, or that come from batch, are not a preset's.
 as_trained() { awk -F '\t' -v OFS='\t' -v p="$1" '$1 == p && $2 !~ /^hp\.(k|q|batch|within)$/ { print $2, $3 }' keys.tsv; }
 # Presets that once had no patience.
-with_patience() { as_trained "$1" | sed 's/^hp\.patience	0$/hp.patience	7/'; }
+with_patience() { as_trained "$1" | sed 's/^hp\.patience	0$/hp.patience	12/'; }
 shown() { grep '^hp' "$1" | grep -vE '^hp\.(k|q)	'; }
 
 # Once the perceptrons and the autoencoder recorded a ridge that they did not use.

@@ -1,11 +1,10 @@
 /* nn/batchnorm.c - batch normalisation over the rows of a mini-batch.
  *
- * Problem: the variational baseline was published with it, and a network without is another network.
- * Choice: the batch's statistics while training, running ones when applied (Ioffe and Szegedy 2015,
- * with PyTorch's conventions: variance with divisor N inside, N - 1 in the running one).  The mean
- * is taken first and the squares about it, column sums run over rows in order, in double: columns
- * are few and the result is the same whatever runs beside it.  Rejected for our own encoders: a
- * cell's vector would depend, while training, on who shares its batch.
+ * The batch's statistics while training, running ones when applied (Ioffe and Szegedy 2015, with
+ * PyTorch's conventions: variance with divisor N inside, N - 1 in the running one).  The mean is
+ * taken first and the squares about it; column sums run over rows in order, in double: columns are
+ * few and the result is the same whatever runs beside it.  Only the variational baseline, which was
+ * published with it, uses it: a cell's vector depends, while training, on who shares its batch.
  */
 #include <math.h>
 #include <string.h>

@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include "nn/machine.h"
+
 #ifdef CM_REAL_DOUBLE
 
 void cm_gemm(const struct cm_gemm *g)
@@ -35,53 +37,35 @@ struct tile {
     bool add, relu;
 };
 
-#define ALIGNED __attribute__((aligned(4), may_alias))
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define CM_GEMM_X86 1
-#include <immintrin.h>
-typedef float wide_512 __attribute__((vector_size(64))) ALIGNED;
-typedef float wide_256 __attribute__((vector_size(32))) ALIGNED;
+#ifdef CM_X86
 #define NAME(x)          x##_avx512
-#define TARGET           __attribute__((target("avx512f,fma")))
-#define V                wide_512
-#define FMA(c, a, b)     ((c) = (V)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define TARGET           CM_TARGET_512
+#define V                cm_f512
+#define FMA(c, a, b)     ((c) = CM_FMA_512(a, b, c))
 #define SET(x)           ((V)_mm512_set1_ps(x))
-#define FIRST(n)         ((__mmask16)((1u << (n)) - 1))
-#define GET_CUT(p, n)    ((V)_mm512_maskz_loadu_ps(FIRST(n), (p)))
-#define PUT_CUT(p, n, r) _mm512_mask_storeu_ps((p), FIRST(n), (__m512)(r))
+#define GET_CUT(p, n)    CM_GET_512(p, n)
+#define PUT_CUT(p, n, r) CM_PUT_512(p, n, r)
 #define ROWS             8
 #define VECS             3
 #include "nn/tile.h"
-__attribute__((target("avx2"), always_inline)) static inline __m256i first_of_8(size_t n)
-{
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
 #define NAME(x)          x##_avx2
-#define TARGET           __attribute__((target("avx2,fma")))
-#define V                wide_256
-#define FMA(c, a, b)     ((c) = (V)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#define TARGET           CM_TARGET_256
+#define V                cm_f256
+#define FMA(c, a, b)     ((c) = CM_FMA_256(a, b, c))
 #define SET(x)           ((V)_mm256_set1_ps(x))
-#define GET_CUT(p, n)    ((V)_mm256_maskload_ps((p), first_of_8(n)))
-#define PUT_CUT(p, n, r) _mm256_maskstore_ps((p), first_of_8(n), (__m256)(r))
+#define GET_CUT(p, n)    CM_GET_256(p, n)
+#define PUT_CUT(p, n, r) CM_PUT_256(p, n, r)
 #define ROWS             6
 #define VECS             2
 #include "nn/tile.h"
 #endif
-typedef float wide_128 __attribute__((vector_size(16))) ALIGNED;
-static inline wide_128 first_of_4(const float *p, size_t n)
-{
-    wide_128 r = {0};
-    memcpy(&r, p, n * sizeof *p);
-    return r;
-}
 #define NAME(x) x##_plain
 #define TARGET
-#define V                wide_128
-#define FMA(c, a, b)     ((c) += (a) * (b))
+#define V                cm_f128
+#define FMA(c, a, b)     ((c) = CM_FMA_128(a, b, c))
 #define SET(x)           ((V){(x), (x), (x), (x)})
-#define GET_CUT(p, n)    first_of_4(p, n)
-#define PUT_CUT(p, n, r) memcpy((p), &(r), (n) * sizeof *(p))
+#define GET_CUT(p, n)    CM_GET_128(p, n)
+#define PUT_CUT(p, n, r) CM_PUT_128(p, n, r)
 #define ROWS             6
 #define VECS             2
 #include "nn/tile.h"
@@ -89,27 +73,16 @@ static inline wide_128 first_of_4(const float *p, size_t n)
 typedef void panels(const struct tile *t, const float *a, const float *b, float *c,
                     const float *bias, size_t vecs);
 
-static const struct machine {
+static const struct kernels {
     panels *run;
     size_t lanes, vecs; /* of a vector, and in the widest panel */
-} machines[] = {
-#ifdef CM_GEMM_X86
-    [CM_GEMM_AVX512] = {panels_avx512, 16, 3},
-    [CM_GEMM_AVX2] = {panels_avx2, 8, 2},
+} kernels[CM_MACHINES] = {
+#ifdef CM_X86
+    [CM_AVX512] = {panels_avx512, 16, 3},
+    [CM_AVX2] = {panels_avx2, 8, 2},
 #endif
-    [CM_GEMM_PORTABLE] = {panels_plain, 4, 2},
+    [CM_PORTABLE] = {panels_plain, 4, 2},
 };
-
-bool cm_gemm_has(enum cm_gemm_machine which)
-{
-#ifdef CM_GEMM_X86
-    if (which == CM_GEMM_AVX512)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
-    if (which == CM_GEMM_AVX2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-    return which == CM_GEMM_PORTABLE;
-}
 
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -127,17 +100,17 @@ static void turn_4_rows(float *to, size_t width, const float *from, size_t ld, s
     typedef int32_t pick __attribute__((vector_size(16)));
     size_t p = 0;
     for (; p + 4 <= k; p += 4) {
-        wide_128 r[4], s[4];
+        cm_f128 r[4], s[4];
         for (size_t j = 0; j < 4; j++)
-            r[j] = *(const wide_128 *)(from + j * ld + p);
+            r[j] = *(const cm_f128 *)(from + j * ld + p);
         for (size_t j = 0; j < 2; j++) {
             s[j] = __builtin_shuffle(r[j], r[j + 2], (pick){0, 4, 1, 5});
             s[j + 2] = __builtin_shuffle(r[j], r[j + 2], (pick){2, 6, 3, 7});
         }
         for (size_t j = 0; j < 2; j++) {
-            *(wide_128 *)(to + (p + 2 * j) * width) =
+            *(cm_f128 *)(to + (p + 2 * j) * width) =
                 __builtin_shuffle(s[2 * j], s[2 * j + 1], (pick){0, 4, 1, 5});
-            *(wide_128 *)(to + (p + 2 * j + 1) * width) =
+            *(cm_f128 *)(to + (p + 2 * j + 1) * width) =
                 __builtin_shuffle(s[2 * j], s[2 * j + 1], (pick){2, 6, 3, 7});
         }
     }
@@ -169,7 +142,7 @@ static void lay_panel(float *to, size_t width, const struct cm_gemm *g, size_t k
 }
 
 /* The panel of columns j0.. of n (of them whole vectors: width), over all of k. */
-static void run_panel(const struct cm_gemm *g, const struct machine *x, size_t j0, size_t n,
+static void run_panel(const struct cm_gemm *g, const struct kernels *x, size_t j0, size_t n,
                       size_t vecs)
 {
     float laid[K_BLOCK * WIDE];
@@ -199,9 +172,9 @@ static void run_panel(const struct cm_gemm *g, const struct machine *x, size_t j
     }
 }
 
-void cm_gemm_by(enum cm_gemm_machine which, const struct cm_gemm *g)
+void cm_gemm_by(enum cm_machine which, const struct cm_gemm *g)
 {
-    const struct machine *x = &machines[which];
+    const struct kernels *x = &kernels[which];
     size_t left = (g->n + x->lanes - 1) / x->lanes;
     for (size_t j = 0; j < g->n;) {
         size_t vecs = panel_vecs(left, x->vecs), n = min(g->n - j, vecs * x->lanes);
@@ -211,12 +184,6 @@ void cm_gemm_by(enum cm_gemm_machine which, const struct cm_gemm *g)
     }
 }
 
-void cm_gemm(const struct cm_gemm *g)
-{
-    cm_gemm_by(cm_gemm_has(CM_GEMM_AVX512) ? CM_GEMM_AVX512
-               : cm_gemm_has(CM_GEMM_AVX2) ? CM_GEMM_AVX2
-                                           : CM_GEMM_PORTABLE,
-               g);
-}
+void cm_gemm(const struct cm_gemm *g) { cm_gemm_by(cm_machine(), g); }
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef CM_NN_GEMM_H
 #define CM_NN_GEMM_H
 
+#include "nn/machine.h"
 #include "nn/nn.h"
 
 /* c (m x n, ld ldc) = alpha op(a) op(b) [+ c] [+ bias in every row], below 0 cut to 0 with relu;
@@ -31,10 +32,8 @@ static inline void cm_product(bool ta, bool tb, size_t m, size_t n, size_t k, cm
 }
 
 #ifndef CM_REAL_DOUBLE
-/* The same by one set of kernels, for tests; a processor has only some. */
-enum cm_gemm_machine { CM_GEMM_AVX512, CM_GEMM_AVX2, CM_GEMM_PORTABLE };
-bool cm_gemm_has(enum cm_gemm_machine which);
-void cm_gemm_by(enum cm_gemm_machine which, const struct cm_gemm *g);
+/* The same by one set of kernels, for tests. */
+void cm_gemm_by(enum cm_machine which, const struct cm_gemm *g);
 #endif
 
 #endif

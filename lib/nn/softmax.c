@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/machine.h"
 #include "nn/wide.h"
 
 CM_FAST_CLONES void cm_exp_all(cm_real *x, size_t n)
@@ -22,39 +23,71 @@ CM_FAST_CLONES void cm_exp_all(cm_real *x, size_t n)
     memcpy(x + whole, &tail, (n - whole) * sizeof *x);
 }
 
-CM_FAST_CLONES void cm_softmax_rows(cm_real *x, size_t N, size_t C)
+#ifdef CM_REAL_DOUBLE
+
+void cm_softmax_rows(cm_real *x, size_t N, size_t C)
 {
-    size_t whole = C / CM_WIDE * CM_WIDE, rest = C - whole;
     for (size_t i = 0; i < N; i++, x += C) {
-        cm_wide tail = (cm_wide){0} - (cm_real)INFINITY;
-        memcpy(&tail, x + whole, rest * sizeof *x);
-        cm_wide lanes = tail;
-        for (size_t j = 0; j < whole; j += CM_WIDE) {
-            cm_wide v = CM_CWIDE_AT(x + j);
-            __typeof__(v > lanes) more = v > lanes;
-            lanes = (cm_wide)((more & (__typeof__(more))v) | (~more & (__typeof__(more))lanes));
-        }
-        cm_real max = cm_wide_max(&lanes);
-        if (max == -(cm_real)INFINITY) { /* nothing may be attended to */
-            memset(x, 0, C * sizeof *x);
-            continue;
-        }
-        cm_wide sum = tail - max;
-        cm_exp_lanes_below(&sum);
-        tail = sum;
-        for (size_t j = 0; j < whole; j += CM_WIDE) {
-            cm_wide v = CM_CWIDE_AT(x + j) - max;
-            cm_exp_lanes_below(&v);
-            sum += v;
-            CM_WIDE_AT(x + j) = v;
-        }
-        cm_real scale = 1 / cm_wide_sum(&sum);
-        for (size_t j = 0; j < whole; j += CM_WIDE)
-            CM_WIDE_AT(x + j) = CM_CWIDE_AT(x + j) * scale;
-        tail = tail * scale;
-        memcpy(x + whole, &tail, rest * sizeof *x);
+        double max = -INFINITY, sum = 0;
+        for (size_t j = 0; j < C; j++)
+            max = x[j] > max ? x[j] : max;
+        for (size_t j = 0; j < C; j++)
+            sum += x[j] = max == -INFINITY ? 0 : exp(x[j] - max);
+        for (size_t j = 0; j < C && sum > 0; j++)
+            x[j] /= sum;
     }
 }
+
+#else
+
+#ifdef CM_X86
+#define NAME(x)          x##_avx512
+#define TARGET           CM_TARGET_512
+#define V                cm_f512
+#define W                cm_i512
+#define MUL_ADD(a, b, c) CM_FMA_512(a, b, c)
+#define PUT_CUT(p, n, r) CM_PUT_512(p, n, r)
+#define GET_OR(p, n, r)  CM_OR_512(p, n, r)
+#define SUM_16(parts)    CM_SUM_512(parts)
+#define MAX_16(parts)    CM_MAX_512(parts)
+#include "nn/softmax_rows.h"
+#define NAME(x)          x##_avx2
+#define TARGET           CM_TARGET_256
+#define V                cm_f256
+#define W                cm_i256
+#define MUL_ADD(a, b, c) CM_FMA_256(a, b, c)
+#define PUT_CUT(p, n, r) CM_PUT_256(p, n, r)
+#define GET_OR(p, n, r)  CM_OR_256(p, n, r)
+#define SUM_16(parts)    CM_SUM_256(parts)
+#define MAX_16(parts)    CM_MAX_256(parts)
+#include "nn/softmax_rows.h"
+#endif
+#define NAME(x) x##_plain
+#define TARGET
+#define V                cm_f128
+#define W                cm_i128
+#define MUL_ADD(a, b, c) CM_FMA_128(a, b, c)
+#define PUT_CUT(p, n, r) CM_PUT_128(p, n, r)
+#define GET_OR(p, n, r)  CM_OR_128(p, n, r)
+#define SUM_16(parts)    CM_SUM_128(parts)
+#define MAX_16(parts)    CM_MAX_128(parts)
+#include "nn/softmax_rows.h"
+
+void cm_softmax_rows_by(enum cm_machine which, float *x, size_t N, size_t C)
+{
+    static void (*const run[CM_MACHINES])(float *, size_t, size_t) = {
+#ifdef CM_X86
+        [CM_AVX512] = softmax_avx512,
+        [CM_AVX2] = softmax_avx2,
+#endif
+        [CM_PORTABLE] = softmax_plain,
+    };
+    run[which](x, N, C);
+}
+
+void cm_softmax_rows(cm_real *x, size_t N, size_t C) { cm_softmax_rows_by(cm_machine(), x, N, C); }
+
+#endif
 
 CM_FAST_CLONES void cm_softmax_rows_backward(cm_real *ds, const cm_real *p, size_t N, size_t C)
 {

@@ -1,8 +1,8 @@
 /* nn/tile.h - the micro-kernels of gemm.c, included once for each processor: no guard.
  *
  * The includer defines NAME(x), TARGET (an attribute), V (a vector of floats), FMA(c, a, b) (c += a
- * b), SET(x) (a vector of x),
- * GET_CUT(p, n) and PUT_CUT(p, n, r) (the first n numbers of a vector), ROWS and VECS (the largest tile).  A tile is `rows` x (vecs LANES) numbers of c in registers;
+ * b), SET(x) (a vector of x), GET_CUT(p, n) and PUT_CUT(p, n, r) (the first n numbers of a vector),
+ * ROWS and VECS (the largest tile).  A tile is `rows` x (vecs LANES) numbers of c in registers;
  * every number is summed over k in order, so the shape of the tile changes no bit.
  */
 #define LANES  (sizeof(V) / sizeof(float))

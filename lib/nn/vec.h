@@ -9,6 +9,7 @@
 #define CM_NN_VEC_H
 
 #include "base/clones.h"
+#include "nn/machine.h"
 #include "nn/nn.h"
 
 #ifdef __clang__ /* fuses by default, gcc -std=c11 does not */
@@ -69,6 +70,10 @@ void cm_linear_din(cm_real *din, int beta, const cm_real *dout, const cm_real *w
 void cm_column_sums(cm_real *sum, const cm_real *x, size_t N, size_t n);
 /* y (n) += x (n), compiled for the machine */
 void cm_accumulate(cm_real *y, const cm_real *x, size_t n);
+#ifndef CM_REAL_DOUBLE
+/* cm_softmax_rows by one set of kernels, for tests */
+void cm_softmax_rows_by(enum cm_machine which, float *x, size_t N, size_t C);
+#endif
 /* d (n) *= f'(in) */
 void cm_act_gradient(cm_real *d, const cm_real *in, size_t n, enum cm_activation kind,
                      double slope);

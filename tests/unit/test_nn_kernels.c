@@ -1,6 +1,7 @@
-/* The micro-kernels of nn/gemm.c, each set that this processor has, against three plain loops in
+/* The kernels of nn/gemm.c and nn/softmax.c, each set that this processor has, against plain loops in
  * double: all transpositions, edges of tiles and panels, what is added and cut; the same bits by
- * AVX-512 and AVX2; rows that do not depend on their number. */
+ * AVX-512 and AVX2; rows that do not depend on their number.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 
 #include "base/mem.h"
 #include "nn/gemm.h"
+#include "nn/vec.h"
 
 enum { MOST = 560 };
 
@@ -54,7 +56,7 @@ static double plain(const struct cm_gemm *g, size_t i, size_t j, double *size)
 }
 
 /* c has a column more than the product; it must stay. */
-static void check(enum cm_gemm_machine which, struct cm_gemm g, float *c)
+static void check(enum cm_machine which, struct cm_gemm g, float *c)
 {
     g.c = c;
     memcpy(c, before, g.m * g.ldc * sizeof *c);
@@ -94,13 +96,13 @@ static void shapes(void **state)
                                 .ldc = n + 1};
             g.lda = (g.ta ? m : k) + 2;
             g.ldb = (g.tb ? k : n) + 3;
-            for (int which = CM_GEMM_AVX512; which <= CM_GEMM_PORTABLE; which++)
-                if (cm_gemm_has((enum cm_gemm_machine)which))
-                    check((enum cm_gemm_machine)which, g, c);
-            if (!cm_gemm_has(CM_GEMM_AVX512) || !cm_gemm_has(CM_GEMM_AVX2))
+            for (int which = CM_AVX512; which <= CM_PORTABLE; which++)
+                if (cm_machine_has((enum cm_machine)which))
+                    check((enum cm_machine)which, g, c);
+            if (!cm_machine_has(CM_AVX512) || !cm_machine_has(CM_AVX2))
                 continue;
-            check(CM_GEMM_AVX512, g, c);
-            check(CM_GEMM_AVX2, g, other);
+            check(CM_AVX512, g, c);
+            check(CM_AVX2, g, other);
             assert_memory_equal(c, other, m * g.ldc * sizeof *c);
         }
     cm_free(c), cm_free(other);
@@ -112,22 +114,58 @@ static void rows(void **state)
     (void)state;
     enum { M = 37, N = 70, K = 100 };
     float whole[M * N], one[N];
-    for (int which = CM_GEMM_AVX512; which <= CM_GEMM_PORTABLE; which++) {
-        if (!cm_gemm_has((enum cm_gemm_machine)which))
+    for (int which = CM_AVX512; which <= CM_PORTABLE; which++) {
+        if (!cm_machine_has((enum cm_machine)which))
             continue;
         struct cm_gemm g = {M, N, K, a, K, b, N, whole, N, 1, false, false, false, false, bias};
-        cm_gemm_by((enum cm_gemm_machine)which, &g);
+        cm_gemm_by((enum cm_machine)which, &g);
         for (size_t i = 0; i < M; i++) {
             struct cm_gemm r = g;
             r.m = 1, r.a = a + i * K, r.c = one;
-            cm_gemm_by((enum cm_gemm_machine)which, &r);
+            cm_gemm_by((enum cm_machine)which, &r);
             assert_memory_equal(one, whole + i * N, sizeof one);
         }
     }
 }
 
+/* Rows of any length; exp is good to 2e-7, its sum and the division to as much again. */
+static void softmax(void **state)
+{
+    (void)state;
+    enum { ROWS = 3, LONGEST = 70 };
+    float in[ROWS * LONGEST], out[CM_MACHINES][ROWS * LONGEST];
+    for (size_t C = 1; C <= LONGEST; C++) {
+        for (size_t i = 0; i < ROWS * C; i++)
+            in[i] = 4 * a[i] + (i < C ? 1000 : 0);
+        in[2 * C] = -INFINITY;
+        for (int which = CM_AVX512; which <= CM_PORTABLE; which++) {
+            if (!cm_machine_has((enum cm_machine)which))
+                continue;
+            memcpy(out[which], in, sizeof in);
+            cm_softmax_rows_by((enum cm_machine)which, out[which], ROWS, C);
+            for (size_t r = 0; r < ROWS && (C > 1 || r < 2); r++) {
+                float max = -INFINITY; /* the difference is taken in float */
+                double sum = 0;
+                for (size_t j = 0; j < C; j++)
+                    max = fmaxf(max, in[r * C + j]);
+                for (size_t j = 0; j < C; j++)
+                    sum += exp((double)(in[r * C + j] - max));
+                for (size_t j = 0; j < C; j++) {
+                    double want = exp((double)(in[r * C + j] - max)) / sum;
+                    if (!(fabs((double)out[which][r * C + j] - want) <= 6e-7 * want))
+                        fail_msg("kernels %d, %zu of %zu: %.9g, not %.9g", which, j, C,
+                                 (double)out[which][r * C + j], want);
+                }
+            }
+        }
+        if (cm_machine_has(CM_AVX512) && cm_machine_has(CM_AVX2))
+            assert_memory_equal(out[CM_AVX512], out[CM_AVX2], ROWS * C * sizeof(float));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes), cmocka_unit_test(rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes), cmocka_unit_test(rows),
+                                       cmocka_unit_test(softmax)};
     return cmocka_run_group_tests(tests, make, clean);
 }

@@ -137,6 +137,7 @@ int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state 
     }
     cm_term_prepare(&f);
     code = run(&f, stopped);
+    cm_step_free(&f);
     if (!code)
         publish(&f);
     cm_free(f.table);

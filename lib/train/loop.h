@@ -21,6 +21,7 @@ struct fit {
     float *valid_z[2];
     double cross, sd; /* of the last step: loss of the module, sd of the similarities */
     bool warned;
+    struct batch *batch; /* arrays of the step at hand, kept for the next */
 };
 
 /* One mini-batch. */
@@ -57,6 +58,7 @@ void cm_optimiser_step(struct fit *f, const cm_real *grad, uint64_t step, double
 /* One step on B training cells.  CM_ENUMERIC when something is not finite. */
 int cm_step(struct fit *f, const uint32_t *row, size_t B, uint64_t step, uint32_t epoch,
             double factor);
+void cm_step_free(struct fit *f);
 
 /* Validates a linear start before the first step: a model that training must improve. */
 int cm_validate_start(struct fit *f);

@@ -64,6 +64,8 @@ static int pass_shard(void *arg, size_t shard)
     struct fit *f = b->f;
     const struct cm_net *net = &f->m->net;
     size_t items = b->groups[0] + b->groups[1], q = f->q;
+    if (p->backward && shard)
+        memset(b->grad + shard * f->size, 0, f->size * sizeof *b->grad);
     cm_real *cache = b->cache ? NULL : CM_NEW(cm_real, cm_fit_largest(net, cm_net_cache)),
             *again =
                 p->backward && !b->cache
@@ -140,43 +142,6 @@ static int not_finite(const struct batch *b, uint64_t step, uint32_t epoch, cons
 
 /* ===== a step ============================================================================= */
 
-static void make_batch(struct batch *b, struct fit *f, const uint32_t *row, size_t B, uint64_t step)
-{
-    const struct cm_net *net = &f->m->net;
-    *b = (struct batch){.f = f, .row = row, .B = B};
-    uint64_t kept = 0;
-    for (size_t side = 0; side < 2; side++) {
-        size_t group = net->encoder[side].group;
-        b->groups[side] = (B + group - 1) / group;
-        kept += b->groups[side] * cm_net_cache(net, side, group);
-        b->cell[side] = CM_NEW(struct cm_cell, B);
-        const struct cm_csr *x = f->d->x[side];
-        for (size_t i = 0; i < B; i++) {
-            uint64_t from = x->ptr[row[i]];
-            b->cell[side][i] =
-                (struct cm_cell){x->idx + from, x->val + from, x->ptr[row[i] + 1] - from,
-                                 net->k ? f->d->z[side] + row[i] * net->k : NULL};
-        }
-        b->raw[side] = CM_NEW(cm_real, B * f->q);
-        b->e[side] = CM_NEW(cm_real, B * f->q);
-        b->norm[side] = CM_NEW(cm_real, B);
-        b->de[side] = CM_ZNEW(cm_real, B * f->q);
-        b->draw[side] = CM_ZNEW(cm_real, B * f->q);
-        if (net->has_cross)
-            b->tokens[side] = CM_NEW(cm_real, B * cm_token_size(net, side));
-        if (net->has_cross && net->cross.o.gradient != CM_CROSS_MODULE)
-            b->dtokens[side] = CM_ZNEW(cm_real, B * cm_token_size(net, side));
-    }
-    if (kept * sizeof(cm_real) <= f->d->keep)
-        b->cache = CM_NEW(cm_real, kept);
-    b->shards = cm_shards(b->groups[0] + b->groups[1], 1, f->max);
-    b->grad = CM_ZNEW(cm_real, b->shards * f->size);
-    b->s = CM_NEW(float, B *B);
-    b->ds = CM_ZNEW(float, B *B);
-    b->term = f->m->has_links ? CM_NEW(float, B *B) : NULL;
-    b->drop = (struct cm_dropout){.seed = f->seed, .step = (uint32_t)step};
-}
-
 static void free_batch(struct batch *b)
 {
     for (size_t side = 0; side < 2; side++) {
@@ -196,6 +161,74 @@ static void free_batch(struct batch *b)
     cm_free(b->term);
 }
 
+/* Arrays for mini-batches of B cells.  They outlive a step: activations are tens of megabytes,
+ * whose pages would be new, and zeroed by the system, in every step. */
+static void size_batch(struct batch *b, struct fit *f, size_t B)
+{
+    const struct cm_net *net = &f->m->net;
+    free_batch(b);
+    *b = (struct batch){.f = f, .B = B};
+    uint64_t kept = 0;
+    for (size_t side = 0; side < 2; side++) {
+        size_t group = net->encoder[side].group;
+        b->groups[side] = (B + group - 1) / group;
+        kept += b->groups[side] * cm_net_cache(net, side, group);
+        b->cell[side] = CM_NEW(struct cm_cell, B);
+        b->raw[side] = CM_NEW(cm_real, B * f->q);
+        b->e[side] = CM_NEW(cm_real, B * f->q);
+        b->norm[side] = CM_NEW(cm_real, B);
+        b->de[side] = CM_NEW(cm_real, B * f->q);
+        b->draw[side] = CM_NEW(cm_real, B * f->q);
+        if (net->has_cross)
+            b->tokens[side] = CM_NEW(cm_real, B * cm_token_size(net, side));
+        if (net->has_cross && net->cross.o.gradient != CM_CROSS_MODULE)
+            b->dtokens[side] = CM_NEW(cm_real, B * cm_token_size(net, side));
+    }
+    if (kept * sizeof(cm_real) <= f->d->keep)
+        b->cache = CM_NEW(cm_real, kept);
+    b->shards = cm_shards(b->groups[0] + b->groups[1], 1, f->max);
+    b->grad = CM_NEW(cm_real, b->shards * f->size);
+    b->s = CM_NEW(float, B *B);
+    b->ds = CM_NEW(float, B *B);
+    b->term = f->m->has_links ? CM_NEW(float, B *B) : NULL;
+}
+
+/* Fills b for the cells `row`; all gradients are 0. */
+static void make_batch(struct batch *b, struct fit *f, const uint32_t *row, size_t B, uint64_t step)
+{
+    const struct cm_net *net = &f->m->net;
+    if (b->B != B)
+        size_batch(b, f, B);
+    b->row = row;
+    b->drop = (struct cm_dropout){.seed = f->seed, .step = (uint32_t)step};
+    for (size_t side = 0; side < 2; side++) {
+        const struct cm_csr *x = f->d->x[side];
+        for (size_t i = 0; i < B; i++) {
+            b->cell[side][i] = cm_cell_at(x, row[i]);
+            b->cell[side][i].z = net->k ? f->d->z[side] + row[i] * net->k : NULL;
+        }
+        memset(b->draw[side], 0, B * f->q * sizeof *b->draw[side]);
+        if (b->dtokens[side])
+            memset(b->dtokens[side], 0, B * cm_token_size(net, side) * sizeof *b->dtokens[side]);
+    }
+    memset(b->grad, 0, f->size * sizeof *b->grad); /* the other shards' are theirs to clear */
+    memset(b->ds, 0, B * B * sizeof *b->ds);
+}
+
+enum { SLICES = 16 };
+
+/* The first arena's slice += those of the other shards, in their order. */
+static int sum_slice(void *arg, size_t slice)
+{
+    struct batch *b = arg;
+    size_t size = b->f->size, from = cm_shard_begin(size, SLICES, slice);
+    size_t to = cm_shard_begin(size, SLICES, slice + 1);
+    for (size_t k = 1; k < b->shards; k++)
+        for (size_t i = from; i < to; i++)
+            b->grad[i] += b->grad[k * size + i];
+    return 0;
+}
+
 /* From b->ds and b->dtokens to the sum of the gradients in b->grad. */
 static void encoders_backward(struct batch *b)
 {
@@ -207,9 +240,7 @@ static void encoders_backward(struct batch *b)
         cm_unitnorm_backward(b->draw[side], b->de[side], b->norm[side], b->e[side], B, q);
     struct pass pass = {b, true};
     cm_parallel(b->shards, pass_shard, &pass);
-    for (size_t k = 1; k < b->shards; k++)
-        for (size_t i = 0; i < f->size; i++)
-            b->grad[i] += b->grad[k * f->size + i];
+    cm_parallel(SLICES, sum_slice, b);
 }
 
 static int train_step(struct batch *b, uint64_t step, uint32_t epoch, double factor)
@@ -247,9 +278,16 @@ static int train_step(struct batch *b, uint64_t step, uint32_t epoch, double fac
 int cm_step(struct fit *f, const uint32_t *row, size_t B, uint64_t step, uint32_t epoch,
             double factor)
 {
-    struct batch b;
-    make_batch(&b, f, row, B, step);
-    int code = train_step(&b, step, epoch, factor);
-    free_batch(&b);
-    return code;
+    if (!f->batch)
+        f->batch = CM_ZNEW(struct batch, 1);
+    make_batch(f->batch, f, row, B, step);
+    return train_step(f->batch, step, epoch, factor);
+}
+
+void cm_step_free(struct fit *f)
+{
+    if (f->batch)
+        free_batch(f->batch);
+    cm_free(f->batch);
+    f->batch = NULL;
 }

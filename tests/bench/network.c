@@ -18,7 +18,8 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "model/config.h"
-#include "train/loop.h"
+#include "model/presets.h"
+#include "train/fit.h"
 
 enum { B = 64, CHROMS = 23, POOL = 512 };
 

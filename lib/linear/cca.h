@@ -39,6 +39,10 @@ struct cm_linear {
 int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
                   const struct cm_linear_config *c, uint64_t seed, float *const z[2]);
 
+/* The CCA of a fit alone: z[s] (n x k) are components of paired cells; p and corr, allocated by the
+ * caller, are set, all else stays as it is. */
+int cm_linear_cca(struct cm_linear *m, const float *const z[2], size_t n, double ridge);
+
 /* z (rows x k, ld k) = (X - 1 mean') V. */
 void cm_linear_z(const struct cm_linear *m, size_t side, const struct cm_csr *x, float *z);
 /* out (n x q, ld ldo) = unit(z p): rows of norm 1, or 0 where the norm is below 1e-12. */

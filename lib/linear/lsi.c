@@ -10,8 +10,7 @@
 #define TOLERANCE    1e-4  /* residual of each vector; below it no score changes in four digits */
 #define NO_VARIATION 1e-12 /* of the sum of squares: what rounding the means to float leaves */
 
-/* sd^-power of the columns about their means, 0 where nothing varies; NULL for power 0. */
-static float *column_weights(const struct cm_csr *x, double power)
+float *cm_lsi_weights(const struct cm_csr *x, double power)
 {
     if (power == 0)
         return NULL;
@@ -49,7 +48,7 @@ int cm_lsi_fit(struct cm_linear_side *s, const struct cm_csr *x, size_t k, doubl
     s->s = CM_NEW(double, k);
     s->bias = CM_NEW(float, k);
     cm_csr_column_means(x, s->mean);
-    float *weight = column_weights(x, scale);
+    float *weight = cm_lsi_weights(x, scale);
     int code = cm_svd_truncated(x, s->mean, weight, k, seed, TOLERANCE, CM_SVD_ITERATIONS, s->v,
                                 s->s, &s->iterations);
     if (code == 0 && !(s->s[0] * s->s[0] > NO_VARIATION * square_sum(x, weight)))

@@ -32,6 +32,8 @@ struct cm_linear_side {
  * columns.  k <= rows and columns.  CM_ENUMERIC when nothing varies; `slot` is for the message. */
 int cm_lsi_fit(struct cm_linear_side *s, const struct cm_csr *x, size_t k, double scale,
                uint64_t seed, size_t slot);
+/* D: sd^-scale of the columns about their means, 0 where nothing varies; NULL for scale 0. */
+float *cm_lsi_weights(const struct cm_csr *x, double scale);
 /* z (rows x k, ld k) = (X - 1 mean') V. */
 void cm_lsi_components(const struct cm_linear_side *s, size_t k, const struct cm_csr *x, float *z);
 

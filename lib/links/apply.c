@@ -8,22 +8,24 @@
 #include "base/pool.h"
 #include "links/residuals.h"
 
-#define TILE 64 /* cells of a shard */
+enum {
+    TILE = 64,   /* cells of a shard */
+    BLOCK = 1024 /* cells of a product */
+};
 
 struct apply {
     const struct cm_links *links;
-    const struct cm_csr *x;
-    const float *z;
-    size_t ldz, ldo, shards;
+    const struct cm_links_cells *cells;
+    size_t ldo, shards;
     float *out;
 };
 
 static int gene_shard(void *arg, size_t shard)
 {
     struct apply *a = arg;
-    size_t from = cm_shard_begin(a->x->rows, a->shards, shard),
-           end = cm_shard_begin(a->x->rows, a->shards, shard + 1);
-    cm_links_residuals(&a->links->gene, a->links->r, a->links->clip, a->x, a->z, a->ldz, from, end,
+    size_t from = cm_shard_begin(a->cells->x->rows, a->shards, shard),
+           end = cm_shard_begin(a->cells->x->rows, a->shards, shard + 1);
+    cm_links_residuals(&a->links->gene, a->links->r, a->links->clip, a->cells, from, end,
                        a->out + from * a->ldo, a->ldo);
     return 0;
 }
@@ -32,22 +34,22 @@ static int peak_shard(void *arg, size_t shard)
 {
     struct apply *a = arg;
     const struct cm_links *links = a->links;
-    size_t G = links->gene.n, from = cm_shard_begin(a->x->rows, a->shards, shard),
-           end = cm_shard_begin(a->x->rows, a->shards, shard + 1);
+    size_t G = links->gene.n, from = cm_shard_begin(a->cells->x->rows, a->shards, shard),
+           end = cm_shard_begin(a->cells->x->rows, a->shards, shard + 1);
     for (size_t i = from; i < end; i++) {
         float *row = a->out + i * a->ldo;
         memcpy(row, links->base, G * sizeof *row);
         for (size_t q = 0; q < links->r; q++) {
-            float zq = a->z[i * a->ldz + q];
+            float zq = a->cells->z[i * a->cells->ldz + q];
             const float *slope = links->slope + q * G;
             for (size_t g = 0; g < G; g++)
                 row[g] += zq * slope[g];
         }
-        for (uint64_t e = a->x->ptr[i]; e < a->x->ptr[i + 1]; e++) {
-            uint32_t p = links->peak.at[a->x->idx[e]];
+        for (uint64_t e = a->cells->x->ptr[i]; e < a->cells->x->ptr[i + 1]; e++) {
+            uint32_t p = links->peak.at[a->cells->x->idx[e]];
             if (p == CM_LINKS_NOWHERE)
                 continue;
-            float v = a->x->val[e];
+            float v = a->cells->x->val[e];
             for (uint64_t k = links->mptr[p]; k < links->mptr[p + 1]; k++)
                 row[links->mgene[k]] += v * links->mval[k];
         }
@@ -58,25 +60,9 @@ static int peak_shard(void *arg, size_t shard)
 static void apply(const struct cm_links *links, int (*fn)(void *, size_t), const struct cm_csr *x,
                   const float *z, size_t ldz, float *out, size_t ldo)
 {
-    struct apply a = {links, x, z, ldz, ldo, 0, out};
-    a.shards = (x->rows + TILE - 1) / TILE; /* a tile each */
+    struct cm_links_cells cells = {x, z, ldz};
+    struct apply a = {links, &cells, ldo, (x->rows + TILE - 1) / TILE, out}; /* a tile each */
     cm_parallel(a.shards, fn, &a);
-}
-
-static int residual_shard(void *arg, size_t shard)
-{
-    struct apply *a = arg;
-    size_t from = cm_shard_begin(a->x->rows, a->shards, shard),
-           end = cm_shard_begin(a->x->rows, a->shards, shard + 1);
-    cm_links_residuals(&a->links->peak, a->links->r, INFINITY, a->x, a->z, a->ldz, from, end,
-                       a->out + from * a->ldo, a->ldo);
-    return 0;
-}
-
-void cm_links_peak_residuals(const struct cm_links *links, const struct cm_csr *x, const float *z,
-                             size_t ldz, float *out, size_t ldo)
-{
-    apply(links, residual_shard, x, z, ldz, out, ldo);
 }
 
 void cm_links_gene_columns(const struct cm_links *links, const struct cm_csr *x, const float *z,
@@ -89,4 +75,46 @@ void cm_links_peak_columns(const struct cm_links *links, const struct cm_csr *x,
                            size_t ldz, float *out, size_t ldo)
 {
     apply(links, peak_shard, x, z, ldz, out, ldo);
+}
+
+/* ===== similarities ========================================================================= */
+
+struct cm_links_index cm_links_index(const struct cm_links *links)
+{
+    return (struct cm_links_index){links->gene.n, links->ptr, links->peak_of};
+}
+
+void cm_links_similarities(const struct cm_links *links, const float *c,
+                           const struct cm_links_cells cells[2], const uint64_t *const at[2],
+                           const size_t n[2], float *out)
+{
+    struct cm_links_index index = cm_links_index(links);
+    size_t all = n[0] > n[1] ? n[0] : n[1];
+    uint64_t *first = CM_NEW(uint64_t, all);
+    for (size_t i = 0; i < all; i++)
+        first[i] = i;
+    const uint64_t *rows = at[0] ? at[0] : first, *cols = at[1] ? at[1] : first;
+    size_t blocks[2] = {(n[0] + BLOCK - 1) / BLOCK, (n[1] + BLOCK - 1) / BLOCK};
+    for (size_t b = 0; b < blocks[1]; b++) {
+        size_t j = cm_shard_begin(n[1], blocks[1], b), to = cm_shard_begin(n[1], blocks[1], b + 1);
+        struct cm_factored w;
+        cm_links_factor(&w, &links->peak, links->r, INFINITY, &cells[1], cols + j, to - j);
+        for (size_t a = 0; a < blocks[0]; a++) {
+            size_t i = cm_shard_begin(n[0], blocks[0], a),
+                   end = cm_shard_begin(n[0], blocks[0], a + 1);
+            struct cm_factored u;
+            cm_links_factor(&u, &links->gene, links->r, links->clip, &cells[0], rows + i, end - i);
+            cm_links_product(out + i * n[1] + j, n[1], &u, &w, &index, c, links->mu);
+            cm_factored_free(&u);
+        }
+        cm_factored_free(&w);
+    }
+    cm_free(first);
+}
+
+uint64_t cm_links_similarities_bytes(uint64_t n, uint64_t entries, uint64_t genes, uint64_t peaks)
+{
+    uint64_t block = n < BLOCK ? n : BLOCK, product = 4 * 9 * (block + 64) * (block + 192),
+             factored = 8 * (genes + peaks) + 16 * (n ? entries / n + 1 : 0) * block + 256 * block;
+    return product + 2 * factored + 8 * n;
 }

@@ -1,123 +1,214 @@
-/* links/correlate.c - correlations of genes and peaks, from sparse sums.
+/* links/correlate.c - correlations of genes and peaks, from factored residuals.
  *
- * Of a pair (g, p), over training cells i:
- *   n c_gp = sum_i u_gi w_pi,  w_pi = (x_pi - off_p - z_i . h_p) / sd_p,  so
- *   n sd_p c_gp = sum_i u_gi x_pi  -  off_p sum_i u_gi  -  (sum_i u_gi z_i) . h_p.
- * The first sum runs over the stored non-zeros of ATAC, each touching the few genes near its peak;
- * only the genes' residuals, which are clipped and so not linear, are made dense, in tiles of 64
- * cells.  Sums are in double, cells in fixed shards whose number depends on the problem alone.
+ * With w_p = S_p + left right_p (links/factored.h), summed over cells,
+ *   n c_gp = u_g . S_p + (u_g left) . right_p:
+ * the first runs over the stored non-zeros of the peak, the second is `rank` numbers a pair.  Only
+ * the row u_g is dense, for a block of cells at a time, and every pair is summed by one thread.
  */
 #include "links/correlate.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "base/clones.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "links/residuals.h"
-#include "matrix/blas.h"
 
-#define TILE 64 /* cells whose gene residuals are dense at one time */
+enum { BLOCK = 1024, CORRELATE_SHARDS = 16 };
 
-#define SHARD_BYTES ((size_t)256 << 20) /* bound on the partial sums of all shards */
+static size_t rank_of(const struct cm_links_pairing *p) { return cm_factored_rank(p->r + 1); }
 
-static int sums_shard(void *arg, size_t shard)
+static uint64_t pair_count(const struct cm_links_pairing *p) { return p->pairs.ptr[p->gene->n]; }
+
+struct cm_links_sums cm_links_sums_make(const struct cm_links_pairing *p)
 {
-    struct cm_links_sums *s = arg;
-    size_t G = s->gene->n, r = s->r, from = cm_shard_begin(s->genes->rows, s->shards, shard),
-           end = cm_shard_begin(s->genes->rows, s->shards, shard + 1);
-    double *c = s->part + shard * s->stride, *uz = c + s->pairs, *u_sum = uz + G * r;
-    float *u = CM_NEW(float, (size_t)TILE *G), *tile_uz = CM_NEW(float, G *r);
-    for (; from < end; from += TILE) {
-        size_t to = from + TILE < end ? from + TILE : end;
-        cm_links_residuals(s->gene, r, s->clip, s->genes, s->zg, s->ldz, from, to, u, G);
-        cm_sgemm(true, false, G, r, to - from, 1, u, G, s->zp + from * s->ldz, s->ldz, 0, tile_uz,
-                 r);
-        for (size_t i = 0; i < G * r; i++)
-            uz[i] += (double)tile_uz[i];
-        for (size_t i = from; i < to; i++) {
-            const float *ui = u + (i - from) * G;
-            double *sum = u_sum + (s->group ? s->group[i] : 0) * G;
-            for (size_t g = 0; g < G; g++)
-                sum[g] += (double)ui[g];
-            for (uint64_t e = s->peaks->ptr[i]; e < s->peaks->ptr[i + 1]; e++) {
-                uint32_t p = s->peak->at[s->peaks->idx[e]];
-                if (p == CM_LINKS_NOWHERE)
-                    continue;
-                double x = (double)s->peaks->val[e];
-                for (uint64_t k = s->near[p]; k < s->near[p + 1]; k++)
-                    c[s->near_pair[k]] += x * (double)ui[s->near_gene[k]];
-            }
+    size_t rank = rank_of(p);
+    struct cm_links_sums s = {.products = CM_ZNEW(double, pair_count(p)),
+                              .gene = CM_ZNEW(double, p->gene->n *rank)};
+    if (p->group) {
+        s.size = CM_ZNEW(double, p->groups);
+        s.gene_group = CM_ZNEW(double, p->groups * p->gene->n);
+        s.peak_group = CM_ZNEW(double, p->groups * p->peak->n);
+        s.left = CM_ZNEW(double, p->groups *rank);
+    }
+    return s;
+}
+
+static void add(double *to, double factor, const double *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] += factor * from[i];
+}
+
+void cm_links_sums_add(struct cm_links_sums *s, const struct cm_links_pairing *p, double factor,
+                       const struct cm_links_sums *other)
+{
+    size_t rank = rank_of(p);
+    s->cells += factor * other->cells;
+    add(s->products, factor, other->products, pair_count(p));
+    add(s->gene, factor, other->gene, p->gene->n * rank);
+    if (!p->group)
+        return;
+    add(s->size, factor, other->size, p->groups);
+    add(s->gene_group, factor, other->gene_group, p->groups * p->gene->n);
+    add(s->peak_group, factor, other->peak_group, p->groups * p->peak->n);
+    add(s->left, factor, other->left, p->groups * rank);
+}
+
+void cm_links_sums_free(struct cm_links_sums *s)
+{
+    cm_free(s->products);
+    cm_free(s->gene);
+    cm_free(s->size);
+    cm_free(s->gene_group);
+    cm_free(s->peak_group);
+    cm_free(s->left);
+    memset(s, 0, sizeof *s);
+}
+
+/* ===== sums ================================================================================= */
+
+struct take {
+    struct cm_links_sums *s;
+    const struct cm_links_pairing *p;
+    struct cm_factored u, w;
+    float *left_u, *left_w; /* rank x cells */
+    const uint32_t *group;  /* of the block's cells, or NULL */
+    size_t shards;
+};
+
+/* row (n) = left right + entries of feature j of f; left is transposed. */
+CM_CLONES_O3 static void dense_row(float *restrict row, const struct cm_factored *f, size_t j,
+                                   const float *restrict left)
+{
+    memset(row, 0, f->n * sizeof *row);
+    for (size_t k = 0; k < f->rank; k++) {
+        float factor = f->right[j * f->rank + k];
+        for (size_t i = 0; factor != 0 && i < f->n; i++)
+            row[i] += factor * left[k * f->n + i];
+    }
+    for (uint64_t e = f->ptr[j]; e < f->ptr[j + 1]; e++)
+        row[f->cell[e]] += f->val[e];
+}
+
+/* In eight strands, in double. */
+CM_CLONES_O3 static double dot(const float *restrict x, const float *restrict y, size_t n)
+{
+    double strand[8] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (size_t k = 0; k < 8; k++)
+            strand[k] += (double)x[i + k] * (double)y[i + k];
+    for (; i < n; i++)
+        sum += (double)x[i] * (double)y[i];
+    for (size_t k = 0; k < 8; k++)
+        sum += strand[k];
+    return sum;
+}
+
+static int gene_shard(void *arg, size_t shard)
+{
+    const struct take *t = arg;
+    const struct cm_factored *u = &t->u, *w = &t->w;
+    size_t n = u->n;
+    float *row = CM_NEW(float, n);
+    for (size_t g = cm_shard_begin(u->d, t->shards, shard);
+         g < cm_shard_begin(u->d, t->shards, shard + 1); g++) {
+        dense_row(row, u, g, t->left_u);
+        for (size_t k = 0; k <= t->p->r; k++)
+            t->s->gene[g * w->rank + k] += dot(row, t->left_w + k * n, n);
+        for (size_t i = 0; t->group && i < n; i++)
+            t->s->gene_group[t->group[i] * u->d + g] += (double)row[i];
+        for (uint64_t k = t->p->pairs.ptr[g]; k < t->p->pairs.ptr[g + 1]; k++) {
+            size_t peak = t->p->pairs.peak[k];
+            double sum = 0;
+            for (uint64_t e = w->ptr[peak]; e < w->ptr[peak + 1]; e++)
+                sum += (double)w->val[e] * (double)row[w->cell[e]];
+            t->s->products[k] += sum;
         }
     }
-    cm_free(u);
-    cm_free(tile_uz);
+    cm_free(row);
     return 0;
 }
 
-/* Sums of w over the cells of each group: out (groups x peak.n), and the groups' sizes. */
-static void peak_group_sums(const struct cm_links_sums *s, double *out, double *size)
+static void take_groups(const struct take *t)
 {
-    size_t P = s->peak->n, r = s->r;
-    double *z = CM_ZNEW(double, s->groups *r);
-    for (size_t i = 0; i < s->peaks->rows; i++) {
-        uint32_t b = s->group[i];
-        size[b]++;
-        for (size_t k = 0; k < r; k++)
-            z[b * r + k] += (double)s->zp[i * s->ldz + k];
-        for (uint64_t e = s->peaks->ptr[i]; e < s->peaks->ptr[i + 1]; e++) {
-            uint32_t p = s->peak->at[s->peaks->idx[e]];
-            if (p != CM_LINKS_NOWHERE)
-                out[b * P + p] += (double)s->peaks->val[e];
-        }
+    const struct cm_factored *w = &t->w;
+    for (size_t i = 0; i < w->n; i++) {
+        t->s->size[t->group[i]]++;
+        for (size_t k = 0; k < w->rank; k++)
+            t->s->left[t->group[i] * w->rank + k] += (double)w->left[i * w->rank + k];
     }
-    for (size_t b = 0; b < s->groups; b++)
-        for (size_t p = 0; p < P; p++) {
-            double w = out[b * P + p] - size[b] * (double)s->peak->off[p];
-            for (size_t k = 0; k < r; k++)
-                w -= z[b * r + k] * (double)s->peak->h[p * r + k];
-            out[b * P + p] = w / (double)s->peak->sd[p];
-        }
-    cm_free(z);
+    for (size_t j = 0; j < w->d; j++)
+        for (uint64_t e = w->ptr[j]; e < w->ptr[j + 1]; e++)
+            t->s->peak_group[t->group[w->cell[e]] * w->d + j] += (double)w->val[e];
 }
 
-void cm_links_correlate(struct cm_links_sums *s, const uint64_t *ptr, const uint32_t *peak_of,
-                        double *value)
+static float *left_transposed(const struct cm_factored *f)
 {
-    size_t G = s->gene->n, P = s->peak->n, r = s->r;
-    double n = (double)s->genes->rows;
-    s->stride = s->pairs + G * r + s->groups * G;
-    size_t max = SHARD_BYTES / (s->stride * sizeof(double));
-    s->shards = cm_shards(s->genes->rows, 4 * TILE, max < 16 ? (max ? max : 1) : 16);
-    s->part = CM_ZNEW(double, s->shards * s->stride);
-    cm_parallel(s->shards, sums_shard, s);
-    double *c = s->part, *uz = c + s->pairs, *u_sum = uz + G * r;
-    for (size_t k = 1; k < s->shards; k++)
-        for (size_t i = 0; i < s->stride; i++)
-            c[i] += s->part[k * s->stride + i];
+    float *to = CM_NEW(float, f->rank * f->n);
+    for (size_t i = 0; i < f->n; i++)
+        for (size_t k = 0; k < f->rank; k++)
+            to[k * f->n + i] = f->left[i * f->rank + k];
+    return to;
+}
 
-    double *w_sum = NULL, *size = NULL;
-    if (s->group) {
-        w_sum = CM_ZNEW(double, s->groups *P);
-        size = CM_ZNEW(double, s->groups);
-        peak_group_sums(s, w_sum, size);
-    }
-    for (size_t g = 0; g < G; g++) {
-        double u_all = 0;
-        for (size_t b = 0; b < s->groups; b++)
-            u_all += u_sum[b * G + g];
-        for (uint64_t k = ptr[g]; k < ptr[g + 1]; k++) {
-            size_t p = peak_of[k];
-            double v = c[k] - (double)s->peak->off[p] * u_all;
-            for (size_t q = 0; q < r; q++)
-                v -= uz[g * r + q] * (double)s->peak->h[p * r + q];
-            v /= (double)s->peak->sd[p];
-            for (size_t b = 0; s->group && b < s->groups; b++)
-                if (size[b] > 0)
-                    v -= u_sum[b * G + g] * w_sum[b * P + p] / size[b];
-            value[k] = v / n;
+void cm_links_sums_take(struct cm_links_sums *s, const struct cm_links_pairing *p,
+                        const uint64_t *at, size_t n)
+{
+    size_t blocks = (n + BLOCK - 1) / BLOCK;
+    uint64_t *cell = CM_NEW(uint64_t, BLOCK);
+    uint32_t *group = p->group ? CM_NEW(uint32_t, BLOCK) : NULL;
+    for (size_t b = 0; b < blocks; b++) {
+        size_t from = cm_shard_begin(n, blocks, b), m = cm_shard_begin(n, blocks, b + 1) - from;
+        for (size_t i = 0; i < m; i++) {
+            cell[i] = at ? at[from + i] : from + i;
+            if (group)
+                group[i] = p->group[cell[i]];
         }
+        struct take t = {.s = s, .p = p, .group = group};
+        t.shards = cm_shards(p->gene->n, 16, CORRELATE_SHARDS);
+        cm_links_factor(&t.u, p->gene, p->r, p->clip, &p->cell[0], cell, m);
+        cm_links_factor(&t.w, p->peak, p->r, INFINITY, &p->cell[1], cell, m);
+        t.left_u = left_transposed(&t.u);
+        t.left_w = left_transposed(&t.w);
+        cm_parallel(t.shards, gene_shard, &t);
+        if (group)
+            take_groups(&t);
+        s->cells += (double)m;
+        cm_factored_free(&t.u);
+        cm_factored_free(&t.w);
+        cm_free(t.left_u);
+        cm_free(t.left_w);
     }
+    cm_free(cell);
+    cm_free(group);
+}
+
+/* ===== correlations ========================================================================= */
+
+void cm_links_correlations(double *value, const struct cm_links_sums *s,
+                           const struct cm_links_pairing *p)
+{
+    size_t G = p->gene->n, P = p->peak->n, rank = rank_of(p);
+    double *w_sum = p->group ? CM_NEW(double, p->groups *P) : NULL;
+    for (size_t b = 0; w_sum && b < p->groups; b++)
+        for (size_t j = 0; j < P; j++) {
+            double sum = s->peak_group[b * P + j];
+            for (size_t k = 0; k < rank; k++)
+                sum += s->left[b * rank + k] * (double)p->peak->right[j * rank + k];
+            w_sum[b * P + j] = sum;
+        }
+    for (size_t g = 0; g < G; g++)
+        for (uint64_t e = p->pairs.ptr[g]; e < p->pairs.ptr[g + 1]; e++) {
+            size_t j = p->pairs.peak[e];
+            double v = s->products[e];
+            for (size_t k = 0; k < rank; k++)
+                v += s->gene[g * rank + k] * (double)p->peak->right[j * rank + k];
+            for (size_t b = 0; w_sum && b < p->groups; b++)
+                if (s->size[b] > 0)
+                    v -= s->gene_group[b * G + g] * w_sum[b * P + j] / s->size[b];
+            value[e] = v / s->cells;
+        }
     cm_free(w_sum);
-    cm_free(size);
-    cm_free(s->part);
 }

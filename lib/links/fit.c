@@ -71,34 +71,25 @@ static void fit_pairs(struct cm_links *links, const struct cm_links_fit_config *
 {
     struct cm_links_side gene = {0}, peak = {0};
     bool grouped = d->group && d->groups > 1;
+    size_t n = d->x[0]->rows;
     uint64_t *ptr = take_paired(all, near, links->r, &gene, &peak);
-    uint64_t *start = CM_NEW(uint64_t, peak.n + 1), *pair = CM_NEW(uint64_t, near->n);
-    uint32_t *of = CM_NEW(uint32_t, near->n);
-    cm_links_by_peak(gene.n, peak.n, ptr, near->peak, start, of, pair);
-    struct cm_links_sums s = {.gene = &gene,
-                              .peak = &peak,
-                              .genes = d->x[0],
-                              .peaks = d->x[1],
-                              .zg = d->z[0],
-                              .zp = d->z[1],
-                              .ldz = d->ldz,
-                              .r = links->r,
-                              .pairs = near->n,
-                              .groups = grouped ? d->groups : 1,
-                              .clip = c->clip,
-                              .group = grouped ? d->group : NULL,
-                              .near = start,
-                              .near_gene = of,
-                              .near_pair = pair};
+    struct cm_links_pairing pairing = {
+        .gene = &gene,
+        .peak = &peak,
+        .pairs = {gene.n, ptr, near->peak},
+        .r = links->r,
+        .clip = c->clip,
+        .cell = {{d->x[0], d->z[0], d->ldz}, {d->x[1], d->z[1], d->ldz}},
+        .group = grouped ? d->group : NULL,
+        .groups = grouped ? d->groups : 1};
+    struct cm_links_sums sums = cm_links_sums_make(&pairing);
+    cm_links_sums_take(&sums, &pairing, NULL, n);
     double *value = CM_NEW(double, near->n);
-    cm_links_correlate(&s, ptr, near->peak, value);
-    threshold(links, &gene, &peak, ptr, near->peak, value,
-              c->threshold / sqrt((double)d->x[0]->rows));
+    cm_links_correlations(value, &sums, &pairing);
+    threshold(links, &gene, &peak, ptr, near->peak, value, c->threshold / sqrt((double)n));
+    cm_links_sums_free(&sums);
     cm_free(value);
     cm_free(ptr);
-    cm_free(start);
-    cm_free(pair);
-    cm_free(of);
     cm_links_side_free(&gene);
     cm_links_side_free(&peak);
 }

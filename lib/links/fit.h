@@ -4,6 +4,7 @@
 
 #include "links/config.h"
 #include "links/links.h"
+#include "links/residuals.h"
 #include "matrix/matrix.h"
 #include "stream/cms.h"
 
@@ -11,7 +12,7 @@
 extern "C" {
 #endif
 
-#define CM_LINKS_SAMPLE 4096 /* mu is exact up to so many training cells */
+#define CM_LINKS_SAMPLE 2048 /* mu is exact up to so many training cells */
 
 /* Paired training cells: side 0 genes, side 1 peaks. */
 struct cm_links_data {
@@ -32,8 +33,14 @@ int cm_links_fit(struct cm_links *links, const struct cm_links_fit_config *c,
                  const struct cm_links_data *d);
 
 /* Sets mu so that the standard deviation of mu L over pairs of these (training) cells is `sd`, and
- * fills what is derived: after cm_links.c was changed.  CM_ENUMERIC when it is not finite. */
+ * fills what is derived: after links->c was changed.  CM_ENUMERIC when it is not finite. */
 int cm_links_scale(struct cm_links *links, double sd, const struct cm_links_data *d);
+
+/* That mu for weights c of the links, over cells at[0..n-1] (NULL: the first n) or a sample of
+ * them; NaN when it is not finite.  links->mu does not matter. */
+double cm_links_mu(const struct cm_links *links, const float *c, double sd,
+                   const struct cm_links_cells cells[2], const uint64_t *at, size_t n,
+                   uint64_t seed);
 
 #ifdef __cplusplus
 }

@@ -20,8 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "links/fit.h"
-#include "linear/cca.h"
+#include "links/folds.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,21 +28,6 @@ extern "C" {
 
 #define CM_LINKS_VALID_EVERY 10 /* steps between two validations */
 #define CM_LINKS_FEWEST      32 /* cells in a fold, below which nothing is learned */
-
-/* Prepared cells x (training) and v (validation, rows may be 0) of
- * genes (side 0) and peaks (side 1), column tables, the full linear fit of those two sides and the
- * training cells' components (ld k), and batch labels or NULL. */
-struct cm_links_learn_data {
-    const struct cm_csr *x[2], *v[2];
-    const struct cm_cols *table[2];
-    const struct cm_linear *linear;
-    size_t side[2]; /* which side of `linear` genes and peaks are */
-    const float *z[2];
-    const uint32_t *group, *valid_group;
-    size_t groups;
-    struct cm_linear_config fit; /* of LSI and CCA; k and q are those of `linear` */
-    uint64_t seed;
-};
 
 struct cm_links_report {
     double before, after; /* InfoNCE of the validation cells (NaN without any) */
@@ -53,13 +37,13 @@ struct cm_links_report {
 
 /* Replaces *links, as cm_links_fit left them, by links with learned weights.  Returns 1; 0 when
  * there is too little to learn from or nothing was gained on validation cells (*links is unchanged,
- * cm_error_message says why); < 0 on failure.  Memory: a copy of the training cells outside a fold,
- * and folds x CM_LINKS_CELLS x (genes + peaks + CM_LINKS_CELLS) numbers. */
+ * cm_error_message says why); < 0 on failure.  Memory: see
+ * cm_links_learn_bytes; no copy of cells. */
 int cm_links_learn(struct cm_links *links, const struct cm_links_config *c,
                    const struct cm_links_learn_data *d, struct cm_links_report *report);
 /* Upper bound of those bytes, for n training cells with `entries` stored values. */
 uint64_t cm_links_learn_bytes(const struct cm_learn_config *o, uint64_t n, uint64_t entries,
-                              uint64_t genes, uint64_t peaks);
+                              uint64_t genes, uint64_t peaks, uint64_t k);
 
 #ifdef __cplusplus
 }

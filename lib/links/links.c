@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "links/factored.h"
 
 void cm_links_side_free(struct cm_links_side *s)
 {
@@ -13,6 +14,7 @@ void cm_links_side_free(struct cm_links_side *s)
     cm_free(s->sd);
     cm_free(s->at);
     cm_free(s->ht);
+    cm_free(s->right);
     memset(s, 0, sizeof *s);
 }
 
@@ -20,6 +22,7 @@ void cm_links_side_index(struct cm_links_side *s, size_t r)
 {
     cm_free(s->at);
     cm_free(s->ht);
+    cm_free(s->right);
     s->at = CM_NEW(uint32_t, s->features);
     memset(s->at, 0xFF, s->features * sizeof *s->at);
     s->ht = CM_NEW(float, r * s->n);
@@ -27,6 +30,13 @@ void cm_links_side_index(struct cm_links_side *s, size_t r)
         s->at[s->feature[i]] = (uint32_t)i;
         for (size_t q = 0; q < r; q++)
             s->ht[q * s->n + i] = s->h[i * r + q];
+    }
+    size_t rank = cm_factored_rank(r + 1);
+    s->right = CM_ZNEW(float, s->n *rank);
+    for (size_t i = 0; i < s->n; i++) {
+        for (size_t q = 0; q < r; q++)
+            s->right[i * rank + q] = -s->h[i * r + q] / s->sd[i];
+        s->right[i * rank + r] = -s->off[i] / s->sd[i];
     }
 }
 

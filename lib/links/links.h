@@ -30,6 +30,7 @@ struct cm_links_side {
     size_t features;   /* columns of the modality */
     uint32_t *at;      /* features: position in `feature`, or NOWHERE (derived) */
     float *ht;         /* r x n: h transposed (derived) */
+    float *right;      /* n x rank: -[h, off]/sd (derived; links/factored.h) */
 };
 
 struct cm_links {

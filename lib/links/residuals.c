@@ -122,16 +122,17 @@ struct cm_links_side cm_links_side_take(const struct cm_links_side *all, const b
 }
 
 void cm_links_residuals(const struct cm_links_side *s, size_t r, double clip,
-                        const struct cm_csr *x, const float *z, size_t ldz, size_t from, size_t to,
-                        float *out, size_t ldo)
+                        const struct cm_links_cells *cells, size_t from, size_t to, float *out,
+                        size_t ldo)
 {
+    const struct cm_csr *x = cells->x;
     float max = (float)clip;
     for (size_t i = from; i < to; i++) {
         float *row = out + (i - from) * ldo;
         for (size_t j = 0; j < s->n; j++)
             row[j] = -s->off[j];
         for (size_t q = 0; q < r; q++) {
-            float zq = z[i * ldz + q];
+            float zq = cells->z[i * cells->ldz + q];
             const float *h = s->ht + q * s->n;
             for (size_t j = 0; j < s->n; j++)
                 row[j] -= zq * h[j];

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "links/factored.h"
 #include "links/links.h"
 #include "matrix/matrix.h"
 
@@ -22,12 +23,24 @@ int cm_links_regress(struct cm_links_side *s, const struct cm_csr *x, const floa
 struct cm_links_side cm_links_side_take(const struct cm_links_side *all, const bool *keep,
                                         size_t r);
 
+/* Cells and their components: row i of z belongs to row i of x. */
+struct cm_links_cells {
+    const struct cm_csr *x;
+    const float *z;
+    size_t ldz;
+};
+
 /* out (rows from..to-1 of x, s->n columns, ld ldo) = clip((x - off - z h') / sd).  No BLAS: its
  * bits depend on how many rows are in a call, and an embedding must not depend on the stream's
  * chunks. */
 void cm_links_residuals(const struct cm_links_side *s, size_t r, double clip,
-                        const struct cm_csr *x, const float *z, size_t ldz, size_t from, size_t to,
-                        float *out, size_t ldo);
+                        const struct cm_links_cells *cells, size_t from, size_t to, float *out,
+                        size_t ldo);
+
+/* The same residuals of cells at[0..n-1] (NULL: the first n), factored; right is the side's own.
+ * Equal to the dense ones up to rounding. */
+void cm_links_factor(struct cm_factored *to, const struct cm_links_side *side, size_t r,
+                     double clip, const struct cm_links_cells *cells, const uint64_t *at, size_t n);
 
 #ifdef __cplusplus
 }

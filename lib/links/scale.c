@@ -1,6 +1,4 @@
 /* links/scale.c - the factor mu of the links, from their spread over pairs of cells. */
-#include "links/fit.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -9,89 +7,75 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "links/apply.h"
-#include "matrix/blas.h"
+#include "links/fit.h"
 
-#define TILE 64 /* rows of L at one time */
-
-struct spread {
-    const float *a, *b;
-    size_t n, m, shards;
-    double *part; /* shards x 2: sum and sum of squares of L */
+struct moments {
+    const float *l;
+    size_t n, shards;
+    double *part; /* shards x 2: sum and sum of squares */
 };
 
-static int spread_shard(void *arg, size_t shard)
+static int moments_shard(void *arg, size_t shard)
 {
-    struct spread *s = arg;
-    size_t from = cm_shard_begin(s->n, s->shards, shard),
-           to = cm_shard_begin(s->n, s->shards, shard + 1);
-    float *l = CM_NEW(float, (size_t)TILE * s->n);
-    for (; from < to; from += TILE) {
-        size_t rows = to - from < TILE ? to - from : TILE;
-        cm_sgemm(false, true, rows, s->n, s->m, 1, s->a + from * s->m, s->m, s->b, s->m, 0, l,
-                 s->n);
-        for (size_t i = 0; i < rows * s->n; i++) {
-            s->part[2 * shard] += (double)l[i];
-            s->part[2 * shard + 1] += (double)l[i] * (double)l[i];
-        }
+    const struct moments *m = arg;
+    double sum = 0, square = 0;
+    for (size_t i = cm_shard_begin(m->n, m->shards, shard);
+         i < cm_shard_begin(m->n, m->shards, shard + 1); i++) {
+        sum += (double)m->l[i];
+        square += (double)m->l[i] * (double)m->l[i];
     }
-    cm_free(l);
+    m->part[2 * shard] = sum;
+    m->part[2 * shard + 1] = square;
     return 0;
 }
 
-static void take_rows(const float *z, size_t ldz, size_t r, const uint64_t *at, size_t n,
-                      float *out)
+static double deviation(const float *l, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        memcpy(out + i * r, z + at[i] * ldz, r * sizeof *out);
+    struct moments m = {l, n, cm_shards(n, 65536, 64), NULL};
+    double sum = 0, square = 0, count = (double)n;
+    m.part = CM_NEW(double, 2 * m.shards);
+    cm_parallel(m.shards, moments_shard, &m);
+    for (size_t k = 0; k < m.shards; k++) {
+        sum += m.part[2 * k];
+        square += m.part[2 * k + 1];
+    }
+    cm_free(m.part);
+    double var = square / count - sum / count * (sum / count);
+    return var > 0 ? sqrt(var) : isfinite(var) ? 0 : var;
 }
 
-/* Standard deviation of L (mu = 1) over all pairs of training cells, or of a sample of cells. */
-static double spread(const struct cm_links *links, const struct cm_links_data *d)
+double cm_links_mu(const struct cm_links *links, const float *c, double sd,
+                   const struct cm_links_cells cells[2], const uint64_t *at, size_t all,
+                   uint64_t seed)
 {
-    size_t all = d->x[0]->rows, n = all < CM_LINKS_SAMPLE ? all : CM_LINKS_SAMPLE, r = links->r;
-    uint64_t *at = CM_NEW(uint64_t, all);
+    size_t n = all < CM_LINKS_SAMPLE ? all : CM_LINKS_SAMPLE;
+    uint64_t *chosen = CM_NEW(uint64_t, all);
     for (size_t i = 0; i < all; i++)
-        at[i] = i;
+        chosen[i] = at ? at[i] : i;
     if (n < all) {
-        struct cm_rng rng = cm_rng_make(d->seed, CM_RNG_SAMPLE, 0, 0);
-        cm_rng_shuffle(&rng, at, all);
+        struct cm_rng rng = cm_rng_make(seed, CM_RNG_SAMPLE, 0, 0);
+        cm_rng_shuffle(&rng, chosen, all);
     }
-    struct spread s = {.n = n, .m = links->gene.n, .shards = cm_shards(n, TILE, 64)};
-    float *a = CM_NEW(float, n *s.m), *b = CM_NEW(float, n *s.m), *z = CM_NEW(float, n *r);
-    struct cm_csr x = cm_csr_rows(d->x[0], at, n);
-    take_rows(d->z[0], d->ldz, r, at, n, z);
-    cm_links_gene_columns(links, &x, z, r, a, s.m);
-    cm_csr_free(&x);
-    x = cm_csr_rows(d->x[1], at, n);
-    take_rows(d->z[1], d->ldz, r, at, n, z);
-    cm_links_peak_columns(links, &x, z, r, b, s.m);
-    cm_csr_free(&x);
-    s.a = a;
-    s.b = b;
-    s.part = CM_ZNEW(double, 2 * s.shards);
-    cm_parallel(s.shards, spread_shard, &s);
-    double sum = 0, square = 0, count = (double)n * (double)n;
-    for (size_t k = 0; k < s.shards; k++) {
-        sum += s.part[2 * k];
-        square += s.part[2 * k + 1];
-    }
-    cm_free(s.part);
-    cm_free(a);
-    cm_free(b);
-    cm_free(z);
-    cm_free(at);
-    double var = square / count - sum / count * (sum / count);
-    return var > 0 ? sqrt(var) : 0;
+    struct cm_links unscaled = *links;
+    unscaled.mu = 1;
+    float *l = CM_ZNEW(float, n *n);
+    const uint64_t *const both[2] = {chosen, chosen};
+    const size_t size[2] = {n, n};
+    cm_links_similarities(&unscaled, c, cells, both, size, l);
+    double now = deviation(l, n * n);
+    cm_free(l);
+    cm_free(chosen);
+    return !isfinite(now) ? (double)NAN : sd / (now > 1e-12 ? now : 1e-12);
 }
 
 int cm_links_scale(struct cm_links *links, double sd, const struct cm_links_data *d)
 {
+    const struct cm_links_cells cells[2] = {{d->x[0], d->z[0], d->ldz}, {d->x[1], d->z[1], d->ldz}};
     links->mu = 1;
     cm_links_finish(links);
-    double now = spread(links, d);
-    if (!isfinite(now))
+    links->mu = cm_links_mu(links, links->c, sd, cells, NULL, d->x[0]->rows, d->seed);
+    if (!isfinite(links->mu))
         return cm_fail(CM_ENUMERIC, "the peak-gene links are not finite");
-    links->mu = sd / (now > 1e-12 ? now : 1e-12);
     cm_links_finish(links);
     return 0;
 }

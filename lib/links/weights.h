@@ -23,13 +23,11 @@ extern "C" {
 
 #define CM_LINKS_FACTS 5
 
-/* Links of one fit, gene by gene: facts x (n x CM_LINKS_FACTS), first weights c' and correlations
- * c; those of gene g (row of u) are ptr[g] .. ptr[g+1]-1, peak: row of w. */
+/* Links of one fit: facts x (n x CM_LINKS_FACTS), first weights c' and correlations
+ * c. */
 struct cm_links_facts {
     size_t n;
     const cm_real *x, *first, *c;
-    const uint64_t *ptr;
-    const uint32_t *peak;
 };
 
 /* Numbers of the network with H hidden units, in this order: A (H x CM_LINKS_FACTS), a (H), B (2 x

@@ -190,6 +190,40 @@ static void embed(const struct cm_model *m, size_t side, const struct cm_csr *x,
     cm_free(z);
 }
 
+size_t cm_model_width_e(const struct cm_model *m) { return width_e(m); }
+
+void cm_model_embed_e(const struct cm_model *m, size_t side, const struct cm_csr *x, float *out)
+{
+    embed(m, side, x, out, width_e(m));
+}
+
+/* s (rows x cols) += y (cols x rows), transposed */
+static void add_transposed(float *s, const float *y, size_t rows, size_t cols)
+{
+    enum { TILE = 32 };
+    for (size_t i0 = 0; i0 < rows; i0 += TILE)
+        for (size_t j0 = 0; j0 < cols; j0 += TILE)
+            for (size_t i = i0; i < rows && i < i0 + TILE; i++)
+                for (size_t j = j0; j < cols && j < j0 + TILE; j++)
+                    s[i * cols + j] += y[j * rows + i];
+}
+
+void cm_model_add_links(const struct cm_model *m, const struct cm_csr *const x[2],
+                        const float *const z[2], const uint64_t *const at[2], const size_t n[2],
+                        float *s)
+{
+    size_t gene = cm_head_find_slot(&m->head, "GEX") == 0 ? 0 : 1, k = m->linear.k;
+    const struct cm_links_cells cells[2] = {{x[gene], z[gene], k}, {x[!gene], z[!gene], k}};
+    const uint64_t *const of[2] = {at[gene], at[!gene]};
+    const size_t size[2] = {n[gene], n[!gene]};
+    float *y = gene ? CM_ZNEW(float, n[0] * n[1]) : s;
+    cm_links_similarities(&m->links, m->links.c, cells, of, size, y);
+    if (gene) {
+        add_transposed(s, y, n[0], n[1]);
+        cm_free(y);
+    }
+}
+
 void cm_model_embed(const struct cm_model *m, size_t side, const struct cm_csr *x, float *out)
 {
     embed(m, side, x, out, cm_model_width(m));

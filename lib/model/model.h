@@ -85,6 +85,15 @@ int cm_model_columns(const struct cm_model *m, size_t side, const struct cm_cols
  * any cut of the stream into blocks. */
 void cm_model_embed(const struct cm_model *m, size_t side, const struct cm_csr *x, float *out);
 
+/* Its first columns alone, e without the links: ld = cm_model_width_e. */
+size_t cm_model_width_e(const struct cm_model *m);
+void cm_model_embed_e(const struct cm_model *m, size_t side, const struct cm_csr *x, float *out);
+/* s (n[0] x n[1]) += mu L of cells at[side] (NULL: the first ones) of both sides; z: components of
+ * their rows (ld k).  What the columns of links would give, without them. */
+void cm_model_add_links(const struct cm_model *m, const struct cm_csr *const x[2],
+                        const float *const z[2], const uint64_t *const at[2], const size_t n[2],
+                        float *s);
+
 /* The same for a block of a stream, in place: values through slot `in`'s lazy rule, columns through
  * `map` (NULL = as they are), all `width` columns or only part e; the block becomes dense. */
 void cm_model_embed_block(const struct cm_model *m, size_t side, struct cm_block *b,

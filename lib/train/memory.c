@@ -2,6 +2,7 @@
 #include "train/loop.h"
 
 #include "base/pool.h"
+#include "links/apply.h"
 #include "links/learn.h"
 #include "network/mining.h"
 #include "network/scorer.h"
@@ -53,9 +54,9 @@ uint64_t cm_fit_bytes(const struct cm_model *m, const struct cm_fit_data *d)
         kept = 4 * shards * cm_fit_largest(net, cm_net_cache);
     uint64_t term = 0;
     if (m->has_links) {
-        uint64_t block = n < CM_TERM_BLOCK ? n : CM_TERM_BLOCK;
-        term = 8 * block * m->links.gene.n + 4 * B * B + 4 * v * v +
-               (n <= CM_TERM_TABLE ? 4 * n * n : 0);
+        uint64_t entries = d->x[0]->ptr[n] + d->x[1]->ptr[n];
+        term = cm_links_similarities_bytes(n, entries, m->links.gene.n, m->links.peak.n) +
+               4 * B * B + 4 * v * v + (n <= CM_TERM_TABLE ? 4 * n * n : 0);
     }
     uint64_t model = 8 * n * net->k; /* components, tables of the linear part */
     for (size_t side = 0; side < 2; side++)
@@ -78,18 +79,17 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
     uint64_t components = 4 * k * (2 * n + x[0].cols + x[1].cols);
     uint64_t basis = 4 * k + 512; /* matrix/svd.h */
     uint64_t sketch = 8 * (basis * (n < max ? n : max) + (32 + k) * (n + max) + 2 * basis * basis);
-    /* The term: partial sums (bounded in links/fit.c), then both sides of a sample of cells. */
-    uint64_t genes = c->links.on ? cm_size_min(x[0].cols, x[1].cols) : 0,
-             sums = (uint64_t)256 << 20, sample = 8 * cm_size_min(n, CM_LINKS_SAMPLE) * genes,
-             correlations = !c->links.on    ? 0
-                            : sums > sample ? sums
-                                            : sample;
-    uint64_t entries = x[0].ptr[n] + x[1].ptr[n],
-             links = c->links.on && c->links.learned
-                         ? cm_links_learn_bytes(&c->links.learn, n, entries, x[0].cols, x[1].cols)
-                         : 0;
+    uint64_t entries = x[0].ptr[n] + x[1].ptr[n], sample = cm_size_min(n, CM_LINKS_SAMPLE),
+             correlations = !c->links.on
+                                ? 0
+                                : 4 * sample * sample +
+                                      cm_links_similarities_bytes(n, entries, x[0].cols, x[1].cols),
+             links =
+                 c->links.on && c->links.learned
+                     ? cm_links_learn_bytes(&c->links.learn, n, entries, x[0].cols, x[1].cols, k)
+                     : 0;
     uint64_t folds =
         cm_train_crossfits(o) && v < CM_CALIBRATION_ENOUGH ? components + cm_crossfit_bytes(d) : 0;
-    return components + (sketch > correlations ? sketch : correlations) + links +
-           8 * v * (2 * v + genes) + folds;
+    return components + (sketch > correlations ? sketch : correlations) + links + 16 * v * v +
+           folds;
 }

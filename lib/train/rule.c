@@ -11,15 +11,26 @@
 
 void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const x[2], float *s)
 {
-    size_t w = cm_model_width(m), n[2] = {x[0]->rows, x[1]->rows};
-    float *e[2];
+    size_t w = cm_model_width_e(m), n[2] = {x[0]->rows, x[1]->rows};
+    float *e[2], *z[2] = {NULL, NULL};
     for (size_t side = 0; side < 2; side++) {
         e[side] = CM_NEW(float, n[side] * w);
-        cm_model_embed(m, side, x[side], e[side]);
+        cm_model_embed_e(m, side, x[side], e[side]);
     }
     cm_sgemm_parallel(false, true, n[0], n[1], w, 1, e[0], w, e[1], w, 0, s, n[1]);
-    cm_free(e[0]);
-    cm_free(e[1]);
+    for (size_t side = 0; m->has_links && side < 2; side++) {
+        z[side] = CM_NEW(float, n[side] * m->linear.k);
+        cm_linear_z(&m->linear, side, x[side], z[side]);
+    }
+    if (m->has_links) {
+        const uint64_t *const first[2] = {NULL, NULL};
+        const float *const both[2] = {z[0], z[1]};
+        cm_model_add_links(m, x, both, first, n, s);
+    }
+    for (size_t side = 0; side < 2; side++) {
+        cm_free(e[side]);
+        cm_free(z[side]);
+    }
 }
 
 /* s (n x n) = similarities of a sample as a match would have them. */

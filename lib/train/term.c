@@ -9,43 +9,15 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "links/apply.h"
-#include "matrix/blas.h"
 
-static void term_columns(const struct cm_model *m, size_t side, const struct cm_csr *x,
-                         const float *z, const uint64_t *at, size_t n, float *out)
-{
-    size_t k = m->linear.k, width = m->links.gene.n;
-    struct cm_csr rows = cm_csr_rows(x, at, n);
-    float *zz = CM_NEW(float, n *k);
-    for (size_t i = 0; i < n; i++)
-        memcpy(zz + i * k, z + at[i] * k, k * sizeof *zz);
-    if ((int)side == cm_head_find_slot(&m->head, "GEX"))
-        cm_links_gene_columns(&m->links, &rows, zz, k, out, width);
-    else
-        cm_links_peak_columns(&m->links, &rows, zz, k, out, width);
-    cm_csr_free(&rows);
-    cm_free(zz);
-}
-
-/* out (n x n, ld n) = mu L of cells at[0..n-1] of both sides, block by block. */
+/* out (n x n) = mu L of cells at[0..n-1] of both sides. */
 static void term_of(const struct cm_model *m, const struct cm_csr *const x[2],
                     const float *const z[2], const uint64_t *at, size_t n, float *out)
 {
-    size_t width = m->links.gene.n, block = n < CM_TERM_BLOCK ? n : CM_TERM_BLOCK;
-    float *c[2] = {CM_NEW(float, block *width), CM_NEW(float, block *width)};
-    for (size_t i = 0; i < n; i += block) {
-        size_t rows = n - i < block ? n - i : block;
-        term_columns(m, 0, x[0], z[0], at + i, rows, c[0]);
-        for (size_t j = 0; j < n; j += block) {
-            size_t cols = n - j < block ? n - j : block;
-            term_columns(m, 1, x[1], z[1], at + j, cols, c[1]);
-            cm_sgemm_parallel(false, true, rows, cols, width, 1, c[0], width, c[1], width, 0,
-                              out + i * n + j, n);
-        }
-    }
-    cm_free(c[0]);
-    cm_free(c[1]);
+    const uint64_t *const both[2] = {at, at};
+    const size_t size[2] = {n, n};
+    memset(out, 0, n * n * sizeof *out);
+    cm_model_add_links(m, x, z, both, size, out);
 }
 
 static uint64_t *counting(size_t n)

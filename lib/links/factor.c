@@ -1,0 +1,205 @@
+/* links/factor.c - residuals of cells in factored form.  See links/residuals.h. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clones.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "links/residuals.h"
+
+enum { FACTOR_SHARDS = 8 };
+
+struct factor {
+    const struct cm_links_side *side;
+    const struct cm_links_cells *cells;
+    const uint64_t *at; /* or NULL: the first n */
+    size_t n, r, shards;
+    float clip;
+    struct cm_factored *to;
+    uint64_t *next; /* the end of each feature's entries so far; NULL: count */
+    float *left;    /* rank x n: left, transposed */
+    struct entries *part;
+};
+
+static uint64_t row_of(const struct factor *f, size_t i) { return f->at ? f->at[i] : i; }
+
+/* ===== stored non-zeros, feature by feature ================================================= */
+
+static uint64_t first_not_below(const struct cm_csr *x, uint64_t row, uint32_t column)
+{
+    uint64_t low = x->ptr[row], high = x->ptr[row + 1];
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (x->idx[middle] < column)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The features of a shard, of all cells: their numbers to ptr, or the entries x/sd themselves. */
+static int columns_shard(void *arg, size_t shard)
+{
+    const struct factor *f = arg;
+    const struct cm_links_side *s = f->side;
+    const struct cm_csr *x = f->cells->x;
+    size_t from = cm_shard_begin(s->n, f->shards, shard),
+           to = cm_shard_begin(s->n, f->shards, shard + 1);
+    if (from == to)
+        return 0;
+    uint32_t last = s->feature[to - 1];
+    for (size_t i = 0; i < f->n; i++) {
+        uint64_t row = row_of(f, i);
+        for (uint64_t e = first_not_below(x, row, s->feature[from]);
+             e < x->ptr[row + 1] && x->idx[e] <= last; e++) {
+            uint32_t j = s->at[x->idx[e]];
+            if (j == CM_LINKS_NOWHERE)
+                continue;
+            if (!f->next) {
+                f->to->ptr[j + 1]++;
+                continue;
+            }
+            f->to->cell[f->next[j]] = (uint32_t)i;
+            f->to->val[f->next[j]++] = x->val[e] / s->sd[j];
+        }
+    }
+    return 0;
+}
+
+static void take_columns(struct factor *f)
+{
+    struct cm_factored *to = f->to;
+    to->ptr = CM_ZNEW(uint64_t, to->d + 1);
+    f->next = NULL;
+    cm_parallel(f->shards, columns_shard, f);
+    for (size_t j = 0; j < to->d; j++)
+        to->ptr[j + 1] += to->ptr[j];
+    to->cell = CM_NEW(uint32_t, to->ptr[to->d]);
+    to->val = CM_NEW(float, to->ptr[to->d]);
+    f->next = CM_NEW(uint64_t, to->d);
+    memcpy(f->next, to->ptr, to->d * sizeof *f->next);
+    cm_parallel(f->shards, columns_shard, f);
+    cm_free(f->next);
+}
+
+/* ===== what clipping changes ================================================================ */
+
+struct entries {
+    uint32_t *cell;
+    float *val;
+    size_t n, cell_capacity, val_capacity;
+};
+
+/* base (n) = the low-rank part of feature j; returns its largest magnitude. */
+CM_CLONES_O3 static float low_rank(float *restrict base, const float *restrict left,
+                                   const float *right, size_t n, size_t rank)
+{
+    float most = 0;
+    memset(base, 0, n * sizeof *base);
+    for (size_t k = 0; k < rank; k++) {
+        float factor = right[k];
+        const float *row = left + k * n;
+        for (size_t i = 0; factor != 0 && i < n; i++)
+            base[i] += factor * row[i];
+    }
+    for (size_t i = 0; i < n; i++) {
+        float size = fabsf(base[i]);
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+static void add_entry(struct entries *to, size_t cell, float base, float entry, float clip)
+{
+    float v = base + entry;
+    if (v > clip)
+        entry = clip - base;
+    else if (v < -clip)
+        entry = -clip - base;
+    to->cell[to->n] = (uint32_t)cell;
+    to->val[to->n++] = entry;
+}
+
+/* A cell without an entry may be beyond the bound as well. */
+static int clip_shard(void *arg, size_t shard)
+{
+    const struct factor *f = arg;
+    const struct cm_factored *to = f->to;
+    struct entries *out = &f->part[shard];
+    float *base = CM_NEW(float, f->n);
+    for (size_t j = cm_shard_begin(to->d, f->shards, shard);
+         j < cm_shard_begin(to->d, f->shards, shard + 1); j++) {
+        uint64_t e = to->ptr[j], end = to->ptr[j + 1];
+        float most = low_rank(base, f->left, to->right + j * to->rank, f->n, to->rank);
+        size_t before = out->n, need = before + (most > f->clip ? f->n : end - e);
+        CM_GROW(out->cell, out->cell_capacity, need);
+        CM_GROW(out->val, out->val_capacity, need);
+        for (size_t i = 0; most > f->clip && i < f->n; i++) {
+            bool own = e < end && to->cell[e] == i;
+            if (own || fabsf(base[i]) > f->clip)
+                add_entry(out, i, base[i], own ? to->val[e] : 0, f->clip);
+            e += own;
+        }
+        for (; e < end; e++)
+            add_entry(out, to->cell[e], base[to->cell[e]], to->val[e], f->clip);
+        f->next[j] = out->n - before;
+    }
+    cm_free(base);
+    return 0;
+}
+
+static void clip_columns(struct factor *f)
+{
+    struct cm_factored *to = f->to;
+    f->left = CM_NEW(float, to->rank * f->n);
+    for (size_t i = 0; i < f->n; i++)
+        for (size_t k = 0; k < to->rank; k++)
+            f->left[k * f->n + i] = to->left[i * to->rank + k];
+    f->next = CM_NEW(uint64_t, to->d);
+    f->part = CM_ZNEW(struct entries, f->shards);
+    cm_parallel(f->shards, clip_shard, f);
+    for (size_t j = 0; j < to->d; j++)
+        to->ptr[j + 1] = to->ptr[j] + f->next[j];
+    cm_free(to->cell);
+    cm_free(to->val);
+    to->cell = CM_NEW(uint32_t, to->ptr[to->d]);
+    to->val = CM_NEW(float, to->ptr[to->d]);
+    for (size_t shard = 0, put = 0; shard < f->shards; shard++) {
+        struct entries *part = &f->part[shard];
+        if (part->n) {
+            memcpy(to->cell + put, part->cell, part->n * sizeof *to->cell);
+            memcpy(to->val + put, part->val, part->n * sizeof *to->val);
+        }
+        put += part->n;
+        cm_free(part->cell);
+        cm_free(part->val);
+    }
+    cm_free(f->part);
+    cm_free(f->next);
+    cm_free(f->left);
+}
+
+void cm_links_factor(struct cm_factored *to, const struct cm_links_side *side, size_t r,
+                     double clip, const struct cm_links_cells *cells, const uint64_t *at, size_t n)
+{
+    struct factor f = {.side = side,
+                       .cells = cells,
+                       .at = at,
+                       .n = n,
+                       .r = r,
+                       .shards = cm_shards(side->n, 64, FACTOR_SHARDS),
+                       .clip = (float)clip,
+                       .to = to};
+    *to = (struct cm_factored){
+        .n = n, .d = side->n, .rank = cm_factored_rank(r + 1), .right = side->right};
+    to->left = CM_ZNEW(float, n * to->rank);
+    for (size_t i = 0; i < n; i++) {
+        memcpy(to->left + i * to->rank, cells->z + row_of(&f, i) * cells->ldz,
+               r * sizeof *to->left);
+        to->left[i * to->rank + r] = 1;
+    }
+    take_columns(&f);
+    if (isfinite(clip))
+        clip_columns(&f);
+}

@@ -23,7 +23,7 @@ void cm_gemm(const struct cm_gemm *g)
              g->add || g->bias ? 1 : 0, g->c, g->ldc);
     for (size_t i = 0; g->relu && i < g->m; i++)
         for (size_t j = 0; j < g->n; j++)
-            g->c[i * g->ldc + j] = g->c[i * g->ldc + j] > 0 ? g->c[i * g->ldc + j] : 0;
+            g->c[i * g->ldc + j] *= g->c[i * g->ldc + j] > 0;
 }
 
 #else

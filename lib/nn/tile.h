@@ -50,7 +50,9 @@ NAME(tile)(const struct tile *t, const float *a, const float *b, float *c, const
                 r += edge ? GET_CUT(bias + v * LANES, cut) : GET(bias + v * LANES);
             if (t->relu) {
                 __typeof__(r > 0) positive = r > 0;
-                r = (V)((__typeof__(positive))r & positive);
+                V zero = r * 0.f; /* so that NaN stays */
+                r = (V)(((__typeof__(positive))r & positive) |
+                        ((__typeof__(positive))zero & ~positive));
             }
             if (edge)
                 PUT_CUT(to, cut, r);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "nn/gemm.h"
 #include "nn/vec.h"
 
 void cm_unit_declare(struct cm_unit *u, struct cm_params *t, const char *prefix)
@@ -86,8 +87,20 @@ static void unit_feed(cm_real *out, cm_real *cache, const struct unit_offsets *a
 {
     size_t L = u->mha.L, P = u->mha.P, F = u->F, N = B * L;
     cm_real *h = cache + at->h, *f = cache + at->f;
-    cm_linear_forward(h, x, params + u->w1, params + u->b1, N, P, F);
-    cm_act_forward(f, h, N * F, u->act, u->slope);
+    cm_gemm(&(struct cm_gemm){.m = N,
+                              .n = F,
+                              .k = P,
+                              .a = x,
+                              .lda = P,
+                              .b = params + u->w1,
+                              .ldb = F,
+                              .c = h,
+                              .ldc = F,
+                              .alpha = 1,
+                              .relu = u->act == CM_ACT_RELU,
+                              .bias = params + u->b1});
+    if (u->act != CM_ACT_RELU)
+        cm_act_forward(f, h, N * F, u->act, u->slope);
     cm_dropout_forward(f, f, B, L * F, &drop->d[2]);
     cm_linear_forward(out, f, params + u->w2, params + u->b2, N, F, P);
     cm_dropout_forward(out, out, B, L * P, &drop->d[3]);

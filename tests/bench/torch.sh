@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tests/bench/torch.sh - the network beside PyTorch: training (self, self+cross) and embedding.
+# tests/bench/torch.sh [CASE:P...] - the network beside PyTorch: training and embedding.
 #
 # PyTorch at its best settings, as far as we found them: each of SETTINGS (batch:threads) with large
 # blocks of memory kept by malloc, the fastest counts.  OPENBLAS_OPENMP=DIRECTORY holds the OpenMP
@@ -10,8 +10,10 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 ours=build/${MODE:-release}/tests/bench/network
 python=${PYTHON:-/usr/bin/python3}
+[ $# -gt 0 ] || set -- train:64 cross:64 train:128 cross:128 embed:64 embed:128
 rounds=${ROUNDS:-5} settings=${SETTINGS:-64:1 64:2 256:1} cells=${CELLS:-1024}
-"$python" -c 'import torch' 2>/dev/null || { echo "torch.sh: $python has no PyTorch: nothing to compare with"; exit 0; }
+"$python" -c "import torch" 2>/dev/null ||
+    { echo "torch.sh: $python has no PyTorch: nothing to compare with" && exit 0; }
 median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 peer() { # CASE P BATCH THREADS CELLS
     env MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=67108864 \
@@ -20,7 +22,8 @@ peer() { # CASE P BATCH THREADS CELLS
 }
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-printf 'case\tours\ttorch\tratio\tours/core\ttorch/core\tratio\tof sgemm 512\tours MiB\ttorch MiB\tsetting\n'
+printf '%s\t' case ours torch ratio ours/core torch/core ratio 'of sgemm 512' 'ours MiB' 'torch MiB'
+echo setting
 while read -r case p; do
     best=0 setting=
     for s in $settings; do # which setting, tried once
@@ -37,12 +40,6 @@ while read -r case p; do
     share=$(awk '{ print $2 * $3 / (($4 + $5) / 2) }' "$out/ours" | median)
     awk -v OFS='\t' -v case="$case p=$p" -v a="$a" -v b="$b" -v c="$c" -v d="$d" -v share="$share" \
         -v m="$(column ours 6)" -v n="$(column torch 3)" -v s="$setting" 'BEGIN {
-            print case, a, b, sprintf("%.2f", a / b), c, d, sprintf("%.2f", c / d), sprintf("%.2f", share), m, n, s }'
-done <<'EOF'
-train 64
-cross 64
-train 128
-cross 128
-embed 64
-embed 128
-EOF
+            print case, a, b, sprintf("%.2f", a / b), c, d, sprintf("%.2f", c / d),
+                sprintf("%.2f", share), m, n, s }'
+done < <(printf '%s\n' "${@/:/ }")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""tests/bench/torch_peer.py CASE P BATCH THREADS CELLS - what tests/bench/network.c measures, in PyTorch.
+"""tests/bench/torch_peer.py CASE P BATCH THREADS CELLS - tests/bench/network.c in PyTorch.
 
 The same network (preset `paper`), cells of the same size, the same loss and optimiser, written as
 one would for speed: the sparse layer is an embedding bag over the cell's non-zeros, attention in
@@ -24,7 +24,7 @@ SIDES = ((13431, 1112), (116490, 3586))  # features, non-zeros of a cell
 
 
 def windows(features):
-    """Chromosome bounds, and the smallest kernel that gives at most 100 windows (25 below 10,000)."""
+    """Chromosome bounds, the smallest kernel that gives at most 100 windows (25 below 10,000)."""
     chrom = [-(-c * features // CHROMS) for c in range(CHROMS + 1)]
     aim = 25 if features < 10000 else 100
     low, high = 1, features
@@ -103,7 +103,7 @@ def step(bags):
     s = e @ t.T
     own = s.diagonal()
     other = s - 9 * torch.eye(len(s))
-    loss = (F.relu(0.2 - own + other.max(1).values) + F.relu(0.2 - own + other.max(0).values)).mean()
+    loss = sum(F.relu(0.2 - own + other.max(axis).values).mean() for axis in (1, 0))
     if case == "cross":
         u, L = cross(torch.cat(tokens, 1)), sides[0].L
         e1, t1 = F.normalize(u[:, :L].mean(1), dim=-1), F.normalize(u[:, L:].mean(1), dim=-1)

@@ -108,6 +108,20 @@ static void shapes(void **state)
     cm_free(c), cm_free(other);
 }
 
+/* What is no number comes out as none, also where it is cut at 0. */
+static void not_a_number(void **state)
+{
+    (void)state;
+    float x[2] = {NAN, 1}, y[2] = {1, 1}, c[1];
+    for (int which = CM_AVX512; which <= CM_PORTABLE; which++) {
+        struct cm_gemm g = {1, 1, 2, x, 2, y, 1, c, 1, 1, false, false, false, true, NULL};
+        if (cm_machine_has((enum cm_machine)which)) {
+            cm_gemm_by((enum cm_machine)which, &g);
+            assert_true(isnan(c[0]));
+        }
+    }
+}
+
 /* A row of 1 is the row of 37, bit for bit. */
 static void rows(void **state)
 {
@@ -165,7 +179,7 @@ static void softmax(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes), cmocka_unit_test(rows),
-                                       cmocka_unit_test(softmax)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes), cmocka_unit_test(not_a_number),
+                                       cmocka_unit_test(rows), cmocka_unit_test(softmax)};
     return cmocka_run_group_tests(tests, make, clean);
 }

@@ -263,8 +263,8 @@ static void restarts(void **state)
     cm_csr_free(&t);
 }
 
-/* The largest |C v - s^2 v| / s^2, C = A' A and A = (X - 1 mean') diag(weight), in double; less what
- * rounding v to float makes of it, 1e-7 of the largest s^2. */
+/* The largest |C v - s^2 v| / s^2, C = A' A and A = (X - 1 mean') diag(weight), in double; less
+ * what rounding v to float makes of it, 1e-7 of the largest s^2. */
 static double residual(const struct cm_csr *x, const float *mean, const float *weight, size_t k,
                        const float *v, const double *s)
 {

@@ -7,7 +7,7 @@
 #include "base/pool.h"
 #include "links/residuals.h"
 
-enum { FACTOR_SHARDS = 8 };
+enum { FACTOR_SHARDS = 8, FACTOR_TILE = 2048 };
 
 struct factor {
     const struct cm_links_side *side;
@@ -38,21 +38,16 @@ static uint64_t first_not_below(const struct cm_csr *x, uint64_t row, uint32_t c
     return low;
 }
 
-/* The features of a shard, of all cells: their numbers to ptr, or the entries x/sd themselves. */
-static int columns_shard(void *arg, size_t shard)
+/* Features below `to` of all cells, from where `cursor` stands in each row: their numbers to ptr, or
+ * the entries x/sd themselves. */
+static void columns_tile(const struct factor *f, size_t to, uint64_t *cursor)
 {
-    const struct factor *f = arg;
     const struct cm_links_side *s = f->side;
     const struct cm_csr *x = f->cells->x;
-    size_t from = cm_shard_begin(s->n, f->shards, shard),
-           to = cm_shard_begin(s->n, f->shards, shard + 1);
-    if (from == to)
-        return 0;
     uint32_t last = s->feature[to - 1];
     for (size_t i = 0; i < f->n; i++) {
-        uint64_t row = row_of(f, i);
-        for (uint64_t e = first_not_below(x, row, s->feature[from]);
-             e < x->ptr[row + 1] && x->idx[e] <= last; e++) {
+        uint64_t e = cursor[i], end = x->ptr[row_of(f, i) + 1];
+        for (; e < end && x->idx[e] <= last; e++) {
             uint32_t j = s->at[x->idx[e]];
             if (j == CM_LINKS_NOWHERE)
                 continue;
@@ -63,7 +58,25 @@ static int columns_shard(void *arg, size_t shard)
             f->to->cell[f->next[j]] = (uint32_t)i;
             f->to->val[f->next[j]++] = x->val[e] / s->sd[j];
         }
+        cursor[i] = e;
     }
+}
+
+/* The features of a shard, so many at a time that what is written stays in a cache. */
+static int columns_shard(void *arg, size_t shard)
+{
+    const struct factor *f = arg;
+    const struct cm_links_side *s = f->side;
+    size_t from = cm_shard_begin(s->n, f->shards, shard),
+           to = cm_shard_begin(s->n, f->shards, shard + 1);
+    if (from == to)
+        return 0;
+    uint64_t *cursor = CM_NEW(uint64_t, f->n);
+    for (size_t i = 0; i < f->n; i++)
+        cursor[i] = first_not_below(f->cells->x, row_of(f, i), s->feature[from]);
+    for (; from < to; from += FACTOR_TILE)
+        columns_tile(f, to - from < FACTOR_TILE ? to : from + FACTOR_TILE, cursor);
+    cm_free(cursor);
     return 0;
 }
 

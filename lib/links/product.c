@@ -21,12 +21,18 @@
 #pragma STDC FP_CONTRACT OFF
 #endif
 
-typedef cm_real vec __attribute__((vector_size(32), aligned(__alignof__(cm_real)), may_alias));
+typedef cm_real vec __attribute__((vector_size(64), aligned(__alignof__(cm_real)), may_alias));
+typedef cm_real half __attribute__((vector_size(32), aligned(__alignof__(cm_real)), may_alias));
 
-/* 8 vectors are a strip: the accumulators that AVX2 has registers for. */
-enum { LANES = sizeof(vec) / sizeof(cm_real), SUB = 8 * LANES, PANEL = 96, PRODUCT_SHARDS = 8 };
+/* 4 vectors are a strip: as accumulators they leave registers free with AVX2, too. */
+enum {
+    SUB = 4 * sizeof(vec) / sizeof(cm_real),
+    HALF = sizeof(half) / sizeof(cm_real), /* a row of left is some of these */
+    PANEL = 96,
+    PRODUCT_SHARDS = 8
+};
 
-#define EACH_8(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define EACH_4(DO) DO(0) DO(1) DO(2) DO(3)
 
 static size_t strips(size_t n) { return (n + SUB - 1) / SUB; }
 
@@ -44,8 +50,8 @@ static struct layout layout_of(const struct cm_factored *w)
 }
 
 /* y (rows x SUB) += sparse x: row i takes val[e] x[at[e]], e in start[i] .. start[i+1]-1. */
-CM_CLONES static void gather_rows(cm_real *y, size_t rows, const uint32_t *start,
-                                  const uint32_t *at, const cm_real *val, const cm_real *x)
+CM_FAST_CLONES static void gather_rows(cm_real *y, size_t rows, const uint32_t *start,
+                                       const uint32_t *at, const cm_real *val, const cm_real *x)
 {
     for (size_t i = 0; i < rows; i++, y += SUB) {
         uint32_t begin = start[i], end = start[i + 1];
@@ -53,15 +59,15 @@ CM_CLONES static void gather_rows(cm_real *y, size_t rows, const uint32_t *start
             continue;
         vec *out = (vec *)y;
 #define LOAD(k) vec s##k = out[k];
-        EACH_8(LOAD)
+        EACH_4(LOAD)
         for (uint32_t e = begin; e < end; e++) {
             const vec *row = (const vec *)(x + (size_t)at[e] * SUB);
             cm_real a = val[e];
 #define ADD(k) s##k += a * row[k];
-            EACH_8(ADD)
+            EACH_4(ADD)
         }
 #define STORE(k) out[k] = s##k;
-        EACH_8(STORE)
+        EACH_4(STORE)
     }
 }
 
@@ -149,6 +155,7 @@ struct product {
     const cm_real *dout;
     size_t ldo;
     cm_real mu, *right_left; /* left of w, transposed: rank x cells */
+    uint32_t *place;         /* of each entry of w, in row 0 of a panel */
 };
 
 static struct product product_make(const struct cm_factored *u, const struct cm_factored *w,
@@ -162,6 +169,9 @@ static struct product product_make(const struct cm_factored *u, const struct cm_
     for (size_t j = 0; j < w->n; j++)
         for (size_t k = 0; k < w->rank; k++)
             p.right_left[k * w->n + j] = w->left[j * w->rank + k];
+    p.place = CM_NEW(uint32_t, w->ptr[w->d]);
+    for (uint64_t t = 0; t < w->ptr[w->d]; t++)
+        p.place[t] = (uint32_t)place(0, w->cell[t]);
     return p;
 }
 
@@ -174,12 +184,13 @@ CM_CLONES static void fill_panel(cm_real *a, const struct product *p, size_t fro
         for (uint64_t e = p->links->ptr[from + g]; e < p->links->ptr[from + g + 1]; e++) {
             size_t peak = p->links->peak[e];
             cm_real phi = p->phi[e];
+            cm_real *row = a + g * SUB;
             for (uint64_t t = w->ptr[peak]; t < w->ptr[peak + 1]; t++)
-                a[place(g, w->cell[t])] += phi * w->val[t];
+                row[p->place[t]] += phi * w->val[t];
             const cm_real *right = w->right + peak * w->rank;
-            for (size_t k = 0; k < w->rank; k += LANES) {
-                vec *to = (vec *)(a + place(g, p->l.strips * SUB + k));
-                *to += phi * *(const vec *)(right + k);
+            for (size_t k = 0; k < w->rank; k += HALF) {
+                half *to = (half *)(a + place(g, p->l.strips * SUB + k));
+                *to += phi * *(const half *)(right + k);
             }
         }
 }
@@ -262,6 +273,7 @@ void cm_links_product(cm_real *out, size_t ldo, const struct cm_factored *u,
     cm_parallel(cm_shards(u->n, 16, 64), finish_shard, &p);
     cm_free(p.x);
     cm_free(p.right_left);
+    cm_free(p.place);
 }
 
 /* ===== backward ============================================================================= */
@@ -321,17 +333,21 @@ CM_CLONES static void take_links(const cm_real *a, const struct product *p, size
     for (size_t g = 0; g < genes; g++)
         for (uint64_t e = p->links->ptr[from + g]; e < p->links->ptr[from + g + 1]; e++) {
             size_t peak = p->links->peak[e];
-            cm_real sum = 0;
-            for (uint64_t t = w->ptr[peak]; t < w->ptr[peak + 1]; t++)
-                sum += w->val[t] * a[place(g, w->cell[t])];
-            const cm_real *right = w->right + peak * w->rank;
-            vec strand = {0};
-            for (size_t k = 0; k < w->rank; k += LANES)
-                strand +=
-                    *(const vec *)(right + k) * *(const vec *)(a + place(g, p->l.strips * SUB + k));
-            for (size_t k = 0; k < LANES; k++)
-                sum += strand[k];
-            p->dphi[e] = sum;
+            const cm_real *row = a + g * SUB, *right = w->right + peak * w->rank;
+            cm_real sum[4] = {0}; /* strands, so that additions need not wait */
+            uint64_t t = w->ptr[peak], end = w->ptr[peak + 1];
+            for (; t + 4 <= end; t += 4)
+                for (size_t k = 0; k < 4; k++)
+                    sum[k] += w->val[t + k] * row[p->place[t + k]];
+            for (; t < end; t++)
+                sum[0] += w->val[t] * row[p->place[t]];
+            half strand = {0};
+            for (size_t k = 0; k < w->rank; k += HALF)
+                strand += *(const half *)(right + k) *
+                          *(const half *)(a + place(g, p->l.strips * SUB + k));
+            for (size_t k = 0; k < HALF; k++)
+                sum[k % 4] += strand[k];
+            p->dphi[e] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
         }
 }
 
@@ -371,4 +387,5 @@ void cm_links_product_backward(cm_real *dphi, const cm_real *dout, size_t ldo,
     cm_parallel(p.shards, backward_shard, &p);
     cm_free(p.x);
     cm_free(p.right_left);
+    cm_free(p.place);
 }

@@ -33,64 +33,68 @@ void cm_links_weights_init(cm_real *w, size_t H, double log_t, uint64_t seed)
  * length are what the compiler makes vectors of. */
 enum { CHUNK = 32 };
 
+/* To the precision of the numbers. */
+#define TANH(x, n) _Generic((x), float * : cm_tanh_float, double * : cm_tanh)((x), (n))
+
 /* out (CHUNK) = bias + w (n) in (n x CHUNK) */
-static inline void affine(double *out, cm_real bias, const cm_real *w, const double *in, size_t n)
+static inline void affine(cm_real *out, cm_real bias, const cm_real *w, const cm_real *in, size_t n)
 {
     for (size_t i = 0; i < CHUNK; i++)
-        out[i] = (double)bias;
+        out[i] = bias;
     for (size_t f = 0; f < n; f++) {
-        double weight = (double)w[f];
         for (size_t i = 0; i < CHUNK; i++)
-            out[i] += weight * in[f * CHUNK + i];
+            out[i] += w[f] * in[f * CHUNK + i];
     }
 }
 
 /* Of n <= CHUNK pairs x (n x F): xt (F x CHUNK) = x', h (H x CHUNK) = tanh(A x + a), o (2 x CHUNK)
  * = B h + b. */
-CM_CLONES static void network(const cm_real *x, size_t n, const cm_real *w, size_t H, double *xt,
-                              double *h, double *o)
+CM_CLONES static void network(const cm_real *x, size_t n, const cm_real *w, size_t H, cm_real *xt,
+                              cm_real *h, cm_real *o)
 {
     const cm_real *A = w, *a = A + H * F, *B = a + H, *b = B + 2 * H;
     for (size_t f = 0; f < F; f++)
         for (size_t i = 0; i < CHUNK; i++)
-            xt[f * CHUNK + i] = i < n ? (double)x[i * F + f] : 0;
+            xt[f * CHUNK + i] = i < n ? x[i * F + f] : 0;
     for (size_t k = 0; k < H; k++)
         affine(h + k * CHUNK, a[k], A + k * F, xt, F);
-    cm_tanh(h, H * CHUNK);
+    TANH(h, H * CHUNK);
     for (size_t side = 0; side < 2; side++)
         affine(o + side * CHUNK, b[side], B + side * H, h, H);
 }
 
 /* Sum of a product, in eight strands. */
-static inline double strands(const double *x, const double *y)
+static inline double strands(const cm_real *x, const cm_real *y)
 {
-    double strand[8] = {0}, sum = 0;
+    cm_real strand[8] = {0};
+    double sum = 0;
     for (size_t i = 0; i < CHUNK; i += 8)
         for (size_t k = 0; k < 8; k++)
             strand[k] += x[i + k] * y[i + k];
     for (size_t k = 0; k < 8; k++)
-        sum += strand[k];
+        sum += (double)strand[k];
     return sum;
 }
 
 /* dw += the gradients of the network's weights; d (2 x CHUNK): those of o, 0 beyond the pairs. */
-CM_CLONES static void network_back(double *dw, const double *d, const double *xt, const double *h,
-                                   const cm_real *w, size_t H)
+CM_CLONES static void network_back(double *dw, const cm_real *d, const cm_real *xt,
+                                   const cm_real *h, const cm_real *w, size_t H)
 {
     const cm_real *B = w + H * F + H;
-    double *dA = dw, *da = dA + H * F, *dB = da + H, *db = dB + 2 * H, dh[CHUNK];
-    const double *d0 = d, *d1 = d + CHUNK;
+    double *dA = dw, *da = dA + H * F, *dB = da + H, *db = dB + 2 * H;
+    cm_real dh[CHUNK];
+    const cm_real *d0 = d, *d1 = d + CHUNK;
     for (size_t i = 0; i < CHUNK; i++) {
-        db[0] += d0[i];
-        db[1] += d1[i];
+        db[0] += (double)d0[i];
+        db[1] += (double)d1[i];
     }
     for (size_t k = 0; k < H; k++) {
-        const double *hk = h + k * CHUNK;
-        double b0 = (double)B[k], b1 = (double)B[H + k];
+        const cm_real *hk = h + k * CHUNK;
+        cm_real b0 = B[k], b1 = B[H + k];
         for (size_t i = 0; i < CHUNK; i++)
             dh[i] = (d0[i] * b0 + d1[i] * b1) * (1 - hk[i] * hk[i]);
         for (size_t i = 0; i < CHUNK; i++)
-            da[k] += dh[i];
+            da[k] += (double)dh[i];
         dB[k] += strands(d0, hk);
         dB[H + k] += strands(d1, hk);
         for (size_t f = 0; f < F; f++)
@@ -111,20 +115,20 @@ static int net_shard(void *arg, size_t shard)
     const struct net_job *j = arg;
     const struct cm_links_facts *p = j->p;
     size_t H = j->H, end = cm_shard_begin(p->n, j->shards, shard + 1);
-    double *h = CM_NEW(double, H *CHUNK), xt[F * CHUNK], o[2 * CHUNK], d[2 * CHUNK];
+    cm_real *h = CM_NEW(cm_real, H * CHUNK), xt[F * CHUNK], o[2 * CHUNK], d[2 * CHUNK];
     for (size_t e = cm_shard_begin(p->n, j->shards, shard); e < end; e += CHUNK) {
         size_t n = end - e < CHUNK ? end - e : CHUNK;
         network(p->x + e * F, n, j->w, H, xt, h, o);
+        cm_exp_all(o, CHUNK);
         memset(d, 0, sizeof d);
         for (size_t i = 0; i < n; i++) {
-            double grown = (double)p->first[e + i] * exp(o[i]);
-            double share = SHARE * (double)p->c[e + i];
+            cm_real grown = p->first[e + i] * o[i], share = (cm_real)SHARE * p->c[e + i];
             if (!j->dw) {
-                j->phi[e + i] = (cm_real)(grown + share * o[CHUNK + i]);
+                j->phi[e + i] = grown + share * o[CHUNK + i];
                 continue;
             }
-            d[i] = (double)j->dphi[e + i] * grown;
-            d[CHUNK + i] = (double)j->dphi[e + i] * share;
+            d[i] = j->dphi[e + i] * grown;
+            d[CHUNK + i] = j->dphi[e + i] * share;
         }
         if (j->dw)
             network_back(j->dw + shard * cm_links_weights_size(H), d, xt, h, j->w, H);

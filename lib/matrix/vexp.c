@@ -110,6 +110,24 @@ CM_FAST_CLONES void cm_tanh(double *x, size_t n)
     }
 }
 
+CM_FAST_CLONES void cm_tanh_float(float *x, size_t n)
+{
+    for (size_t at = 0; at < n; at += LANES) {
+        size_t some = n - at < LANES ? n - at : LANES;
+        wide v = {0}, t;
+        if (some == LANES)
+            v = *(loose *)(x + at);
+        else
+            memcpy(&v, x + at, some * sizeof *x);
+        bits sign = (bits)v & INT32_MIN;
+        t = (wide)((bits)v & INT32_MAX) * -2.f;
+        exp_lanes(&t);
+        t = (1.f - t) / (1.f + t);
+        t = (wide)((bits)t | sign);
+        memcpy(x + at, &t, some * sizeof *x);
+    }
+}
+
 CM_FAST_CLONES void cm_exp_column_sums(const float *s, size_t rows, size_t cols, size_t ld,
                                        double factor, const float *max, double *sum)
 {

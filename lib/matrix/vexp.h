@@ -18,8 +18,9 @@ extern "C" {
 /* x (n) = exp(x) for x <= 0, and returns the sum.  Below -104 the result is 0. */
 double cm_exp_below(float *x, size_t n);
 
-/* x (n) = tanh(x), to 1e-14. */
+/* x (n) = tanh(x), to 1e-14, and to 2e-7. */
 void cm_tanh(double *x, size_t n);
+void cm_tanh_float(float *x, size_t n);
 
 /* For each column j of s (rows x cols, ld >= cols), with s_ij <= max_j: sum_j += the sum over i of
  * exp(factor (s_ij - max_j)), in double; factor >= 0. */

@@ -183,7 +183,7 @@ $(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: \
 
 # ---- what people ask for -------------------------------------------------------------------
 demo: ; @$(MAKE) $(PARALLEL) build-now && \
-	PATH="$(CURDIR)/$(BINDIR):$$PATH" pipelines/demo.sh
+	PATH="$(CURDIR)/$(BINDIR):$$PATH" pipelines/demo.sh build/demo
 
 # TOOL=x: what belongs to one tool
 check:
@@ -244,7 +244,7 @@ help:
 	'make check-long  the same with the real data and the slow laws' \
 	'make bench       one table: speed and memory beside other programs and the hardware limits' \
 	'make fuzz        fuzz targets of tests/fuzz: FUZZ=NAME TIME=SECONDS (clang)' \
-	'make demo        the whole pipeline on generated cells' \
+	'make demo        the whole pipeline on generated cells; build/demo/report.html' \
 	'make install     prefix=/usr/local DESTDIR=    make uninstall takes it away' \
 	'make dist        a source archive' \
 	'make format-check, lint, analyze (gcc -fanalyzer, clang-tidy; part of check-long)' \

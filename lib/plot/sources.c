@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "plot/report.h"
-#include "stream/tsv.h"
+#include "stream/info.h"
 
 /* ===== scores ============================================================================= */
 
@@ -44,6 +44,8 @@ int cm_report_scores(struct cm_page *p, const struct cm_text_table *score,
     for (size_t k = 0; k < METRICS; k++)
         header[k + 1] = metric[k][1];
     cm_page_section(p, "Beside others");
+    cm_page_text(p, "From the tables of score(1), whose matches may have another temperature than "
+                    "the one reported here.");
     cm_page_table_begin(p, "lrrrrrrr", header);
     for (size_t s = 0; s < name->n && !code; s++) {
         char text[METRICS][64];
@@ -167,7 +169,7 @@ void cm_sources_add(struct cm_sources *s, const char *path, const struct cm_read
     struct cm_lines l = {0};
     struct stage x = {{0}, {0}, {0}};
     char size[100];
-    cm_tsv_info(r, &l.text);
+    cm_info_stream(r, &l.text);
     if (cm_lines_cut(&l, path)) /* only a text of several megabytes in one line */
         return;
     const char *rows = value_of(&l, "rows");

@@ -224,14 +224,25 @@ stage() { # NAME: a program from standard input
     [ "$status" != 0 ] && [ ! -e s/gex.train.cms ] && [ ! -e s/score.tsv ]
 }
 
-@test "the demonstration ends with the table" {
+@test "the demonstration ends with the table, and with a report whose figures are there" {
     [ "$MODE" = release ] || skip "a minute under a sanitizer"
-    demo.sh demo >out
-    tail -n 4 out | grep -q '^cellmatch .* 0\.[0-9]* '
+    demo.sh --quick demo >out
+    tail -n 3 out | grep -q '^cellmatch (linear) .* 0\.[0-9]* '
     tail -n 2 out | grep -q '^best possible matcher '
     tail -n 1 out | grep -q '^chance .* 0\.0030 '
     # calibrated, so that the mean probability is far below what bold guesses would reach
     awk -v p="$(metric demo/match.cms match_probability)" -v t="$(metric demo/match.cms top1)" \
         -v e="$(metric demo/match.cms ece)" 'BEGIN { exit !(p > 10 * .003 && t > .1 && e < .15) }'
     [ -z "$(ls -A tmp)" ]
+    [ "$(grep -c '<svg ' demo/report.html)" = 5 ]
+    grep -q "$(digest demo/match.cms)" demo/report.html
+    if command -v xmllint >/dev/null; then xmllint --noout demo/report.html; fi
+}
+
+@test "the whole demonstration: best beside the paper's network, CCA, the best matcher and chance" {
+    need_long
+    demo.sh demo >out
+    [ "$(tail -n 5 out | sed 's/  .*//' | tr '\n' ,)" = "cellmatch (best),the paper's network,CCA,best possible matcher,chance," ]
+    awk '/^cellmatch/ { a = $3 } /^CCA/ { b = $2 } END { exit !(a > b && b > .01) }' out
+    for name in best paper cca oracle; do grep -q "<td>$name</td>" demo/report.html; done
 }

@@ -29,17 +29,17 @@ static uint64_t first_not_below(const struct cm_csr *x, uint64_t row, uint32_t c
 {
     uint64_t low = x->ptr[row], high = x->ptr[row + 1];
     while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        if (x->idx[middle] < column)
-            low = middle + 1;
+        uint64_t half = low + (high - low) / 2;
+        if (x->idx[half] < column)
+            low = half + 1;
         else
-            high = middle;
+            high = half;
     }
     return low;
 }
 
-/* Features below `to` of all cells, from where `cursor` stands in each row: their numbers to ptr, or
- * the entries x/sd themselves. */
+/* Features below `to` of all cells, from where `cursor` stands in each row: their numbers to ptr,
+ * or the entries x/sd themselves. */
 static void columns_tile(const struct factor *f, size_t to, uint64_t *cursor)
 {
     const struct cm_links_side *s = f->side;
@@ -108,7 +108,7 @@ struct entries {
 CM_CLONES_O3 static float low_rank(float *restrict base, const float *restrict left,
                                    const float *right, size_t n, size_t rank)
 {
-    float most = 0;
+    float peak = 0;
     memset(base, 0, n * sizeof *base);
     for (size_t k = 0; k < rank; k++) {
         float factor = right[k];
@@ -118,9 +118,9 @@ CM_CLONES_O3 static float low_rank(float *restrict base, const float *restrict l
     }
     for (size_t i = 0; i < n; i++) {
         float size = fabsf(base[i]);
-        most = size > most ? size : most;
+        peak = size > peak ? size : peak;
     }
-    return most;
+    return peak;
 }
 
 static void add_entry(struct entries *to, size_t cell, float base, float entry, float clip)
@@ -144,11 +144,11 @@ static int clip_shard(void *arg, size_t shard)
     for (size_t j = cm_shard_begin(to->d, f->shards, shard);
          j < cm_shard_begin(to->d, f->shards, shard + 1); j++) {
         uint64_t e = to->ptr[j], end = to->ptr[j + 1];
-        float most = low_rank(base, f->left, to->right + j * to->rank, f->n, to->rank);
-        size_t before = out->n, need = before + (most > f->clip ? f->n : end - e);
+        float peak = low_rank(base, f->left, to->right + j * to->rank, f->n, to->rank);
+        size_t before = out->n, need = before + (peak > f->clip ? f->n : end - e);
         CM_GROW(out->cell, out->cell_capacity, need);
         CM_GROW(out->val, out->val_capacity, need);
-        for (size_t i = 0; most > f->clip && i < f->n; i++) {
+        for (size_t i = 0; peak > f->clip && i < f->n; i++) {
             bool own = e < end && to->cell[e] == i;
             if (own || fabsf(base[i]) > f->clip)
                 add_entry(out, i, base[i], own ? to->val[e] : 0, f->clip);

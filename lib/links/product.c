@@ -6,8 +6,8 @@
  * two sparse products with links between them, and everything dense is rank columns wide.
  *
  * X is made panel by panel of genes: a_g = sum_p phi_gp e_p, a dense row over cells, goes to the
- * few cells that have an entry of g.  Dense rows are cut into strips of SUB numbers, stored strip by
- * strip, so that a panel's strip stays in the cache nearest to the core and a row's strip in
+ * few cells that have an entry of g.  Dense rows are cut into strips of SUB numbers, stored strip
+ * by strip, so that a panel's strip stays in the cache nearest to the core and a row's strip in
  * registers.  Panels are dealt to fixed shards, whose X are added in order.
  */
 #include <string.h>

@@ -62,12 +62,12 @@ static const char *only(char **files)
 
 /* ===== a match and its truth ============================================================== */
 
-struct judged {
+struct known_match {
     struct cm_table match;
     struct cm_pairs truth;
 };
 
-static void load_match(struct judged *x, char **files)
+static void load_match(struct known_match *x, char **files)
 {
     struct cm_reader *r = cm_in_open(only(files));
     cm_require_kind(r, CM_MATCH);
@@ -83,7 +83,7 @@ static void load_match(struct judged *x, char **files)
         cm_die(3, "%s: no cell has a known partner", cm_reader_path(r));
 }
 
-static void free_judged(struct judged *x)
+static void free_known(struct known_match *x)
 {
     cm_table_free(&x->match);
     cm_pairs_free(&x->truth);
@@ -91,31 +91,31 @@ static void free_judged(struct judged *x)
 
 static void ranks(struct cm_figure *f, char **files)
 {
-    struct judged x = {0};
+    struct known_match x = {0};
     load_match(&x, files);
     struct cm_codes batch = cm_match_codes(&x.match, &x.truth, NULL, "batch");
     cm_plot_ranks(f, &x.match.csr, &x.truth, batch.row, batch.col);
     cm_codes_free(&batch);
-    free_judged(&x);
+    free_known(&x);
 }
 
 static void pr(struct cm_figure *f, char **files)
 {
-    struct judged x = {0};
+    struct known_match x = {0};
     load_match(&x, files);
     cm_plot_pr(f, &x.match.csr, &x.truth);
-    free_judged(&x);
+    free_known(&x);
 }
 
 static void reliability(struct cm_figure *f, char **files)
 {
-    struct judged x = {0};
+    struct known_match x = {0};
     load_match(&x, files);
     if (x.match.head.slot[0].state != CM_S_PROBABILITY ||
         !cm_rule_values_probable(cm_rule_values(&x.match.head.kv)))
         cm_die(3, "the match holds no probabilities; assign makes them of similarities");
     cm_plot_reliability(f, &x.match.csr, &x.truth);
-    free_judged(&x);
+    free_known(&x);
 }
 
 /* ===== streams ============================================================================ */

@@ -67,10 +67,10 @@ __attribute__((always_inline)) static inline TARGET void NAME(panel)(const struc
                                                                      float *c, const float *bias,
                                                                      const size_t vecs)
 {
-    const size_t most = vecs == 1 ? 2 * ROWS : ROWS; /* as many sums as hide the latency of one */
+    const size_t full = vecs == 1 ? 2 * ROWS : ROWS; /* as many sums as hide the latency of one */
     size_t i = 0;
-    for (; i + most <= t->m; i += most)
-        NAME(tile)(t, a + i * t->a_row, b, c + i * t->ldc, bias, most, vecs);
+    for (; i + full <= t->m; i += full)
+        NAME(tile)(t, a + i * t->a_row, b, c + i * t->ldc, bias, full, vecs);
     if (vecs == 1 && i + ROWS <= t->m) {
         NAME(tile)(t, a + i * t->a_row, b, c + i * t->ldc, bias, ROWS, vecs);
         i += ROWS;

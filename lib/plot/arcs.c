@@ -101,16 +101,16 @@ void cm_plot_links_free(struct cm_plot_links *l)
     *l = (struct cm_plot_links){0};
 }
 
-/* ===== the stretch ======================================================================== */
+/* ===== the segment ======================================================================== */
 
-struct stretch {
+struct segment {
     char chrom[128];
     double from, to;
 };
 
 static double centre(const struct cm_plot_link *x) { return (x->start + x->end) / 2; }
 
-static int parse_region(struct stretch *s, const char *text)
+static int parse_region(struct segment *s, const char *text)
 {
     const char *colon = strrchr(text, ':'), *dash = colon ? strchr(colon, '-') : NULL;
     char number[64];
@@ -126,8 +126,8 @@ static int parse_region(struct stretch *s, const char *text)
     return 0;
 }
 
-/* Around the links of that gene, with a twentieth of room on both sides. */
-static int around_gene(struct stretch *s, const struct cm_plot_links *l, const char *gene)
+/* Around the links of that gene, with a twentieth of margin on both sides. */
+static int around_gene(struct segment *s, const struct cm_plot_links *l, const char *gene)
 {
     bool found = false;
     if (l->n == 0)
@@ -144,9 +144,9 @@ static int around_gene(struct stretch *s, const struct cm_plot_links *l, const c
     }
     if (!found)
         return cm_fail(CM_EINPUT, "no link of gene '%s'", gene);
-    double room = fmax(500, (s->to - s->from) / 20);
-    s->from = fmax(0, s->from - room);
-    s->to += room;
+    double margin = fmax(500, (s->to - s->from) / 20);
+    s->from = fmax(0, s->from - margin);
+    s->to += margin;
     return 0;
 }
 
@@ -159,8 +159,8 @@ static const char *strongest_gene(const struct cm_plot_links *l)
     return l->link[top].gene;
 }
 
-/* Is the link on the stretch?  1 all of it, 0 an end of it, -1 no. */
-static int place_of(const struct stretch *s, const struct cm_plot_link *x)
+/* Is the link on the segment?  1 all of it, 0 an end of it, -1 no. */
+static int place_of(const struct segment *s, const struct cm_plot_link *x)
 {
     if (strcmp(x->chrom, s->chrom) != 0)
         return -1;
@@ -202,7 +202,7 @@ static int by_place(const void *a, const void *b)
     return x->tss < y->tss ? -1 : x->tss > y->tss ? 1 : strcmp(x->name, y->name);
 }
 
-/* Marks of the genes' starts, and names in *rows rows where there is room; how many have none. */
+/* Marks of the genes' starts, and names in *rows rows where there is margin; how many have none. */
 static size_t put_genes(struct cm_figure *f, const struct cm_panel *p, struct gene *g, size_t n,
                         double y, size_t *rows)
 {
@@ -244,7 +244,7 @@ static void put_table(struct cm_figure *f, const struct cm_plot_link *x)
                   cm_format_f64(x->end, to), cm_format_f64(x->value, value));
 }
 
-static struct extent measure(const struct stretch *s, const struct cm_plot_links *l)
+static struct extent measure(const struct segment *s, const struct cm_plot_links *l)
 {
     struct extent e = {0};
     for (size_t i = 0; i < l->n; i++) {
@@ -258,7 +258,7 @@ static struct extent measure(const struct stretch *s, const struct cm_plot_links
     return e;
 }
 
-static struct cm_axis genome_axis(const struct stretch *s, double *unit, char label[200])
+static struct cm_axis genome_axis(const struct segment *s, double *unit, char label[200])
 {
     double span = s->to - s->from;
     *unit = span > 2e6 ? 1e6 : span > 2e3 ? 1e3 : 1;
@@ -267,7 +267,7 @@ static struct cm_axis genome_axis(const struct stretch *s, double *unit, char la
 }
 
 /* Arcs, peaks and genes; the figure's captions. */
-static void draw(struct cm_figure *f, const struct stretch *s, const struct cm_plot_links *l,
+static void draw(struct cm_figure *f, const struct segment *s, const struct cm_plot_links *l,
                  struct cm_panel *p)
 {
     struct extent e = measure(s, l);
@@ -296,7 +296,7 @@ static void draw(struct cm_figure *f, const struct stretch *s, const struct cm_p
     if (e.half)
         cm_figure_omit(f, "%zu links have one end outside and are not drawn.", e.half);
     if (unnamed)
-        cm_figure_omit(f, "%zu genes have no room for their names.", unnamed);
+        cm_figure_omit(f, "%zu genes have no margin for their names.", unnamed);
 }
 
 static void put_legend(struct cm_figure *f, const char *value)
@@ -312,7 +312,7 @@ static void put_legend(struct cm_figure *f, const char *value)
 int cm_plot_arcs(struct cm_figure *f, const struct cm_plot_links *l, const char *region,
                  const char *gene)
 {
-    struct stretch s;
+    struct segment s;
     char title[300], label[200];
     double unit;
     if (!region && !gene && l->n)

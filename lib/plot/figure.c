@@ -173,13 +173,13 @@ struct cm_panel cm_panel_make(struct cm_figure *f, double h, struct cm_axis acro
     for (size_t k = 0; k < t.n; k++) {
         double x = cm_panel_x(&p, t.at[k]);
         cm_svg_line(b, "grid", x, p.y, x, p.y + p.h);
-        cm_svg_text(b, "m", CM_SVG_MIDDLE, x, p.y + p.h + 16, t.text[k]);
+        cm_svg_text(b, "m", CM_SVG_CENTRE, x, p.y + p.h + 16, t.text[k]);
     }
     cm_svg_rect(b, "axis", p.x, p.y, p.w, p.h);
     if (across.label)
-        cm_svg_text(b, "", CM_SVG_MIDDLE, p.x + p.w / 2, p.y + p.h + 34, across.label);
+        cm_svg_text(b, "", CM_SVG_CENTRE, p.x + p.w / 2, p.y + p.h + 34, across.label);
     if (up.label)
-        cm_svg_text_turned(b, "", CM_SVG_MIDDLE, 14, p.y + p.h / 2, -90, up.label);
+        cm_svg_text_rotated(b, "", CM_SVG_CENTRE, 14, p.y + p.h / 2, -90, up.label);
     f->y = p.y + p.h + BELOW + 4;
     return p;
 }
@@ -256,9 +256,9 @@ void cm_colour_bar(struct cm_figure *f, const struct cm_axis *a)
     for (size_t k = 0; k < t.n; k++) {
         double at = x + w * cm_axis_share(a, t.at[k]);
         cm_svg_line(&f->body, "axis", at, f->y + 10, at, f->y + 14);
-        cm_svg_text(&f->body, "m", CM_SVG_MIDDLE, at, f->y + 26, t.text[k]);
+        cm_svg_text(&f->body, "m", CM_SVG_CENTRE, at, f->y + 26, t.text[k]);
     }
-    cm_svg_text(&f->body, "", CM_SVG_MIDDLE, x + w / 2, f->y + 43, a->label);
+    cm_svg_text(&f->body, "", CM_SVG_CENTRE, x + w / 2, f->y + 43, a->label);
     f->y += 52;
     cm_buf_free(&png);
     cm_raster_free(&r);

@@ -125,8 +125,8 @@ static void put_bands(struct cm_figure *f, const struct cm_strs *key, double x, 
         else if (down)
             cm_svg_text(&f->body, "m s", CM_SVG_END, x - 4, y + (from + to) / 2 + 4, (char *)fit.p);
         else
-            cm_svg_text_turned(&f->body, "m s", CM_SVG_END, x + (from + to) / 2 + 4, y + h + 5, -90,
-                               (char *)fit.p);
+            cm_svg_text_rotated(&f->body, "m s", CM_SVG_END, x + (from + to) / 2 + 4, y + h + 5,
+                                -90, (char *)fit.p);
         cm_buf_free(&fit);
     }
 }
@@ -153,7 +153,7 @@ static void column_keys(const struct cm_cols *cols, struct cm_strs *key)
 }
 
 /* The same of the rows: their region is a column's, or their name; several maps of one stream are
- * told by the label that is behind region, side and cells. */
+ * identified by the label that is behind region, side and cells. */
 static void row_keys(const struct cm_table *t, const struct cm_strs *column_key,
                      struct cm_strs *key)
 {
@@ -314,8 +314,8 @@ static void name_values(struct cm_figure *f, const struct heat *h, const struct 
         cm_text_fit(&fit, cm_strs_get(text, k), 12, NAMES_MAX);
         cm_svg_text(&f->body, "m", CM_SVG_END, x - 6, f->y + ((double)k + 0.5) * down + 4,
                     (char *)fit.p);
-        cm_svg_text_turned(&f->body, "m", CM_SVG_END, x + ((double)k + 0.5) * across + 4,
-                           f->y + height + 8, -60, (char *)fit.p);
+        cm_svg_text_rotated(&f->body, "m", CM_SVG_END, x + ((double)k + 0.5) * across + 4,
+                            f->y + height + 8, -60, (char *)fit.p);
         cm_buf_free(&fit);
     }
     for (size_t k = 0; k < h->rows * h->cols && text->n <= NUMBERS_MAX; k++) {
@@ -324,7 +324,7 @@ static void name_values(struct cm_figure *f, const struct heat *h, const struct 
         if (!isfinite(v))
             continue;
         snprintf(number, sizeof number, "%.2f", v);
-        cm_svg_text(&f->body, share_of(h, v) > 0.6 ? "k s" : "w s", CM_SVG_MIDDLE,
+        cm_svg_text(&f->body, share_of(h, v) > 0.6 ? "k s" : "w s", CM_SVG_CENTRE,
                     x + ((double)(k % h->cols) + 0.5) * across,
                     f->y + ((double)(k / h->cols) + 0.5) * down + 4, number);
     }
@@ -368,9 +368,9 @@ int cm_plot_confusion(struct cm_figure *f, const struct cm_table *match,
         cm_figure_begin(f, title);
         code = paint(f, &h, x, w, &height);
         name_values(f, &h, &values.text, x, w, height);
-        cm_svg_text_turned(&f->body, "", CM_SVG_MIDDLE, 14, f->y + height / 2, -90, "row cells");
+        cm_svg_text_rotated(&f->body, "", CM_SVG_CENTRE, 14, f->y + height / 2, -90, "row cells");
         f->y += height + 34 + 0.87 * names;
-        cm_svg_text(&f->body, "", CM_SVG_MIDDLE, x + w / 2, f->y, "column cells");
+        cm_svg_text(&f->body, "", CM_SVG_CENTRE, x + w / 2, f->y, "column cells");
         f->y += 14;
         put_scale(f, &h, "share of the row cells' probability");
         confusion_table(f, &h, &values.text);

@@ -64,7 +64,7 @@ int cm_plot_scatter(struct cm_figure *f, const struct cm_scatter *s);
 int cm_plot_curves(struct cm_figure *f, const struct cm_text_table *log, size_t logs,
                    const struct cm_strs *columns);
 
-/* Links between peaks and genes along a stretch of genome. */
+/* Links between peaks and genes along a segment of genome. */
 struct cm_plot_link {
     const char *gene, *peak, *chrom;
     double tss, start, end, value;
@@ -77,7 +77,7 @@ struct cm_plot_links {
 /* Of peak-links: its TSV, by the header, or BEDPE (no header, or a comment).  Borrows the table. */
 int cm_plot_links_make(struct cm_plot_links *l, const struct cm_text_table *t);
 void cm_plot_links_free(struct cm_plot_links *l);
-/* region: chrom:start-end, or NULL; gene: the stretch around the links of that gene, or NULL;
+/* region: chrom:start-end, or NULL; gene: the segment around the links of that gene, or NULL;
  * neither: of the gene with the strongest link. */
 int cm_plot_arcs(struct cm_figure *f, const struct cm_plot_links *l, const char *region,
                  const char *gene);

@@ -31,7 +31,7 @@ static struct place find_place(const struct cm_csr *m, size_t i, uint32_t partne
 
 enum { BINS = 34 }; /* bin b > 0 holds the places 2^(b-1) + 1 .. 2^b, bin 0 the first */
 
-struct places {
+struct ranks {
     size_t n, stored, bins; /* bins: up to the last one that has a cell */
     struct place *place;    /* of the n paired rows */
     size_t *candidates;     /* columns that each could be matched with */
@@ -55,11 +55,11 @@ static size_t candidates_of(const struct cm_csr *m, const size_t *size, const ui
     return row_group[i] == CM_GROUP_NONE || row_group[i] >= m->cols ? 0 : size[row_group[i]];
 }
 
-static struct places find_places(const struct cm_csr *m, const struct cm_pairs *truth,
-                                 const uint32_t *row_group, const uint32_t *col_group)
+static struct ranks find_ranks(const struct cm_csr *m, const struct cm_pairs *truth,
+                               const uint32_t *row_group, const uint32_t *col_group)
 {
-    struct places x = {.place = CM_NEW(struct place, truth->n),
-                       .candidates = CM_NEW(size_t, truth->n)};
+    struct ranks x = {.place = CM_NEW(struct place, truth->n),
+                      .candidates = CM_NEW(size_t, truth->n)};
     size_t *size = CM_ZNEW(size_t, m->cols + 1);
     for (size_t j = 0; j < m->cols && col_group; j++)
         if (col_group[j] < m->cols)
@@ -82,7 +82,7 @@ static struct places find_places(const struct cm_csr *m, const struct cm_pairs *
 }
 
 /* Share of cells whose partner is among the first k, equals in random order; and by chance. */
-static double recall(const struct places *x, double k)
+static double recall(const struct ranks *x, double k)
 {
     double sum = 0;
     for (size_t i = 0; i < x->n; i++)
@@ -91,7 +91,7 @@ static double recall(const struct places *x, double k)
     return sum / (double)x->n;
 }
 
-static double chance(const struct places *x, double k)
+static double chance(const struct ranks *x, double k)
 {
     double sum = 0;
     for (size_t i = 0; i < x->n; i++)
@@ -112,7 +112,7 @@ static void name_bin(size_t b, char text[3 * CM_TICK_TEXT])
         snprintf(text, 3 * CM_TICK_TEXT, "%s\xE2\x80\x93%s", low, high);
 }
 
-static void put_histogram(struct cm_figure *f, const struct places *x)
+static void put_histogram(struct cm_figure *f, const struct ranks *x)
 {
     size_t missing = x->n - x->stored, columns = x->bins + (missing > 0), max = missing;
     for (size_t b = 0; b < x->bins; b++)
@@ -120,7 +120,7 @@ static void put_histogram(struct cm_figure *f, const struct places *x)
     struct cm_axis across = {0, (double)columns, .bare = true};
     struct cm_axis up = cm_axis_around(0, (double)max, "cells");
     struct cm_panel p = cm_panel_make(f, 150, across, up);
-    bool turned = columns > 8;
+    bool rotated = columns > 8;
     for (size_t b = 0; b < columns; b++) {
         bool none = b == x->bins;
         double v = (double)(none ? missing : x->count[b]);
@@ -130,14 +130,14 @@ static void put_histogram(struct cm_figure *f, const struct places *x)
                     cm_panel_y(&p, 0) - cm_panel_y(&p, v));
         if (!none)
             name_bin(b, name);
-        if (turned)
-            cm_svg_text_turned(&f->body, "m s", CM_SVG_END, (x0 + x1) / 2 + 4, p.y + p.h + 13, -40,
-                               name);
+        if (rotated)
+            cm_svg_text_rotated(&f->body, "m s", CM_SVG_END, (x0 + x1) / 2 + 4, p.y + p.h + 13, -40,
+                                name);
         else
-            cm_svg_text(&f->body, "m", CM_SVG_MIDDLE, (x0 + x1) / 2, p.y + p.h + 16, name);
+            cm_svg_text(&f->body, "m", CM_SVG_CENTRE, (x0 + x1) / 2, p.y + p.h + 16, name);
     }
-    f->y += turned ? 26 : 0;
-    cm_svg_text(&f->body, "", CM_SVG_MIDDLE, p.x + p.w / 2, f->y - 12,
+    f->y += rotated ? 26 : 0;
+    cm_svg_text(&f->body, "", CM_SVG_CENTRE, p.x + p.w / 2, f->y - 12,
                 "place of the true partner among the candidates");
 }
 
@@ -148,8 +148,8 @@ static double next_k(double k, double max)
     return k < max && next > max ? max : next;
 }
 
-static void put_curve(struct cm_figure *f, const struct places *x, const struct cm_panel *p,
-                      const char *class, double width, double (*of)(const struct places *, double))
+static void put_curve(struct cm_figure *f, const struct ranks *x, const struct cm_panel *p,
+                      const char *class, double width, double (*of)(const struct ranks *, double))
 {
     cm_svg_path_begin(&f->body, class);
     for (double k = 1; k <= p->across.to; k = next_k(k, p->across.to))
@@ -157,7 +157,7 @@ static void put_curve(struct cm_figure *f, const struct places *x, const struct 
     cm_svg_path_end(&f->body, width);
 }
 
-static void put_recall(struct cm_figure *f, const struct places *x, size_t cols)
+static void put_recall(struct cm_figure *f, const struct ranks *x, size_t cols)
 {
     struct cm_axis across = {1, fmax(2, (double)cols), .log = true,
                              .label = "k (first choices looked at)"};
@@ -171,7 +171,7 @@ static void put_recall(struct cm_figure *f, const struct places *x, size_t cols)
     cm_legend_end(&l);
 }
 
-static void put_table(struct cm_figure *f, const struct places *x, double max)
+static void put_table(struct cm_figure *f, const struct ranks *x, double max)
 {
     char a[CM_NUMBER_MAX], b[CM_NUMBER_MAX];
     cm_buf_puts(&f->tsv, "panel\tfrom\tto\tvalue\tchance\n");
@@ -188,7 +188,7 @@ static void put_table(struct cm_figure *f, const struct places *x, double max)
 void cm_plot_ranks(struct cm_figure *f, const struct cm_csr *match, const struct cm_pairs *truth,
                    const uint32_t *row_group, const uint32_t *col_group)
 {
-    struct places x = find_places(match, truth, row_group, col_group);
+    struct ranks x = find_ranks(match, truth, row_group, col_group);
     cm_figure_begin(f, "Where is the true partner?");
     put_histogram(f, &x);
     f->y += 8;

@@ -43,7 +43,7 @@ int cm_report_scores(struct cm_page *p, const struct cm_text_table *score,
 /* The first `top` rows of a table of links, and its arcs. */
 int cm_report_links(struct cm_page *p, const struct cm_text_table *links, size_t top);
 
-/* What cms-info says of a stream, to be told once: commands of its history, and its line in the
+/* What cms-info says of a stream, reported once: commands of its history, and its line in the
  * table of files. */
 struct cm_sources {
     struct cm_strs file, kind, size, digest;

@@ -142,11 +142,11 @@ static struct cm_axis range(const struct cloud *c, size_t k, const char *label)
         low = fmin(low, c->at[2 * i + k]);
         high = fmax(high, c->at[2 * i + k]);
     }
-    double room = 0.03 * (high - low);
+    double margin = 0.03 * (high - low);
     struct cm_axis a = cm_axis_around(low, high, label);
-    if (room > 0) {
-        a.from = low - room;
-        a.to = high + room;
+    if (margin > 0) {
+        a.from = low - margin;
+        a.to = high + margin;
     }
     return a;
 }

@@ -108,8 +108,8 @@ void cm_svg_text(struct cm_buf *b, const char *class, enum cm_svg_anchor anchor,
     end_text(b, text);
 }
 
-void cm_svg_text_turned(struct cm_buf *b, const char *class, enum cm_svg_anchor anchor, double x,
-                        double y, double degrees, const char *text)
+void cm_svg_text_rotated(struct cm_buf *b, const char *class, enum cm_svg_anchor anchor, double x,
+                         double y, double degrees, const char *text)
 {
     element(b, "text", class);
     cm_buf_puts(b, anchor_word[anchor]);

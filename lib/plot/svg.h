@@ -25,12 +25,12 @@ void cm_svg_rect(struct cm_buf *b, const char *class, double x, double y, double
 void cm_svg_circle(struct cm_buf *b, const char *class, double x, double y, double r);
 
 /* Where x, y is in a text. */
-enum cm_svg_anchor { CM_SVG_START, CM_SVG_MIDDLE, CM_SVG_END };
+enum cm_svg_anchor { CM_SVG_START, CM_SVG_CENTRE, CM_SVG_END };
 void cm_svg_text(struct cm_buf *b, const char *class, enum cm_svg_anchor anchor, double x, double y,
                  const char *text);
-/* The same, turned about x, y by so many degrees, clockwise. */
-void cm_svg_text_turned(struct cm_buf *b, const char *class, enum cm_svg_anchor anchor, double x,
-                        double y, double degrees, const char *text);
+/* The same, rotated about x, y by so many degrees, clockwise. */
+void cm_svg_text_rotated(struct cm_buf *b, const char *class, enum cm_svg_anchor anchor, double x,
+                         double y, double degrees, const char *text);
 
 /* A path: begin, then move, line, cubic, close in any number, then end. */
 void cm_svg_path_begin(struct cm_buf *b, const char *class);

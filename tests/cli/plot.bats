@@ -147,7 +147,7 @@ sound() { # SVG...: XML, no script, nothing from elsewhere, no long decimals
     says 'nonsense'
 }
 
-@test "scatter: more than 5,000 cells are pixels, more than eight values are told" {
+@test "scatter: more than 5,000 cells are pixels, more than eight values are reported" {
     need cms-gen svd
     cms-gen --gex g.cms --atac a.cms --cells 5200 --genes 40 --peaks 40 --types 11 --nnz-gex 10 --nnz-atac 10
     lognorm -q g.cms | svd -q -k 4 -o s.cms
@@ -175,7 +175,7 @@ sound() { # SVG...: XML, no script, nothing from elsewhere, no long decimals
     says "no column 'nonsense'; columns here: step, epoch, loss, validation"
 }
 
-@test "arcs: links of a stretch, from a table or BEDPE; those that leave it are counted" {
+@test "arcs: links of a segment, from a table or BEDPE; those that leave it are counted" {
     {
         printf 'gene\tchrom\ttss\tpeak\tstart\tend\tdistance\tcorrelation\tz\tp\tq\tweight\n'
         printf 'G1\tchr1\t10000\tp1\t14000\t14500\t4250\t.3\t9\t0\t0\t2\n'

@@ -347,7 +347,7 @@ static void in_float(void **state)
     cm_csr_free(&t);
 }
 
-/* A bound that is too low is told apart from a result. */
+/* A bound that is too low is distinguished from a result. */
 static void the_bound_is_reported(void **state)
 {
     (void)state;

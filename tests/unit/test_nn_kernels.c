@@ -15,7 +15,7 @@
 #include "nn/gemm.h"
 #include "nn/vec.h"
 
-enum { MOST = 560 };
+enum { SIDE = 560 };
 
 static float *a, *b, *bias, *before;
 
@@ -24,11 +24,11 @@ static int make(void **state)
     (void)state;
     float **const all[] = {&a, &b, &before};
     for (uint32_t i = 0; i < 3; i++) {
-        *all[i] = CM_NEW(float, MOST *MOST);
-        cm_init_normal(*all[i], MOST * MOST, 1, cm_rng_make(1, CM_RNG_TEST, 7, i));
+        *all[i] = CM_NEW(float, SIDE *SIDE);
+        cm_init_normal(*all[i], SIDE * SIDE, 1, cm_rng_make(1, CM_RNG_TEST, 7, i));
     }
-    bias = CM_NEW(float, MOST);
-    cm_init_normal(bias, MOST, 1, cm_rng_make(1, CM_RNG_TEST, 7, 9));
+    bias = CM_NEW(float, SIDE);
+    cm_init_normal(bias, SIDE, 1, cm_rng_make(1, CM_RNG_TEST, 7, 9));
     return 0;
 }
 
@@ -78,7 +78,7 @@ static void shapes(void **state)
     static const size_t shape[][3] = {{1, 1, 1},    {3, 5, 2},    {8, 48, 16},  {9, 16, 257},
                                       {17, 15, 33}, {16, 80, 40}, {7, 65, 300}, {13, 33, 0},
                                       {33, 7, 520}, {21, 112, 3}};
-    float *c = CM_NEW(float, MOST *MOST), *other = CM_NEW(float, MOST *MOST);
+    float *c = CM_NEW(float, SIDE *SIDE), *other = CM_NEW(float, SIDE *SIDE);
     for (size_t s = 0; s < sizeof shape / sizeof *shape; s++)
         for (unsigned way = 0; way < 32; way++) {
             size_t m = shape[s][0], n = shape[s][1], k = shape[s][2];

@@ -107,7 +107,7 @@ int cm_png_encode(struct cm_buf *out, const struct cm_raster *r)
     else if (info)
         encode(png, info, out, r);
     if (png)
-        png_destroy_write_struct(&png, NULL);
+        png_destroy_write_struct(&png, &info);
     return code;
 }
 

@@ -131,13 +131,12 @@ static int tune(const struct cm_rule_more *more)
         cm_csr_append(&m, rows.n, rows.ptr, rows.idx, rows.val);
     }
     cm_try(cm_pairs_read(&truth, o.rule.tune, &names, cols));
-    size_t n = cm_matcher_tune(&m, &truth, within.col ? code : NULL, within.col,
-                               cm_given("method") ? o.rule.method : -1,
-                               cm_given("temperature") ? o.rule.temperature : 0, more,
-                               (size_t)o.top, o.rule.hard, choice, &best);
-    bool found = !cm_given("temperature") &&
-                 cm_matcher_calibrate(&m, &truth, within.col ? code : NULL, within.col, more,
-                                      (size_t)o.top, choice, n, &calibrated);
+    const struct cm_trial trial = {&m,         &truth, within.col ? code : NULL,
+                                   within.col, more,   (size_t)o.top};
+    size_t n = cm_matcher_tune(&trial, cm_given("method") ? o.rule.method : -1,
+                               cm_given("temperature") ? o.rule.temperature : 0, o.rule.hard,
+                               choice, &best);
+    bool found = !cm_given("temperature") && cm_matcher_calibrate(&trial, choice, n, &calibrated);
     cm_print_choices(cm_out_text(), choice, n, best, found ? &calibrated : NULL);
     close_inputs();
     cm_pairs_free(&truth);

@@ -2,7 +2,7 @@
  *
  * In: one matrix slot, state counts, sparse or dense.  Out: state clr; method seurat keeps the
  * counts and sends factors (lazy values), the others are dense and plain.  The formulas are
- * prep/clr.c, the rest prep/norm.c and the frame cli/normal.c.  Within cells (--margin cells) the
+ * prep/clr.c, the rest prep/norm*.c and the frame cli/normal.c.  Within cells (--margin cells) the
  * input is read once; within features their geometric means need a pass of their own (a pipe is
  * spooled), or --like.  Memory: one block, dense for the dense methods, and 32 bytes a column.
  */

@@ -3,7 +3,7 @@
  * In: one matrix slot, state counts or binary.  Out: the same counts with a factor a row and a
  * factor a column (lazy values), state tfidf, the constants in HEAD and COLS as fit.*.  Value =
  * post_j f(row_i col_j x_ij); the formulas are prep/tfidf.c, their fitting and applying
- * prep/norm.c, the frame cli/normal.c.  The weight of a peak needs all cells, so the input is read
+ * prep/norm*.c, the frame cli/normal.c.  The weight of a peak needs all cells, so the input is read
  * twice (a pipe is spooled), or once with --like.  Memory: one block, and a few numbers a column.
  */
 #include <math.h>

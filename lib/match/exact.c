@@ -39,19 +39,26 @@ CM_FAST_CLONES static size_t below(const float *s, const double *v, size_t m, do
 
 enum { CORE = 48, ROUNDS = 16 };
 
-/* The row's core, united with the (at most CORE) cheapest of the n columns found. */
+/* Arrays of m items each for one row at a time. */
+struct widening {
+    uint32_t *found, *scratch, *out;
+    float *key;
+};
+
+/* w->out = the row's core, united with the (at most CORE) cheapest of the n columns in w->found;
+ * returns how many. */
 static size_t widen(const struct cm_solver *x, const double *v, uint32_t i, const uint32_t *old,
-                    size_t n_old, uint32_t *found, size_t n, float *key, uint32_t *scratch,
-                    uint32_t *out)
+                    size_t n_old, size_t n, const struct widening *w)
 {
+    uint32_t *found = w->found;
     for (size_t k = 0; k < n; k++)
-        key[k] = (float)((double)x->s[i * x->m + found[k]] + v[found[k]]);
-    n = cm_top_keep(n, CORE, key, found, NULL, scratch);
+        w->key[k] = (float)((double)x->s[i * x->m + found[k]] + v[found[k]]);
+    n = cm_top_keep(n, CORE, w->key, found, NULL, w->scratch);
     size_t a = 0, b = 0, all = 0;
     while (a < n_old || b < n) {
         bool left = b == n || (a < n_old && old[a] <= found[b]);
         bool right = a == n_old || (b < n && found[b] <= old[a]);
-        out[all++] = left ? old[a] : found[b];
+        w->out[all++] = left ? old[a] : found[b];
         a += left;
         b += right;
     }
@@ -64,9 +71,11 @@ static bool solve_core(struct cm_solver *x)
 {
     struct cm_csr core = cm_csr_make(x->m);
     double *v = CM_ZNEW(double, x->m), *u = CM_NEW(double, x->n);
-    uint32_t *found = CM_NEW(uint32_t, x->m), *scratch = CM_NEW(uint32_t, x->m);
-    uint32_t *out = CM_NEW(uint32_t, x->m);
-    float *key = CM_NEW(float, x->m), *val = CM_NEW(float, x->m);
+    struct widening w = {.found = CM_NEW(uint32_t, x->m),
+                         .scratch = CM_NEW(uint32_t, x->m),
+                         .out = CM_NEW(uint32_t, x->m),
+                         .key = CM_NEW(float, x->m)};
+    float *val = CM_NEW(float, x->m);
     bool solved = false;
     for (size_t i = 0; i < x->n; i++)
         u[i] = INFINITY;
@@ -75,15 +84,14 @@ static bool solve_core(struct cm_solver *x)
         solved = true;
         for (size_t i = 0; i < x->n; i++) {
             const float *s = x->s + i * x->m;
-            size_t n = below(s, v, x->m, x->top, u[i] - 4e-16 * x->alone, found);
+            size_t n = below(s, v, x->m, x->top, u[i] - 4e-16 * x->alone, w.found);
             size_t n_old = round ? (size_t)(core.ptr[i + 1] - core.ptr[i]) : 0;
             solved = solved && n == 0;
-            n = widen(x, v, (uint32_t)i, n_old ? core.idx + core.ptr[i] : NULL, n_old, found, n,
-                      key, scratch, out);
+            n = widen(x, v, (uint32_t)i, n_old ? core.idx + core.ptr[i] : NULL, n_old, n, &w);
             for (size_t k = 0; k < n; k++)
-                val[k] = s[out[k]];
+                val[k] = s[w.out[k]];
             uint64_t ptr[2] = {0, n};
-            cm_csr_append(&next, 1, ptr, out, val);
+            cm_csr_append(&next, 1, ptr, w.out, val);
         }
         cm_csr_free(&core);
         core = next;
@@ -110,10 +118,10 @@ static bool solve_core(struct cm_solver *x)
     cm_csr_free(&core);
     cm_free(v);
     cm_free(u);
-    cm_free(found);
-    cm_free(scratch);
-    cm_free(out);
-    cm_free(key);
+    cm_free(w.found);
+    cm_free(w.scratch);
+    cm_free(w.out);
+    cm_free(w.key);
     cm_free(val);
     return solved;
 }

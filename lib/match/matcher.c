@@ -208,16 +208,16 @@ void cm_matcher_apply(struct cm_matcher *x, uint64_t first, struct cm_rows *rows
 /* ===== tuning ============================================================================= */
 
 /* Mean probability of the true partners, and the share of rows whose largest entry it is. */
-static void discriminator(const struct cm_csr *m, const struct cm_pairs *truth,
-                          const uint32_t *row_code, const uint32_t *col_code,
-                          const struct cm_rule_more *more, size_t max, struct cm_choice *c)
+static void evaluate(const struct cm_trial *t, struct cm_choice *c)
 {
+    const struct cm_csr *m = t->m;
+    const struct cm_pairs *truth = t->truth;
     enum { PORTION = 512 };
     struct cm_matcher x;
     struct cm_rows part = {0};
     size_t ptr_cap = 0, idx_cap = 0, val_cap = 0;
     double soft = 0, hard = 0, loss = 0;
-    cm_matcher_make(&x, &c->rule, more, m->cols, max);
+    cm_matcher_make(&x, &c->rule, t->more, m->cols, t->max);
     for (int pass = cm_matcher_two_passes(&x) ? 0 : 1; pass < 2; pass++) {
         for (size_t first = 0; first < m->rows; first += PORTION) {
             size_t n = m->rows - first < PORTION ? m->rows - first : PORTION;
@@ -233,7 +233,7 @@ static void discriminator(const struct cm_csr *m, const struct cm_pairs *truth,
                 memcpy(part.val, m->val + base, entries * sizeof *part.val);
             }
             if (pass == 0) {
-                cm_matcher_see(&x, &part, row_code ? row_code + first : NULL);
+                cm_matcher_see(&x, &part, t->row_code ? t->row_code + first : NULL);
                 continue;
             }
             struct cm_rows p = part;
@@ -254,7 +254,7 @@ static void discriminator(const struct cm_csr *m, const struct cm_pairs *truth,
             }
         }
         if (pass == 0)
-            cm_matcher_learn(&x, col_code);
+            cm_matcher_learn(&x, t->col_code);
     }
     c->rule.temperature = x.rule.temperature;
     c->soft = soft / (double)truth->n;
@@ -266,23 +266,21 @@ static void discriminator(const struct cm_csr *m, const struct cm_pairs *truth,
     cm_free(part.val);
 }
 
-size_t cm_matcher_tune(const struct cm_csr *m, const struct cm_pairs *truth,
-                       const uint32_t *row_code, const uint32_t *col_code, int method,
-                       double temperature, const struct cm_rule_more *more, size_t max, bool hard,
+size_t cm_matcher_tune(const struct cm_trial *trial, int method, double temperature, bool hard,
                        struct cm_choice *choice, size_t *best)
 {
     size_t n = 0;
     for (int k = 0; k < CM_RULE_COUNT; k++) {
         enum cm_rule_method name = (enum cm_rule_method)k;
         bool fixed = temperature > 0 || !cm_rule_tempered(name) ||
-                     (name == CM_RULE_SINKHORN && more->epsilon > 0);
+                     (name == CM_RULE_SINKHORN && trial->more->epsilon > 0);
         if (method >= 0 && method != k)
             continue;
         for (size_t t = 0; t < (fixed ? 1 : CM_RULE_GRID); t++) {
             double at =
                 fixed ? (temperature > 0 ? temperature : CM_RULE_TEMPERATURE) : cm_rule_grid[t];
             choice[n] = (struct cm_choice){.rule = {name, at, false}};
-            discriminator(m, truth, row_code, col_code, more, max, &choice[n++]);
+            evaluate(trial, &choice[n++]);
         }
     }
     size_t top = 0;
@@ -300,11 +298,7 @@ size_t cm_matcher_tune(const struct cm_csr *m, const struct cm_pairs *truth,
 }
 
 struct search {
-    const struct cm_csr *m;
-    const struct cm_pairs *truth;
-    const uint32_t *row_code, *col_code;
-    const struct cm_rule_more *more;
-    size_t max;
+    const struct cm_trial *trial;
     struct cm_choice *choice;
 };
 
@@ -312,20 +306,18 @@ static double search_loss(void *arg, double temperature)
 {
     struct search *x = arg;
     x->choice->rule.temperature = temperature;
-    discriminator(x->m, x->truth, x->row_code, x->col_code, x->more, x->max, x->choice);
+    evaluate(x->trial, x->choice);
     return x->choice->loss;
 }
 
-bool cm_matcher_calibrate(const struct cm_csr *m, const struct cm_pairs *truth,
-                          const uint32_t *row_code, const uint32_t *col_code,
-                          const struct cm_rule_more *more, size_t max,
-                          const struct cm_choice *choice, size_t n, struct cm_choice *calibrated)
+bool cm_matcher_calibrate(const struct cm_trial *trial, const struct cm_choice *choice, size_t n,
+                          struct cm_choice *calibrated)
 {
-    struct search x = {m, truth, row_code, col_code, more, max, calibrated};
+    struct search x = {trial, calibrated};
     bool found = false;
     for (size_t k = 0; k < n; k++) {
         enum cm_rule_method method = choice[k].rule.method;
-        if (!cm_rule_tempered(method) || (method == CM_RULE_SINKHORN && more->epsilon > 0))
+        if (!cm_rule_tempered(method) || (method == CM_RULE_SINKHORN && trial->more->epsilon > 0))
             continue;
         if (!found || choice[k].loss < calibrated->loss)
             *calibrated = choice[k];

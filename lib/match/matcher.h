@@ -63,23 +63,28 @@ struct cm_choice {
     double soft, hard; /* mean probability of the true partner, of rows as they are and one-hot */
     double loss;       /* mean -log of it, at least 1e-9 */
 };
+/* What rules are tried on: candidates with the true partners of some rows, and at most `max`
+ * entries a row.  All borrowed; codes of groups may be NULL. */
+struct cm_trial {
+    const struct cm_csr *m;
+    const struct cm_pairs *truth;
+    const uint32_t *row_code, *col_code;
+    const struct cm_rule_more *more;
+    size_t max;
+};
 /* Applies the rules of method (or all of them: -1) at `temperature` (or those of cm_rule_grid: 0)
- * to the candidates m: choice gets CM_CHOICES items, the number of tries is returned.  Only rows
+ * to the candidates: choice gets CM_CHOICES items, the number of tries is returned.  Only rows
  * with a partner count.  *best: the highest `hard` or `soft` score; with soft the lowest
  * temperature of that method that comes to CM_RULE_NEAR of it; the first among equals. */
 #define CM_CHOICES (CM_RULE_COUNT * CM_RULE_GRID)
-size_t cm_matcher_tune(const struct cm_csr *m, const struct cm_pairs *truth,
-                       const uint32_t *row_code, const uint32_t *col_code, int method,
-                       double temperature, const struct cm_rule_more *more, size_t max, bool hard,
+size_t cm_matcher_tune(const struct cm_trial *trial, int method, double temperature, bool hard,
                        struct cm_choice *choice, size_t *best);
 
 /* Of the rules tried (n choices of cm_matcher_tune at the grid's temperatures) the one with the
  * least loss, at the temperature where that is least (cm_min_loss).  False if none of them has a
  * temperature that may be chosen. */
-bool cm_matcher_calibrate(const struct cm_csr *m, const struct cm_pairs *truth,
-                          const uint32_t *row_code, const uint32_t *col_code,
-                          const struct cm_rule_more *more, size_t max,
-                          const struct cm_choice *choice, size_t n, struct cm_choice *calibrated);
+bool cm_matcher_calibrate(const struct cm_trial *trial, const struct cm_choice *choice, size_t n,
+                          struct cm_choice *calibrated);
 
 #ifdef __cplusplus
 }

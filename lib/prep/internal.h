@@ -1,6 +1,6 @@
 /* prep/internal.h - what the files behind prep/norm.h share with each other (private to this room).
  *
- * norm.c has the rules and rows, normfit.c the fits, normlike.c carries a fit through a stream,
+ * normrow.c has the rules and rows, normfit.c the fits, normlike.c carries a fit through a stream,
  * normapply.c makes the values.  They meet in one row of counts, widened to doubles and checked,
  * and in the settling of constants.
  */

@@ -315,8 +315,8 @@ static void outside(struct cm_mtx_piece *p, const struct cm_mtx_shape *s, uint64
 }
 
 /* Checks a value; false with p->bad set. */
-static bool discriminator(struct cm_mtx_piece *p, const struct cm_mtx_shape *s, const char *line,
-                          double v)
+static bool acceptable(struct cm_mtx_piece *p, const struct cm_mtx_shape *s, const char *line,
+                       double v)
 {
     bool whole = fabs(v) <= MAX && v == floor(v);
     if (!(fabs(v) <= DBL_MAX))
@@ -365,7 +365,7 @@ static const char *slow_line(struct cm_mtx_piece *p, const struct cm_mtx_shape *
         return NULL;
     }
     *took = true;
-    return discriminator(p, s, line, *v) ? at + (*at == '\n') : NULL;
+    return acceptable(p, s, line, *v) ? at + (*at == '\n') : NULL;
 }
 
 static inline bool blank(char c) { return c == ' ' || c == '\t'; }

@@ -1,4 +1,4 @@
-/* match/topk.c - blocked products with a streaming selection.  See topk.h.
+/* match/toprows.c - blocked products with a streaming selection.  See topk.h.
  *
  * Rows are cut into units (of one group), each walks the columns of its group in tiles: sgemm into
  * a tile that stays in the second-level cache, then every row appends what exceeds its threshold.

@@ -1,4 +1,4 @@
-/* prep/norm.c - the rules and rows of every normalisation; see norm.h.
+/* prep/normrow.c - the rules and rows of every normalisation; see norm.h.
  *
  * All passes work row by row: a row's counts are widened once into a small buffer of doubles (and
  * checked there: finite, not negative), then every formula is a loop over that buffer.  Counts of a

@@ -2,9 +2,9 @@
  *
  * In: one matrix slot, state counts.  Out: the same counts with a row factor each (lazy values;
  * pflog: plain ones), state lognorm (sqrt, scaled), the constants in HEAD as fit.*.  Value = post
- * f(row_i x_ij); the formulas are prep/lognorm.c, their fitting and applying prep/norm*.c, the frame
- * cli/normal.c.  Methods with a fitted total read the cells two or three times (a pipe is spooled),
- * the others once.  Memory: one block, and 8 bytes a cell for a median or mean.
+ * f(row_i x_ij); the formulas are prep/lognorm.c, their fitting and applying prep/norm*.c, the
+ * frame cli/normal.c.  Methods with a fitted total read the cells two or three times (a pipe is
+ * spooled), the others once.  Memory: one block, and 8 bytes a cell for a median or mean.
  */
 #include <math.h>
 

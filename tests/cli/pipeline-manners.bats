@@ -43,7 +43,7 @@ all='train.sh match.sh rivals.sh neurips2021.sh demo.sh fixture.sh'
         fails 2 $p a b c d e f g
     done
     fails 2 train.sh --preset bset gex.cms atac.cms out.cms
-    says "unknown preset 'bset'; presets: linear, best, attn, paper, authors"
+    says "unknown preset 'bset'; presets: linear, closed, best, attn, paper, authors"
     fails 2 neurips2021.sh -pbset 1 2 3 4 5 out.h5ad
     says "unknown preset 'bset'"
     fails 2 rivals.sh --rivals linear,nobody out gex.cms atac.cms

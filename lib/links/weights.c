@@ -37,20 +37,20 @@ enum { CHUNK = 32 };
 #define TANH(x, n) _Generic((x), float * : cm_tanh_float, double * : cm_tanh)((x), (n))
 
 /* out (CHUNK) = bias + w (n) in (n x CHUNK) */
-static inline void affine(cm_real *out, cm_real bias, const cm_real *w, const cm_real *in, size_t n)
+static inline void affine(cm_real *restrict out, cm_real bias, const cm_real *w, const cm_real *in,
+                          size_t n)
 {
     for (size_t i = 0; i < CHUNK; i++)
         out[i] = bias;
-    for (size_t f = 0; f < n; f++) {
+    for (size_t f = 0; f < n; f++)
         for (size_t i = 0; i < CHUNK; i++)
             out[i] += w[f] * in[f * CHUNK + i];
-    }
 }
 
 /* Of n <= CHUNK pairs x (n x F): xt (F x CHUNK) = x', h (H x CHUNK) = tanh(A x + a), o (2 x CHUNK)
  * = B h + b. */
-CM_CLONES static void network(const cm_real *x, size_t n, const cm_real *w, size_t H, cm_real *xt,
-                              cm_real *h, cm_real *o)
+CM_CLONES_O3 static void network(const cm_real *x, size_t n, const cm_real *w, size_t H,
+                                 cm_real *xt, cm_real *h, cm_real *o)
 {
     const cm_real *A = w, *a = A + H * F, *B = a + H, *b = B + 2 * H;
     for (size_t f = 0; f < F; f++)
@@ -77,8 +77,8 @@ static inline double strands(const cm_real *x, const cm_real *y)
 }
 
 /* dw += the gradients of the network's weights; d (2 x CHUNK): those of o, 0 beyond the pairs. */
-CM_CLONES static void network_back(double *dw, const cm_real *d, const cm_real *xt,
-                                   const cm_real *h, const cm_real *w, size_t H)
+CM_CLONES_O3 static void network_back(double *dw, const cm_real *d, const cm_real *xt,
+                                      const cm_real *h, const cm_real *w, size_t H)
 {
     const cm_real *B = w + H * F + H;
     double *dA = dw, *da = dA + H * F, *dB = da + H, *db = dB + 2 * H;

@@ -21,7 +21,7 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     [ "$(key y.cms hp.links.window)" = 500000 ]
     [ "$(key y.cms hp.links.folds)" = 4 ]
     [ "$(key y.cms hp.links.hidden)" = 16 ]
-    [ "$(key y.cms hp.links.steps)" = 100 ]
+    [ "$(key y.cms hp.links.steps)" = 50 ]
     [ "$(key y.cms hp.links.lr)" = 0.01 ]
     [ "$(key y.cms links.step)" -gt 0 ]
     awk "BEGIN { exit !($(key y.cms links.loss.best) < $(key y.cms links.loss.first)) }"

@@ -21,18 +21,21 @@ const struct cm_norm_method *cm_normal_method(const struct cm_norm *n, const str
     return m;
 }
 
-static void fit(struct cm_norm *n, const struct cm_normal *o, struct cm_reader *r)
+/* rows: those to fit on, if o->fit says which; freed here only if a pass has read them. */
+static void fit(struct cm_norm *n, const struct cm_normal *o, struct cm_reader *r,
+                struct cm_where *rows)
 {
-    struct cm_where rows = {0};
     if (o->fit)
-        cm_try(cm_where_parse(&rows, o->fit));
+        cm_try(cm_where_parse(rows, o->fit));
     bool reads = cm_norm_passes(n) > 0; /* fitting sets the scale, which changes the answer */
     if (reads)
         cm_try(cm_reader_keep(r));
-    cm_try(cm_norm_fit(n, r, o->fit ? &rows : NULL));
-    if (o->fit && reads)
-        cm_warn_missing(&rows, cm_reader_path(r), "fit");
-    cm_where_free(&rows);
+    cm_try(cm_norm_fit(n, r, o->fit ? rows : NULL));
+    if (o->fit && reads) {
+        cm_warn_missing(rows, cm_reader_path(r), "fit");
+        cm_where_free(rows);
+        *rows = (struct cm_where){0};
+    }
     if (n->unseen)
         cm_info("%zu of %zu columns have no counts in the cells fitted on", n->unseen, n->cols);
     if (n->excluded)
@@ -48,6 +51,28 @@ static void load(struct cm_norm *n, const struct cm_normal *o, const struct cm_s
         cm_warn("%zu of %zu features of %s are missing in the input ('%s' is one); they count as 0",
                 n->missing, n->fit_cols, cm_reader_path(like), n->example);
     cm_try(cm_reader_drain(like));
+}
+
+/* A formula that fits nothing still wants its cells to be there: counts those of a chunk. */
+static uint64_t count_fitted(const struct cm_where *rows, const struct cm_head *h,
+                             const struct cm_chunk *c)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; rows->label && i < c->rows; i++)
+        n += cm_where_row(rows, h, c, i);
+    return n;
+}
+
+/* After all rows, where no pass has asked. */
+static void check_fitted(struct cm_where *rows, uint64_t fitted, uint64_t all, const char *path)
+{
+    if (!rows->label)
+        return;
+    if (all > 0 && fitted == 0)
+        cm_die(3, "%s: none of %llu rows meets the condition on \"%s\"", path,
+               (unsigned long long)all, rows->label);
+    cm_warn_missing(rows, path, "fit");
+    cm_where_free(rows);
 }
 
 int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *input)
@@ -66,13 +91,15 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
     n->fractional = o->fractional;
     n->missing_zero = o->missing == 1;
     cm_mem_lean();
+    struct cm_where unread = {0};
+    uint64_t fitted = 0;
     struct cm_reader *r = cm_in_open(input);
     const struct cm_head *h = cm_reader_head(r);
     cm_try(cm_fail_in(cm_norm_accepts(h, o->binary), cm_reader_path(r)));
     if (o->like)
         load(n, o, &h->slot[0]);
     else
-        fit(n, o, r);
+        fit(n, o, r, &unread);
 
     struct cm_head out = {0};
     cm_head_copy(&out, h);
@@ -87,6 +114,7 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
     bool same = cm_norm_lazy(n) && !plain && !n->binarize && !n->sublinear; /* counts go through */
     struct cm_chunk c = {0};
     while (cm_next(r, &c)) {
+        fitted += count_fitted(&unread, h, &c);
         cm_try(cm_fail_in(cm_norm_apply(n, h, &c), cm_reader_path(r)));
         if (plain)
             cm_block_materialize(&c.block[0], &out.slot[0]);
@@ -95,6 +123,7 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
         cm_try(cm_writer_chunk(w, &c, h));
         cm_progress(n->rows, h->slot[0].rows, "cells");
     }
+    check_fitted(&unread, fitted, n->rows, cm_reader_path(r));
     if (n->empty)
         cm_warn("%llu of %llu cells have no counts%s", (unsigned long long)n->empty,
                 (unsigned long long)n->rows, n->method->dense ? "" : "; their rows stay zero");

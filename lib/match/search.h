@@ -1,5 +1,5 @@
 /* match/search.h - what the two searches of match/topk.h share: columns and rows in the order of
- * their groups, and products of the two (private to this room). */
+ * their groups, and products of the two (private to this directory). */
 #ifndef CM_MATCH_SEARCH_H
 #define CM_MATCH_SEARCH_H
 

@@ -1,5 +1,5 @@
 /* matrix/centred.h - products with (X - 1 mean') diag(weight), X sparse, for the truncated SVD
- * (private to this room).
+ * (private to this directory).
  *
  * Blocks go in and out in double.  The products themselves run in double or, twice as fast, in
  * float: entry by entry the operands are rounded and the sums taken in float, an error of some 1e-7

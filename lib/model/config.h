@@ -141,7 +141,7 @@ struct cm_field {
 
 extern const struct cm_field cm_fields[]; /* ended by a row without a key */
 
-/* Has c the field?  Of CM_SECTION_TOKENS and CM_SECTION_DEEP_SIDE: for any slot. */
+/* Does c have the field?  Of CM_SECTION_TOKENS and CM_SECTION_DEEP_SIDE: for any slot. */
 bool cm_field_present(const struct cm_field *f, const struct cm_config *c);
 /* Appends the value as the head has it. */
 void cm_field_text(const struct cm_field *f, const struct cm_config *c, struct cm_buf *to);

@@ -40,7 +40,7 @@ const struct cm_field cm_fields[] = {
     {WORD("preset", MODEL, preset, CM_PRESETS), NEVER},
     {BOOL("linear", MODEL, linear.on), NEVER},
     {INT("k", LINEAR, linear.k, 1, 10000), .letter = 'k',
-     OPTION(XATTN | MLP | CCA | CLUE, "N", "singular vectors a modality")},
+     OPTION(XATTN | MLP | CCA | CLUE, "N", "singular vectors per modality")},
     {INT("q", CCA, linear.q, 1, 10000),
      OPTION(XATTN | CCA, "N", "width of the embedding, at most k")},
     {REAL("lsi.scale", LINEAR, linear.scale, 0, 2), NEVER,

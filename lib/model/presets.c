@@ -19,7 +19,7 @@
     }
 #define LEARN                                                                                      \
     {                                                                                              \
-        .window = 500000, .folds = 4, .hidden = 16, .steps = 50, .lr = .01                        \
+        .window = 500000, .folds = 4, .hidden = 16, .steps = 50, .lr = .01                         \
     }
 #define LINKS(weights)                                                                             \
     {                                                                                              \

@@ -1,7 +1,7 @@
 /* network/config.h - the settings of a model's trained part.
  *
  * What a setting does stands beside the network that obeys it (mlp.c, transformer.h, cross.h);
- * keys, ranges and help in the table of model/config.c, the values of the presets in
+ * keys, ranges and help in the table of model/fields.c, the values of the presets in
  * model/presets.c.
  */
 #ifndef CM_NETWORK_CONFIG_H

@@ -1,4 +1,4 @@
-/* nn/machine.h - which vectors this processor has (private to this room).
+/* nn/machine.h - which vectors this processor has (private to this directory).
  *
  * Kernels are written once, in a header without a guard, and included for AVX-512, for AVX2 with
  * FMA and for any machine; the function that runs is chosen when it is called.  Fused multiply-add

@@ -1,4 +1,4 @@
-/* nn/vec.h - vectors of cm_real, and loops shared by the layers (private to this room).
+/* nn/vec.h - vectors of cm_real, and loops shared by the layers (private to this directory).
  *
  * GCC's vector types of 32 bytes; functions marked CM_CLONES are compiled for AVX2 and for the
  * plain machine and chosen when the program starts.  Lanes are added in a fixed order and nothing

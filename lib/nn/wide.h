@@ -1,4 +1,4 @@
-/* nn/wide.h - exp and the normal distribution in vectors of 64 bytes (private to this room).
+/* nn/wide.h - exp and the normal distribution in vectors of 64 bytes (private to this directory).
  *
  * Problem: the C library's exp, one number at a time, took 30-50 % of an attention step.  Choice:
  * the classical reduction exp(x) = 2^n exp(r), |r| <= ln 2 / 2, n ln 2 subtracted in two parts

@@ -43,7 +43,7 @@ int cm_report_scores(struct cm_page *p, const struct cm_text_table *score,
     int code = 0;
     for (size_t k = 0; k < METRICS; k++)
         header[k + 1] = metric[k][1];
-    cm_page_section(p, "Beside others");
+    cm_page_section(p, "Compared with other matches");
     cm_page_text(p, "From the tables of score(1), whose matches may have another temperature than "
                     "the one reported here.");
     cm_page_table_begin(p, "lrrrrrrr", header);

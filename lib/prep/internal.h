@@ -1,4 +1,5 @@
-/* prep/internal.h - what the files behind prep/norm.h share with each other (private to this room).
+/* prep/internal.h - what the files behind prep/norm.h share with each other (private to this
+ * directory).
  *
  * normrow.c has the rules and rows, normfit.c the fits, normlike.c carries a fit through a stream,
  * normapply.c makes the values.  They meet in one row of counts, widened to doubles and checked,

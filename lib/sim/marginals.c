@@ -8,7 +8,7 @@
 
 enum { EXACT = 12 };
 
-/* out[k] = 1 / (sum of v but v[k]), for n values: sums from both ends, no subtraction. */
+/* out[k] = 1 / (sum of all v except v[k]), for n values: sums from both ends, no subtraction. */
 static void others(size_t n, const double *v, double *out)
 {
     double left = 0, right = 0;

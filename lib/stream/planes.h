@@ -1,4 +1,4 @@
-/* stream/planes.h - column numbers as byte planes of differences (private to this room).
+/* stream/planes.h - column numbers as byte planes of differences (private to this directory).
  *
  * A row's ascending columns c0 < c1 < ... travel as c0, c1-c0, ...: all low bytes of a block, then
  * all second bytes, and so on (cms(5)).  n is the number of entries of the block, which is the

@@ -77,7 +77,8 @@ static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm
     return code;
 }
 
-/* Do training cells contribute to calibration?  Folds fit the closed form alone. */
+/* True if calibration also uses training cells, by cross-fitting; folds refit only the closed
+ * form. */
 bool cm_train_crossfits(const struct cm_train_options *o)
 {
     const struct cm_config *c = o->config;

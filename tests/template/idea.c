@@ -1,6 +1,7 @@
 /* prep/@name@.c - DECIDE: the formula in one line.  See prep/@name@.h. */
 #include "prep/@name@.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -25,13 +26,17 @@ int cm_@name@_fit(struct cm_@name@ *f, struct cm_reader *r, struct cm_where *whe
     f->cols = h->slot[0].cols.names.n;
     f->mean = CM_ZNEW(double, f->cols);
     struct cm_chunk c = {0};
+    uint64_t rows = 0;
     while ((code = cm_reader_next(r, &c)) > 0)
-        for (size_t i = 0; i < c.rows; i++)
+        for (size_t i = 0; i < c.rows; i++, rows++)
             if (!where || cm_where_row(where, h, &c, i)) {
                 add_row(f->mean, &c.block[0], i);
                 f->cells++;
             }
     cm_chunk_free(&c);
+    if (!code && rows > 0 && f->cells == 0)
+        return cm_fail(CM_EINPUT, "none of %" PRIu64 " rows meets the condition on \"%s\"", rows,
+                       where->label);
     for (size_t j = 0; j < f->cols && f->cells; j++)
         f->mean[j] /= (double)f->cells;
     return code ? code : cm_reader_rewind(r);

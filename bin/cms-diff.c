@@ -40,7 +40,11 @@ int main(int argc, char **argv)
     if (differ) {
         FILE *out = cm_out_text();
         fprintf(out, "%s and %s differ: %s\n", cm_reader_path(a), cm_reader_path(b), d.first);
-        if (d.different || d.rows_different)
+        if (d.different && !d.rows) /* tensors alone */
+            fprintf(out,
+                    "%" PRIu64 " of %" PRIu64 " values differ; the largest difference is %.6g\n",
+                    d.different, d.values, d.largest);
+        else if (d.different || d.rows_different)
             fprintf(out,
                     "%" PRIu64 " of %" PRIu64 " values differ, in %" PRIu64 " of %" PRIu64
                     " rows; the largest difference is %.6g\n",

@@ -54,7 +54,7 @@ static void open_inputs(char **in, bool ruled)
     if (ninputs > 1 && !o.sum)
         cm_usage_error("%zu inputs: --sum adds them", ninputs);
     bool harden = o.rule.hard && !ruled && !o.rule.tune && ninputs == 1;
-    feed = CM_ZNEW(struct cm_feed, ninputs);
+    feed = CM_ZNEW(ninputs, struct cm_feed);
     for (size_t k = 0; k < ninputs; k++) {
         struct cm_reader *r = cm_in_open(in[k]);
         cm_require_kind(r, CM_MATCH);

@@ -99,7 +99,7 @@ static struct cm_reader **open_all(char **path, size_t *n)
 {
     for (*n = 0; path[*n];)
         ++*n;
-    struct cm_reader **r = CM_NEW(struct cm_reader *, *n);
+    struct cm_reader **r = CM_NEW(*n, struct cm_reader *);
     for (size_t k = 0; k < *n; k++)
         r[k] = cm_in_open(path[k]);
     return r;
@@ -123,7 +123,7 @@ static void write_in_order(struct cm_concat *x, struct cm_writer *w)
 static void gather(struct cm_concat *x, struct cm_writer *w, struct cm_chunk *all)
 {
     struct cm_chunk c = {0};
-    struct cm_join_codes *codes = CM_ZNEW(struct cm_join_codes, x->n);
+    struct cm_join_codes *codes = CM_ZNEW(x->n, struct cm_join_codes);
     int more;
     while ((more = cm_concat_next(x, &c)) > 0) {
         if (c.is_tensor)
@@ -144,7 +144,7 @@ static void write_shuffled(struct cm_concat *x, struct cm_writer *w)
     struct cm_chunk c = {0}, all = {0};
     gather(x, w, &all);
     struct cm_rng g = cm_rng_make(cm_seed(), CM_RNG_SAMPLE, 0, 0);
-    uint64_t *order = CM_NEW(uint64_t, all.rows + 1);
+    uint64_t *order = CM_NEW(all.rows + 1, uint64_t);
     for (size_t i = 0; i < all.rows; i++)
         order[i] = i;
     cm_rng_shuffle(&g, order, all.rows);

@@ -56,7 +56,7 @@ static size_t choose_like(const struct cm_slot *in, uint64_t **keep)
     if (at < 0)
         cm_die(3, "%s: no slot %s", cm_reader_path(r), in->name);
     const struct cm_cols *like = &h->slot[at].cols;
-    *keep = CM_NEW(uint64_t, like->names.n + 1);
+    *keep = CM_NEW(like->names.n + 1, uint64_t);
     cm_try(cm_select_like(like, cm_reader_path(r), &in->cols, *keep));
     size_t n = like->names.n;
     cm_try(cm_reader_drain(r));
@@ -90,7 +90,7 @@ static size_t choose_best(struct cm_reader *r, const struct cm_slot *in, uint64_
     if (o.fit)
         cm_warn_missing(&rows, cm_reader_path(r), "fit");
     cm_try(cm_fail_in(cm_select_score(&s, (enum cm_select_by)o.by), cm_reader_path(r)));
-    *keep = CM_NEW(uint64_t, in->cols.names.n + 1);
+    *keep = CM_NEW(in->cols.names.n + 1, uint64_t);
     size_t n = cm_select_top(&s, (size_t)o.top, (uint64_t)o.min_cells, *keep);
     if (cm_given("top") && n < (size_t)o.top)
         cm_warn("%zu features are all there are to choose from, not %" PRId64, n, o.top);
@@ -116,7 +116,7 @@ int main(int argc, char **argv)
     cm_info("%zu of %zu features kept", n, slot->cols.names.n);
     if (!n && slot->cols.names.n)
         cm_warn("none of %zu features is kept", slot->cols.names.n);
-    uint32_t *map = CM_NEW(uint32_t, slot->cols.names.n + 1);
+    uint32_t *map = CM_NEW(slot->cols.names.n + 1, uint32_t);
     for (size_t j = 0; j < slot->cols.names.n; j++)
         map[j] = UINT32_MAX;
     for (size_t k = 0; k < n; k++)

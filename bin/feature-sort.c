@@ -124,12 +124,12 @@ int main(int argc, char **argv)
     const struct cm_cols *cols = &h->slot[0].cols;
     struct cm_genome g = {0};
     find_offsets(&g, cols);
-    uint64_t *order = CM_NEW(uint64_t, g.n);
+    uint64_t *order = CM_NEW(g.n, uint64_t);
     size_t ranked = cm_genome_sort(&g, by, &listed, (enum cm_genome_key)o.by, order);
     size_t keep = settle(&g, &cols->names, order, ranked);
     if (o.table)
         write_table(&g, &cols->names, order, keep);
-    uint32_t *map = CM_NEW(uint32_t, g.n);
+    uint32_t *map = CM_NEW(g.n, uint32_t);
     bool moved = keep < g.n;
     for (size_t k = 0; k < g.n; k++) {
         map[order[k]] = k < keep ? (uint32_t)k : UINT32_MAX;

@@ -86,7 +86,7 @@ static struct job *make_jobs(size_t *n)
     if (o.match + o.list + o.pairs > 1)
         cm_usage_error("--match, --list and --pairs exclude one another");
     *n = o.to.n ? o.to.n : 1;
-    struct job *job = CM_ZNEW(struct job, *n);
+    struct job *job = CM_ZNEW(*n, struct job);
     job[0].type = o.type ? cm_strdup(o.type) : NULL;
     for (size_t k = 0; k < o.to.n; k++) {
         cm_try(cm_types_split(o.to.v[k], &job[k].type, &job[k].out));
@@ -142,8 +142,8 @@ static void pass(struct cm_source *s, struct job **job, size_t n)
 {
     open_outputs(s, job, n);
     say_warnings(s->file);
-    struct cm_chunk *chunk = CM_ZNEW(struct cm_chunk, n);
-    size_t *type = CM_NEW(size_t, n);
+    struct cm_chunk *chunk = CM_ZNEW(n, struct cm_chunk);
+    size_t *type = CM_NEW(n, size_t);
     uint64_t cells = 0;
     for (size_t k = 0; k < n; k++)
         type[k] = job[k]->features;
@@ -188,7 +188,7 @@ static void serve(struct cm_h5 *h, const char *modality, struct job *job, size_t
                                   .cell_names = o.cell_names,
                                   .feature_names = o.feature_names};
     cm_try(cm_source_open(&s, h, &want));
-    struct job **mine = CM_ZNEW(struct job *, n);
+    struct job **mine = CM_ZNEW(n, struct job *);
     size_t m = 0;
     for (size_t k = 0; k < n; k++) {
         int code = 0;

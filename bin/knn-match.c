@@ -154,9 +154,9 @@ static void write_rows(struct search *x, struct cm_writer *w, const struct cm_re
                        uint64_t total)
 {
     size_t k = x->k, m = x->cells.full.rows;
-    struct cm_rows found = {0, CM_NEW(uint64_t, x->portion + 1), CM_NEW(uint32_t, x->portion * k),
-                            CM_NEW(float, x->portion *k)};
-    size_t *count = CM_NEW(size_t, x->portion);
+    struct cm_rows found = {0, CM_NEW(x->portion + 1, uint64_t), CM_NEW(x->portion * k, uint32_t),
+                            CM_NEW(x->portion * k, float)};
+    size_t *count = CM_NEW(x->portion, size_t);
     uint64_t done = 0, empty = 0;
     int more;
     while ((more = cm_feed_next(&x->feed, x->portion)) > 0) {
@@ -215,7 +215,7 @@ int main(int argc, char **argv)
         column_pass(&x.feed, x.columns, &x.within, x.portion, &matcher, &x.cells.names);
     }
     if (matcher.offset) {
-        x.shift = CM_NEW(float, m);
+        x.shift = CM_NEW(m, float);
         cm_rule_shift(&rule, m, matcher.offset, x.shift);
     }
 

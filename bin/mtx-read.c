@@ -59,7 +59,7 @@ static struct job *make_jobs(size_t *n)
     if (o.to.n && (o.type || cm_output()))
         cm_usage_error("--to names types and files; --type and -o do not go with it");
     *n = o.to.n ? o.to.n : 1;
-    struct job *job = CM_ZNEW(struct job, *n);
+    struct job *job = CM_ZNEW(*n, struct job);
     job[0].type = o.type ? cm_strdup(o.type) : NULL;
     for (size_t k = 0; k < o.to.n; k++) {
         cm_try(cm_types_split(o.to.v[k], &job[k].type, &job[k].out));
@@ -107,8 +107,8 @@ static void load(struct cm_mtx *m)
 /* Writes the rows to all outputs. */
 static void pass(struct cm_mtx *m, const struct job *job, const size_t *type, size_t n)
 {
-    struct cm_writer **w = CM_NEW(struct cm_writer *, n);
-    struct cm_chunk *chunk = CM_ZNEW(struct cm_chunk, n);
+    struct cm_writer **w = CM_NEW(n, struct cm_writer *);
+    struct cm_chunk *chunk = CM_ZNEW(n, struct cm_chunk);
     for (size_t k = 0; k < n; k++) {
         struct cm_head head;
         cm_mtx_head(m, type[k],
@@ -143,7 +143,7 @@ int main(int argc, char **argv)
     for (size_t k = 0; k < m.warnings.n; k++)
         cm_warn("%s", cm_strs_get(&m.warnings, k));
     cm_warn_repeats(m.files.features, m.renamed, m.repeated);
-    size_t *type = CM_NEW(size_t, n);
+    size_t *type = CM_NEW(n, size_t);
     note_files(&m.files);
     for (size_t k = 0; k < n; k++)
         if (job[k].type)

@@ -203,7 +203,7 @@ static void curve(struct cm_figure *f, char **files)
     files = files[0] ? files : none;
     while (files[n])
         n++;
-    struct cm_text_table *t = CM_ZNEW(struct cm_text_table, n);
+    struct cm_text_table *t = CM_ZNEW(n, struct cm_text_table);
     struct cm_strs columns = {0};
     bool validated = false;
     for (size_t k = 0; k < n; k++) {

@@ -164,8 +164,8 @@ static void find_truth(struct cm_pairs *truth, struct cm_page *p)
     cm_pairs_free(truth);
     *truth = (struct cm_pairs){.rows = rows->n,
                                .cols = cols->n,
-                               .col_of_row = CM_NEW(uint32_t, rows->n + 1),
-                               .row_of_col = CM_NEW(uint32_t, cols->n + 1)};
+                               .col_of_row = CM_NEW(rows->n + 1, uint32_t),
+                               .row_of_col = CM_NEW(cols->n + 1, uint32_t)};
     for (size_t i = 0; i < rows->n; i++)
         truth->col_of_row[i] = CM_UNPAIRED;
     for (size_t j = 0; j < cols->n; j++)

@@ -51,7 +51,7 @@ static uint32_t *find_columns(const struct cm_reader *match, const char *from,
                               const struct cm_index *at)
 {
     const struct cm_strs *names = &cm_reader_head(match)->slot[0].cols.names;
-    uint32_t *row = CM_NEW(uint32_t, names->n);
+    uint32_t *row = CM_NEW(names->n, uint32_t);
     size_t missing = 0, first = 0;
     for (size_t j = 0; j < names->n; j++) {
         size_t k = cm_index_find(at, cm_strs_get(names, j));
@@ -78,7 +78,7 @@ struct carried {
 /* With --labels those, numbers too; a label that FROM lacks ends the program. */
 static bool *choose_names(const struct cm_head *h, const char *path)
 {
-    bool *take = CM_ZNEW(bool, h->nlabels);
+    bool *take = CM_ZNEW(h->nlabels, bool);
     struct cm_values list = {0};
     cm_values_make(&list, o.labels ? o.labels : "");
     for (size_t l = 0; l < h->nlabels; l++)
@@ -111,7 +111,7 @@ static size_t choose_labels(const struct cm_labels *from, const char *path, cons
         cm_label_values_make(&x->values, &text);
         cm_strs_free(&text);
         x->name = label->name;
-        x->code = CM_NEW(uint32_t, columns);
+        x->code = CM_NEW(columns, uint32_t);
         for (size_t j = 0; j < columns; j++)
             x->code[j] = x->values.code[row[j]];
     }
@@ -170,9 +170,9 @@ static void carry_labels(struct cm_reader *match, struct cm_reader *r)
     cm_try(cm_labels_load(&from, r));
     size_t columns = cm_reader_head(match)->slot[0].cols.names.n;
     uint32_t *row = find_columns(match, cm_reader_path(r), &from.at);
-    struct carried *x = CM_ZNEW(struct carried, from.head.nlabels);
+    struct carried *x = CM_ZNEW(from.head.nlabels, struct carried);
     size_t n = choose_labels(&from, cm_reader_path(r), row, columns, x);
-    struct cm_vote **votes = CM_ZNEW(struct cm_vote *, n);
+    struct cm_vote **votes = CM_ZNEW(n, struct cm_vote *);
 
     FILE *out = cm_out_text();
     put_header(x, n, out);

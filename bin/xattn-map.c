@@ -61,7 +61,7 @@ static void group_cells(struct chosen *c, const struct cm_cells *cells, size_t s
     for (size_t i = 0; i < c->n; i++)
         cm_strs_add(&mine, cm_strs_get(&text, c->at[side][i]));
     cm_groups_make(&groups, &mine);
-    c->group = CM_NEW(uint32_t, c->n);
+    c->group = CM_NEW(c->n, uint32_t);
     memcpy(c->group, groups.code, c->n * sizeof *c->group);
     for (size_t i = 0; i < c->n; i++)
         if (c->group[i] == c->value.n)
@@ -86,7 +86,7 @@ static struct chosen choose(const struct cm_cells cells[2], size_t from, bool bo
     size_t rows = cells[from].x.rows;
     struct chosen c = {.groups = 1};
     for (size_t s = 0; s < 2; s++)
-        c.at[s] = CM_ZNEW(uint64_t, rows);
+        c.at[s] = CM_ZNEW(rows, uint64_t);
     for (size_t i = 0; i < rows; i++) {
         const char *name = cm_strs_get(&cells[from].table.names, i);
         size_t j = both ? cm_index_find(&cells[1 - from].at, name) : 0;
@@ -221,8 +221,8 @@ int main(int argc, char **argv)
 
     const struct cm_csr *const x[2] = {&cells[0].x, &cells[1].x};
     const uint64_t *const at[2] = {c.at[0], c.at[1]};
-    double *map = CM_NEW(double, c.groups *L *L);
-    uint64_t *count = CM_NEW(uint64_t, c.groups);
+    double *map = CM_NEW(c.groups * L * L, double);
+    uint64_t *count = CM_NEW(c.groups, uint64_t);
     const struct cm_map_cells chosen = {x, at, c.n, c.group, c.groups};
     cm_attention_map(&m.net, module, &chosen, map, count);
     for (size_t g = 0; g < c.groups; g++)

@@ -85,7 +85,7 @@ static void score(const struct cm_model *m, const char *digest, struct cm_reader
         path[s] = (int)s == cm_model_side(m, "GEX") ? o.gex : o.atac;
         cm_cells_load(&cells[s], m, o.model, s, path[s], o.by_name);
     }
-    uint32_t *column = CM_NEW(uint32_t, candidates), *at = CM_NEW(uint32_t, top);
+    uint32_t *column = CM_NEW(candidates, uint32_t), *at = CM_NEW(top, uint32_t);
     for (size_t j = 0; j < candidates; j++)
         column[j] = (uint32_t)find_cell(&cells[1 - rows], cm_strs_get(&h->slot[0].cols.names, j),
                                         path[1 - rows], cm_reader_path(r));

@@ -30,7 +30,7 @@ struct cm_gzin {
 
 static struct cm_gzin *gzin_new(const char *name, int fd)
 {
-    struct cm_gzin *g = CM_ZNEW(struct cm_gzin, 1);
+    struct cm_gzin *g = CM_ZNEW(1, struct cm_gzin);
     g->name = cm_strdup(name);
     g->fd = fd;
     return g;
@@ -111,7 +111,7 @@ static int begin(struct cm_gzin *g)
     g->packed = g->left >= 2 && g->at[0] == 0x1f && g->at[1] == 0x8b;
     if (more < 0 || !g->packed)
         return (int)(more < 0 ? more : 0);
-    g->z = CM_NEW(struct inflate_state, 1);
+    g->z = CM_NEW(1, struct inflate_state);
     begin_member(g);
     return 0;
 }
@@ -255,7 +255,7 @@ struct cm_inflater {
     struct inflate_state state;
 };
 
-struct cm_inflater *cm_inflater_new(void) { return CM_NEW(struct cm_inflater, 1); }
+struct cm_inflater *cm_inflater_new(void) { return CM_NEW(1, struct cm_inflater); }
 
 void cm_inflater_free(struct cm_inflater *z) { cm_free(z); }
 

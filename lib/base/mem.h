@@ -24,8 +24,8 @@ CM_NOT_NULL void *cm_realloc(void *p, size_t n, size_t size);
 CM_NOT_NULL char *cm_strdup(const char *s);
 void cm_free(void *p);
 
-#define CM_NEW(type, n)  ((type *)cm_alloc((n), sizeof(type)))
-#define CM_ZNEW(type, n) ((type *)cm_zalloc((n), sizeof(type)))
+#define CM_NEW(n, type)  ((type *)cm_alloc((n), sizeof(type)))
+#define CM_ZNEW(n, type) ((type *)cm_zalloc((n), sizeof(type)))
 
 /* Grows an array to hold at least `need` items, by half again at a time.  *cap counts items. */
 #define CM_GROW(p, cap, need)                                                                      \

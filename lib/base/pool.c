@@ -107,7 +107,7 @@ void cm_pool_set_threads(size_t n)
     stop_workers();
     if (n == 1)
         return;
-    pool.thread = CM_NEW(pthread_t, n - 1);
+    pool.thread = CM_NEW(n - 1, pthread_t);
     sigset_t all, old;
     cm_signals_of_workers(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);

@@ -113,7 +113,7 @@ void cm_index_extend(struct cm_index *x, const struct cm_strs *s)
             offsets *= 2;
         cm_free(x->slot);
         *x = (struct cm_index){.mask = offsets - 1, .duplicate = CM_ABSENT};
-        x->slot = CM_ZNEW(uint32_t, offsets);
+        x->slot = CM_ZNEW(offsets, uint32_t);
     }
     x->strs = s;
     x->era = s->era;
@@ -156,7 +156,7 @@ size_t cm_strs_make_unique(struct cm_strs *s)
         cm_index_free(&old);
         return 0;
     }
-    uint64_t *next = CM_ZNEW(uint64_t, s->n); /* number to try next, by first position */
+    uint64_t *next = CM_ZNEW(s->n, uint64_t); /* number to try next, by first position */
     for (size_t i = 0; i < s->n; i++) {
         const char *name = cm_strs_get(s, i);
         size_t first = cm_index_find(&old, name), capacity = strlen(name) + 24;
@@ -164,7 +164,7 @@ size_t cm_strs_make_unique(struct cm_strs *s)
             cm_strs_add(&out, name);
             continue;
         }
-        char *text = CM_NEW(char, capacity);
+        char *text = CM_NEW(capacity, char);
         do /* made names differ from one another: "a" + "-1-1" cannot meet "a-1" + "-1" ... */
             snprintf(text, capacity, "%s-%" PRIu64, name, ++next[first]);
         while (cm_index_find(&old, text) != CM_ABSENT);

@@ -53,7 +53,7 @@ void cm_values_make(struct cm_values *v, const char *text)
     cm_strs_add(&v->whole, text);
     cm_buf_free(&b);
     cm_index_make(&v->at, &v->whole);
-    v->seen = CM_ZNEW(bool, n);
+    v->seen = CM_ZNEW(n, bool);
 }
 
 size_t cm_values_find(struct cm_values *v, const char *value)

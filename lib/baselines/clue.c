@@ -71,7 +71,7 @@ void cm_clue_make(struct cm_clue *c, const struct cm_clue_config *o, const char 
     size_t discriminator = (size_t)o->discriminator;
     CM_ASSERT(o->depth >= 1 && o->depth <= CM_CLUE_DEPTH);
     *c = (struct cm_clue){.o = *o, .in = in, .q = 2 * (size_t)o->latent, .batches = batches};
-    c->table.p = CM_ZNEW(struct cm_param, CM_NET_TENSORS);
+    c->table.p = CM_ZNEW(CM_NET_TENSORS, struct cm_param);
     c->table.capacity = CM_NET_TENSORS;
     for (size_t m = 0; m < 2; m++) {
         snprintf(prefix, sizeof prefix, "%s.r", slot[m]);
@@ -147,18 +147,18 @@ void cm_clue_work_make(const struct cm_clue *c, struct cm_clue_work *x, size_t B
     size_t h = (size_t)c->o.hidden;
     *x = (struct cm_clue_work){0};
     for (size_t m = 0; m < 2; m++) {
-        x->a[m] = CM_NEW(cm_real, B * c->in);
+        x->a[m] = CM_NEW(B * c->in, cm_real);
         cm_real **const wide[] = {&x->mu[m], &x->sd[m],       &x->u[m],       &x->dmu[m],
                                   &x->du[m], &x->dcode[m][0], &x->dcode[m][1]};
         for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
-            *wide[i] = CM_ZNEW(cm_real, B * c->q);
+            *wide[i] = CM_ZNEW(B * c->q, cm_real);
         for (size_t s = 0; s < 2; s++) {
-            x->raw[m][s] = CM_NEW(cm_real, B * (size_t)c->o.latent);
+            x->raw[m][s] = CM_NEW(B * (size_t)c->o.latent, cm_real);
             for (size_t l = 0; l < (size_t)c->o.depth; l++) {
-                x->pre[m][s][l] = CM_NEW(cm_real, B * h);
-                x->act[m][s][l] = CM_NEW(cm_real, B * h);
-                x->hidden[m][s][l] = CM_NEW(cm_real, B * h);
-                x->stat[m][s][l] = CM_NEW(cm_real, 3 * h);
+                x->pre[m][s][l] = CM_NEW(B * h, cm_real);
+                x->act[m][s][l] = CM_NEW(B * h, cm_real);
+                x->hidden[m][s][l] = CM_NEW(B * h, cm_real);
+                x->stat[m][s][l] = CM_NEW(3 * h, cm_real);
             }
         }
     }
@@ -271,7 +271,7 @@ static int encode_shard(void *arg, size_t item)
     }
     in = x->hidden[m][s][e->depth - 1];
     size_t n = e->latent[s], from = s ? e->latent[0] : 0, h = (size_t)j->c->o.hidden;
-    cm_real *mu = CM_NEW(cm_real, B * n), *raw = x->raw[m][s];
+    cm_real *mu = CM_NEW(B * n, cm_real), *raw = x->raw[m][s];
     cm_linear_forward(mu, in, w + e->mu_w[s], w + e->mu_b[s], B, h, n);
     cm_clue_put_columns(x->mu[m], q, from, mu, B, n);
     cm_linear_forward(raw, in, w + e->sd_w[s], w + e->sd_b[s], B, h, n);
@@ -307,7 +307,7 @@ static int encode_back_shard(void *arg, size_t item)
     const struct cm_clue_encoder *e = &j->c->encoder[m];
     const struct cm_clue_work *x = j->x;
     size_t n = e->latent[s], from = s ? e->latent[0] : 0, last = e->depth - 1;
-    cm_real *dmu = CM_NEW(cm_real, 2 * B * n), *draw = dmu + B * n;
+    cm_real *dmu = CM_NEW(2 * B * n, cm_real), *draw = dmu + B * n;
     double kl = j->c->o.kl / ((double)B * (double)j->c->decoder[m].d);
     for (size_t i = 0; i < B; i++)
         for (size_t k = 0; k < n; k++) {
@@ -318,7 +318,7 @@ static int encode_back_shard(void *arg, size_t item)
             dmu[i * n + k] = (cm_real)((double)x->dmu[m][at] + du + kl * mu);
             draw[i * n + k] = (cm_real)(dsd / (1 + exp(-raw)));
         }
-    cm_real *mem = CM_ZNEW(cm_real, 5 * B * h), *dh = mem, *next = dh + B * h,
+    cm_real *mem = CM_ZNEW(5 * B * h, cm_real), *dh = mem, *next = dh + B * h,
             *spare = next + B * h;
     cm_linear_backward(dh, j->dw + e->mu_w[s], j->dw + e->mu_b[s], dmu, x->hidden[m][s][last],
                        j->w + e->mu_w[s], B, h, n);
@@ -368,7 +368,7 @@ static double likelihood(const struct job *j, size_t m, const cm_real *logits, c
     const struct cm_clue_decoder *e = &j->c->decoder[m];
     const struct cm_clue_batch *b = j->b;
     size_t d = e->d;
-    cm_real *theta = CM_NEW(cm_real, d), *scratch = CM_NEW(cm_real, cm_negbin_scratch(d));
+    cm_real *theta = CM_NEW(d, cm_real), *scratch = CM_NEW(cm_negbin_scratch(d), cm_real);
     double sum = 0;
     for (size_t k = 0; k < d; k++)
         theta[k] = (cm_real)exp((double)j->w[e->log_theta + k]);
@@ -391,10 +391,10 @@ static int decode_shard(void *arg, size_t item)
     if (weight == 0)
         return 0;
     cm_real *dw = from == m ? j->dw : j->other;
-    cm_real *small = CM_ZNEW(cm_real, 2 * B * wide + 7 * B * h + 3 * h), *in = small,
+    cm_real *small = CM_ZNEW(2 * B * wide + 7 * B * h + 3 * h, cm_real), *in = small,
             *din = in + B * wide, *pre = din + B * wide, *act = pre + B * h, *out = act + B * h,
             *dout = out + B * h, *spare = dout + B * h, *stat = spare + 3 * B * h;
-    cm_real *logits = CM_NEW(cm_real, B * d), *dlogits = CM_ZNEW(cm_real, B * d);
+    cm_real *logits = CM_NEW(B * d, cm_real), *dlogits = CM_ZNEW(B * d, cm_real);
     struct pass pass = {
         B, in, pre, act, out, stat, cm_dropout_at(j->b->drop, o->dropout, SITE_DECODER + item)};
     with_label(j->c, j->b, j->x->u[from], in);
@@ -421,11 +421,11 @@ static double discriminator(const struct cm_clue *c, const cm_real *w, cm_real *
                             const struct cm_clue_work *x)
 {
     size_t B = b->B, wide = c->q + c->batches, h = (size_t)c->o.discriminator;
-    cm_real *in = CM_ZNEW(cm_real, 2 * B * (2 * wide + 5 * h + 4) + 2), *din = in + 2 * B * wide,
+    cm_real *in = CM_ZNEW(2 * B * (2 * wide + 5 * h + 4) + 2, cm_real), *din = in + 2 * B * wide,
             *pre = din + 2 * B * wide, *act = pre + 2 * B * h, *dact = act + 2 * B * h,
             *dmask = dact + 2 * B * h, *dpre = dmask + 2 * B * h, *logits = dpre + 2 * B * h,
             *dlogits = logits + 4 * B, *scratch = dlogits + 4 * B;
-    uint32_t *target = CM_NEW(uint32_t, 2 * B);
+    uint32_t *target = CM_NEW(2 * B, uint32_t);
     struct cm_dropout drop[2];
     for (size_t m = 0; m < 2; m++) {
         drop[m] = cm_dropout_at(b->drop, c->o.dropout, SITE_DISCRIMINATOR + m);

@@ -17,7 +17,7 @@ static int class_make(struct cm_encoder *e, const struct cm_net_config *config,
     const struct cm_clue_config *o = &config->clue;
     if (linear->k == 0)
         return cm_fail(CM_EINPUT, "an encoder clue needs the linear part");
-    struct cm_clue_encoder *c = CM_ZNEW(struct cm_clue_encoder, 1);
+    struct cm_clue_encoder *c = CM_ZNEW(1, struct cm_clue_encoder);
     cm_clue_declare_encoder(c, t, prefix, o, linear->k);
     e->of = &cm_encoder_clue;
     e->q = 2 * (size_t)o->latent;

@@ -46,11 +46,11 @@ static void draw(struct drawn *x, const struct clue_fit *f, const uint32_t *row,
     *x = (struct drawn){.B = B, .drop = {.seed = f->seed, .step = (uint32_t)step}};
     x->b = (struct cm_clue_batch){.B = B, .drop = &x->drop};
     for (size_t m = 0; m < 2; m++) {
-        x->z[m] = CM_NEW(float, B *k);
-        x->idx[m] = CM_NEW(const uint32_t *, B);
-        x->count[m] = CM_NEW(const float *, B);
-        x->n[m] = CM_NEW(size_t, B);
-        x->eps[m] = CM_NEW(cm_real, B * q);
+        x->z[m] = CM_NEW(B * k, float);
+        x->idx[m] = CM_NEW(B, const uint32_t *);
+        x->count[m] = CM_NEW(B, const float *);
+        x->n[m] = CM_NEW(B, size_t);
+        x->eps[m] = CM_NEW(B * q, cm_real);
         for (size_t i = 0; i < B; i++) {
             uint64_t from = p->x[m].ptr[row[i]];
             memcpy(x->z[m] + i * k, f->z[m] + row[i] * k, k * sizeof(float));
@@ -69,7 +69,7 @@ static void draw(struct drawn *x, const struct clue_fit *f, const uint32_t *row,
         x->b.eps[m] = x->eps[m];
     }
     if (f->c.batches) {
-        x->b.label = x->label = CM_NEW(uint32_t, B);
+        x->b.label = x->label = CM_NEW(B, uint32_t);
         for (size_t i = 0; i < B; i++)
             x->label[i] = p->group[row[i]];
     }
@@ -157,7 +157,7 @@ static double validate(const struct clue_fit *f)
 {
     const struct cm_train_sample *v = f->valid;
     const struct cm_csr *const both[2] = {&v->x[0], &v->x[1]};
-    float *s = CM_NEW(float, v->n * v->n);
+    float *s = CM_NEW(v->n * v->n, float);
     cm_model_similarities(f->m, both, s);
     double score = cm_fit_score(s, v->n, v->group);
     cm_free(s);
@@ -183,14 +183,14 @@ static void make(struct clue_fit *f, size_t n)
     cm_clue_make(&f->c, &f->m->config.net.clue, slot, l->k, d, batches_of(&f->d->part[0]));
     for (size_t m = 0; m < 2; m++) {
         const double *s = l->side[m].s;
-        scale[m] = CM_ZNEW(cm_real, l->k);
+        scale[m] = CM_ZNEW(l->k, cm_real);
         for (size_t i = 0; i < l->k; i++)
             if (s[i] > 1e-6 * s[0])
                 scale[m][i] = (cm_real)(sqrt((double)n) / s[i]);
     }
     cm_real **const arena[] = {&f->w, &f->v, &f->grad, &f->other};
     for (size_t i = 0; i < 4; i++)
-        *arena[i] = CM_ZNEW(cm_real, f->c.table.size);
+        *arena[i] = CM_ZNEW(f->c.table.size, cm_real);
     const cm_real *const both[2] = {scale[0], scale[1]};
     cm_clue_init(&f->c, f->w, both, f->seed);
     cm_free(scale[0]);
@@ -296,7 +296,7 @@ int cm_clue_fit(struct cm_model *m, const struct cm_train_data *d, const struct 
         return code;
     m->has_net = true;
     make(&f, d->part[0].names.n);
-    struct progress g = {.best = -1, .kept = CM_NEW(cm_real, m->net.table.size)};
+    struct progress g = {.best = -1, .kept = CM_NEW(m->net.table.size, cm_real)};
     code = run(&f, &g);
     publish(&f);
     if (g.best >= 0)

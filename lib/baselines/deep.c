@@ -44,7 +44,7 @@ static int deep_make(struct cm_encoder *e, const struct cm_net_config *c,
     if (o->dropout.n != o->hidden.n)
         return cm_fail(CM_EINPUT, "slot %s: %zu hidden layers, %zu rates of dropout", slot->name,
                        o->hidden.n, o->dropout.n);
-    struct deep *m = CM_ZNEW(struct deep, 1);
+    struct deep *m = CM_ZNEW(1, struct deep);
     m->k = linear->k;
     m->in = (size_t)o->in < m->k ? (size_t)o->in : m->k;
     m->layers = o->hidden.n;
@@ -57,7 +57,7 @@ static int deep_make(struct cm_encoder *e, const struct cm_net_config *c,
         m->drop[l] = o->dropout.v[l];
     }
     const double *sd = linear->side[side].s;
-    m->scale = CM_ZNEW(cm_real, m->in);
+    m->scale = CM_ZNEW(m->in, cm_real);
     for (size_t i = 0; i < m->in; i++)
         if (sd[i] > 1e-6 * sd[0])
             m->scale[i] = (cm_real)(sqrt((double)linear->cells) / sd[i]);

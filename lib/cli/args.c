@@ -73,7 +73,7 @@ const char *cm_options_args(void)
 {
     static char *text;
     cm_free(text);
-    text = CM_NEW(char, args.n + 1);
+    text = CM_NEW(args.n + 1, char);
     if (args.n)
         memcpy(text, args.p, args.n);
     text[args.n] = 0;

@@ -39,7 +39,7 @@ static void renumber(struct cm_csr *x, const uint32_t *map, size_t cols)
         if (x->ptr[i + 1] - from > cap) {
             cap = x->ptr[i + 1] - from;
             cm_free(key), cm_free(idx), cm_free(val);
-            key = CM_NEW(uint64_t, cap), idx = CM_NEW(uint32_t, cap), val = CM_NEW(float, cap);
+            key = CM_NEW(cap, uint64_t), idx = CM_NEW(cap, uint32_t), val = CM_NEW(cap, float);
         }
         for (uint64_t e = from; e < x->ptr[i + 1]; e++)
             if (map[x->idx[e]] != UINT32_MAX)

@@ -273,7 +273,7 @@ int cm_options_parse(const struct cm_tool *tool, int argc, char **argv, char ***
 
     static char **v; /* lives as long as the program: the operands are used to its end */
     cm_free(v);
-    v = CM_NEW(char *, (size_t)(argc > 1 ? argc : 1) + 1);
+    v = CM_NEW((size_t)(argc > 1 ? argc : 1) + 1, char *);
     int n = 0, code = 0;
     bool ended = false;
     for (int i = 1; i < argc && !code; i++) {

@@ -165,7 +165,7 @@ FILE *cm_out_text(void) { return cm_out_text_file(cm_output()); }
 FILE *cm_out_text_file(const char *path)
 {
     struct output *o = open_output(path, false);
-    o->sink = CM_ZNEW(struct sink, 1);
+    o->sink = CM_ZNEW(1, struct sink);
     o->sink->fd = o->fd;
     o->text = fopencookie(o->sink, "w", (cookie_io_functions_t){.write = sink_write});
     if (!o->text)

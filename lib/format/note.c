@@ -15,7 +15,7 @@ int cm_note_values(cm_note_read *read, void *of, uint64_t rows, uint64_t cols,
     uint64_t n = cols ? PIECE / cols : 0, hash = 0;
     n = n ? n : 1;
     n = n < rows ? n : rows;
-    double *v = CM_NEW(double, (size_t)(n * cols) + 1);
+    double *v = CM_NEW((size_t)(n * cols) + 1, double);
     int code = cols && rows ? read(of, 0, n, v) : 0;
     for (uint64_t i = 0; i < n * cols; i++)
         v[i] = v[i] == 0 ? 0 : v[i]; /* one zero */

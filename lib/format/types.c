@@ -11,8 +11,8 @@ void cm_types_cut(struct cm_types *t, size_t cols, const struct cm_strs *type,
                   const struct cm_strs *among, const char *only)
 {
     size_t cap = 0;
-    t->of = CM_NEW(uint32_t, cols + 1);
-    t->place = CM_NEW(uint32_t, cols + 1);
+    t->of = CM_NEW(cols + 1, uint32_t);
+    t->place = CM_NEW(cols + 1, uint32_t);
     for (size_t j = 0; j < cols; j++) {
         const char *name = type ? cm_strs_get(type, j) : "";
         size_t k = 0;
@@ -29,7 +29,7 @@ void cm_types_cut(struct cm_types *t, size_t cols, const struct cm_strs *type,
         t->place[j] = (uint32_t)t->type[k].cols++;
     }
     if (!t->n) {
-        t->type = CM_ZNEW(struct cm_feature_type, 1);
+        t->type = CM_ZNEW(1, struct cm_feature_type);
         t->type[t->n++].name = cm_strdup("");
     }
 }
@@ -73,7 +73,7 @@ void cm_types_cols(const struct cm_types *t, size_t type, const struct cm_cols *
     cm_cols_copy(to, from);
     if (type == CM_ALL_TYPES)
         return;
-    uint64_t *at = CM_NEW(uint64_t, t->type[type].cols + 1);
+    uint64_t *at = CM_NEW(t->type[type].cols + 1, uint64_t);
     size_t n = 0;
     for (size_t j = 0; j < from->names.n; j++)
         if (t->of[j] == type)

@@ -27,7 +27,7 @@ static int gram_shard(void *arg, size_t shard)
     size_t k = g->k, from = cm_shard_begin(g->n, g->shards, shard),
            to = cm_shard_begin(g->n, g->shards, shard + 1);
     double *part = g->part + shard * k * k;
-    double *row = CM_NEW(double, k);
+    double *row = CM_NEW(k, double);
     for (size_t i = from; i < to; i++) {
         for (size_t c = 0; c < k; c++)
             row[c] = (double)g->b[i * k + c];
@@ -45,7 +45,7 @@ static int gram_shard(void *arg, size_t shard)
 static void gram(const float *a, const float *b, size_t n, size_t k, double *c)
 {
     struct gram g = {a, b, n, k, cm_shards(n, 512, 64), NULL};
-    g.part = CM_ZNEW(double, g.shards *k *k);
+    g.part = CM_ZNEW(g.shards * k * k, double);
     cm_parallel(g.shards, gram_shard, &g);
     memset(c, 0, k * k * sizeof *c);
     for (size_t s = 0; s < g.shards; s++)
@@ -66,7 +66,7 @@ static int inverse_root(double *c, size_t k, double ridge, double *w)
         return cm_fail(CM_ENUMERIC, "the training cells do not vary, so nothing can be fitted");
     for (size_t i = 0; i < k; i++)
         c[i * k + i] += ridge * trace / (double)k;
-    double *lambda = CM_NEW(double, k), *scaled = CM_NEW(double, k *k);
+    double *lambda = CM_NEW(k, double), *scaled = CM_NEW(k * k, double);
     int code = cm_eigh(k, c, lambda);
     /* Without a ridge a rank-deficient covariance has no inverse root. */
     if (code == 0 && !(lambda[0] > 1e-13 * lambda[k - 1]))
@@ -93,7 +93,7 @@ static void to_floats(const double *in, size_t n, float *out)
 int cm_linear_cca(struct cm_linear *m, const float *const z[2], size_t n, double ridge)
 {
     size_t k = m->k, q = m->q, kk = k * k;
-    double *mem = CM_ZNEW(double, 8 * kk + k);
+    double *mem = CM_ZNEW(8 * kk + k, double);
     double *c = mem, *w1 = c + kk, *w2 = w1 + kk, *c12 = w2 + kk, *t = c12 + kk, *u = t + kk,
            *vt = u + kk, *p = vt + kk, *s = p + kk;
     gram(z[0], z[0], n, k, c);
@@ -136,12 +136,12 @@ int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
     m->k = k;
     m->q = q;
     m->cells = n;
-    m->corr = CM_NEW(double, q);
+    m->corr = CM_NEW(q, double);
     for (size_t side = 0; side < 2; side++) {
         int code = cm_lsi_fit(&m->side[side], x[side], k, c->scale, seed, side);
         if (code < 0)
             return code;
-        m->side[side].p = CM_NEW(float, k *q);
+        m->side[side].p = CM_NEW(k * q, float);
         cm_linear_z(m, side, x[side], z[side]);
     }
     const float *const both[2] = {z[0], z[1]};
@@ -160,7 +160,7 @@ void cm_linear_e(const struct cm_linear *m, size_t side, const float *z, size_t 
 {
     size_t k = m->k, q = m->q;
     const float *p = m->side[side].p;
-    double *e = CM_NEW(double, q);
+    double *e = CM_NEW(q, double);
     for (size_t i = 0; i < n; i++) {
         memset(e, 0, q * sizeof *e);
         for (size_t r = 0; r < k; r++) {
@@ -182,7 +182,7 @@ void cm_linear_finish(struct cm_linear *m)
 {
     for (size_t side = 0; side < 2; side++) {
         struct cm_linear_side *s = &m->side[side];
-        s->bias = CM_NEW(float, m->k);
+        s->bias = CM_NEW(m->k, float);
         cm_csr_bias(s->mean, s->v, s->d, m->k, s->bias);
     }
 }

@@ -14,8 +14,8 @@ float *cm_lsi_weights(const struct cm_csr *x, double power)
 {
     if (power == 0)
         return NULL;
-    float *weight = CM_NEW(float, x->cols);
-    double *sum = CM_ZNEW(double, x->cols), *square = CM_ZNEW(double, x->cols);
+    float *weight = CM_NEW(x->cols, float);
+    double *sum = CM_ZNEW(x->cols, double), *square = CM_ZNEW(x->cols, double);
     double n = (double)x->rows;
     cm_csr_column_sums(x, sum, NULL);
     for (uint64_t e = 0; e < x->ptr[x->rows]; e++)
@@ -43,10 +43,10 @@ int cm_lsi_fit(struct cm_linear_side *s, const struct cm_csr *x, size_t k, doubl
                uint64_t seed, size_t slot)
 {
     s->d = x->cols;
-    s->mean = CM_NEW(float, s->d);
-    s->v = CM_NEW(float, s->d *k);
-    s->s = CM_NEW(double, k);
-    s->bias = CM_NEW(float, k);
+    s->mean = CM_NEW(s->d, float);
+    s->v = CM_NEW(s->d * k, float);
+    s->s = CM_NEW(k, double);
+    s->bias = CM_NEW(k, float);
     cm_csr_column_means(x, s->mean);
     float *weight = cm_lsi_weights(x, scale);
     int code = cm_svd_truncated(x, s->mean, weight, k, seed, TOLERANCE, CM_SVD_ITERATIONS, s->v,

@@ -27,7 +27,7 @@ static void moments(const float *a, const float *b, size_t n, size_t k, double *
 /* p (k x k) = (c11 + ridge tr(c11)/k I)^-1 c12 */
 static int regression(const float *const z[2], size_t n, size_t k, double ridge, double *p)
 {
-    double *c = CM_NEW(double, k *k), trace = 0;
+    double *c = CM_NEW(k * k, double), trace = 0;
     moments(z[0], z[0], n, k, c);
     moments(z[0], z[1], n, k, p);
     for (size_t i = 0; i < k; i++)
@@ -45,7 +45,7 @@ static int regression(const float *const z[2], size_t n, size_t k, double ridge,
 
 static int procrustes(const float *const z[2], size_t n, size_t k, double *p)
 {
-    double *c = CM_NEW(double, 3 * k * k + k), *u = c + k * k, *vt = u + k * k, *s = vt + k * k;
+    double *c = CM_NEW(3 * k * k + k, double), *u = c + k * k, *vt = u + k * k, *s = vt + k * k;
     moments(z[0], z[1], n, k, c);
     int code = cm_svd(k, k, c, u, s, vt);
     if (code == 0)
@@ -57,7 +57,7 @@ static int procrustes(const float *const z[2], size_t n, size_t k, double *p)
 /* Correlation of column c of z1 p with column c of z2; both have mean 0 by construction. */
 static void correlations(const float *const z[2], size_t n, size_t k, const float *p, double *corr)
 {
-    double *sum = CM_ZNEW(double, 3 * k), *e = CM_NEW(double, k);
+    double *sum = CM_ZNEW(3 * k, double), *e = CM_NEW(k, double);
     for (size_t i = 0; i < n; i++) {
         memset(e, 0, k * sizeof *e);
         for (size_t r = 0; r < k; r++)
@@ -84,7 +84,7 @@ int cm_linear_project(struct cm_linear *m, const float *const z[2], size_t n,
     size_t k = m->k;
     if (method == CM_PROJECT_CCA)
         return 0;
-    double *p = CM_NEW(double, k *k);
+    double *p = CM_NEW(k * k, double);
     int code = method == CM_PROJECT_RIDGE ? regression(z, n, k, ridge, p) : procrustes(z, n, k, p);
     for (size_t i = 0; code == 0 && i < k * k; i++)
         if (!isfinite(p[i]))
@@ -92,11 +92,11 @@ int cm_linear_project(struct cm_linear *m, const float *const z[2], size_t n,
     if (code == 0) {
         m->q = k;
         cm_free(m->corr);
-        m->corr = CM_NEW(double, k);
+        m->corr = CM_NEW(k, double);
         for (size_t side = 0; side < 2; side++) {
             struct cm_linear_side *s = &m->side[side];
             cm_free(s->p);
-            s->p = CM_ZNEW(float, k *k);
+            s->p = CM_ZNEW(k * k, float);
             for (size_t i = 0; i < k * k; i++)
                 s->p[i] = side ? (i % (k + 1) == 0 ? 1.0F : 0.0F) : (float)p[i];
         }

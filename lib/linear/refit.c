@@ -57,7 +57,7 @@ static void gram_of(struct tall *t, double *gram)
 {
     size_t kk = t->k * t->k;
     t->shards = cm_shards(t->n, 512, 16);
-    t->part = CM_ZNEW(double, t->shards *kk);
+    t->part = CM_ZNEW(t->shards * kk, double);
     cm_parallel(t->shards, gram_shard, t);
     memset(gram, 0, kk * sizeof *gram);
     for (size_t s = 0; s < t->shards; s++)
@@ -70,7 +70,7 @@ static int map_shard(void *arg, size_t shard)
 {
     const struct tall *t = arg;
     size_t k = t->k;
-    double *row = CM_NEW(double, 2 * k), *to = row + k;
+    double *row = CM_NEW(2 * k, double), *to = row + k;
     for (size_t i = cm_shard_begin(t->n, t->shards, shard);
          i < cm_shard_begin(t->n, t->shards, shard + 1); i++) {
         double factor = t->factor ? (double)t->factor[i] : 1;
@@ -92,7 +92,7 @@ static int map_shard(void *arg, size_t shard)
  * has orthonormal columns.  root: the roots of the eigenvalues, descending.  gram is destroyed. */
 static int whitening(double *gram, size_t k, double *map, double *root)
 {
-    double *value = CM_NEW(double, k);
+    double *value = CM_NEW(k, double);
     int code = cm_eigh(k, gram, value);
     for (size_t r = 0; !code && r < k; r++) {
         double v = value[k - 1 - r], scale = v > 1e-12 * value[k - 1] ? 1 / sqrt(v) : 0;
@@ -109,8 +109,8 @@ static int whitening(double *gram, size_t k, double *map, double *root)
 /* The part's components, each column less its mean there. */
 static float *centred(const float *z, size_t k, const uint64_t *part, size_t n)
 {
-    float *to = CM_NEW(float, n *k);
-    double *mean = CM_ZNEW(double, k);
+    float *to = CM_NEW(n * k, float);
+    double *mean = CM_ZNEW(k, double);
     for (size_t i = 0; i < n; i++)
         for (size_t c = 0; c < k; c++)
             mean[c] += (double)z[part[i] * k + c] / (double)n;
@@ -126,9 +126,9 @@ static int project(float *y, const struct cm_linear_whole *w, size_t side, const
                    size_t n)
 {
     size_t k = w->linear->k, all = w->x[side]->rows;
-    double *gram = CM_NEW(double, 2 * k * k + k), *map = gram + k * k, *root = map + k * k;
-    float *in = centred(w->z[side], k, part, n), *q = CM_NEW(float, n *k),
-          *wide = CM_ZNEW(float, all *(k + 1));
+    double *gram = CM_NEW(2 * k * k + k, double), *map = gram + k * k, *root = map + k * k;
+    float *in = centred(w->z[side], k, part, n), *q = CM_NEW(n * k, float),
+          *wide = CM_ZNEW(all * (k + 1), float);
     struct tall t = {.in = in, .n = n, .k = k, .ld = k, .map = map, .out = q};
     gram_of(&t, gram);
     int code = whitening(gram, k, map, root);
@@ -153,13 +153,13 @@ static int refit_side(struct cm_linear_side *s, const struct cm_linear_whole *w,
 {
     size_t k = w->linear->k, d = s->d = w->x[side]->cols;
     const float *weight = w->weight[side];
-    double *gram = CM_NEW(double, 2 * k * k), *map = gram + k * k;
-    float *y = CM_NEW(float, d *(k + 1)), *b = CM_NEW(float, d *k);
-    s->mean = CM_NEW(float, d);
-    s->v = CM_NEW(float, d *k);
-    s->s = CM_NEW(double, k);
-    s->bias = CM_NEW(float, k);
-    s->p = CM_NEW(float, k * w->linear->q);
+    double *gram = CM_NEW(2 * k * k, double), *map = gram + k * k;
+    float *y = CM_NEW(d * (k + 1), float), *b = CM_NEW(d * k, float);
+    s->mean = CM_NEW(d, float);
+    s->v = CM_NEW(d * k, float);
+    s->s = CM_NEW(k, double);
+    s->bias = CM_NEW(k, float);
+    s->p = CM_NEW(k * w->linear->q, float);
     int code = project(y, w, side, part, n);
     for (size_t j = 0; !code && j < d; j++) {
         s->mean[j] = y[j * (k + 1) + k] / (float)n;
@@ -189,13 +189,13 @@ int cm_linear_refit(struct cm_linear *to, const struct cm_linear_whole *w, const
     float *z[2] = {NULL, NULL};
     int code = 0;
     *to = (struct cm_linear){.k = k, .q = w->linear->q, .cells = n};
-    to->corr = CM_NEW(double, to->q);
+    to->corr = CM_NEW(to->q, double);
     for (size_t side = 0; !code && side < 2; side++) {
         code = refit_side(&to->side[side], w, side, part, n);
         if (code)
             break;
         cm_linear_z(to, side, w->x[side], z_to[side]);
-        z[side] = CM_NEW(float, n *k);
+        z[side] = CM_NEW(n * k, float);
         for (size_t i = 0; i < n; i++)
             memcpy(z[side] + i * k, z_to[side] + part[i] * k, k * sizeof *z[side]);
     }

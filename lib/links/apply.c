@@ -90,7 +90,7 @@ void cm_links_similarities(const struct cm_links *links, const float *c,
 {
     struct cm_links_index index = cm_links_index(links);
     size_t all = n[0] > n[1] ? n[0] : n[1];
-    uint64_t *first = CM_NEW(uint64_t, all);
+    uint64_t *first = CM_NEW(all, uint64_t);
     for (size_t i = 0; i < all; i++)
         first[i] = i;
     const uint64_t *rows = at[0] ? at[0] : first, *cols = at[1] ? at[1] : first;

@@ -23,8 +23,8 @@ double cm_links_loss(cm_real *dphi, cm_real *dlog_t, const struct cm_links_batch
                      const struct cm_links_index *links, const cm_real *phi, double log_t)
 {
     size_t n = b->n;
-    cm_real *s = CM_NEW(cm_real, n * n), *ds = dphi ? CM_ZNEW(cm_real, n * n) : NULL,
-            *scratch = CM_NEW(cm_real, cm_infonce_scratch(n));
+    cm_real *s = CM_NEW(n * n, cm_real), *ds = dphi ? CM_ZNEW(n * n, cm_real) : NULL,
+            *scratch = CM_NEW(cm_infonce_scratch(n), cm_real);
     cm_links_scores(s, b, links, phi);
     *dlog_t = 0;
     double loss = cm_infonce(ds, dlog_t, s, log_t, n, scratch);
@@ -39,7 +39,7 @@ double cm_links_loss(cm_real *dphi, cm_real *dlog_t, const struct cm_links_batch
 void cm_links_losses(double *loss, const double *log_t, size_t n, const struct cm_links_batch *b,
                      const struct cm_links_index *links, const cm_real *phi)
 {
-    cm_real *s = CM_NEW(cm_real, b->n * b->n), *scratch = CM_NEW(cm_real, cm_infonce_scratch(b->n));
+    cm_real *s = CM_NEW(b->n * b->n, cm_real), *scratch = CM_NEW(cm_infonce_scratch(b->n), cm_real);
     cm_links_scores(s, b, links, phi);
     for (size_t i = 0; i < n; i++)
         loss[i] = cm_infonce(NULL, NULL, s, log_t[i], b->n, scratch);

@@ -23,13 +23,13 @@ static uint64_t pair_count(const struct cm_links_pairing *p) { return p->pairs.p
 struct cm_links_sums cm_links_sums_make(const struct cm_links_pairing *p)
 {
     size_t rank = rank_of(p);
-    struct cm_links_sums s = {.products = CM_ZNEW(double, pair_count(p)),
-                              .gene = CM_ZNEW(double, p->gene->n *rank)};
+    struct cm_links_sums s = {.products = CM_ZNEW(pair_count(p), double),
+                              .gene = CM_ZNEW(p->gene->n * rank, double)};
     if (p->group) {
-        s.size = CM_ZNEW(double, p->groups);
-        s.gene_group = CM_ZNEW(double, p->groups * p->gene->n);
-        s.peak_group = CM_ZNEW(double, p->groups * p->peak->n);
-        s.left = CM_ZNEW(double, p->groups *rank);
+        s.size = CM_ZNEW(p->groups, double);
+        s.gene_group = CM_ZNEW(p->groups * p->gene->n, double);
+        s.peak_group = CM_ZNEW(p->groups * p->peak->n, double);
+        s.left = CM_ZNEW(p->groups * rank, double);
     }
     return s;
 }
@@ -111,7 +111,7 @@ static int gene_shard(void *arg, size_t shard)
     const struct take *t = arg;
     const struct cm_factored *u = &t->u, *w = &t->w;
     size_t n = u->n;
-    float *row = CM_NEW(float, n);
+    float *row = CM_NEW(n, float);
     for (size_t g = cm_shard_begin(u->d, t->shards, shard);
          g < cm_shard_begin(u->d, t->shards, shard + 1); g++) {
         dense_row(row, u, g, t->left_u);
@@ -146,7 +146,7 @@ static void take_groups(const struct take *t)
 
 static float *left_transposed(const struct cm_factored *f)
 {
-    float *to = CM_NEW(float, f->rank * f->n);
+    float *to = CM_NEW(f->rank * f->n, float);
     for (size_t i = 0; i < f->n; i++)
         for (size_t k = 0; k < f->rank; k++)
             to[k * f->n + i] = f->left[i * f->rank + k];
@@ -157,8 +157,8 @@ void cm_links_sums_take(struct cm_links_sums *s, const struct cm_links_pairing *
                         const uint64_t *at, size_t n)
 {
     size_t blocks = (n + BLOCK - 1) / BLOCK;
-    uint64_t *cell = CM_NEW(uint64_t, BLOCK);
-    uint32_t *group = p->group ? CM_NEW(uint32_t, BLOCK) : NULL;
+    uint64_t *cell = CM_NEW(BLOCK, uint64_t);
+    uint32_t *group = p->group ? CM_NEW(BLOCK, uint32_t) : NULL;
     for (size_t b = 0; b < blocks; b++) {
         size_t from = cm_shard_begin(n, blocks, b), m = cm_shard_begin(n, blocks, b + 1) - from;
         for (size_t i = 0; i < m; i++) {
@@ -191,7 +191,7 @@ void cm_links_correlations(double *value, const struct cm_links_sums *s,
                            const struct cm_links_pairing *p)
 {
     size_t G = p->gene->n, P = p->peak->n, rank = rank_of(p);
-    double *w_sum = p->group ? CM_NEW(double, p->groups *P) : NULL;
+    double *w_sum = p->group ? CM_NEW(p->groups * P, double) : NULL;
     for (size_t b = 0; w_sum && b < p->groups; b++)
         for (size_t j = 0; j < P; j++) {
             double sum = s->peak_group[b * P + j];

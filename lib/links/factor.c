@@ -71,7 +71,7 @@ static int columns_shard(void *arg, size_t shard)
            to = cm_shard_begin(s->n, f->shards, shard + 1);
     if (from == to)
         return 0;
-    uint64_t *cursor = CM_NEW(uint64_t, f->n);
+    uint64_t *cursor = CM_NEW(f->n, uint64_t);
     for (size_t i = 0; i < f->n; i++)
         cursor[i] = first_not_below(f->cells->x, row_of(f, i), s->feature[from]);
     for (; from < to; from += FACTOR_TILE)
@@ -83,14 +83,14 @@ static int columns_shard(void *arg, size_t shard)
 static void take_columns(struct factor *f)
 {
     struct cm_factored *to = f->to;
-    to->ptr = CM_ZNEW(uint64_t, to->d + 1);
+    to->ptr = CM_ZNEW(to->d + 1, uint64_t);
     f->next = NULL;
     cm_parallel(f->shards, columns_shard, f);
     for (size_t j = 0; j < to->d; j++)
         to->ptr[j + 1] += to->ptr[j];
-    to->cell = CM_NEW(uint32_t, to->ptr[to->d]);
-    to->val = CM_NEW(float, to->ptr[to->d]);
-    f->next = CM_NEW(uint64_t, to->d);
+    to->cell = CM_NEW(to->ptr[to->d], uint32_t);
+    to->val = CM_NEW(to->ptr[to->d], float);
+    f->next = CM_NEW(to->d, uint64_t);
     memcpy(f->next, to->ptr, to->d * sizeof *f->next);
     cm_parallel(f->shards, columns_shard, f);
     cm_free(f->next);
@@ -140,7 +140,7 @@ static int clip_shard(void *arg, size_t shard)
     const struct factor *f = arg;
     const struct cm_factored *to = f->to;
     struct entries *out = &f->part[shard];
-    float *base = CM_NEW(float, f->n);
+    float *base = CM_NEW(f->n, float);
     for (size_t j = cm_shard_begin(to->d, f->shards, shard);
          j < cm_shard_begin(to->d, f->shards, shard + 1); j++) {
         uint64_t e = to->ptr[j], end = to->ptr[j + 1];
@@ -165,19 +165,19 @@ static int clip_shard(void *arg, size_t shard)
 static void clip_columns(struct factor *f)
 {
     struct cm_factored *to = f->to;
-    f->left = CM_NEW(float, to->rank * f->n);
+    f->left = CM_NEW(to->rank * f->n, float);
     for (size_t i = 0; i < f->n; i++)
         for (size_t k = 0; k < to->rank; k++)
             f->left[k * f->n + i] = to->left[i * to->rank + k];
-    f->next = CM_NEW(uint64_t, to->d);
-    f->part = CM_ZNEW(struct entries, f->shards);
+    f->next = CM_NEW(to->d, uint64_t);
+    f->part = CM_ZNEW(f->shards, struct entries);
     cm_parallel(f->shards, clip_shard, f);
     for (size_t j = 0; j < to->d; j++)
         to->ptr[j + 1] = to->ptr[j] + f->next[j];
     cm_free(to->cell);
     cm_free(to->val);
-    to->cell = CM_NEW(uint32_t, to->ptr[to->d]);
-    to->val = CM_NEW(float, to->ptr[to->d]);
+    to->cell = CM_NEW(to->ptr[to->d], uint32_t);
+    to->val = CM_NEW(to->ptr[to->d], float);
     for (size_t shard = 0, put = 0; shard < f->shards; shard++) {
         struct entries *part = &f->part[shard];
         if (part->n) {
@@ -206,7 +206,7 @@ void cm_links_factor(struct cm_factored *to, const struct cm_links_side *side, s
                        .to = to};
     *to = (struct cm_factored){
         .n = n, .d = side->n, .rank = cm_factored_rank(r + 1), .right = side->right};
-    to->left = CM_ZNEW(float, n * to->rank);
+    to->left = CM_ZNEW(n * to->rank, float);
     for (size_t i = 0; i < n; i++) {
         memcpy(to->left + i * to->rank, cells->z + row_of(&f, i) * cells->ldz,
                r * sizeof *to->left);

@@ -15,7 +15,7 @@ static void threshold(struct cm_links *links, const struct cm_links_side *gene,
                       const struct cm_links_side *peak, const uint64_t *ptr,
                       const uint32_t *peak_of, const double *value, double limit)
 {
-    bool *keep_gene = CM_ZNEW(bool, gene->n), *keep_peak = CM_ZNEW(bool, peak->n);
+    bool *keep_gene = CM_ZNEW(gene->n, bool), *keep_peak = CM_ZNEW(peak->n, bool);
     for (size_t g = 0; g < gene->n; g++)
         for (uint64_t k = ptr[g]; k < ptr[g + 1]; k++)
             if (fabs(value[k]) > limit) {
@@ -24,9 +24,9 @@ static void threshold(struct cm_links *links, const struct cm_links_side *gene,
             }
     links->gene = cm_links_side_take(gene, keep_gene, links->r);
     links->peak = cm_links_side_take(peak, keep_peak, links->r);
-    links->ptr = CM_ZNEW(uint64_t, links->gene.n + 1);
-    links->peak_of = CM_NEW(uint32_t, links->n);
-    links->c = CM_NEW(float, links->n);
+    links->ptr = CM_ZNEW(links->gene.n + 1, uint64_t);
+    links->peak_of = CM_NEW(links->n, uint32_t);
+    links->c = CM_NEW(links->n, float);
     size_t put = 0, row = 0;
     for (size_t g = 0; g < gene->n; g++) {
         if (!keep_gene[g])
@@ -47,7 +47,7 @@ static uint64_t *take_paired(const struct cm_links_side all[2], struct cm_links_
                              size_t r, struct cm_links_side *gene, struct cm_links_side *peak)
 {
     size_t genes = all[0].features, peaks = all[1].features;
-    bool *keep = CM_ZNEW(bool, genes > peaks ? genes : peaks);
+    bool *keep = CM_ZNEW(genes > peaks ? genes : peaks, bool);
     for (size_t g = 0; g < genes; g++)
         keep[g] = near->ptr[g + 1] > near->ptr[g];
     *gene = cm_links_side_take(&all[0], keep, r);
@@ -56,7 +56,7 @@ static uint64_t *take_paired(const struct cm_links_side all[2], struct cm_links_
         keep[near->peak[k]] = true;
     *peak = cm_links_side_take(&all[1], keep, r);
     cm_free(keep);
-    uint64_t *ptr = CM_ZNEW(uint64_t, gene->n + 1); /* genes without pairs are left out */
+    uint64_t *ptr = CM_ZNEW(gene->n + 1, uint64_t); /* genes without pairs are left out */
     for (size_t g = 0; g < gene->n; g++)
         ptr[g + 1] = near->ptr[gene->feature[g] + 1];
     for (size_t k = 0; k < near->n; k++)
@@ -84,7 +84,7 @@ static void fit_pairs(struct cm_links *links, const struct cm_links_fit_config *
         .groups = grouped ? d->groups : 1};
     struct cm_links_sums sums = cm_links_sums_make(&pairing);
     cm_links_sums_take(&sums, &pairing, NULL, n);
-    double *value = CM_NEW(double, near->n);
+    double *value = CM_NEW(near->n, double);
     cm_links_correlations(value, &sums, &pairing);
     threshold(links, &gene, &peak, ptr, near->peak, value, c->threshold / sqrt((double)n));
     cm_links_sums_free(&sums);

@@ -38,9 +38,9 @@ static void table_make(struct cm_links_table *t, const struct cm_links_whole *w,
     const struct cm_links *links = &w->links;
     const struct cm_links_fit_config *c = &w->config->fit;
     double root = sqrt((double)n), limit = c->threshold / root;
-    t->x = CM_NEW(float, links->n *F);
-    t->first = CM_NEW(float, links->n);
-    t->c = CM_NEW(float, links->n);
+    t->x = CM_NEW(links->n * F, float);
+    t->first = CM_NEW(links->n, float);
+    t->c = CM_NEW(links->n, float);
     for (size_t g = 0; g < links->gene.n; g++)
         for (uint64_t e = links->ptr[g]; e < links->ptr[g + 1]; e++) {
             double r = (double)(float)value[e], size = fabs(r), s = size * root;
@@ -69,7 +69,7 @@ static int table_scale(struct cm_links_table *t, const struct cm_links_whole *w,
 /* Share of cells that have each feature. */
 static double *shares(const struct cm_csr *x)
 {
-    double *count = CM_ZNEW(double, x->cols);
+    double *count = CM_ZNEW(x->cols, double);
     cm_csr_column_sums(x, NULL, count);
     for (size_t j = 0; j < x->cols; j++)
         count[j] /= (double)x->rows;
@@ -112,9 +112,9 @@ int cm_links_whole_make(struct cm_links_whole *w, const struct cm_links_config *
         return code;
     w->seen[0] = shares(d->x[0]);
     w->seen[1] = shares(d->x[1]);
-    w->distance = CM_NEW(double, w->links.n);
+    w->distance = CM_NEW(w->links.n, double);
     cm_links_distances(&w->links, d->table[0], d->table[1], w->distance);
-    double *value = CM_NEW(double, w->links.n);
+    double *value = CM_NEW(w->links.n, double);
     for (size_t e = 0; e < w->links.n; e++)
         value[e] = (double)w->links.c[e];
     table_make(&w->table, w, value, d->x[0]->rows);
@@ -165,7 +165,7 @@ static int refit(struct cm_links_fold *f, const struct cm_links_whole *w,
 {
     float *to[2];
     for (size_t m = 0; m < 2; m++) {
-        f->z[m] = CM_NEW(float, w->data->x[m]->rows * linear->linear->k);
+        f->z[m] = CM_NEW(w->data->x[m]->rows * linear->linear->k, float);
         to[w->data->side[m]] = f->z[m];
         f->view.z[m] = f->z[m];
     }
@@ -176,7 +176,7 @@ static int refit(struct cm_links_fold *f, const struct cm_links_whole *w,
 static struct cm_links_side like(const struct cm_links_side *all, const struct cm_links_side *side,
                                  size_t r)
 {
-    bool *keep = CM_ZNEW(bool, all->n);
+    bool *keep = CM_ZNEW(all->n, bool);
     for (size_t j = 0; j < side->n; j++)
         keep[side->feature[j]] = true;
     struct cm_links_side s = cm_links_side_take(all, keep, r);
@@ -197,7 +197,7 @@ static int own_fit(struct cm_links_fold *f, const struct cm_links_whole *w, cons
     for (size_t m = 0; m < 2; m++) {
         part[m] = cm_csr_rows(d->x[m], rest, n);
         x[d->side[m]] = &part[m];
-        z[d->side[m]] = CM_NEW(float, n *k);
+        z[d->side[m]] = CM_NEW(n * k, float);
     }
     how.k = (int64_t)k;
     how.q = (int64_t)d->linear->q;
@@ -210,7 +210,7 @@ static int own_fit(struct cm_links_fold *f, const struct cm_links_whole *w, cons
                                     w->links.r, w->config->fit.ridge);
         if (!code) {
             f->side[m] = like(&all, m ? &w->links.peak : &w->links.gene, w->links.r);
-            f->z[m] = CM_NEW(float, d->x[m]->rows *k);
+            f->z[m] = CM_NEW(d->x[m]->rows * k, float);
             cm_linear_z(&f->linear, side, d->x[m], f->z[m]);
             f->view.z[m] = f->view.cell[m].z = f->z[m];
         }
@@ -235,7 +235,7 @@ static int fold_make(struct cm_links_fold *f, const struct cm_links_whole *w,
         return code;
     struct cm_links_pairing pairing = pairing_of(&f->view, w->data->groups);
     struct cm_links_sums own = {0};
-    double *value = CM_NEW(double, w->links.n);
+    double *value = CM_NEW(w->links.n, double);
     if (!sums) {
         own = cm_links_sums_make(&pairing);
         cm_links_sums_take(&own, &pairing, rest, n);
@@ -281,15 +281,15 @@ int cm_links_folds_make(struct cm_links_fold *fold, size_t folds, const struct c
     size_t all = w->data->x[0]->rows;
     struct cm_links_view view = cm_links_whole_view(w);
     struct cm_links_pairing pairing = pairing_of(&view, w->data->groups);
-    struct cm_links_sums *part = CM_ZNEW(struct cm_links_sums, folds), rest_sums = {0};
+    struct cm_links_sums *part = CM_ZNEW(folds, struct cm_links_sums), rest_sums = {0};
     bool own = all < CM_LINKS_OWN_LSI;
     struct cm_linear_whole linear = linear_whole(w->data);
-    uint64_t *rest = CM_NEW(uint64_t, all);
+    uint64_t *rest = CM_NEW(all, uint64_t);
     int code = 0;
     for (size_t k = 0; k < folds; k++) {
         size_t from = cm_shard_begin(all, folds, k), to = cm_shard_begin(all, folds, k + 1);
         fold[k].n = to - from;
-        fold[k].at = CM_NEW(uint64_t, fold[k].n);
+        fold[k].at = CM_NEW(fold[k].n, uint64_t);
         memcpy(fold[k].at, order + from, fold[k].n * sizeof *order);
     }
     if (!own)
@@ -319,20 +319,20 @@ void cm_links_batch_make(struct cm_links_batch *b, const struct cm_links_view *v
                          const uint64_t *at, size_t n)
 {
     size_t k = v->linear->k, q = v->linear->q;
-    float *e[2], *z = CM_NEW(float, n *k);
+    float *e[2], *z = CM_NEW(n * k, float);
     *b = (struct cm_links_batch){.n = n, .mu = v->mu};
     for (size_t m = 0; m < 2; m++) {
         for (size_t i = 0; i < n; i++)
             memcpy(z + i * k, v->z[m] + at[i] * k, k * sizeof *z);
-        e[m] = CM_NEW(float, n *q);
+        e[m] = CM_NEW(n * q, float);
         cm_linear_e(v->linear, v->side[m], z, n, e[m], q);
     }
-    b->s0 = CM_NEW(float, n *n);
+    b->s0 = CM_NEW(n * n, float);
     cm_sgemm_parallel(false, true, n, n, q, 1, e[0], q, e[1], q, 0, b->s0, n);
     cm_links_factor(&b->u, &v->links.gene, v->links.r, v->links.clip, &v->cell[0], at, n);
     cm_links_factor(&b->w, &v->links.peak, v->links.r, INFINITY, &v->cell[1], at, n);
     if (v->group) {
-        b->group = CM_NEW(uint32_t, n);
+        b->group = CM_NEW(n, uint32_t);
         for (size_t i = 0; i < n; i++)
             b->group[i] = v->group[at[i]];
     }

@@ -63,10 +63,10 @@ static int fold_step(void *arg, size_t k)
         cm_links_batch_make(&drawn, &f->view, f->at, CM_LINKS_CELLS);
         b = &drawn;
     }
-    float *phi = CM_NEW(float, f->table.facts.n), *part = s->part + k * size;
+    float *phi = CM_NEW(f->table.facts.n, float), *part = s->part + k * size;
     cm_links_weights(phi, &f->table.facts, l->w, hidden);
     if (s->grad) {
-        float *dphi = CM_NEW(float, f->table.facts.n);
+        float *dphi = CM_NEW(f->table.facts.n, float);
         memset(part, 0, size * sizeof *part);
         s->loss[k] = cm_links_loss(dphi, &part[size - 1], b, &l->index, phi, s->log_t[0]);
         cm_links_weights_backward(part, dphi, &f->table.facts, l->w, hidden);
@@ -86,8 +86,8 @@ static void all_folds(struct learning *l, size_t step, bool grad, const double *
 {
     size_t size = size_of(l);
     struct step s = {.l = l, .step = step, .grad = grad, .log_t = log_t, .losses = losses};
-    s.loss = CM_NEW(double, l->folds *losses);
-    s.part = CM_NEW(float, l->folds *size);
+    s.loss = CM_NEW(l->folds * losses, double);
+    s.part = CM_NEW(l->folds * size, float);
     cm_parallel(l->folds, fold_step, &s);
     memset(l->grad, 0, size * sizeof *l->grad);
     memset(loss, 0, losses * sizeof *loss);
@@ -106,7 +106,7 @@ static double validate(struct learning *l)
     double loss, log_t = (double)l->w[size_of(l) - 1];
     if (l->valid.n == 0)
         return NAN;
-    float *phi = CM_NEW(float, l->index.ptr[l->index.genes]);
+    float *phi = CM_NEW(l->index.ptr[l->index.genes], float);
     cm_links_weights(phi, &l->whole->table.facts, l->w, (size_t)l->o->hidden);
     cm_links_losses(&loss, &log_t, 1, &l->valid, &l->index, phi);
     cm_free(phi);
@@ -135,7 +135,7 @@ static int descend(struct learning *l, struct cm_links_report *r)
 {
     const struct cm_learn_config *o = l->o;
     size_t size = size_of(l), steps = (size_t)o->steps;
-    float *m = CM_ZNEW(float, size), *v = CM_ZNEW(float, size), *best = CM_NEW(float, size);
+    float *m = CM_ZNEW(size, float), *v = CM_ZNEW(size, float), *best = CM_NEW(size, float);
     struct cm_adam adam = CM_ADAM_DEFAULT;
     adam.lr = o->lr;
     int code = 0;
@@ -166,7 +166,7 @@ static int descend(struct learning *l, struct cm_links_report *r)
 
 static uint64_t *counting(size_t n)
 {
-    uint64_t *at = CM_NEW(uint64_t, n);
+    uint64_t *at = CM_NEW(n, uint64_t);
     for (size_t i = 0; i < n; i++)
         at[i] = i;
     return at;
@@ -182,7 +182,7 @@ static void make_valid(struct learning *l)
     if (n == 0)
         return;
     for (size_t m = 0; m < 2; m++) {
-        z[m] = CM_NEW(float, d->v[m]->rows *k);
+        z[m] = CM_NEW(d->v[m]->rows * k, float);
         cm_linear_z(d->linear, d->side[m], d->v[m], z[m]);
         view.cell[m] = (struct cm_links_cells){d->v[m], z[m], k};
         view.z[m] = z[m];
@@ -201,8 +201,8 @@ static int learn_weights(struct learning *l, struct cm_links_whole *whole,
 {
     size_t hidden = (size_t)l->o->hidden, size = size_of(l);
     make_valid(l);
-    l->w = CM_NEW(float, size);
-    l->grad = CM_NEW(float, size);
+    l->w = CM_NEW(size, float);
+    l->grad = CM_NEW(size, float);
     cm_links_weights_init(l->w, hidden, 0, l->d->seed);
     first_factor(l);
     int code = descend(l, r);
@@ -237,7 +237,7 @@ int cm_links_learn(struct cm_links *links, const struct cm_links_config *c,
     struct cm_rng g = cm_rng_make(d->seed, CM_RNG_FOLDS, FOLDS_AT, 0);
     cm_rng_shuffle(&g, order, n);
     struct cm_links_whole whole;
-    struct cm_links_fold *fold = CM_ZNEW(struct cm_links_fold, folds);
+    struct cm_links_fold *fold = CM_ZNEW(folds, struct cm_links_fold);
     int code = cm_links_whole_make(&whole, c, d);
     if (code == 1 && cm_links_folds_make(fold, folds, &whole, order) < 0)
         code = CM_ENUMERIC;

@@ -23,16 +23,16 @@ void cm_links_side_index(struct cm_links_side *s, size_t r)
     cm_free(s->at);
     cm_free(s->ht);
     cm_free(s->right);
-    s->at = CM_NEW(uint32_t, s->features);
+    s->at = CM_NEW(s->features, uint32_t);
     memset(s->at, 0xFF, s->features * sizeof *s->at);
-    s->ht = CM_NEW(float, r * s->n);
+    s->ht = CM_NEW(r * s->n, float);
     for (size_t i = 0; i < s->n; i++) {
         s->at[s->feature[i]] = (uint32_t)i;
         for (size_t q = 0; q < r; q++)
             s->ht[q * s->n + i] = s->h[i * r + q];
     }
     size_t rank = cm_factored_rank(r + 1);
-    s->right = CM_ZNEW(float, s->n *rank);
+    s->right = CM_ZNEW(s->n * rank, float);
     for (size_t i = 0; i < s->n; i++) {
         for (size_t q = 0; q < r; q++)
             s->right[i * rank + q] = -s->h[i * r + q] / s->sd[i];
@@ -48,7 +48,7 @@ void cm_links_by_peak(size_t genes, size_t peaks, const uint64_t *ptr, const uin
         near[peak_of[k] + 1]++;
     for (size_t p = 0; p < peaks; p++)
         near[p + 1] += near[p];
-    uint64_t *put = CM_NEW(uint64_t, peaks);
+    uint64_t *put = CM_NEW(peaks, uint64_t);
     memcpy(put, near, peaks * sizeof *put);
     for (size_t g = 0; g < genes; g++)
         for (uint64_t k = ptr[g]; k < ptr[g + 1]; k++) {
@@ -74,18 +74,18 @@ void cm_links_finish(struct cm_links *links)
     free_derived(links);
     cm_links_side_index(&links->gene, r);
     cm_links_side_index(&links->peak, r);
-    links->mptr = CM_NEW(uint64_t, P + 1);
-    links->mgene = CM_NEW(uint32_t, links->n);
-    links->mval = CM_NEW(float, links->n);
-    links->slope = CM_NEW(float, r *G);
-    links->base = CM_NEW(float, G);
-    uint64_t *pair = CM_NEW(uint64_t, links->n);
+    links->mptr = CM_NEW(P + 1, uint64_t);
+    links->mgene = CM_NEW(links->n, uint32_t);
+    links->mval = CM_NEW(links->n, float);
+    links->slope = CM_NEW(r * G, float);
+    links->base = CM_NEW(G, float);
+    uint64_t *pair = CM_NEW(links->n, uint64_t);
     cm_links_by_peak(G, P, links->ptr, links->peak_of, links->mptr, links->mgene, pair);
     for (size_t p = 0; p < P; p++)
         for (uint64_t k = links->mptr[p]; k < links->mptr[p + 1]; k++)
             links->mval[k] =
                 (float)(links->mu * (double)links->c[pair[k]] / (double)links->peak.sd[p]);
-    double *slope = CM_NEW(double, r);
+    double *slope = CM_NEW(r, double);
     for (size_t g = 0; g < G; g++) {
         double base = 0;
         memset(slope, 0, r * sizeof *slope);

@@ -123,7 +123,7 @@ static void panel_by_cell(struct panel *p)
 {
     size_t n = p->gene_start[p->genes];
     if (!p->cell_start)
-        p->cell_start = CM_NEW(uint32_t, p->rows + 2);
+        p->cell_start = CM_NEW(p->rows + 2, uint32_t);
     uint32_t *next = p->cell_start + 1; /* becomes the ends, which are the starts of the next */
     memset(p->cell_start, 0, (p->rows + 2) * sizeof *p->cell_start);
     for (size_t e = 0; e < n; e++)
@@ -165,11 +165,11 @@ static struct product product_make(const struct cm_factored *u, const struct cm_
     p.panels = (links->genes + PANEL - 1) / PANEL;
     p.shards = cm_shards(p.panels, 1, PRODUCT_SHARDS);
     p.size = p.l.all * (u->n + u->rank) * SUB;
-    p.right_left = CM_NEW(cm_real, w->rank * w->n);
+    p.right_left = CM_NEW(w->rank * w->n, cm_real);
     for (size_t j = 0; j < w->n; j++)
         for (size_t k = 0; k < w->rank; k++)
             p.right_left[k * w->n + j] = w->left[j * w->rank + k];
-    p.place = CM_NEW(uint32_t, w->ptr[w->d]);
+    p.place = CM_NEW(w->ptr[w->d], uint32_t);
     for (uint64_t t = 0; t < w->ptr[w->d]; t++)
         p.place[t] = (uint32_t)place(0, w->cell[t]);
     return p;
@@ -200,7 +200,7 @@ static int forward_shard(void *arg, size_t shard)
     const struct product *p = arg;
     struct panel panel = {0};
     size_t rows = p->u->n + p->u->rank;
-    cm_real *x = p->x + shard * p->size, *a = CM_NEW(cm_real, p->l.all * PANEL * SUB);
+    cm_real *x = p->x + shard * p->size, *a = CM_NEW(p->l.all * PANEL * SUB, cm_real);
     memset(x, 0, p->size * sizeof *x);
     for (size_t k = cm_shard_begin(p->panels, p->shards, shard);
          k < cm_shard_begin(p->panels, p->shards, shard + 1); k++) {
@@ -242,7 +242,7 @@ static int finish_shard(void *arg, size_t shard)
 {
     const struct product *p = arg;
     size_t rank = p->u->rank, n = p->w->n, shards = cm_shards(p->u->n, 16, 64);
-    cm_real *y = CM_NEW(cm_real, p->l.all * SUB);
+    cm_real *y = CM_NEW(p->l.all * SUB, cm_real);
     for (size_t i = cm_shard_begin(p->u->n, shards, shard);
          i < cm_shard_begin(p->u->n, shards, shard + 1); i++) {
         whole_row(y, p, i);
@@ -262,9 +262,9 @@ void cm_links_product(cm_real *out, size_t ldo, const struct cm_factored *u,
     p.phi = phi;
     p.out = out;
     p.ldo = ldo;
-    p.x = CM_NEW(cm_real, p.shards * p.size + u->rank * w->n);
+    p.x = CM_NEW(p.shards * p.size + u->rank * w->n, cm_real);
     cm_parallel(p.shards, forward_shard, &p);
-    cm_real *y = CM_NEW(cm_real, p.l.all * SUB);
+    cm_real *y = CM_NEW(p.l.all * SUB, cm_real);
     for (size_t k = 0; k < u->rank; k++) {
         whole_row(y, &p, u->n + k);
         memcpy(p.x + p.shards * p.size + k * w->n, y, w->n * sizeof *y);
@@ -356,7 +356,7 @@ static int backward_shard(void *arg, size_t shard)
     const struct product *p = arg;
     struct panel panel = {0};
     size_t rows = p->u->n + p->u->rank;
-    cm_real *a = CM_NEW(cm_real, p->l.all * PANEL * SUB);
+    cm_real *a = CM_NEW(p->l.all * PANEL * SUB, cm_real);
     for (size_t k = cm_shard_begin(p->panels, p->shards, shard);
          k < cm_shard_begin(p->panels, p->shards, shard + 1); k++) {
         size_t from = k * PANEL,
@@ -381,7 +381,7 @@ void cm_links_product_backward(cm_real *dphi, const cm_real *dout, size_t ldo,
     p.dphi = dphi;
     p.dout = dout;
     p.ldo = ldo;
-    p.x = CM_ZNEW(cm_real, p.size);
+    p.x = CM_ZNEW(p.size, cm_real);
     cm_parallel(cm_shards(u->n, 16, 64), spread_shard, &p);
     cm_parallel(p.l.all, left_shard, &p);
     cm_parallel(p.shards, backward_shard, &p);

@@ -33,7 +33,7 @@ static int squares_shard(void *arg, size_t shard)
 static double *column_squares(const struct cm_csr *x)
 {
     struct squares q = {x, cm_shards(x->rows, 1024, 8), NULL};
-    q.part = CM_ZNEW(double, q.shards * x->cols);
+    q.part = CM_ZNEW(q.shards * x->cols, double);
     cm_parallel(q.shards, squares_shard, &q);
     for (size_t s = 1; s < q.shards; s++)
         for (size_t j = 0; j < x->cols; j++)
@@ -46,9 +46,9 @@ int cm_links_regress(struct cm_links_side *s, const struct cm_csr *x, const floa
 {
     size_t n = x->rows, d = x->cols, w = r + 1;
     double dn = (double)n;
-    float *zt = CM_NEW(float, n *w), *b = CM_NEW(float, d *w);
-    double *g = CM_ZNEW(double, w *w), *a = CM_NEW(double, w *w), *h = CM_NEW(double, w *d),
-           *sum = CM_ZNEW(double, d);
+    float *zt = CM_NEW(n * w, float), *b = CM_NEW(d * w, float);
+    double *g = CM_ZNEW(w * w, double), *a = CM_NEW(w * w, double), *h = CM_NEW(w * d, double),
+           *sum = CM_ZNEW(d, double);
     for (size_t i = 0; i < n; i++) {
         memcpy(zt + i * w, z + i * ldz, r * sizeof *zt);
         zt[i * w + r] = 1;
@@ -69,9 +69,9 @@ int cm_links_regress(struct cm_links_side *s, const struct cm_csr *x, const floa
     cm_csr_column_sums(x, sum, NULL);
 
     *s = (struct cm_links_side){.n = d, .features = d};
-    s->h = CM_NEW(float, d *r);
-    s->off = CM_NEW(float, d);
-    s->sd = CM_NEW(float, d);
+    s->h = CM_NEW(d * r, float);
+    s->off = CM_NEW(d, float);
+    s->sd = CM_NEW(d, float);
     for (size_t j = 0; code == 0 && j < d; j++) {
         double m = (double)mean[j], raw = square[j] / dn;
         double first = sum[j] / dn - m;                            /* E y */
@@ -105,10 +105,10 @@ struct cm_links_side cm_links_side_take(const struct cm_links_side *all, const b
     struct cm_links_side s = {.features = all->features};
     for (size_t j = 0; j < all->n; j++)
         s.n += keep[j];
-    s.feature = CM_NEW(uint32_t, s.n);
-    s.h = CM_NEW(float, s.n *r);
-    s.off = CM_NEW(float, s.n);
-    s.sd = CM_NEW(float, s.n);
+    s.feature = CM_NEW(s.n, uint32_t);
+    s.h = CM_NEW(s.n * r, float);
+    s.off = CM_NEW(s.n, float);
+    s.sd = CM_NEW(s.n, float);
     for (size_t j = 0, put = 0; j < all->n; j++) {
         if (!keep[j])
             continue;

@@ -33,7 +33,7 @@ static double deviation(const float *l, size_t n)
 {
     struct moments m = {l, n, cm_shards(n, 65536, 64), NULL};
     double sum = 0, square = 0, count = (double)n;
-    m.part = CM_NEW(double, 2 * m.shards);
+    m.part = CM_NEW(2 * m.shards, double);
     cm_parallel(m.shards, moments_shard, &m);
     for (size_t k = 0; k < m.shards; k++) {
         sum += m.part[2 * k];
@@ -49,7 +49,7 @@ double cm_links_mu(const struct cm_links *links, const float *c, double sd,
                    uint64_t seed)
 {
     size_t n = all < CM_LINKS_SAMPLE ? all : CM_LINKS_SAMPLE;
-    uint64_t *chosen = CM_NEW(uint64_t, all);
+    uint64_t *chosen = CM_NEW(all, uint64_t);
     for (size_t i = 0; i < all; i++)
         chosen[i] = at ? at[i] : i;
     if (n < all) {
@@ -58,7 +58,7 @@ double cm_links_mu(const struct cm_links *links, const float *c, double sd,
     }
     struct cm_links unscaled = *links;
     unscaled.mu = 1;
-    float *l = CM_ZNEW(float, n *n);
+    float *l = CM_ZNEW(n * n, float);
     const uint64_t *const both[2] = {chosen, chosen};
     const size_t size[2] = {n, n};
     cm_links_similarities(&unscaled, c, cells, both, size, l);

@@ -29,7 +29,7 @@ static struct site *find_sites(const struct cm_cols *table, bool genes, size_t *
     *n = 0;
     if (!chrom || (!start && !(genes && tss)))
         return NULL;
-    struct site *s = CM_NEW(struct site, table->names.n);
+    struct site *s = CM_NEW(table->names.n, struct site);
     for (size_t i = 0; i < table->names.n; i++) {
         double at = cm_vec_number(start, i), other = cm_vec_number(genes ? tss : end, i);
         if (isfinite(other))
@@ -77,7 +77,7 @@ struct cm_links_candidates cm_links_candidates_find(const struct cm_cols *gene_t
                                                     const struct cm_cols *peak_table, double window,
                                                     size_t placed[2])
 {
-    struct cm_links_candidates c = {CM_ZNEW(uint64_t, gene_table->names.n + 1), NULL, 0};
+    struct cm_links_candidates c = {CM_ZNEW(gene_table->names.n + 1, uint64_t), NULL, 0};
     struct site *genes = find_sites(gene_table, true, &placed[0]),
                 *peaks = find_sites(peak_table, false, &placed[1]);
     size_t cap = 0, next = 0;
@@ -121,7 +121,7 @@ void cm_links_distances(const struct cm_links *links, const struct cm_cols *gene
     for (size_t s = 0; s < 2; s++) {
         size_t n;
         struct site *site = find_sites(table[s], s == 0, &n);
-        at[s] = CM_ZNEW(double, table[s]->names.n);
+        at[s] = CM_ZNEW(table[s]->names.n, double);
         for (size_t i = 0; i < n; i++)
             at[s][site[i].feature] = site[i].at;
         cm_free(site);

@@ -115,7 +115,7 @@ static int net_shard(void *arg, size_t shard)
     const struct net_job *j = arg;
     const struct cm_links_facts *p = j->p;
     size_t H = j->H, end = cm_shard_begin(p->n, j->shards, shard + 1);
-    cm_real *h = CM_NEW(cm_real, H * CHUNK), xt[F * CHUNK], o[2 * CHUNK], d[2 * CHUNK];
+    cm_real *h = CM_NEW(H * CHUNK, cm_real), xt[F * CHUNK], o[2 * CHUNK], d[2 * CHUNK];
     for (size_t e = cm_shard_begin(p->n, j->shards, shard); e < end; e += CHUNK) {
         size_t n = end - e < CHUNK ? end - e : CHUNK;
         network(p->x + e * F, n, j->w, H, xt, h, o);
@@ -148,7 +148,7 @@ void cm_links_weights_backward(cm_real *dw, const cm_real *dphi, const struct cm
 {
     struct net_job j = {NULL, NULL, dphi, w, p, H, cm_shards(p->n, 1024, SHARDS)};
     size_t size = cm_links_weights_size(H);
-    j.dw = CM_ZNEW(double, j.shards *size);
+    j.dw = CM_ZNEW(j.shards * size, double);
     cm_parallel(j.shards, net_shard, &j);
     for (size_t i = 0; i < size; i++) {
         double sum = 0;

@@ -24,7 +24,7 @@ static int stat_unit(void *arg, size_t shard)
     const struct cm_unit u = job->unit[shard];
     const struct cm_search *x = job->p.x;
     size_t cols = u.to - u.from, from = job->p.begin[u.group], to = job->p.begin[u.group + 1];
-    float *tile = CM_NEW(float, STAT_ROWS *STAT_COLS);
+    float *tile = CM_NEW(STAT_ROWS * STAT_COLS, float);
     uint32_t idx[STAT_COLS];
     for (size_t j = 0; j < cols; j++)
         idx[j] = cm_search_column(x, u.from + j);

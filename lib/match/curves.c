@@ -81,8 +81,8 @@ static int place_shard(void *arg, size_t shard)
 static void offsets_make(struct offsets *p, const struct cm_csr *m, const struct cm_pairs *truth)
 {
     *p = (struct offsets){0};
-    p->v = CM_NEW(uint32_t, truth->n);
-    p->truths = CM_ZNEW(uint64_t, truth->n);
+    p->v = CM_NEW(truth->n, uint32_t);
+    p->truths = CM_ZNEW(truth->n, uint64_t);
     size_t n = 0;
     for (size_t i = 0; i < m->rows; i++) {
         uint32_t j = truth->col_of_row[i];
@@ -99,7 +99,7 @@ static void offsets_make(struct offsets *p, const struct cm_csr *m, const struct
             p->v[p->n++] = p->v[k];
         p->truths[p->n - 1]++;
     }
-    p->start = CM_NEW(uint32_t, STEPS);
+    p->start = CM_NEW(STEPS, uint32_t);
     size_t at = p->n;
     while (n > 0 && (p->v[0] - p->v[p->n - 1]) >> p->shift >= STEPS)
         p->shift++;
@@ -108,9 +108,9 @@ static void offsets_make(struct offsets *p, const struct cm_csr *m, const struct
             at--;
         p->start[h] = (uint32_t)at;
     }
-    struct place_job job = {m, truth, p, CM_ZNEW(uint64_t, CURVE_SHARDS * (2 * p->n + 1))};
+    struct place_job job = {m, truth, p, CM_ZNEW(CURVE_SHARDS * (2 * p->n + 1), uint64_t)};
     cm_parallel(CURVE_SHARDS, place_shard, &job);
-    p->equal = CM_ZNEW(uint64_t, 2 * p->n + 1);
+    p->equal = CM_ZNEW(2 * p->n + 1, uint64_t);
     p->between = p->equal + p->n;
     for (size_t s = 0; s < CURVE_SHARDS; s++)
         for (size_t k = 0; k < 2 * p->n + 1; k++)

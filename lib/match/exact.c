@@ -70,12 +70,12 @@ static size_t widen(const struct cm_solver *x, const double *v, uint32_t i, cons
 static bool solve_core(struct cm_solver *x)
 {
     struct cm_csr core = cm_csr_make(x->m);
-    double *v = CM_ZNEW(double, x->m), *u = CM_NEW(double, x->n);
-    struct widening w = {.found = CM_NEW(uint32_t, x->m),
-                         .scratch = CM_NEW(uint32_t, x->m),
-                         .out = CM_NEW(uint32_t, x->m),
-                         .key = CM_NEW(float, x->m)};
-    float *val = CM_NEW(float, x->m);
+    double *v = CM_ZNEW(x->m, double), *u = CM_NEW(x->n, double);
+    struct widening w = {.found = CM_NEW(x->m, uint32_t),
+                         .scratch = CM_NEW(x->m, uint32_t),
+                         .out = CM_NEW(x->m, uint32_t),
+                         .key = CM_NEW(x->m, float)};
+    float *val = CM_NEW(x->m, float);
     bool solved = false;
     for (size_t i = 0; i < x->n; i++)
         u[i] = INFINITY;
@@ -156,7 +156,7 @@ void cm_exact(const struct cm_csr *m, uint32_t *partner)
     float *s = NULL;
     x.s = m->val;
     if (dense && turn) {
-        s = CM_NEW(float, m->ptr[m->rows]);
+        s = CM_NEW(m->ptr[m->rows], float);
         cm_dense_transpose(m->rows, m->cols, m->val, m->cols, s);
         x.s = s;
     } else if (!dense) {

@@ -15,7 +15,7 @@ int cm_feed_make(struct cm_feed *f, struct cm_reader *r)
                        h->nslots);
     f->cols = h->slot[0].cols.names.n;
     f->nlabels = h->nlabels;
-    f->label = CM_ZNEW(struct cm_vec, f->nlabels);
+    f->label = CM_ZNEW(f->nlabels, struct cm_vec);
     return 0;
 }
 
@@ -38,7 +38,7 @@ static void eat(struct cm_feed *f, size_t n)
     struct cm_block *b = &f->in.block[0];
     const float *v = cm_block_f32(b, slot);
     size_t from = f->at, to = f->at + n;
-    uint64_t *at = CM_NEW(uint64_t, n);
+    uint64_t *at = CM_NEW(n, uint64_t);
     for (size_t i = from; i < to; i++) {
         at[i - from] = i;
         cm_strs_add(&f->names, cm_strs_get(&f->in.names, i));
@@ -74,7 +74,7 @@ void cm_feed_keep_cells(struct cm_feed *f)
 {
     const struct cm_head *h = cm_reader_head(f->r);
     f->keeps = true;
-    f->all_label = CM_ZNEW(struct cm_vec, f->nlabels);
+    f->all_label = CM_ZNEW(f->nlabels, struct cm_vec);
     for (size_t l = 0; l < f->nlabels; l++)
         cm_vec_reset(&f->all_label[l], h->label[l].name, h->label[l].type, 0);
 }
@@ -100,7 +100,7 @@ static int recall_portion(struct cm_feed *f, size_t rows)
 {
     uint64_t left = f->kept - f->first;
     f->rows = left < rows ? (size_t)left : rows;
-    uint64_t *at = CM_NEW(uint64_t, f->rows);
+    uint64_t *at = CM_NEW(f->rows, uint64_t);
     CM_GROW(f->ptr, f->ptr_cap, f->rows + 1);
     for (size_t i = 0; i < f->rows; i++) {
         at[i] = f->first + i;

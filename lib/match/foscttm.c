@@ -23,7 +23,7 @@ static int closer_unit(void *arg, size_t shard)
     struct closer_job *job = arg;
     const struct cm_dense *a = job->a, *b = job->b;
     size_t from = shard * UNIT_ROWS, rows = a->rows - from < UNIT_ROWS ? a->rows - from : UNIT_ROWS;
-    float *s = CM_NEW(float, rows * b->rows);
+    float *s = CM_NEW(rows * b->rows, float);
     cm_sgemm(false, true, rows, b->rows, a->cols, 1, a->v + from * a->ld, a->ld, b->v, b->ld, 0, s,
              b->rows);
     for (size_t i = 0; i < rows; i++) {
@@ -47,7 +47,7 @@ static int closer_unit(void *arg, size_t shard)
 double cm_foscttm(const struct cm_dense *e, const struct cm_dense *t, const struct cm_pairs *truth,
                   double *stderr_)
 {
-    double *forward = CM_ZNEW(double, e->rows), *reverse = CM_ZNEW(double, t->rows);
+    double *forward = CM_ZNEW(e->rows, double), *reverse = CM_ZNEW(t->rows, double);
     struct closer_job job = {e, t, truth->col_of_row, forward};
     cm_parallel((e->rows + UNIT_ROWS - 1) / UNIT_ROWS, closer_unit, &job);
     job = (struct closer_job){t, e, truth->row_of_col, reverse};
@@ -73,8 +73,8 @@ double cm_chunk_probability(const struct cm_dense *e, const struct cm_dense *t,
     if (chunk > truth->n)
         chunk = truth->n;
     size_t d = e->cols, done = 0, chunks = 0;
-    float *a = CM_NEW(float, chunk *d), *b = CM_NEW(float, chunk *d);
-    float *s = CM_NEW(float, chunk *chunk);
+    float *a = CM_NEW(chunk * d, float), *b = CM_NEW(chunk * d, float);
+    float *s = CM_NEW(chunk * chunk, float);
     double sum = 0;
     for (size_t i = 0, n = 0; i < e->rows; i++) {
         uint32_t j = truth->col_of_row[i];

@@ -58,7 +58,7 @@ void cm_graph_sinkhorn(const struct cm_csr *m, double temperature, size_t iterat
                        double *offset)
 {
     struct cm_csr t = cm_csr_transpose(m);
-    double *u = CM_ZNEW(double, m->rows), *v = CM_ZNEW(double, m->cols);
+    double *u = CM_ZNEW(m->rows, double), *v = CM_ZNEW(m->cols, double);
     struct half down = {&t, temperature, u, v}, across = {m, temperature, v, u};
     for (size_t k = 0; k < iterations; k++) {
         cm_parallel(SHARDS, half_rows, &down);
@@ -78,7 +78,7 @@ void cm_graph_scale(struct cm_csr *m, const uint32_t *row_code)
     for (size_t i = 0; row_code && i < m->rows; i++)
         if (row_code[i] != CM_GROUP_NONE && row_code[i] >= groups)
             groups = (size_t)row_code[i] + 1;
-    double *farthest = CM_ZNEW(double, groups);
+    double *farthest = CM_ZNEW(groups, double);
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < m->rows; i++) {
             double *max = &farthest[row_code && row_code[i] != CM_GROUP_NONE ? row_code[i] : 0];
@@ -97,12 +97,12 @@ void cm_graph_scale(struct cm_csr *m, const uint32_t *row_code)
 static uint64_t *possible(const uint32_t *row_code, size_t rows, const uint32_t *col_code,
                           size_t cols)
 {
-    uint64_t *n = CM_NEW(uint64_t, rows), *size = NULL;
+    uint64_t *n = CM_NEW(rows, uint64_t), *size = NULL;
     size_t groups = 0;
     for (size_t j = 0; col_code && j < cols; j++)
         if (col_code[j] != CM_GROUP_NONE && col_code[j] >= groups)
             groups = (size_t)col_code[j] + 1;
-    size = CM_ZNEW(uint64_t, groups);
+    size = CM_ZNEW(groups, uint64_t);
     for (size_t j = 0; col_code && j < cols; j++)
         if (col_code[j] != CM_GROUP_NONE)
             size[col_code[j]]++;
@@ -153,7 +153,7 @@ void cm_graph_quantile(struct cm_csr *m, const uint32_t *row_code, const uint32_
                        double q)
 {
     struct cm_csr t = cm_csr_transpose(m);
-    double *row = CM_NEW(double, m->rows), *col = CM_NEW(double, m->cols);
+    double *row = CM_NEW(m->rows, double), *col = CM_NEW(m->cols, double);
     uint64_t *of_row = possible(row_code, m->rows, col_code, m->cols);
     uint64_t *of_col = possible(col_code, m->cols, row_code, m->rows);
     struct quantile_job across = {m, of_row, q, row}, down = {&t, of_col, q, col};

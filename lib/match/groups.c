@@ -45,7 +45,7 @@ void cm_groups_make(struct cm_groups *g, const struct cm_strs *text)
     *g = (struct cm_groups){0};
     cm_strs_copy(&g->text, text);
     cm_index_make(&g->at, &g->text);
-    g->code = CM_NEW(uint32_t, text->n);
+    g->code = CM_NEW(text->n, uint32_t);
     for (size_t i = 0; i < text->n; i++) {
         const char *s = cm_strs_get(&g->text, i);
         size_t first = cm_index_find(&g->at, s);

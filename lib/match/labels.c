@@ -11,7 +11,7 @@ int cm_labels_load(struct cm_labels *x, struct cm_reader *r)
 {
     const struct cm_head *h = cm_reader_head(r);
     *x = (struct cm_labels){0};
-    x->label = CM_ZNEW(struct cm_vec, h->nlabels);
+    x->label = CM_ZNEW(h->nlabels, struct cm_vec);
     for (size_t l = 0; l < h->nlabels; l++)
         cm_vec_reset(&x->label[l], h->label[l].name, h->label[l].type, 0);
     struct cm_chunk c = {0};
@@ -116,7 +116,7 @@ struct cm_codes cm_match_codes(const struct cm_table *match, const struct cm_pai
         complete(&col, &row, truth->row_of_col, truth->cols, &cols);
         struct cm_groups groups;
         cm_groups_make(&groups, &cols);
-        c = (struct cm_codes){CM_NEW(uint32_t, truth->rows), CM_NEW(uint32_t, truth->cols),
+        c = (struct cm_codes){CM_NEW(truth->rows, uint32_t), CM_NEW(truth->cols, uint32_t),
                               groups.n};
         cm_groups_codes(&groups, &rows, c.row);
         cm_groups_codes(&groups, &cols, c.col);

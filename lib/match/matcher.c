@@ -83,7 +83,7 @@ void cm_matcher_learn(struct cm_matcher *x, const uint32_t *col_code)
         see_rows(x, 0, &all);
     }
     if (m == CM_RULE_DUAL || m == CM_RULE_CSLS || m == CM_RULE_SINKHORN)
-        x->offset = CM_ZNEW(double, x->cols);
+        x->offset = CM_ZNEW(x->cols, double);
     if (m == CM_RULE_DUAL)
         cm_normalisers_log(&x->sums, x->offset);
     if (m == CM_RULE_CSLS)
@@ -98,7 +98,7 @@ void cm_matcher_learn(struct cm_matcher *x, const uint32_t *col_code)
         cm_graph_sinkhorn(&x->graph, x->rule.temperature, x->more.iterations, x->offset);
     }
     if (m == CM_RULE_EXACT) {
-        x->partner = CM_NEW(uint32_t, x->rows);
+        x->partner = CM_NEW(x->rows, uint32_t);
         cm_exact(&x->graph, x->partner);
     }
 }
@@ -189,7 +189,7 @@ void cm_matcher_apply(struct cm_matcher *x, uint64_t first, struct cm_rows *rows
             x->out.ptr[i] = g->ptr[first + i] - base;
         *rows = (struct cm_rows){n, x->out.ptr, g->idx + base, g->val + base};
         if (m == CM_RULE_SNN) { /* its output needs the offsets' place */
-            rows->ptr = CM_NEW(uint64_t, n + 1);
+            rows->ptr = CM_NEW(n + 1, uint64_t);
             memcpy(rows->ptr, x->out.ptr, (n + 1) * sizeof *rows->ptr);
         }
     }

@@ -97,7 +97,7 @@ void cm_match_probability(const struct cm_csr *m, const struct cm_pairs *truth,
                           struct cm_probability *out)
 {
     double soft = 0, hard = 0;
-    struct share_job job = {m, truth, CM_NEW(double, m->rows), CM_NEW(double, m->rows)};
+    struct share_job job = {m, truth, CM_NEW(m->rows, double), CM_NEW(m->rows, double)};
     *out = (struct cm_probability){0};
     cm_parallel(ROW_SHARDS, share_rows, &job);
     for (size_t i = 0; i < m->rows; i++) {
@@ -149,7 +149,7 @@ double cm_match_chance(const struct cm_pairs *truth, const uint32_t *row_group,
     for (size_t j = 0; j < truth->cols; j++)
         if (col_group[j] != CM_GROUP_NONE && col_group[j] >= groups)
             groups = (size_t)col_group[j] + 1;
-    size_t *size = CM_ZNEW(size_t, groups);
+    size_t *size = CM_ZNEW(groups, size_t);
     for (size_t j = 0; j < truth->cols; j++)
         if (col_group[j] != CM_GROUP_NONE)
             size[col_group[j]]++;
@@ -185,7 +185,7 @@ void cm_match_format(const struct cm_csr *m, const struct cm_pairs *truth, struc
 {
     double off = 0;
     size_t differ = 0, negative = 0, long_rows = 0, bad_rows = 0, first_long = 0, first_bad = 0;
-    struct sum_job job = {m, CM_NEW(double, m->rows), CM_NEW(size_t, m->rows)};
+    struct sum_job job = {m, CM_NEW(m->rows, double), CM_NEW(m->rows, size_t)};
     cm_parallel(ROW_SHARDS, sum_rows, &job);
     for (size_t i = 0; i < m->rows; i++) {
         double sum = job.sum[i];

@@ -10,8 +10,8 @@ void cm_nearest_make(struct cm_nearest *x, size_t cols, size_t max)
 {
     size_t size;
     CM_ASSERT(max >= 1 && cm_mul(cols, max, &size) == 0);
-    *x = (struct cm_nearest){cols, max, CM_ZNEW(uint32_t, cols), CM_NEW(float, size),
-                             CM_NEW(uint64_t, size)};
+    *x = (struct cm_nearest){cols, max, CM_ZNEW(cols, uint32_t), CM_NEW(size, float),
+                             CM_NEW(size, uint64_t)};
 }
 
 void cm_nearest_free(struct cm_nearest *x)
@@ -58,16 +58,16 @@ void cm_nearest_offsets(const struct cm_nearest *x, double factor, double *offse
 
 void cm_nearest_by_row(const struct cm_nearest *x, size_t rows, uint64_t **ptr, uint32_t **col)
 {
-    uint64_t *p = CM_ZNEW(uint64_t, rows + 1);
+    uint64_t *p = CM_ZNEW(rows + 1, uint64_t);
     for (size_t j = 0; j < x->cols; j++)
         for (size_t k = 0; k < x->n[j]; k++)
             p[x->row[j * x->max + k] + 1]++;
     for (size_t i = 0; i < rows; i++)
         p[i + 1] += p[i];
-    uint64_t *next = CM_NEW(uint64_t, rows);
+    uint64_t *next = CM_NEW(rows, uint64_t);
     for (size_t i = 0; i < rows; i++)
         next[i] = p[i];
-    *col = CM_NEW(uint32_t, p[rows]);
+    *col = CM_NEW(p[rows], uint32_t);
     for (size_t j = 0; j < x->cols; j++)
         for (size_t k = 0; k < x->n[j]; k++)
             (*col)[next[x->row[j * x->max + k]]++] = (uint32_t)j;

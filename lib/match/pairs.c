@@ -19,8 +19,8 @@ void cm_pairs_free(struct cm_pairs *p)
 static void pairs_make(struct cm_pairs *p, size_t rows, size_t cols)
 {
     *p = (struct cm_pairs){.rows = rows, .cols = cols};
-    p->col_of_row = CM_NEW(uint32_t, rows);
-    p->row_of_col = CM_NEW(uint32_t, cols);
+    p->col_of_row = CM_NEW(rows, uint32_t);
+    p->row_of_col = CM_NEW(cols, uint32_t);
     memset(p->col_of_row, 0xFF, rows * sizeof *p->col_of_row);
     memset(p->row_of_col, 0xFF, cols * sizeof *p->row_of_col);
 }

@@ -20,7 +20,7 @@ static int ascending(const void *a, const void *b)
 static void rank_summary(size_t n, const uint64_t *greater, const uint64_t *equal,
                          const uint64_t *stored, size_t of, struct cm_ranks *out)
 {
-    double *rank = CM_NEW(double, n);
+    double *rank = CM_NEW(n, double);
     *out = (struct cm_ranks){0};
     for (size_t i = 0; i < n; i++) {
         if (!equal[i]) {
@@ -46,8 +46,8 @@ struct counts {
 
 static struct counts counts_make(size_t n)
 {
-    struct counts c = {CM_ZNEW(uint64_t, n), CM_ZNEW(uint64_t, n), CM_ZNEW(uint64_t, n),
-                       CM_NEW(float, n)};
+    struct counts c = {CM_ZNEW(n, uint64_t), CM_ZNEW(n, uint64_t), CM_ZNEW(n, uint64_t),
+                       CM_NEW(n, float)};
     for (size_t i = 0; i < n; i++)
         c.value[i] = NAN;
     return c;
@@ -120,7 +120,7 @@ void cm_match_ranks(const struct cm_csr *m, const struct cm_pairs *truth, struct
             continue;
         row.value[i] = col.value[j] = m->val[k];
     }
-    struct count_job job = {m, &row, &col, CM_ZNEW(uint32_t, COUNT_SHARDS * 4 * m->cols)};
+    struct count_job job = {m, &row, &col, CM_ZNEW(COUNT_SHARDS * 4 * m->cols, uint32_t)};
     cm_parallel(COUNT_SHARDS, count_rows, &job);
     for (size_t shard = 0; shard < COUNT_SHARDS; shard++)
         for (size_t j = 0; j < m->cols; j++) {

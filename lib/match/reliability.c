@@ -118,7 +118,7 @@ static double loss_of(const struct row *r) { return r->loss; }
 void cm_match_reliability(const struct cm_csr *m, const struct cm_pairs *truth,
                           struct cm_reliability *out)
 {
-    struct row *row = CM_NEW(struct row, m->rows + 1);
+    struct row *row = CM_NEW(m->rows + 1, struct row);
     struct job job = {m, truth, row};
     size_t n = 0, claims = 0;
     cm_parallel(SHARDS, read_rows, &job);

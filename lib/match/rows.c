@@ -91,7 +91,7 @@ static int rule_shard(void *arg, size_t shard)
 void cm_rows_rule(struct cm_rows *r, const struct cm_rule *rule, const double *column_log,
                   size_t max)
 {
-    struct rule_job job = {r, rule, column_log, max, CM_NEW(size_t, r->n)};
+    struct rule_job job = {r, rule, column_log, max, CM_NEW(r->n, size_t)};
     cm_parallel((r->n + SHARD_ROWS - 1) / SHARD_ROWS, rule_shard, &job);
     uint64_t begin = 0;
     for (size_t i = 0; i < r->n; i++) {

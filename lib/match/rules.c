@@ -202,12 +202,12 @@ static void sides_make(struct pair_of_sides *x, const struct cm_rule_block *b)
     size_t n = b->n;
     CM_ASSERT(n > 0 && b->ld >= n);
     *x = (struct pair_of_sides){b,
-                                CM_NEW(float, n *n),
-                                CM_NEW(double, n),
-                                CM_NEW(double, n),
-                                CM_NEW(double, n),
-                                CM_NEW(double, n),
-                                CM_NEW(unsigned char, n)};
+                                CM_NEW(n * n, float),
+                                CM_NEW(n, double),
+                                CM_NEW(n, double),
+                                CM_NEW(n, double),
+                                CM_NEW(n, double),
+                                CM_NEW(n, unsigned char)};
     cm_dense_transpose(n, n, b->s, b->ld, x->transposed);
 }
 
@@ -333,7 +333,7 @@ double cm_rule_calibrate(const struct cm_rule_block *b, size_t n, enum cm_rule_m
                          double *loss)
 {
     CM_ASSERT(n > 0 && (method == CM_RULE_SOFTMAX || method == CM_RULE_DUAL));
-    struct blocks all = {CM_NEW(struct pair_of_sides, n), n, 0, method};
+    struct blocks all = {CM_NEW(n, struct pair_of_sides), n, 0, method};
     double min;
     for (size_t k = 0; k < n; k++) {
         sides_make(&all.x[k], &b[k]);
@@ -352,7 +352,7 @@ double cm_rule_calibrate(const struct cm_rule_block *b, size_t n, enum cm_rule_m
 
 void cm_normalisers_make(struct cm_normalisers *c, size_t cols, double temperature)
 {
-    *c = (struct cm_normalisers){cols, temperature, CM_NEW(double, cols), CM_ZNEW(double, cols)};
+    *c = (struct cm_normalisers){cols, temperature, CM_NEW(cols, double), CM_ZNEW(cols, double)};
     for (size_t j = 0; j < cols; j++)
         c->max[j] = -INFINITY;
 }

@@ -26,10 +26,10 @@ static double longest(const float *v, size_t ld, size_t n, size_t d)
 static void take_samples(struct cm_search *x)
 {
     size_t n = 0;
-    x->sample_group = CM_NEW(size_t, x->groups);
+    x->sample_group = CM_NEW(x->groups, size_t);
     for (size_t g = 0; g < x->groups; g++)
         x->sample_group[g] = x->begin[g + 1] - x->begin[g] >= 4 * SAMPLE ? n++ : SIZE_MAX;
-    x->sample = CM_NEW(float, n *SAMPLE * x->d);
+    x->sample = CM_NEW(n * SAMPLE * x->d, float);
     for (size_t g = 0; g < x->groups; g++)
         for (size_t k = 0; x->sample_group[g] != SIZE_MAX && k < SAMPLE; k++) {
             size_t from = x->begin[g] + cm_search_sampled(x->begin[g + 1] - x->begin[g], k);
@@ -47,8 +47,8 @@ static uint32_t *by_group(const uint32_t *group, size_t n, size_t groups, size_t
             begin[group[i] + 1]++;
     for (size_t g = 0; g < groups; g++)
         begin[g + 1] += begin[g];
-    uint32_t *order = CM_NEW(uint32_t, n);
-    size_t *next = CM_NEW(size_t, groups + 1);
+    uint32_t *order = CM_NEW(n, uint32_t);
+    size_t *next = CM_NEW(groups + 1, size_t);
     memcpy(next, begin, (groups + 1) * sizeof *next);
     for (size_t i = 0; i < n; i++)
         if (group[i] < groups)
@@ -61,7 +61,7 @@ static float *gather(const float *v, size_t ld, size_t d, const uint32_t *order,
 {
     size_t size;
     CM_ASSERT(cm_mul(n, d, &size) == 0);
-    float *out = CM_NEW(float, size);
+    float *out = CM_NEW(size, float);
     for (size_t i = 0; i < n; i++)
         memcpy(out + i * d, v + order[i] * ld, d * sizeof *v);
     return out;
@@ -70,14 +70,14 @@ static float *gather(const float *v, size_t ld, size_t d, const uint32_t *order,
 struct cm_search *cm_search_make(const struct cm_dense *t, const uint32_t *group)
 {
     CM_ASSERT(t->rows < UINT32_MAX);
-    struct cm_search *x = CM_ZNEW(struct cm_search, 1);
+    struct cm_search *x = CM_ZNEW(1, struct cm_search);
     x->m = t->rows;
     x->d = t->cols;
     if (!group) {
         x->t = t->v;
         x->ld = t->ld;
         x->groups = 1;
-        x->begin = CM_ZNEW(size_t, 2);
+        x->begin = CM_ZNEW(2, size_t);
         x->begin[1] = x->m;
         x->norm = longest(x->t, x->ld, x->m, x->d);
         take_samples(x);
@@ -86,7 +86,7 @@ struct cm_search *cm_search_make(const struct cm_dense *t, const uint32_t *group
     for (size_t j = 0; j < x->m; j++)
         if (group[j] != CM_GROUP_NONE && group[j] >= x->groups)
             x->groups = (size_t)group[j] + 1;
-    x->begin = CM_NEW(size_t, x->groups + 1);
+    x->begin = CM_NEW(x->groups + 1, size_t);
     x->order = by_group(group, x->m, x->groups, x->begin);
     x->own = gather(t->v, t->ld, x->d, x->order, x->begin[x->groups]);
     x->t = x->own;
@@ -115,7 +115,7 @@ void cm_portion_make(struct cm_portion *p, const struct cm_search *x, const floa
 {
     CM_ASSERT(!group == !x->order);
     *p = (struct cm_portion){.x = x, .e = e, .lde = lde, .rows = rows};
-    p->begin = CM_ZNEW(size_t, x->groups + 1);
+    p->begin = CM_ZNEW(x->groups + 1, size_t);
     if (!group) {
         p->begin[1] = rows;
         return;

@@ -144,7 +144,7 @@ static void augment(struct cm_solver *x, uint32_t start)
 
 void cm_solver_run(struct cm_solver *x)
 {
-    uint32_t *free_rows = CM_NEW(uint32_t, x->n);
+    uint32_t *free_rows = CM_NEW(x->n, uint32_t);
     for (size_t i = 0; i < x->n; i++)
         free_rows[i] = (uint32_t)i;
     size_t left = x->n;
@@ -161,21 +161,21 @@ void cm_solver_run(struct cm_solver *x)
 struct cm_solver cm_solver_make(size_t n, size_t m)
 {
     struct cm_solver x = {.n = n, .m = m};
-    x.v = CM_ZNEW(double, m);
-    x.paid = CM_NEW(double, m);
-    x.row_of = CM_NEW(uint32_t, m);
-    x.col_of = CM_NEW(uint32_t, n);
+    x.v = CM_ZNEW(m, double);
+    x.paid = CM_NEW(m, double);
+    x.row_of = CM_NEW(m, uint32_t);
+    x.col_of = CM_NEW(n, uint32_t);
     memset(x.row_of, 0xFF, m * sizeof *x.row_of);
     memset(x.col_of, 0xFF, n * sizeof *x.col_of);
-    x.d = CM_NEW(double, m);
+    x.d = CM_NEW(m, double);
     for (size_t j = 0; j < m; j++)
         x.d[j] = INFINITY;
-    x.from = CM_NEW(uint32_t, m);
-    x.settled = CM_NEW(uint32_t, m);
-    x.settled_d = CM_NEW(double, m);
-    x.done = CM_ZNEW(bool, m);
-    x.touched = CM_NEW(uint32_t, m);
-    x.open_v = CM_NEW(double, m);
+    x.from = CM_NEW(m, uint32_t);
+    x.settled = CM_NEW(m, uint32_t);
+    x.settled_d = CM_NEW(m, double);
+    x.done = CM_ZNEW(m, bool);
+    x.touched = CM_NEW(m, uint32_t);
+    x.open_v = CM_NEW(m, double);
     return x;
 }
 

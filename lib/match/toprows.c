@@ -145,14 +145,14 @@ static bool search_unit(const struct top_job *job, struct cm_unit u, bool sample
     size_t cap = 2 * job->k + TILE_COLS, want = job->k < to - from ? job->k : to - from;
     if (cap > to - from)
         cap = to - from;
-    float *tile = CM_NEW(float, rows *(sample ? SAMPLE : TILE_COLS)), keys[TILE_COLS];
+    float *tile = CM_NEW(rows * (sample ? SAMPLE : TILE_COLS), float), keys[TILE_COLS];
     float shift[TILE_COLS];
-    uint32_t *scratch = CM_NEW(uint32_t, cap);
+    uint32_t *scratch = CM_NEW(cap, uint32_t);
     /* one more: branch-free appending stores before it knows */
     size_t line = cap + 1;
-    float *s = CM_NEW(float, rows *line), *key = job->shift ? CM_NEW(float, rows *line) : s;
-    uint32_t *idx = CM_NEW(uint32_t, rows * line);
-    struct row_buffer *b = CM_NEW(struct row_buffer, rows);
+    float *s = CM_NEW(rows * line, float), *key = job->shift ? CM_NEW(rows * line, float) : s;
+    uint32_t *idx = CM_NEW(rows * line, uint32_t);
+    struct row_buffer *b = CM_NEW(rows, struct row_buffer);
     bool enough = true;
     for (size_t i = 0; i < rows; i++)
         b[i] = (struct row_buffer){0, -INFINITY, idx + i * line, s + i * line, key + i * line};

@@ -19,8 +19,8 @@ static int by_text(const void *a, const void *b, void *texts)
 
 void cm_label_values_make(struct cm_label_values *x, const struct cm_strs *text)
 {
-    uint32_t *order = CM_NEW(uint32_t, text->n);
-    *x = (struct cm_label_values){.code = CM_NEW(uint32_t, text->n)};
+    uint32_t *order = CM_NEW(text->n, uint32_t);
+    *x = (struct cm_label_values){.code = CM_NEW(text->n, uint32_t)};
     for (size_t i = 0; i < text->n; i++)
         order[i] = (uint32_t)i;
     qsort_r(order, text->n, sizeof *order, by_text, (void *)(uintptr_t)text);
@@ -67,7 +67,7 @@ static int votes_of_shard(void *arg, size_t shard)
 {
     const struct votes *x = arg;
     const struct cm_candidates *m = x->m;
-    double *share = CM_NEW(double, x->values);
+    double *share = CM_NEW(x->values, double);
     size_t end = cm_shard_begin(m->rows, x->shards, shard + 1);
     for (size_t i = cm_shard_begin(m->rows, x->shards, shard); i < end; i++) {
         memset(share, 0, x->values * sizeof *share);
@@ -141,9 +141,9 @@ static int sparse_shard(void *arg, size_t shard)
     const struct cm_candidates *m = x->m;
     const struct cm_csr *from = &x->from->csr;
     size_t words = from->cols / 64 + 1;
-    struct sums s = {CM_NEW(double, from->cols), CM_ZNEW(uint64_t, words), words};
-    uint32_t *idx = CM_NEW(uint32_t, from->cols);
-    float *val = CM_NEW(float, from->cols);
+    struct sums s = {CM_NEW(from->cols, double), CM_ZNEW(words, uint64_t), words};
+    uint32_t *idx = CM_NEW(from->cols, uint32_t);
+    float *val = CM_NEW(from->cols, float);
     x->part[shard] = cm_csr_make(from->cols);
     size_t end = cm_shard_begin(m->rows, x->shards, shard + 1);
     for (size_t i = cm_shard_begin(m->rows, x->shards, shard); i < end; i++) {
@@ -165,7 +165,7 @@ static int dense_shard(void *arg, size_t shard)
     struct profiles *x = arg;
     const struct cm_candidates *m = x->m;
     const struct cm_dense *from = &x->from->full;
-    double *sum = CM_NEW(double, from->cols);
+    double *sum = CM_NEW(from->cols, double);
     size_t end = cm_shard_begin(m->rows, x->shards, shard + 1);
     for (size_t i = cm_shard_begin(m->rows, x->shards, shard); i < end; i++) {
         memset(sum, 0, from->cols * sizeof *sum);

@@ -171,8 +171,8 @@ int cm_eigh(size_t n, double *a, double *w)
     dsyevd_("V", "L", &size, a, &size, w, &first, &lwork, &ifirst, &liwork, &info, 1, 1);
     lwork = (int)first;
     liwork = ifirst;
-    double *work = CM_NEW(double, (size_t)lwork);
-    int *iwork = CM_NEW(int, (size_t)liwork);
+    double *work = CM_NEW((size_t)lwork, double);
+    int *iwork = CM_NEW((size_t)liwork, int);
     dsyevd_("V", "L", &size, a, &size, w, work, &lwork, iwork, &liwork, &info, 1, 1);
     leave();
     cm_free(work);
@@ -193,10 +193,10 @@ int cm_svd(size_t m, size_t n, double *a, double *u, double *s, double *vt)
     size_t r = m < n ? m : n;
     int rows = to_int(n), cols = to_int(m), rank = to_int(r), lwork = -1, info = 0;
     double first = 0;
-    int *iwork = CM_NEW(int, 8 * r);
+    int *iwork = CM_NEW(8 * r, int);
     dgesdd_("S", &rows, &cols, a, &rows, s, vt, &rows, u, &rank, &first, &lwork, iwork, &info, 1);
     lwork = (int)first;
-    double *work = CM_NEW(double, (size_t)lwork);
+    double *work = CM_NEW((size_t)lwork, double);
     dgesdd_("S", &rows, &cols, a, &rows, s, vt, &rows, u, &rank, work, &lwork, iwork, &info, 1);
     leave();
     cm_free(work);
@@ -216,11 +216,11 @@ int cm_qr_double(size_t m, size_t n, double *a, size_t lda)
         return cm_fail(CM_ENUMERIC, "QR of a matrix with values that are not finite");
     enter();
     int rows = to_int(n), cols = to_int(m), ld = to_int(lda), ask = -1, info = 0;
-    double need1 = 0, need2 = 0, *tau = CM_NEW(double, n);
+    double need1 = 0, need2 = 0, *tau = CM_NEW(n, double);
     dgelqf_(&rows, &cols, a, &ld, tau, &need1, &ask, &info);
     dorglq_(&rows, &cols, &rows, a, &ld, tau, &need2, &ask, &info);
     int lwork = (int)fmax(need1, need2);
-    double *work = CM_NEW(double, (size_t)lwork);
+    double *work = CM_NEW((size_t)lwork, double);
     dgelqf_(&rows, &cols, a, &ld, tau, work, &lwork, &info);
     dorglq_(&rows, &cols, &rows, a, &ld, tau, work, &lwork, &info);
     leave();

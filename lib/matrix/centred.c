@@ -27,11 +27,11 @@ struct job {
 
 static void job_make(struct job *j, size_t in, size_t out)
 {
-    j->shift = CM_ZNEW(double, j->b);
+    j->shift = CM_ZNEW(j->b, double);
     if (!j->a->single)
         return;
-    j->in_single = CM_NEW(float, in * j->b);
-    j->out_single = CM_NEW(float, out * j->b);
+    j->in_single = CM_NEW(in * j->b, float);
+    j->out_single = CM_NEW(out * j->b, float);
     for (size_t i = 0; i < in * j->b; i++)
         j->in_single[i] = (float)j->in[i];
 }
@@ -106,7 +106,7 @@ void cm_centred_times(const struct cm_centred *a, const double *in, size_t b, do
     size_t rows = a->x->rows, cols = a->x->cols;
     double *weighted = NULL;
     if (a->weight) {
-        weighted = CM_NEW(double, cols *b);
+        weighted = CM_NEW(cols * b, double);
         for (size_t i = 0; i < cols; i++)
             for (size_t c = 0; c < b; c++)
                 weighted[i * b + c] = (double)a->weight[i] * in[i * b + c];

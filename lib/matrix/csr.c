@@ -51,8 +51,8 @@ void cm_csr_append(struct cm_csr *m, size_t rows, const uint64_t *ptr, const uin
 
 void cm_csr_append_dense(struct cm_csr *m, size_t rows, const float *v, size_t ld)
 {
-    uint32_t *idx = CM_NEW(uint32_t, m->cols);
-    float *val = CM_NEW(float, m->cols);
+    uint32_t *idx = CM_NEW(m->cols, uint32_t);
+    float *val = CM_NEW(m->cols, float);
     for (size_t i = 0; i < rows; i++) {
         uint64_t ptr[2] = {0, 0};
         for (size_t j = 0; j < m->cols; j++)
@@ -82,9 +82,9 @@ static struct cm_csr sized(size_t rows, size_t cols, size_t nnz)
 {
     struct cm_csr m = {
         .rows = rows, .cols = cols, .row_capacity = rows + 1, .capacity = nnz ? nnz : 1};
-    m.ptr = CM_NEW(uint64_t, m.row_capacity);
-    m.idx = CM_NEW(uint32_t, m.capacity);
-    m.val = CM_NEW(float, m.capacity);
+    m.ptr = CM_NEW(m.row_capacity, uint64_t);
+    m.idx = CM_NEW(m.capacity, uint32_t);
+    m.val = CM_NEW(m.capacity, float);
     m.ptr[0] = 0;
     return m;
 }
@@ -118,7 +118,7 @@ struct cm_csr cm_csr_transpose(const struct cm_csr *m)
         out.ptr[m->idx[e] + 1]++;
     for (size_t j = 0; j < out.rows; j++)
         out.ptr[j + 1] += out.ptr[j];
-    uint64_t *next = CM_NEW(uint64_t, out.rows);
+    uint64_t *next = CM_NEW(out.rows, uint64_t);
     memcpy(next, out.ptr, out.rows * sizeof *next);
     for (size_t i = 0; i < m->rows; i++)
         for (size_t e = m->ptr[i]; e < m->ptr[i + 1]; e++) {
@@ -156,7 +156,7 @@ void cm_csr_column_sums(const struct cm_csr *m, double *sum, double *count)
 
 void cm_csr_column_means(const struct cm_csr *m, float *mean)
 {
-    double *sum = CM_ZNEW(double, m->cols);
+    double *sum = CM_ZNEW(m->cols, double);
     cm_csr_column_sums(m, sum, NULL);
     for (size_t j = 0; j < m->cols; j++)
         mean[j] = (float)(sum[j] / (double)m->rows);
@@ -206,7 +206,7 @@ void cm_csr_times(const struct cm_csr *x, const float *v, size_t k, const float 
 
 void cm_csr_bias(const float *mean, const float *v, size_t cols, size_t k, float *bias)
 {
-    double *sum = CM_ZNEW(double, k);
+    double *sum = CM_ZNEW(k, double);
     for (size_t j = 0; j < cols; j++)
         for (size_t c = 0; c < k; c++)
             sum[c] += (double)mean[j] * (double)v[j * k + c];
@@ -232,7 +232,7 @@ static int transposed_cols(void *arg, size_t shard)
 void cm_csr_transposed_times(const struct cm_csr *x, const float *b, size_t k, size_t ldb,
                              const float *mean, float *y)
 {
-    double *colsum = CM_ZNEW(double, k);
+    double *colsum = CM_ZNEW(k, double);
     if (mean)
         for (size_t i = 0; i < x->rows; i++)
             for (size_t c = 0; c < k; c++)

@@ -11,7 +11,7 @@ struct cm_dense cm_dense_make(size_t rows, size_t cols)
     size_t n;
     if (cm_mul(rows, cols, &n))
         cm_panic(4, "out of memory: a matrix of %zu x %zu asked for", rows, cols);
-    return (struct cm_dense){.rows = rows, .cols = cols, .ld = cols, .v = CM_ZNEW(float, n)};
+    return (struct cm_dense){.rows = rows, .cols = cols, .ld = cols, .v = CM_ZNEW(n, float)};
 }
 
 void cm_dense_free(struct cm_dense *m)

@@ -54,7 +54,7 @@ struct cm_tiles cm_tiles_make(const struct cm_csr *x, size_t row, size_t min)
     size_t size;
     if (cm_mul(tiles.n + 1, x->rows, &size))
         cm_panic(4, "out of memory: %zu tiles of %zu rows", tiles.n, x->rows);
-    tiles.from = CM_NEW(uint32_t, size);
+    tiles.from = CM_NEW(size, uint32_t);
     struct cut c = {.x = x, .tiles = &tiles, .shards = cm_shards(x->rows, 64, 64)};
     cm_parallel(c.shards, cut_rows, &c);
     return tiles;

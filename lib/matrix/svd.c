@@ -175,7 +175,7 @@ static int draw(struct krylov *z)
 static int step(struct krylov *z)
 {
     size_t m = z->m + z->b, b = z->b;
-    double *next = z->q + m * z->n, *sum = CM_ZNEW(double, m *b);
+    double *next = z->q + m * z->n, *sum = CM_ZNEW(m * b, double);
     apply(z, z->q + z->m * z->n, b, next);
     for (int pass = 0; pass < 2; pass++) {
         project_out(z, m, next, b);
@@ -245,7 +245,7 @@ static int rotate_job(void *arg, size_t shard)
     const struct krylov *z = p->z;
     size_t n = z->n, from = cm_shard_begin(n, p->shards, shard);
     size_t to = cm_shard_begin(n, p->shards, shard + 1), width = to - from;
-    double *made = CM_NEW(double, p->b *width);
+    double *made = CM_NEW(p->b * width, double);
     cm_dgemm(false, false, p->b, width, z->m, 1, p->how, z->m, z->q + from, n, 0, made, width);
     for (size_t e = 0; e < p->b; e++)
         memcpy(p->to + e * n + from, made + e * width, width * sizeof *made);
@@ -288,7 +288,7 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
      * costs m^3, so it waits for where the residuals' decline points, but not for long. */
     size_t done = 0, check_at = 0, seen = 0;
     double was = INFINITY;
-    double *before = CM_ZNEW(double, z->k); /* Ritz values when the Krylov space last ended */
+    double *before = CM_ZNEW(z->k, double); /* Ritz values when the Krylov space last ended */
     bool ended = false;
     while (code == 0) {
         code = step(z);
@@ -341,7 +341,7 @@ static int64_t grow(struct krylov *z, double tolerance, size_t blocks)
 static int finish(struct krylov *z, float *v, double *s)
 {
     size_t k = z->k, n = z->n, cols = z->a.x->cols;
-    double *y = CM_NEW(double, k *n), *u = CM_NEW(double, n *k), *right = NULL;
+    double *y = CM_NEW(k * n, double), *u = CM_NEW(n * k, double), *right = NULL;
     rotate(z, k, y); /* ascending */
     for (size_t e = 0; e < k; e++) {
         double w = z->w[z->m - 1 - e];
@@ -352,7 +352,7 @@ static int finish(struct krylov *z, float *v, double *s)
     cm_free(y);
     int code = 0;
     if (z->by_rows) { /* u are left vectors: v = A' u / s, and anything orthonormal where s = 0 */
-        right = CM_NEW(double, cols *k);
+        right = CM_NEW(cols * k, double);
         z->a.single = false; /* the vectors themselves are worth digits */
         cm_centred_transposed(&z->a, u, k, right);
         bool weak = false;
@@ -404,14 +404,14 @@ int cm_svd_truncated(const struct cm_csr *x, const float *mean, const float *wei
     size_t capacity;
     if (cm_mul(z.max + 2 * BLOCK, n, &capacity))
         cm_panic(4, "out of memory: %zu vectors of %zu values", z.max, n);
-    z.q = CM_NEW(double, capacity);
-    z.t = CM_ZNEW(double, z.max *z.max);
-    z.s = CM_NEW(double, z.max *z.max);
-    z.w = CM_NEW(double, z.max);
-    z.h = CM_NEW(double, (z.max + BLOCK) * BLOCK);
-    z.in = CM_NEW(double, n *BLOCK);
-    z.out = CM_NEW(double, n *BLOCK);
-    z.mid = CM_NEW(double, z.l *BLOCK);
+    z.q = CM_NEW(capacity, double);
+    z.t = CM_ZNEW(z.max * z.max, double);
+    z.s = CM_NEW(z.max * z.max, double);
+    z.w = CM_NEW(z.max, double);
+    z.h = CM_NEW((z.max + BLOCK) * BLOCK, double);
+    z.in = CM_NEW(n * BLOCK, double);
+    z.out = CM_NEW(n * BLOCK, double);
+    z.mid = CM_NEW(z.l * BLOCK, double);
     size_t columns = k + 20, bound = max_iterations < 4 ? 4 : max_iterations;
     size_t blocks =
         bound < SIZE_MAX / columns / 2 ? (bound * columns + BLOCK - 1) / BLOCK : SIZE_MAX / 2;

@@ -133,7 +133,7 @@ int cm_model_columns(const struct cm_model *m, size_t side, const struct cm_cols
     struct cm_index at;
     cm_index_make(&at, have);
     int code = cm_cols_unique(in, path);
-    *map = CM_NEW(uint32_t, have->n);
+    *map = CM_NEW(have->n, uint32_t);
     memset(*map, 0xFF, have->n * sizeof **map);
     size_t found = 0, first = 0; /* the first that is missing */
     for (size_t j = 0; !code && j < want->n; j++) {
@@ -174,7 +174,7 @@ static void embed(const struct cm_model *m, size_t side, const struct cm_csr *x,
                   size_t width)
 {
     size_t k = m->linear.k, q = width_e(m);
-    float *z = k ? CM_NEW(float, x->rows *k) : NULL;
+    float *z = k ? CM_NEW(x->rows * k, float) : NULL;
     if (k)
         cm_linear_z(&m->linear, side, x, z);
     if (m->has_net)
@@ -216,7 +216,7 @@ void cm_model_add_links(const struct cm_model *m, const struct cm_csr *const x[2
     const struct cm_links_cells cells[2] = {{x[gene], z[gene], k}, {x[!gene], z[!gene], k}};
     const uint64_t *const of[2] = {at[gene], at[!gene]};
     const size_t size[2] = {n[gene], n[!gene]};
-    float *y = gene ? CM_ZNEW(float, n[0] * n[1]) : s;
+    float *y = gene ? CM_ZNEW(n[0] * n[1], float) : s;
     cm_links_similarities(&m->links, m->links.c, cells, of, size, y);
     if (gene) {
         add_transposed(s, y, n[0], n[1]);
@@ -239,12 +239,12 @@ void cm_model_embed_block(const struct cm_model *m, size_t side, struct cm_block
     struct cm_slot plain = {0};
     const float *v = cm_block_f32(b, &plain);
     struct cm_csr x = {.rows = rows, .cols = b->cols, .ptr = b->ptr, .idx = b->idx};
-    float *out = CM_NEW(float, rows *width);
+    float *out = CM_NEW(rows * width, float);
     if (b->dense) {
         x = cm_csr_make(b->cols);
         cm_csr_append_dense(&x, rows, v, b->cols);
     } else {
-        x.val = CM_NEW(float, b->nnz);
+        x.val = CM_NEW(b->nnz, float);
         if (b->nnz)
             memcpy(x.val, v, b->nnz * sizeof *x.val);
     }

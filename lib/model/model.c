@@ -41,7 +41,7 @@ static int put_links_side(struct cm_writer *w, const char *front, const struct c
 
 static int put_links(struct cm_writer *w, const struct cm_links *c)
 {
-    uint32_t *gene = CM_NEW(uint32_t, c->n);
+    uint32_t *gene = CM_NEW(c->n, uint32_t);
     for (size_t g = 0; g < c->gene.n; g++)
         for (uint64_t k = c->ptr[g]; k < c->ptr[g + 1]; k++)
             gene[k] = (uint32_t)g;
@@ -197,7 +197,7 @@ static int take_links(struct cm_model *m, const struct cm_tensors *ts, size_t ge
         c->mu = *mu;
         c->r = r;
         c->n = n;
-        c->ptr = CM_ZNEW(uint64_t, c->gene.n + 1);
+        c->ptr = CM_ZNEW(c->gene.n + 1, uint64_t);
     }
     for (size_t k = 0; !code && k < n; k++) {
         if (gene[k] >= c->gene.n || c->peak_of[k] >= c->peak.n || (k && gene[k] < gene[k - 1]))

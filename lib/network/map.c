@@ -67,7 +67,7 @@ static int map_shard(void *arg, size_t shard)
     const struct map *m = arg;
     const struct cm_map_cells *cells = m->cells;
     size_t n = m->L * m->L;
-    cm_real *scratch = CM_NEW(cm_real, map_scratch(m->net, m->module));
+    cm_real *scratch = CM_NEW(map_scratch(m->net, m->module), cm_real);
     for (size_t c = cm_shard_begin(cells->n, m->shards, shard),
                 to = cm_shard_begin(cells->n, m->shards, shard + 1);
          c < to; c++) {
@@ -89,7 +89,7 @@ void cm_attention_map(const struct cm_net *net, enum cm_map_module module,
 {
     size_t L = cm_map_size(net, module), n = L * L, groups = cells->groups;
     struct map m = {.net = net, .module = module, .cells = cells, .L = L, .shards = MAP_SHARDS};
-    m.sum = CM_ZNEW(double, (size_t)MAP_SHARDS *groups *n);
+    m.sum = CM_ZNEW((size_t)MAP_SHARDS * groups * n, double);
     memset(count, 0, groups * sizeof *count);
     for (size_t c = 0; c < cells->n; c++) {
         size_t g = cells->group ? cells->group[c] : 0;

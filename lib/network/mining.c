@@ -35,7 +35,7 @@ static int cell_shard(void *arg, size_t shard)
     struct work *w = arg;
     const struct cm_cross *c = w->c;
     size_t B = w->batch->B;
-    cm_real *scratch = CM_NEW(cm_real, cm_cross_scratch(c));
+    cm_real *scratch = CM_NEW(cm_cross_scratch(c), cm_real);
     for (size_t i = cm_shard_begin(2 * B, w->shards, shard),
                 to = cm_shard_begin(2 * B, w->shards, shard + 1);
          i < to; i++) {
@@ -52,7 +52,7 @@ static int score_shard(void *arg, size_t shard)
     struct work *w = arg;
     const struct cm_cross *c = w->c;
     size_t one[2] = {cm_cross_cell(c, 0), cm_cross_cell(c, 1)};
-    cm_real *scratch = CM_NEW(cm_real, cm_cross_scratch(c));
+    cm_real *scratch = CM_NEW(cm_cross_scratch(c), cm_real);
     for (size_t k = cm_shard_begin(w->n, w->shards, shard),
                 to = cm_shard_begin(w->n, w->shards, shard + 1);
          k < to; k++) {
@@ -81,7 +81,7 @@ static int train_shard(void *arg, size_t shard)
     struct work *w = arg;
     const struct cm_cross *c = w->c;
     size_t part[2] = {c->L[0] * c->P, c->L[1] * c->P};
-    cm_real *scratch = CM_NEW(cm_real, cm_cross_scratch(c) + cm_cross_cache(c));
+    cm_real *scratch = CM_NEW(cm_cross_scratch(c) + cm_cross_cache(c), cm_real);
     cm_real *cache = scratch + cm_cross_scratch(c);
     for (size_t k = cm_shard_begin(w->n, w->shards, shard),
                 to = cm_shard_begin(w->n, w->shards, shard + 1);
@@ -140,7 +140,7 @@ static void mine(const struct cm_cross_batch *batch, const struct cm_cross_confi
     size_t h = o->mined;
     bool below = o->loss == CM_CROSS_TRIPLET && o->negatives != CM_NEG_HARDEST;
     size_t B = batch->B;
-    uint32_t *list = CM_NEW(uint32_t, h);
+    uint32_t *list = CM_NEW(h, uint32_t);
     for (size_t i = 0; i < B; i++) {
         size_t n = largest(list, h, batch->s0 + i * B,
                            batch->allowed ? batch->allowed + i * B : NULL, 1, B, i, below);
@@ -221,10 +221,10 @@ static void backward_pairs(struct work *w, cm_real *const dx[2], cm_real *dparam
     size_t part[2] = {c->L[0] * c->P, c->L[1] * c->P}, all = w->n;
     struct pair *pairs = w->pair;
     w->shards = cm_shards(all < WAVE ? all : WAVE, 1, ARENAS);
-    w->arena = CM_ZNEW(cm_real, w->shards * c->size);
+    w->arena = CM_ZNEW(w->shards * c->size, cm_real);
     size_t arenas = w->shards;
     for (size_t s = 0; s < 2; s++)
-        w->dx[s] = CM_NEW(cm_real, (all < WAVE ? all : WAVE) * part[s]);
+        w->dx[s] = CM_NEW((all < WAVE ? all : WAVE) * part[s], cm_real);
     for (size_t from = 0; from < all; from += WAVE) {
         w->pair = pairs + from;
         w->n = all - from < WAVE ? all - from : WAVE;
@@ -255,7 +255,7 @@ static void list_pairs(struct work *w, unsigned char *const mined[2])
     size_t B = w->batch->B, cells = B * B, n = 0;
     for (size_t k = 0; k < cells; k++)
         n += mined[0][k] || mined[1][k] || k % (B + 1) == 0;
-    w->pair = CM_ZNEW(struct pair, n);
+    w->pair = CM_ZNEW(n, struct pair);
     for (size_t k = 0; k < cells; k++)
         if (mined[0][k] || mined[1][k] || k % (B + 1) == 0)
             w->pair[w->n++] = (struct pair){.i = (uint32_t)(k / B), .j = (uint32_t)(k % B)};
@@ -266,7 +266,7 @@ static void score_pairs(struct work *w)
 {
     size_t B = w->batch->B;
     for (size_t s = 0; s < 2; s++)
-        w->cell[s] = CM_NEW(cm_real, B * cm_cross_cell(w->c, s));
+        w->cell[s] = CM_NEW(B * cm_cross_cell(w->c, s), cm_real);
     w->shards = cm_shards(2 * B, 4, 64);
     cm_parallel(w->shards, cell_shard, w);
     w->shards = cm_shards(w->n, 4, 64);
@@ -283,8 +283,8 @@ static void choose_triplets(struct work *w, const cm_real *s, unsigned char *con
     const struct cm_cross_config *o = &w->c->o;
     const struct cm_cross_batch *b = w->batch;
     size_t B = b->B;
-    uint32_t *other = CM_NEW(uint32_t, B); /* the other direction's answer, not used */
-    unsigned char *chosen = CM_ZNEW(unsigned char, B *B);
+    uint32_t *other = CM_NEW(B, uint32_t); /* the other direction's answer, not used */
+    unsigned char *chosen = CM_ZNEW(B * B, unsigned char);
     cm_negatives_choose(row, other, s, mined[0], B, o->margin, o->negatives, b->g);
     cm_negatives_choose(other, column, s, mined[1], B, o->margin, o->negatives, b->g);
     for (size_t i = 0; i < B; i++) {
@@ -307,9 +307,9 @@ double cm_cross_loss(const struct cm_cross *c, cm_real *ds0, cm_real *const dx[2
     CM_ASSERT(B >= 1 && B <= 65535);
     struct cm_cross_report r = {0};
     struct work w = {.c = c, .batch = batch, .params = params};
-    unsigned char *mined[2] = {CM_ZNEW(unsigned char, cells), CM_ZNEW(unsigned char, cells)};
-    cm_real *s = CM_NEW(cm_real, cells), *ds = CM_ZNEW(cm_real, cells);
-    uint32_t *row = CM_NEW(uint32_t, 2 * B), *column = row + B;
+    unsigned char *mined[2] = {CM_ZNEW(cells, unsigned char), CM_ZNEW(cells, unsigned char)};
+    cm_real *s = CM_NEW(cells, cm_real), *ds = CM_ZNEW(cells, cm_real);
+    uint32_t *row = CM_NEW(2 * B, uint32_t), *column = row + B;
     mine(batch, &c->o, mined);
     list_pairs(&w, mined);
     score_pairs(&w);

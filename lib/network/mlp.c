@@ -35,10 +35,10 @@ static int mlp_make(struct cm_encoder *e, const struct cm_net_config *c, const s
     (void)slot;
     if (linear->k == 0 || linear->cells == 0)
         return cm_fail(CM_EINPUT, "an mlp encoder needs the linear start");
-    struct mlp *m = CM_NEW(struct mlp, 1);
+    struct mlp *m = CM_NEW(1, struct mlp);
     const double *sd = linear->side[side].s;
     *m = (struct mlp){.o = c->mlp, .k = linear->k, .hidden = (size_t)c->mlp.hidden, .q = linear->q};
-    m->scale = CM_ZNEW(cm_real, m->k);
+    m->scale = CM_ZNEW(m->k, cm_real);
     for (size_t i = 0; i < m->k; i++)
         if (sd[i] > 1e-6 * sd[0])
             m->scale[i] = (cm_real)(sqrt((double)linear->cells) / sd[i]);

@@ -67,7 +67,7 @@ static int lay_out(struct cm_net *n, const struct cm_net_config *c, const struct
                    : 0;
     n->k = linear->k;
     n->q = linear->q;
-    n->table.p = CM_ZNEW(struct cm_param, CM_NET_TENSORS);
+    n->table.p = CM_ZNEW(CM_NET_TENSORS, struct cm_param);
     n->table.capacity = CM_NET_TENSORS;
     for (size_t side = 0; !code && side < 2; side++)
         code = make_side(n, side, c, head, linear);
@@ -98,7 +98,7 @@ int cm_net_make(struct cm_net *n, const struct cm_net_config *c, const struct cm
 {
     int code = lay_out(n, c, head, linear);
     if (!code)
-        n->w = CM_ZNEW(cm_real, n->table.size);
+        n->w = CM_ZNEW(n->table.size, cm_real);
     return code;
 }
 
@@ -121,7 +121,7 @@ int cm_net_open(struct cm_net *n, const struct cm_net_config *c, const struct cm
     for (size_t t = 0; !code && t < n->table.n; t++)
         code = find(ts, "", &n->table.p[t]) ? 0 : CM_EINPUT;
     if (!code) {
-        n->w = CM_ZNEW(cm_real, n->table.size);
+        n->w = CM_ZNEW(n->table.size, cm_real);
         code = cm_net_take(n, "", n->w, ts);
     }
     if (code)
@@ -258,9 +258,9 @@ static int apply_shard(void *arg, size_t shard)
     const struct apply *a = arg;
     const struct cm_net *n = a->net;
     size_t q = n->q, to = cm_shard_begin(a->x->rows, a->shards, shard + 1);
-    cm_real *cache = CM_NEW(cm_real, cm_net_cache(n, a->side, 1)),
-            *scratch = CM_NEW(cm_real, cm_net_scratch(n, a->side, 1)),
-            *raw = CM_NEW(cm_real, 2 * q), norm;
+    cm_real *cache = CM_NEW(cm_net_cache(n, a->side, 1), cm_real),
+            *scratch = CM_NEW(cm_net_scratch(n, a->side, 1), cm_real),
+            *raw = CM_NEW(2 * q, cm_real), norm;
     for (size_t i = cm_shard_begin(a->x->rows, a->shards, shard); i < to; i++) {
         struct cm_cell cell = cm_cell_at(a->x, i);
         cell.z = a->z ? a->z + i * n->k : NULL;

@@ -88,7 +88,7 @@ struct cm_scorer *cm_scorer_make(const struct cm_net *net, const cm_real *w,
                                  uint64_t bytes)
 {
     CM_ASSERT(net->has_cross && row_side < 2);
-    struct cm_scorer *s = CM_ZNEW(struct cm_scorer, 1);
+    struct cm_scorer *s = CM_ZNEW(1, struct cm_scorer);
     size_t side = 1 - row_side, cells = x[side]->rows;
     *s =
         (struct cm_scorer){.net = net, .w = w, .x = {x[0], x[1]}, .row_side = row_side, .max = max};
@@ -98,13 +98,13 @@ struct cm_scorer *cm_scorer_make(const struct cm_net *net, const cm_real *w,
     s->slots = slots > cells ? cells : (size_t)slots;
     s->slots = larger(s->slots, max);
     CM_ASSERT(cells < NONE && s->slots < NONE);
-    s->row = CM_NEW(cm_real, s->one[row_side]);
-    s->cell = CM_NEW(cm_real, s->slots * s->one[side]);
-    s->place = CM_NEW(uint32_t, cells);
-    s->owner = CM_NEW(uint32_t, s->slots);
-    s->newer = CM_NEW(uint32_t, s->slots + 1);
-    s->older = CM_NEW(uint32_t, s->slots + 1);
-    s->missing = CM_NEW(uint32_t, max);
+    s->row = CM_NEW(s->one[row_side], cm_real);
+    s->cell = CM_NEW(s->slots * s->one[side], cm_real);
+    s->place = CM_NEW(cells, uint32_t);
+    s->owner = CM_NEW(s->slots, uint32_t);
+    s->newer = CM_NEW(s->slots + 1, uint32_t);
+    s->older = CM_NEW(s->slots + 1, uint32_t);
+    s->missing = CM_NEW(max, uint32_t);
     for (size_t i = 0; i < cells; i++)
         s->place[i] = NONE;
     s->newer[s->slots] = s->older[s->slots] = (uint32_t)s->slots;
@@ -135,7 +135,7 @@ static int make_shard(void *arg, size_t shard)
 {
     struct cm_scorer *s = arg;
     size_t side = 1 - s->row_side;
-    cm_real *scratch = CM_NEW(cm_real, scratch_of(s->net));
+    cm_real *scratch = CM_NEW(scratch_of(s->net), cm_real);
     /* item 0 is the row's own cell */
     for (size_t i = cm_shard_begin(s->nmissing + 1, s->shards, shard),
                 to = cm_shard_begin(s->nmissing + 1, s->shards, shard + 1);
@@ -155,7 +155,7 @@ static int score_shard(void *arg, size_t shard)
     const struct cm_cross *c = &s->net->cross;
     const cm_real *w = s->w + c->begin;
     size_t side = 1 - s->row_side;
-    cm_real *scratch = CM_NEW(cm_real, cm_cross_scratch(c));
+    cm_real *scratch = CM_NEW(cm_cross_scratch(c), cm_real);
     int code = 0;
     for (size_t i = cm_shard_begin(s->n, s->shards, shard),
                 to = cm_shard_begin(s->n, s->shards, shard + 1);
@@ -233,7 +233,7 @@ static float threshold(const float *v, size_t n, size_t k, float *heap, size_t *
 
 void cm_scorer_keep(size_t n, uint64_t *ptr, uint32_t *idx, float *val, size_t k)
 {
-    float *heap = CM_NEW(float, k);
+    float *heap = CM_NEW(k, float);
     uint64_t to = 0, from = 0;
     for (size_t i = 0; i < n; i++) {
         uint64_t end = ptr[i + 1];
@@ -285,9 +285,9 @@ int cm_scorer_all(const struct cm_net *net, const cm_real *w, const struct cm_cs
     if (n == 0)
         return 0;
     top = top < n ? top : n;
-    unsigned char *mark = CM_ZNEW(unsigned char, n *n);
-    uint32_t *list = CM_NEW(uint32_t, n);
-    float *score = CM_NEW(float, top);
+    unsigned char *mark = CM_ZNEW(n * n, unsigned char);
+    uint32_t *list = CM_NEW(n, uint32_t);
+    float *score = CM_NEW(top, float);
     for (size_t i = 0; i < n; i++) {
         mark_list(s + i * n, 1, n, group, i, top, list, mark + i * n);
         mark_list(s + i, n, n, group, i, top, list, mark + i);

@@ -16,7 +16,7 @@
 
 static void column_means(cm_real *mean, cm_real *var, const cm_real *in, size_t N, size_t P)
 {
-    double *sum = CM_ZNEW(double, P);
+    double *sum = CM_ZNEW(P, double);
     for (size_t i = 0; i < N; i++)
         for (size_t j = 0; j < P; j++)
             sum[j] += (double)in[i * P + j];
@@ -50,7 +50,7 @@ void cm_batchnorm_backward(cm_real *din, cm_real *dgain, cm_real *dbias, const c
                            size_t P)
 {
     const cm_real *mean = stat, *rstd = stat + 2 * P;
-    double *sum = CM_ZNEW(double, 2 * P), *product = sum + P;
+    double *sum = CM_ZNEW(2 * P, double), *product = sum + P;
     for (size_t i = 0; i < N; i++)
         for (size_t j = 0; j < P; j++) {
             double d = (double)dout[i * P + j];

@@ -146,7 +146,7 @@ static int load_second(struct cm_batcher *x, const struct cm_strs *names, struct
     if (x->o.within && label < 0 && cm_head_find_label(first, x->o.within) < 0)
         return cm_fail_in(cm_fail_in(cm_head_no_label(first, x->o.within), cm_reader_path(x->a)),
                           "--within");
-    x->second_label = CM_ZNEW(struct cm_vec, h->nlabels);
+    x->second_label = CM_ZNEW(h->nlabels, struct cm_vec);
     for (size_t k = 0; k < h->nlabels; k++)
         if (cm_head_find_label(first, h->label[k].name) < 0)
             cm_vec_reset(&x->second_label[x->nsecond++], h->label[k].name, h->label[k].type, 0);
@@ -174,7 +174,7 @@ static int load_second(struct cm_batcher *x, const struct cm_strs *names, struct
 static int join(struct cm_batcher *x, const struct cm_strs *names)
 {
     const char *a = cm_reader_path(x->a), *b = cm_reader_path(x->b);
-    x->partner = CM_NEW(uint64_t, names->n);
+    x->partner = CM_NEW(names->n, uint64_t);
     if (x->o.by_position)
         return cm_pair_by_position(names, &x->second_names, a, b, x->partner, &x->pairs);
     if (x->o.pairs)
@@ -212,7 +212,7 @@ static void make_schedule(struct cm_batcher *x, const struct cm_strs *within)
         cm_groups_make(&g, within);
         bool own =
             within->n == x->rows_a && cm_head_find_label(cm_reader_head(x->a), x->o.within) >= 0;
-        group = CM_NEW(uint32_t, x->train);
+        group = CM_NEW(x->train, uint32_t);
         size_t n = 0;
         for (size_t i = 0; i < x->rows_a; i++) {
             if (x->partner[i] == CM_ALONE || x->role[i] != TRAIN)
@@ -371,7 +371,7 @@ static int send_split(struct cm_batcher *x, uint8_t role, struct cm_batch *batch
                       struct cm_writer *w, void (*progress)(uint64_t done, uint64_t total))
 {
     const struct cm_head *h = cm_reader_head(x->a);
-    struct pending p = {.nlabels = h->nlabels, .label = CM_ZNEW(struct cm_vec, h->nlabels)};
+    struct pending p = {.nlabels = h->nlabels, .label = CM_ZNEW(h->nlabels, struct cm_vec)};
     struct cm_chunk c = {0};
     int code = cm_reader_rewind(x->a);
     for (size_t k = 0; k < p.nlabels; k++)
@@ -410,7 +410,7 @@ static int send_split(struct cm_batcher *x, uint8_t role, struct cm_batch *batch
 static int send_schedule(struct cm_batcher *x, struct cm_writer *w)
 {
     const struct cm_schedule *s = &x->schedule;
-    uint64_t *row = CM_NEW(uint64_t, s->n), *begin = CM_NEW(uint64_t, s->steps + 1);
+    uint64_t *row = CM_NEW(s->n, uint64_t), *begin = CM_NEW(s->steps + 1, uint64_t);
     struct cm_chunk c = {.is_pick = true};
     int code = 0;
     uint64_t skip = s->steps ? x->o.start / s->steps : 0; /* whole epochs that are done */

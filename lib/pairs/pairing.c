@@ -99,8 +99,8 @@ void cm_schedule_make(struct cm_schedule *s, size_t n, const uint32_t *group, si
     s->size = size ? size : n;
     s->groups = group ? groups : 1;
     s->seed = seed;
-    s->row = CM_NEW(uint64_t, n);
-    s->begin = CM_ZNEW(uint64_t, s->groups + 1);
+    s->row = CM_NEW(n, uint64_t);
+    s->begin = CM_ZNEW(s->groups + 1, uint64_t);
     for (size_t i = 0; i < n; i++)
         s->begin[(group ? group[i] : 0) + 1]++;
     for (size_t g = 0; g < s->groups; g++) {
@@ -108,7 +108,7 @@ void cm_schedule_make(struct cm_schedule *s, size_t n, const uint32_t *group, si
         s->steps += s->size ? (count + s->size - 1) / s->size : 0;
         s->begin[g + 1] += s->begin[g];
     }
-    uint64_t *put = CM_NEW(uint64_t, s->groups);
+    uint64_t *put = CM_NEW(s->groups, uint64_t);
     memcpy(put, s->begin, s->groups * sizeof *put);
     for (size_t i = 0; i < n; i++)
         s->row[put[group ? group[i] : 0]++] = i;
@@ -119,7 +119,7 @@ void cm_schedule_make(struct cm_schedule *s, size_t n, const uint32_t *group, si
 static void reorder(const struct cm_schedule *s, const uint64_t *order, uint64_t *row,
                     uint64_t *begin)
 {
-    uint64_t *old_row = CM_NEW(uint64_t, s->n), *old = CM_NEW(uint64_t, s->steps + 1), put = 0;
+    uint64_t *old_row = CM_NEW(s->n, uint64_t), *old = CM_NEW(s->steps + 1, uint64_t), put = 0;
     memcpy(old_row, row, s->n * sizeof *row);
     memcpy(old, begin, (s->steps + 1) * sizeof *begin);
     for (uint64_t b = 0; b < s->steps; b++) {
@@ -148,7 +148,7 @@ void cm_schedule_epoch(const struct cm_schedule *s, uint32_t epoch, uint64_t *ro
     CM_ASSERT(b == s->steps);
     if (s->groups < 2)
         return;
-    uint64_t *order = CM_NEW(uint64_t, s->steps);
+    uint64_t *order = CM_NEW(s->steps, uint64_t);
     for (b = 0; b < s->steps; b++)
         order[b] = b;
     struct cm_rng rng = cm_rng_make(s->seed, CM_RNG_SHUFFLE, epoch, 0);

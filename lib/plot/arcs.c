@@ -26,7 +26,7 @@ static int from_columns(struct cm_plot_links *l, const struct cm_text_table *t)
     for (size_t k = 0; k < 6; k++)
         if (cm_text_table_need(t, need[k], &at[k]))
             return CM_EINPUT;
-    l->link = CM_NEW(struct cm_plot_link, t->rows + 1);
+    l->link = CM_NEW(t->rows + 1, struct cm_plot_link);
     for (size_t i = 0; i < t->rows; i++) {
         struct cm_plot_link *x = &l->link[i];
         x->gene = cm_text_table_get(t, i, at[0]);
@@ -72,7 +72,7 @@ static int from_bedpe(struct cm_plot_links *l, const struct cm_text_table *t)
     const char *first = cm_strs_get(&t->name, 0);
     bool header = *first == '#';
     l->value_name = "score";
-    l->link = CM_NEW(struct cm_plot_link, t->rows + 1);
+    l->link = CM_NEW(t->rows + 1, struct cm_plot_link);
     for (size_t i = 0; i < t->rows + !header; i++) {
         bool top = !header && i == 0;
         size_t row = i - !header;
@@ -271,7 +271,7 @@ static void draw(struct cm_figure *f, const struct segment *s, const struct cm_p
                  struct cm_panel *p)
 {
     struct extent e = measure(s, l);
-    struct gene *g = CM_NEW(struct gene, l->n + 1);
+    struct gene *g = CM_NEW(l->n + 1, struct gene);
     double peaks = f->y + 6, tracks = peaks + 26;
     size_t genes = 0;
     cm_buf_printf(&f->tsv, "gene\tchrom\ttss\tpeak\tstart\tend\t%s\n", l->value_name);

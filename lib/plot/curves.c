@@ -25,8 +25,8 @@ static int read_series(const struct cm_text_table *t, const char *column, struct
     *s = (struct series){0};
     if (code)
         return code;
-    s->x = CM_NEW(double, t->rows + 1);
-    s->y = CM_NEW(double, t->rows + 1);
+    s->x = CM_NEW(t->rows + 1, double);
+    s->y = CM_NEW(t->rows + 1, double);
     for (size_t i = 0; i < t->rows && !code; i++) {
         code = cm_text_table_number(t, i, step, &s->x[s->n]);
         code = code ? code : cm_text_table_number(t, i, at, &s->y[s->n]);
@@ -120,7 +120,7 @@ int cm_plot_curves(struct cm_figure *f, const struct cm_text_table *log, size_t 
                    const struct cm_strs *columns)
 {
     size_t n = columns->n;
-    struct series *s = CM_ZNEW(struct series, n * logs);
+    struct series *s = CM_ZNEW(n * logs, struct series);
     double last = 0;
     int code = 0;
     for (size_t c = 0; c < n && !code; c++)

@@ -44,8 +44,8 @@ static void shrink(struct cm_figure *f, struct heat *h)
     size_t rows = (h->rows + down - 1) / down, cols = (h->cols + across - 1) / across;
     if (down == 1 && across == 1)
         return;
-    double *v = CM_ZNEW(double, rows *cols);
-    size_t *n = CM_ZNEW(size_t, rows * cols);
+    double *v = CM_ZNEW(rows * cols, double);
+    size_t *n = CM_ZNEW(rows * cols, size_t);
     for (size_t i = 0; i < h->rows; i++)
         for (size_t j = 0; j < h->cols; j++) {
             size_t k = i / down * cols + j / across;
@@ -209,7 +209,7 @@ int cm_plot_matrix(struct cm_figure *f, const struct cm_table *t, bool log_scale
     char title[200];
     if (h.rows == 0 || h.cols == 0)
         return cm_fail(CM_EINPUT, "the matrix has no cells");
-    h.v = CM_NEW(double, h.rows *h.cols);
+    h.v = CM_NEW(h.rows * h.cols, double);
     for (size_t i = 0; i < h.rows; i++)
         for (size_t j = 0; j < h.cols; j++)
             h.v[i * h.cols + j] = (double)t->full.v[i * t->full.ld + j];
@@ -271,7 +271,7 @@ static int confusion_texts(const struct cm_table *match, const struct cm_labels 
 /* Mass of values x values, each row divided by its sum; *left: cells that are not in it. */
 static double *count_confusion(const struct cm_csr *m, const uint32_t *code, size_t n, size_t *left)
 {
-    double *v = CM_ZNEW(double, n *n);
+    double *v = CM_ZNEW(n * n, double);
     *left = 0;
     for (size_t i = 0; i < m->rows; i++) {
         double sum = 0;

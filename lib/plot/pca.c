@@ -53,9 +53,9 @@ int cm_pca_plane(const struct cm_dense *x, double *out, double share[2])
     if (d > COLUMNS_MAX)
         return cm_fail(CM_EINPUT, "%zu columns are too many for a plane (at most %d); svd(1) first",
                        d, COLUMNS_MAX);
-    double *mean = CM_NEW(double, d), *block = CM_NEW(double, BLOCK *d);
-    double *square = CM_ZNEW(double, d *d), *value = CM_NEW(double, d),
-           *axis = CM_NEW(double, 2 * d);
+    double *mean = CM_NEW(d, double), *block = CM_NEW(BLOCK * d, double);
+    double *square = CM_ZNEW(d * d, double), *value = CM_NEW(d, double),
+           *axis = CM_NEW(2 * d, double);
     find_mean(x, mean);
     for (size_t i = 0; i < x->rows; i += BLOCK) {
         size_t n = take_block(x, i, mean, block);

@@ -25,7 +25,7 @@ struct curve {
 /* Entries of paired rows as numbers that sort: the order of the value, then 1 if it is true. */
 static uint64_t *collect(const struct cm_csr *m, const struct cm_pairs *truth, size_t *n)
 {
-    uint64_t *key = CM_NEW(uint64_t, m->ptr[m->rows] + 1);
+    uint64_t *key = CM_NEW(m->ptr[m->rows] + 1, uint64_t);
     *n = 0;
     for (size_t i = 0; i < m->rows; i++)
         for (uint64_t k = m->ptr[i]; k < m->ptr[i + 1]; k++)

@@ -58,9 +58,9 @@ static size_t candidates_of(const struct cm_csr *m, const size_t *size, const ui
 static struct ranks find_ranks(const struct cm_csr *m, const struct cm_pairs *truth,
                                const uint32_t *row_group, const uint32_t *col_group)
 {
-    struct ranks x = {.place = CM_NEW(struct place, truth->n),
-                      .candidates = CM_NEW(size_t, truth->n)};
-    size_t *size = CM_ZNEW(size_t, m->cols + 1);
+    struct ranks x = {.place = CM_NEW(truth->n, struct place),
+                      .candidates = CM_NEW(truth->n, size_t)};
+    size_t *size = CM_ZNEW(m->cols + 1, size_t);
     for (size_t j = 0; j < m->cols && col_group; j++)
         if (col_group[j] < m->cols)
             size[col_group[j]]++;

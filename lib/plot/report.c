@@ -263,7 +263,7 @@ void cm_report_by_label(struct cm_page *p, const struct cm_report *r,
     if (!r->label || !row_texts(r, &text))
         return;
     cm_label_values_make(&v, &text);
-    struct group *g = CM_ZNEW(struct group, v.text.n + 1);
+    struct group *g = CM_ZNEW(v.text.n + 1, struct group);
     for (size_t i = 0; i < text.n; i++) {
         struct group *x = &g[v.code[i] == CM_CAT_MISSING ? v.text.n : v.code[i]];
         struct row row = read_row(r, i);

@@ -58,7 +58,7 @@ static void measure(const struct cm_dense *x, double *mean, double *sd)
 static struct cm_dense join_sides(const struct cm_dense *x[2])
 {
     size_t d = x[0]->cols;
-    double *mean = CM_NEW(double, 2 * d), *sd = CM_NEW(double, 2 * d);
+    double *mean = CM_NEW(2 * d, double), *sd = CM_NEW(2 * d, double);
     struct cm_dense all = cm_dense_make(x[0]->rows + x[1]->rows, d);
     for (size_t s = 0; s < 2; s++)
         measure(x[s], mean + s * d, sd + s * d);
@@ -85,7 +85,7 @@ static int project(struct cloud *c, const struct cm_scatter *s)
             b->full.cols);
     c->first = a->full.rows;
     c->n = c->first + (b ? b->full.rows : 0);
-    c->at = CM_NEW(double, 2 * c->n + 1);
+    c->at = CM_NEW(2 * c->n + 1, double);
     if (!b)
         return cm_pca_plane(&a->full, c->at, c->share);
     const struct cm_dense *x[2] = {&a->full, &b->full};
@@ -99,8 +99,8 @@ static int project(struct cloud *c, const struct cm_scatter *s)
 static void colour_values(struct cloud *c)
 {
     size_t n = c->values.text.n, given = 0;
-    c->colour = CM_NEW(size_t, n + 1);
-    c->cells = CM_ZNEW(size_t, n + 1);
+    c->colour = CM_NEW(n + 1, size_t);
+    c->cells = CM_ZNEW(n + 1, size_t);
     for (size_t i = 0; i < c->n; i++)
         if (c->values.code[i] == CM_CAT_MISSING)
             c->nameless++;

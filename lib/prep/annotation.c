@@ -111,7 +111,7 @@ static size_t keep_value(struct cm_annotation *a, enum kind kind, const char *s,
 {
     if (kind != GFF3 || !memchr(s, '%', n))
         return keep(a, s, n);
-    char *text = CM_NEW(char, n + 1);
+    char *text = CM_NEW(n + 1, char);
     size_t m = 0;
     for (size_t k = 0; k < n; k++) {
         int high = s[k] == '%' && k + 2 < n ? hex(s[k + 1]) : -1,
@@ -242,8 +242,8 @@ static int by_chrom(const void *a, const void *b)
 
 static void reorder(struct cm_annotation *a, int (*compare)(const void *, const void *))
 {
-    struct sortable *s = CM_NEW(struct sortable, a->n);
-    struct gene *sorted = CM_NEW(struct gene, a->n);
+    struct sortable *s = CM_NEW(a->n, struct sortable);
+    struct gene *sorted = CM_NEW(a->n, struct gene);
     for (size_t k = 0; k < a->n; k++)
         s[k] = (struct sortable){cm_strs_get(&a->text, a->gene[k].id),
                                  cm_strs_get(&a->chrom.names, a->gene[k].chrom), k};
@@ -298,7 +298,7 @@ int cm_annotation_read(struct cm_annotation **out, const char *path)
     struct cm_gzin *g;
     if ((code = cm_gzin_open(&g, path)))
         return code;
-    struct cm_annotation *a = CM_ZNEW(struct cm_annotation, 1);
+    struct cm_annotation *a = CM_ZNEW(1, struct cm_annotation);
     a->path = cm_strdup(path);
     bool whole_genes = kind != GTF;
     char *line;

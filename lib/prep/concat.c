@@ -14,7 +14,7 @@
 static void finish_names(struct cm_names *l)
 {
     cm_index_make(&l->index, &l->names);
-    l->seen = CM_ZNEW(bool, l->names.n + 1);
+    l->seen = CM_ZNEW(l->names.n + 1, bool);
 }
 
 int cm_names_read(struct cm_names *l, const char *path)
@@ -120,9 +120,9 @@ static void select_of_slot(struct cm_concat_input *in, size_t slot, const struct
     const struct cm_strs *names = &in->h->slot[slot].cols.names;
     struct cm_index x;
     cm_index_make(&x, names);
-    in->map[slot] = CM_NEW(uint32_t, names->n + 1);
+    in->map[slot] = CM_NEW(names->n + 1, uint32_t);
     memset(in->map[slot], 0xff, names->n * sizeof(uint32_t));
-    uint64_t *at = CM_NEW(uint64_t, l->names.n + 1);
+    uint64_t *at = CM_NEW(l->names.n + 1, uint64_t);
     size_t n = 0;
     for (size_t j = 0; j < l->names.n; j++) {
         size_t c = cm_index_find(&x, cm_strs_get(&l->names, j));
@@ -147,7 +147,7 @@ static int select_columns(struct cm_concat_input *in, const struct cm_names *l, 
         return cm_fail(CM_EINPUT,
                        "%s: rows of match probabilities must sum to 1, columns cannot be taken out",
                        cm_reader_path(in->r));
-    bool *found = CM_ZNEW(bool, l->names.n + 1);
+    bool *found = CM_ZNEW(l->names.n + 1, bool);
     int code = 0;
     for (size_t k = 0; k < in->h->nslots && !code; k++) {
         code = cm_cols_unique(&in->h->slot[k].cols, cm_reader_path(in->r));
@@ -165,7 +165,7 @@ static int select_columns(struct cm_concat_input *in, const struct cm_names *l, 
 static int bind(struct cm_where **to, const char *const *text, size_t n,
                 const struct cm_concat_input *in)
 {
-    *to = CM_ZNEW(struct cm_where, n + 1);
+    *to = CM_ZNEW(n + 1, struct cm_where);
     for (size_t k = 0; k < n; k++) {
         int code = cm_where_parse(&(*to)[k], text[k]);
         if (!code)
@@ -194,12 +194,12 @@ static int open_input(struct cm_concat_input *in, struct cm_reader *r,
 int cm_concat_open(struct cm_concat *x, struct cm_reader *const *r, size_t n,
                    const struct cm_selection *want)
 {
-    const struct cm_head **shown = CM_NEW(const struct cm_head *, n);
-    const char **path = CM_NEW(const char *, n);
+    const struct cm_head **shown = CM_NEW(n, const struct cm_head *);
+    const char **path = CM_NEW(n, const char *);
     int code = 0;
     x->want = *want;
     x->n = n;
-    x->input = CM_ZNEW(struct cm_concat_input, n);
+    x->input = CM_ZNEW(n, struct cm_concat_input);
     for (size_t k = 0; k < n && !code; k++) {
         code = open_input(&x->input[k], r[k], want);
         shown[k] = &x->input[k].shown;
@@ -269,7 +269,7 @@ static void rename_rows(const struct cm_selection *want, struct cm_strs *names)
 
 static void select_rows(struct cm_concat *x, const struct cm_concat_input *in, struct cm_chunk *c)
 {
-    uint64_t *at = CM_NEW(uint64_t, c->rows + 1);
+    uint64_t *at = CM_NEW(c->rows + 1, uint64_t);
     size_t n = 0, rows = c->rows;
     for (size_t i = 0; i < rows; i++)
         if (is_kept(x, in, c, i))

@@ -23,7 +23,7 @@ void cm_genome_init(struct cm_genome *g, size_t n)
 {
     cm_genome_free(g);
     g->n = n;
-    g->at = CM_NEW(struct cm_place, n);
+    g->at = CM_NEW(n, struct cm_place);
     for (size_t i = 0; i < n; i++)
         g->at[i] = (struct cm_place){CM_NOWHERE, CM_NO_POSITION, CM_NO_POSITION, CM_NO_POSITION};
 }
@@ -222,7 +222,7 @@ void cm_genome_style(struct cm_genome *g, enum cm_chrom_style style)
         return;
     struct cm_genome old = *g;
     g->chrom = (struct cm_strs){0};
-    uint32_t *to = CM_NEW(uint32_t, old.chrom.n);
+    uint32_t *to = CM_NEW(old.chrom.n, uint32_t);
     for (size_t k = 0; k < old.chrom.n; k++) {
         const char *name = cm_strs_get(&old.chrom, k), *s = bare(name);
         int class = chrom_class(s);
@@ -337,7 +337,7 @@ static void rank_chroms(const struct cm_genome *g, enum cm_genome_order by,
     } else if (by == CM_ORDER_FILE) {
         rank_listed(&g->chrom, listed, rank);
     } else {
-        struct ranked *r = CM_NEW(struct ranked, g->chrom.n);
+        struct ranked *r = CM_NEW(g->chrom.n, struct ranked);
         for (size_t k = 0; k < g->chrom.n; k++)
             r[k] = (struct ranked){cm_strs_get(&g->chrom, k), (uint32_t)k};
         qsort(r, g->chrom.n, sizeof *r, by == CM_ORDER_NATURAL ? by_natural : by_text);
@@ -368,9 +368,9 @@ static int by_place(const void *a, const void *b)
 size_t cm_genome_sort(const struct cm_genome *g, enum cm_genome_order by,
                       const struct cm_strs *listed, enum cm_genome_key key, uint64_t *order)
 {
-    uint32_t *rank = CM_NEW(uint32_t, g->chrom.n);
+    uint32_t *rank = CM_NEW(g->chrom.n, uint32_t);
     rank_chroms(g, by, listed, rank);
-    struct item *item = CM_NEW(struct item, g->n);
+    struct item *item = CM_NEW(g->n, struct item);
     size_t ranked = 0;
     for (size_t i = 0; i < g->n; i++) {
         const struct cm_place *p = &g->at[i];

@@ -180,7 +180,7 @@ int cm_norm_apply(struct cm_norm *n, const struct cm_head *h, struct cm_chunk *c
         return code;
     if (n->rows == 0)
         n->weightless = has_weightless(n);
-    float *factor = CM_NEW(float, c->rows);
+    float *factor = CM_NEW(c->rows, float);
     struct cm_block plain = {0};
     if (!lazy)
         plain = plain_like(n, b);

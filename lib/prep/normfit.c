@@ -91,7 +91,7 @@ static int gather(struct cm_norm *n, const struct cm_head *h, const struct cm_ch
     bool small = columns && !n->method->logs && !n->binarize && !b->dense && b->type <= CM_V_U8 &&
                  c->rows <= TALLY_ROWS;
     if (small && !n->tally)
-        n->tally = CM_ZNEW(uint32_t, n->cols);
+        n->tally = CM_ZNEW(n->cols, uint32_t);
     for (size_t i = 0; i < c->rows; i++) {
         if (where && !cm_where_row(where, h, c, i))
             continue;
@@ -127,8 +127,8 @@ void cm_norm_settle(struct cm_norm *n)
     for (size_t j = 1; even && j < n->cols; j++)
         even = n->seen[j] == n->seen[0];
     double cells = isnan(n->cells) ? 0 : n->cells;
-    n->col = m->col ? CM_NEW(double, n->cols) : NULL;
-    n->post = m->post || m->constant ? CM_NEW(double, n->cols) : NULL;
+    n->col = m->col ? CM_NEW(n->cols, double) : NULL;
+    n->post = m->post || m->constant ? CM_NEW(n->cols, double) : NULL;
     n->unseen = n->excluded = 0;
     for (size_t j = 0; j < n->cols; j++) {
         double sum = n->sum ? n->sum[j] : 0, seen = n->seen ? n->seen[j] : 0;
@@ -223,14 +223,14 @@ int cm_norm_fit(struct cm_norm *n, struct cm_reader *r, struct cm_where *where)
     if (code)
         return cm_fail_in(code, cm_reader_path(r));
     if (m->low) {
-        n->use = CM_NEW(double, n->cols);
+        n->use = CM_NEW(n->cols, double);
         for (size_t j = 0; j < n->cols; j++)
             n->use[j] = 1;
         code = pass_over(n, r, where, PASS_HIGH);
     }
     if (m->fitted) {
-        n->sum = CM_ZNEW(double, n->cols);
-        n->seen = CM_ZNEW(double, n->cols);
+        n->sum = CM_ZNEW(n->cols, double);
+        n->seen = CM_ZNEW(n->cols, double);
     }
     if (!code && (m->fitted || cm_norm_wants_sizes(n)))
         code = pass_over(n, r, where, PASS_CONSTANTS);

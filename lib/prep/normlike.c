@@ -107,7 +107,7 @@ static int load_vector(const struct cm_slot *s, const char *name, const char *pa
     const struct cm_vec *v = cm_cols_find(&s->cols, name);
     if (!v || v->type != CM_T_F64)
         return cm_fail(CM_EINPUT, "%s: slot %s has lost its column vector %s", path, s->name, name);
-    *out = CM_NEW(double, cols);
+    *out = CM_NEW(cols, double);
     for (size_t j = 0; j < cols; j++) {
         (*out)[j] = v->f[at[j]];
         if (!isfinite((*out)[j]))
@@ -152,7 +152,7 @@ static int load_columns(struct cm_norm *n, const struct cm_slot *s, const char *
                         const struct cm_slot *in)
 {
     const struct cm_strs *ours = &in->cols.names, *theirs = &s->cols.names;
-    size_t *at = CM_NEW(size_t, ours->n + theirs->n), *back = at + ours->n;
+    size_t *at = CM_NEW(ours->n + theirs->n, size_t), *back = at + ours->n;
     const struct cm_norm_method *m = n->method;
     bool fitted = m->fitted || m->low;
     int code = match_names(theirs, ours, fitted ? "the input" : NULL, back);

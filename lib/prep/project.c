@@ -57,7 +57,7 @@ static void make_bias(struct cm_projection *p)
 {
     if (!p->mean)
         return;
-    p->bias = CM_NEW(float, p->fitted);
+    p->bias = CM_NEW(p->fitted, float);
     cm_csr_bias(p->mean, p->v, p->cols, p->fitted, p->bias);
 }
 
@@ -81,14 +81,14 @@ int cm_projection_fit(struct cm_projection *p, struct cm_reader *r, struct cm_wh
     if (!code && rows) {
         p->fitted = need;
         p->cells = x.rows;
-        p->mean = p->centre ? CM_NEW(float, p->cols) : NULL;
+        p->mean = p->centre ? CM_NEW(p->cols, float) : NULL;
         if (p->mean)
             cm_csr_column_means(&x, p->mean);
         size_t size;
         if (cm_mul(p->cols, need, &size))
             cm_panic(4, "out of memory: %zu loadings of %zu columns", need, p->cols);
-        p->v = CM_NEW(float, size);
-        p->s = CM_NEW(double, need);
+        p->v = CM_NEW(size, float);
+        p->s = CM_NEW(need, double);
         code = cm_svd_truncated(&x, p->mean, NULL, need, seed, tolerance, ITERATIONS, p->v, p->s,
                                 &p->iterations);
         if (!code && p->iterations > ITERATIONS)
@@ -239,9 +239,9 @@ static int take(struct cm_projection *p, const struct cm_tensors *ts, const stru
         return CM_EINPUT;
     struct cm_strs have = {0};
     code = unpack_names(f, (size_t)v->shape[0], &have);
-    p->v = CM_NEW(float, p->cols * p->fitted);
-    p->mean = mean ? CM_NEW(float, p->cols) : NULL;
-    p->s = CM_NEW(double, p->fitted);
+    p->v = CM_NEW(p->cols * p->fitted, float);
+    p->mean = mean ? CM_NEW(p->cols, float) : NULL;
+    p->s = CM_NEW(p->fitted, double);
     memcpy(p->s, s->data, p->fitted * sizeof *p->s);
     if (!code)
         code = reorder(p, &have, mean ? mean->data : NULL, v->data, &in->cols.names, path);

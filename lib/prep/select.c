@@ -43,12 +43,12 @@ int cm_select_fit(struct cm_select *s, struct cm_reader *r, struct cm_where *whe
     struct cm_chunk c = {0};
     size_t d = slot->cols.names.n;
     *s = (struct cm_select){.cols = d};
-    s->cells = CM_ZNEW(uint64_t, d + 1);
-    s->mean = CM_ZNEW(double, d + 1);
-    s->variance = CM_ZNEW(double, d + 1);
-    s->dispersion = CM_ZNEW(double, d + 1);
-    s->score = CM_ZNEW(double, d + 1);
-    uint64_t *seen = CM_ZNEW(uint64_t, d + 1);
+    s->cells = CM_ZNEW(d + 1, uint64_t);
+    s->mean = CM_ZNEW(d + 1, double);
+    s->variance = CM_ZNEW(d + 1, double);
+    s->dispersion = CM_ZNEW(d + 1, double);
+    s->score = CM_ZNEW(d + 1, double);
+    uint64_t *seen = CM_ZNEW(d + 1, uint64_t);
     int code = where ? cm_where_bind(where, h) : 0;
     while (!code && (code = cm_reader_next(r, &c)) > 0) {
         code = 0;
@@ -164,7 +164,7 @@ static int by_place(const void *a, const void *b)
 
 size_t cm_select_top(const struct cm_select *s, size_t top, uint64_t min_cells, uint64_t *keep)
 {
-    struct ranked *r = CM_NEW(struct ranked, s->cols + 1);
+    struct ranked *r = CM_NEW(s->cols + 1, struct ranked);
     size_t n = 0;
     for (size_t j = 0; j < s->cols; j++)
         if (s->cells[j] >= min_cells)

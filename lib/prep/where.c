@@ -17,7 +17,7 @@ static void part_at(struct cm_where *w, const char *eq)
     if (w->values)
         cm_values_free(w->values);
     else
-        w->values = CM_NEW(struct cm_values, 1);
+        w->values = CM_NEW(1, struct cm_values);
     cm_values_make(w->values, eq + 1);
     cm_free(w->label);
     w->label = cm_strdup(w->text);

@@ -97,7 +97,7 @@ static int by_place(const void *a, const void *b)
 static void draw_peaks(struct cm_gen *g, int64_t length)
 {
     struct cm_gen_side *s = &g->side[CM_GEN_ATAC], *genes = &g->side[CM_GEN_GEX];
-    struct place *p = CM_NEW(struct place, s->cols);
+    struct place *p = CM_NEW(s->cols, struct place);
     for (size_t j = 0; j < s->cols; j++) {
         draw_feature(g, CM_GEN_ATAC, j);
         struct cm_rng r = cm_rng_make(g->o.seed, CM_RNG_GENERATE, TAG_PEAK, (uint32_t)j);
@@ -251,7 +251,7 @@ static size_t draw_counts(const struct cm_gen *g, int side, size_t cell, float *
 size_t cm_gen_counts(const struct cm_gen *g, int side, size_t cell, uint32_t **idx,
                      uint32_t **count, size_t *cap)
 {
-    float *rate = CM_NEW(float, g->side[side].cols);
+    float *rate = CM_NEW(g->side[side].cols, float);
     size_t n = draw_counts(g, side, cell, rate, idx, count, cap);
     cm_free(rate);
     return n;
@@ -264,7 +264,7 @@ static void set_scale(struct cm_gen *g, int side)
     size_t n = ((size_t)1 << 19) / s->cols;
     n = n < 8 ? 8 : n > 128 ? 128 : n;
     n = n > g->o.cells ? g->o.cells : n;
-    float *rate = CM_NEW(float, n * s->cols);
+    float *rate = CM_NEW(n * s->cols, float);
     for (size_t i = 0; i < n; i++) {
         size_t cell = i * g->o.cells / n;
         struct cm_gen_cell c = cm_gen_cell(g, cell);
@@ -295,14 +295,14 @@ static void set_batches(struct cm_gen *g)
     const struct cm_gen_options *o = &g->o;
     /* Training batches have twice the cells of the others; all are equal when splits are drawn. */
     size_t doubled = o->unseen ? o->batches - o->unseen - 1 : 0, total = o->batches + doubled;
-    g->batch_begin = CM_NEW(size_t, o->batches + 1);
+    g->batch_begin = CM_NEW(o->batches + 1, size_t);
     for (size_t b = 0; b <= o->batches; b++) {
         size_t parts = b <= doubled ? 2 * b : doubled + b;
         g->batch_begin[b] = o->cells / total * parts + o->cells % total * parts / total;
     }
     if (o->aligned)
         return;
-    g->order = CM_NEW(uint64_t, o->cells);
+    g->order = CM_NEW(o->cells, uint64_t);
     for (size_t i = 0; i < o->cells; i++)
         g->order[i] = i;
     for (size_t b = 0; b < o->batches; b++) {
@@ -327,10 +327,10 @@ int cm_gen_make(struct cm_gen **out, const struct cm_gen_options *o)
                        o->unseen, o->unseen + 2);
     if (o->cells < 2 * o->batches)
         return cm_fail(CM_EUSAGE, "%zu cells are too few for %zu batches", o->cells, o->batches);
-    struct cm_gen *g = CM_ZNEW(struct cm_gen, 1);
+    struct cm_gen *g = CM_ZNEW(1, struct cm_gen);
     *out = g;
     g->o = *o;
-    g->type_share = CM_NEW(double, o->types);
+    g->type_share = CM_NEW(o->types, double);
     double sum = 0;
     for (size_t t = 0; t < o->types; t++) /* common and rare types */
         sum += g->type_share[t] = 1 / (1 + .25 * (double)t);
@@ -344,16 +344,16 @@ int cm_gen_make(struct cm_gen **out, const struct cm_gen_options *o)
             cm_mul(n, CM_GEN_FACTORS, &loads))
             return cm_fail(CM_EUSAGE, "too many features");
         s->dispersion = DISPERSION[m];
-        s->base = CM_NEW(float, n);
-        s->type = CM_NEW(float, types);
-        s->batch = CM_NEW(float, batches);
-        s->load = CM_NEW(float, loads);
-        s->locus = CM_NEW(uint32_t, n);
-        s->local = CM_NEW(float, n);
-        s->chrom = CM_NEW(uint32_t, n);
-        s->start = CM_NEW(int64_t, n);
-        s->end = CM_NEW(int64_t, n);
-        s->tss = m == CM_GEN_GEX ? CM_NEW(int64_t, n) : NULL;
+        s->base = CM_NEW(n, float);
+        s->type = CM_NEW(types, float);
+        s->batch = CM_NEW(batches, float);
+        s->load = CM_NEW(loads, float);
+        s->locus = CM_NEW(n, uint32_t);
+        s->local = CM_NEW(n, float);
+        s->chrom = CM_NEW(n, uint32_t);
+        s->start = CM_NEW(n, int64_t);
+        s->end = CM_NEW(n, int64_t);
+        s->tss = m == CM_GEN_GEX ? CM_NEW(n, int64_t) : NULL;
     }
     int64_t length = 200000 * (int64_t)(o->cols[0] / CHROMOSOMES + 1); /* a gene every 200 kb */
     draw_genes(g, length);
@@ -433,7 +433,7 @@ void cm_gen_reset_labels(struct cm_chunk *c, size_t rows)
     static const char *const name[] = {"batch", "cell_type", "split"};
     c->nlabels = 3;
     if (!c->label)
-        c->label = CM_ZNEW(struct cm_vec, 3);
+        c->label = CM_ZNEW(3, struct cm_vec);
     for (size_t k = 0; k < 3; k++)
         cm_vec_reset(&c->label[k], name[k], CM_T_CAT, rows);
 }
@@ -488,7 +488,7 @@ struct job {
 static int fill_shard(void *arg, size_t shard)
 {
     struct job *job = arg;
-    float *rate = CM_NEW(float, job->g->side[job->side].cols);
+    float *rate = CM_NEW(job->g->side[job->side].cols, float);
     for (size_t i = shard * CELLS_A_SHARD; i < job->rows && i < (shard + 1) * CELLS_A_SHARD; i++) {
         struct row *r = &job->row[i];
         r->n = draw_counts(job->g, job->side, cm_gen_at(job->g, job->side, job->first + i), rate,
@@ -500,7 +500,7 @@ static int fill_shard(void *arg, size_t shard)
 
 int cm_gen_chunk(const struct cm_gen *g, int side, size_t first, size_t rows, struct cm_chunk *c)
 {
-    struct job job = {g, side, first, rows, CM_ZNEW(struct row, rows)};
+    struct job job = {g, side, first, rows, CM_ZNEW(rows, struct row)};
     int e = cm_parallel((rows + CELLS_A_SHARD - 1) / CELLS_A_SHARD, fill_shard, &job);
     uint64_t nnz = 0;
     uint32_t max = 0;

@@ -29,8 +29,8 @@ static double belief(double odds) { return odds > 1e15 ? 1 : odds / (1 + odds); 
 static void exact_marginals(size_t n, double *w)
 {
     size_t sets = (size_t)1 << n;
-    double *ahead = CM_ZNEW(double, sets), *behind = CM_ZNEW(double, sets),
-           *p = CM_ZNEW(double, n *n);
+    double *ahead = CM_ZNEW(sets, double), *behind = CM_ZNEW(sets, double),
+           *p = CM_ZNEW(n * n, double);
     ahead[0] = behind[sets - 1] = 1;
     for (size_t set = 0; set < sets; set++) {
         size_t i = (size_t)__builtin_popcountll(set);
@@ -70,8 +70,8 @@ void cm_matching_marginals(size_t n, double *w)
         return;
     }
     /* x[i * n + j]: message of row i to column j; y[j * n + i]: of column j to row i. */
-    double *x = CM_NEW(double, n *n), *y = CM_NEW(double, n *n);
-    double *v = CM_NEW(double, n), *fresh = CM_NEW(double, n);
+    double *x = CM_NEW(n * n, double), *y = CM_NEW(n * n, double);
+    double *v = CM_NEW(n, double), *fresh = CM_NEW(n, double);
     for (size_t k = 0; k < n * n; k++)
         y[k] = 1;
     double change = 1;

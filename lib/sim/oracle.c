@@ -34,7 +34,7 @@ static int view_shard(void *arg, size_t shard)
     int side = shard < p->n ? CM_GEN_GEX : CM_GEN_ATAC;
     size_t i = shard < p->n ? shard : shard - p->n;
     struct cm_cell_view *v = &p->view[side][i];
-    v->locus = CM_ZNEW(float, p->g->o.cols[CM_GEN_GEX]);
+    v->locus = CM_ZNEW(p->g->o.cols[CM_GEN_GEX], float);
     for (size_t t = 0; t < p->g->o.types; t++)
         v->type[t].share = -INFINITY;
     cm_posterior_view(p->g, side, (size_t)p->cell[i], v);
@@ -88,7 +88,7 @@ static int by_column(const void *a, const void *b)
 static void keep_rows(struct cm_oracle *o, size_t first, size_t n, const double *w,
                       const uint32_t *place, size_t max)
 {
-    struct best *b = CM_NEW(struct best, n);
+    struct best *b = CM_NEW(n, struct best);
     for (size_t i = 0; i < n; i++) {
         double sum = 0, squares = 0;
         size_t kept = 0;
@@ -120,25 +120,25 @@ static int match_batch(struct cm_oracle *o, size_t first, size_t n, size_t max)
     const struct cm_gen *g = o->g;
     const struct cm_gen_side *genes = &g->side[CM_GEN_GEX];
     struct group p = {.g = g, .n = n, .cell = o->row + first};
-    uint32_t *linked = CM_NEW(uint32_t, genes->cols);
+    uint32_t *linked = CM_NEW(genes->cols, uint32_t);
     for (size_t d = 0; d < genes->cols; d++)
         if (genes->locus[d] != CM_GEN_NOWHERE)
             linked[p.nlinked++] = (uint32_t)d;
     p.linked = linked;
-    struct cm_view *views = CM_NEW(struct cm_view, 2 * n * g->o.types);
+    struct cm_view *views = CM_NEW(2 * n * g->o.types, struct cm_view);
     for (int m = 0; m < 2; m++) {
-        p.view[m] = CM_NEW(struct cm_cell_view, n);
-        p.state[m] = CM_NEW(float, n *p.nlinked);
+        p.view[m] = CM_NEW(n, struct cm_cell_view);
+        p.state[m] = CM_NEW(n * p.nlinked, float);
         for (size_t i = 0; i < n; i++)
             p.view[m][i].type = views + ((size_t)m * n + i) * g->o.types;
     }
-    p.w = CM_NEW(double, n *n);
+    p.w = CM_NEW(n * n, double);
     int e = cm_parallel(2 * n, view_shard, &p);
     e = e ? e : cm_parallel(n, pair_shard, &p);
     if (!e) {
         cm_matching_marginals(n, p.w);
         /* Column of the cell in row j: its place among the test cells of the ATAC rows. */
-        uint32_t *place = CM_NEW(uint32_t, n);
+        uint32_t *place = CM_NEW(n, uint32_t);
         for (size_t j = 0; j < n; j++)
             for (size_t c = first; c < first + n; c++)
                 if (o->col[c] == o->row[first + j])
@@ -158,11 +158,11 @@ static int match_batch(struct cm_oracle *o, size_t first, size_t n, size_t max)
 
 int cm_oracle_make(struct cm_oracle **out, const struct cm_gen *g, size_t max)
 {
-    struct cm_oracle *o = CM_ZNEW(struct cm_oracle, 1);
+    struct cm_oracle *o = CM_ZNEW(1, struct cm_oracle);
     *out = o;
     o->g = g;
-    o->row = CM_NEW(uint64_t, g->o.cells);
-    o->col = CM_NEW(uint64_t, g->o.cells);
+    o->row = CM_NEW(g->o.cells, uint64_t);
+    o->col = CM_NEW(g->o.cells, uint64_t);
     size_t m = 0;
     for (size_t r = 0; r < g->o.cells; r++) {
         if (cm_gen_cell(g, r).split == CM_GEN_TEST)
@@ -180,9 +180,9 @@ int cm_oracle_make(struct cm_oracle **out, const struct cm_gen *g, size_t max)
             n++;
         capacity += n * (n < max ? n : max);
     }
-    o->ptr = CM_ZNEW(uint64_t, o->n + 1);
-    o->idx = CM_NEW(uint32_t, capacity);
-    o->val = CM_NEW(float, capacity);
+    o->ptr = CM_ZNEW(o->n + 1, uint64_t);
+    o->idx = CM_NEW(capacity, uint32_t);
+    o->val = CM_NEW(capacity, float);
     for (size_t b = 0, i = 0; b < g->o.batches; b++) { /* batches lie one after the other */
         size_t n = 0;
         while (i + n < o->n && o->row[i + n] < g->batch_begin[b + 1])

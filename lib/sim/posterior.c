@@ -177,9 +177,9 @@ static struct scratch scratch_make(const struct cm_gen *g, int side, size_t cell
     size_t n = g->side[side].cols, genes = g->o.cols[CM_GEN_GEX], capacity = 0;
     uint32_t *idx = NULL, *count = NULL;
     struct scratch a = {&g->side[side],       genes,
-                        CM_NEW(float, n),     CM_ZNEW(float, n),
-                        CM_NEW(double, n),    CM_NEW(double, genes),
-                        CM_NEW(double, genes)};
+                        CM_NEW(n, float),     CM_ZNEW(n, float),
+                        CM_NEW(n, double),    CM_NEW(genes, double),
+                        CM_NEW(genes, double)};
     size_t nnz = cm_gen_counts(g, side, cell, &idx, &count, &capacity);
     for (size_t k = 0; k < nnz; k++)
         a.count[idx[k]] = (float)count[k];
@@ -256,7 +256,7 @@ void cm_posterior_view(const struct cm_gen *g, int side, size_t cell, struct cm_
     struct cm_gen_cell c = cm_gen_cell(g, cell); /* its batch and library sizes only */
     struct scratch a = scratch_make(g, side, cell);
     size_t types = g->o.types;
-    double *u = CM_ZNEW(double, types *K), *evidence = CM_NEW(double, types), best = -INFINITY;
+    double *u = CM_ZNEW(types * K, double), *evidence = CM_NEW(types, double), best = -INFINITY;
     double factor[K * K], size = log(c.library[side]);
     for (int round = 0; round < 3; round++) {
         double limit = best - (round == 1 ? EARLY : LATE), top = -INFINITY;

@@ -361,7 +361,7 @@ void cm_block_map_columns(struct cm_block *b, const uint32_t *map, size_t cols)
         for (size_t i = 0; i < b->rows; i++)
             if (b->ptr[i + 1] - b->ptr[i] > longest)
                 longest = (size_t)(b->ptr[i + 1] - b->ptr[i]);
-        struct entry *row = CM_NEW(struct entry, longest + 1);
+        struct entry *row = CM_NEW(longest + 1, struct entry);
         uint64_t e = 0;
         for (size_t i = 0; i < b->rows; i++) {
             size_t len = 0;
@@ -434,7 +434,7 @@ void cm_chunk_take(struct cm_chunk *c, const uint64_t *at, size_t n)
 
 void cm_chunk_slice(struct cm_chunk *to, const struct cm_chunk *from, size_t first, size_t n)
 {
-    uint64_t *at = CM_NEW(uint64_t, n);
+    uint64_t *at = CM_NEW(n, uint64_t);
     cm_chunk_free(to);
     for (size_t i = 0; i < n; i++) {
         at[i] = first + i;
@@ -443,7 +443,7 @@ void cm_chunk_slice(struct cm_chunk *to, const struct cm_chunk *from, size_t fir
     to->rows = n;
     to->first = from->first + first;
     to->nlabels = from->nlabels;
-    to->label = CM_ZNEW(struct cm_vec, from->nlabels);
+    to->label = CM_ZNEW(from->nlabels, struct cm_vec);
     for (size_t k = 0; k < from->nlabels; k++)
         cm_vec_take(&to->label[k], &from->label[k], at, n);
     for (size_t k = 0; k < CM_MAX_SLOTS; k++)

@@ -25,7 +25,7 @@ void cm_inflate_start(struct cm_inflate *z, int fd, struct cm_sticky *error)
     if (!fstat(fd, &st) && S_ISREG(st.st_mode))
         z->start = lseek(fd, 0, SEEK_CUR);
     z->regular = z->start >= 0;
-    z->in = CM_NEW(unsigned char, IN_SIZE);
+    z->in = CM_NEW(IN_SIZE, unsigned char);
     z->z = ZSTD_createDStream();
     if (!z->z)
         cm_panic(4, "out of memory: a zstd decoder");

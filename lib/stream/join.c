@@ -262,7 +262,7 @@ void cm_join_append(struct cm_chunk *all, const struct cm_chunk *c, const struct
                     struct cm_head *out, struct cm_join_codes *codes)
 {
     if (!codes->label) {
-        codes->label = CM_ZNEW(struct cm_code_map, out->nlabels);
+        codes->label = CM_ZNEW(out->nlabels, struct cm_code_map);
         codes->n = out->nlabels;
     }
     if (!all->rows) {

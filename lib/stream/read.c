@@ -223,7 +223,7 @@ int cm_reader_open(struct cm_reader **out, const char *path)
             tty ? "is a terminal; expected a CMS stream from a file or a pipe"
                 : "is a directory; expected a CMS stream (mtx-read reads MTX directories)");
     }
-    struct cm_reader *r = CM_ZNEW(struct cm_reader, 1);
+    struct cm_reader *r = CM_ZNEW(1, struct cm_reader);
     cm_records_start(&r->in, fd, name);
     int rc = read_head(r);
     r->in.bytes.opening = false;

@@ -232,7 +232,7 @@ int cm_take_pick(struct cm_reader *r, struct cm_chunk *c)
 int cm_take_tensor(struct cm_reader *r, struct cm_chunk *c)
 {
     struct cm_cursor u = cm_cursor_make(r->in.payload.p, r->in.payload.n);
-    struct cm_tensor *t = CM_ZNEW(struct cm_tensor, 1);
+    struct cm_tensor *t = CM_ZNEW(1, struct cm_tensor);
     cm_tensor_free(c->tensor);
     c->tensor = t;
     uint32_t type = cm_cursor_u32(&u);

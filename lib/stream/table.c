@@ -22,7 +22,7 @@ int cm_table_load(struct cm_reader *r, struct cm_table *t)
     t->dense = s->dense;
     t->csr = cm_csr_make(cols);
     t->full = (struct cm_dense){.cols = cols, .ld = cols};
-    t->label = CM_ZNEW(struct cm_vec, h->nlabels);
+    t->label = CM_ZNEW(h->nlabels, struct cm_vec);
     for (size_t k = 0; k < h->nlabels; k++)
         cm_vec_reset(&t->label[k], h->label[k].name, h->label[k].type, 0);
     struct cm_chunk c = {0};

@@ -149,13 +149,13 @@ static int read_head(struct cm_tsv_in *in, struct cm_buf *head, struct cm_buf *c
 
 int cm_tsv_open(struct cm_tsv_in **out, FILE *file, const char *what)
 {
-    struct cm_tsv_in *in = CM_ZNEW(struct cm_tsv_in, 1);
+    struct cm_tsv_in *in = CM_ZNEW(1, struct cm_tsv_in);
     struct cm_buf head = {0}, cols[CM_MAX_SLOTS] = {{0}};
     *out = in;
     in->text.file = file;
     in->text.name = cm_strdup(what);
     int rc = read_head(in, &head, cols);
-    in->label = CM_ZNEW(struct cm_strs, in->head.nlabels + 1);
+    in->label = CM_ZNEW(in->head.nlabels + 1, struct cm_strs);
     cm_buf_free(&head);
     for (size_t k = 0; k < CM_MAX_SLOTS; k++) {
         cm_buf_free(&cols[k]);
@@ -233,7 +233,7 @@ static int order_row(struct cm_tsv_in *in, size_t slot, size_t begin)
         k++;
     if (k >= n)
         return 0;
-    struct entry *row = CM_NEW(struct entry, n);
+    struct entry *row = CM_NEW(n, struct entry);
     for (size_t i = 0; i < n; i++)
         row[i] = (struct entry){c->idx[begin + i], c->val[begin + i]};
     qsort(row, n, sizeof *row, by_column);
@@ -449,7 +449,7 @@ static int take_pick(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
 static int take_tensor(struct cm_tsv_in *in, char *rest, struct cm_chunk *c)
 {
     cm_tensor_free(c->tensor);
-    c->tensor = CM_ZNEW(struct cm_tensor, 1);
+    c->tensor = CM_ZNEW(1, struct cm_tensor);
     c->is_tensor = true;
     int rc = cm_text_tensor(&in->text, rest, c->tensor);
     return rc ? rc : 1;

@@ -27,7 +27,7 @@
 
 void cm_tsv_make(struct cm_tsv *t, const struct cm_head *h)
 {
-    *t = (struct cm_tsv){.sent = CM_ZNEW(size_t, h->nlabels + 1)};
+    *t = (struct cm_tsv){.sent = CM_ZNEW(h->nlabels + 1, size_t)};
     for (size_t k = 0; k < h->nslots; k++) {
         struct cm_index x;
         cm_index_make(&x, &h->slot[k].cols.names);

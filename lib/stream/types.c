@@ -287,7 +287,7 @@ void cm_cols_copy(struct cm_cols *to, const struct cm_cols *from)
     cm_cols_free(to);
     cm_strs_copy(&to->names, &from->names);
     to->nvec = from->nvec;
-    to->vec = CM_ZNEW(struct cm_vec, from->nvec);
+    to->vec = CM_ZNEW(from->nvec, struct cm_vec);
     for (size_t k = 0; k < from->nvec; k++)
         cm_vec_copy(&to->vec[k], &from->vec[k]);
 }

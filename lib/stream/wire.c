@@ -305,7 +305,7 @@ static const char *remembered(struct memo *memo, double v)
 
 void cm_wire_put_cols(struct cm_buf *b, size_t slot, const struct cm_cols *c)
 {
-    struct memo *memo = CM_ZNEW(struct memo, MEMO);
+    struct memo *memo = CM_ZNEW(MEMO, struct memo);
     cm_buf_u32(b, (uint32_t)slot);
     cm_buf_u32(b, 0);
     cm_buf_puts(b, "name");
@@ -478,7 +478,7 @@ void cm_past_add(struct cm_past *past, const char *tag, const void *p, size_t si
     cm_index_extend(&past->index, &past->ids);
     if (cm_index_find(&past->index, x.id) != CM_ABSENT)
         return; /* two parents with one ancestor */
-    x.payload = (struct cm_buf){CM_NEW(unsigned char, size + 1), size, size + 1};
+    x.payload = (struct cm_buf){CM_NEW(size + 1, unsigned char), size, size + 1};
     if (size)
         memcpy(x.payload.p, p, size);
     x.payload.p[size] = 0;

@@ -39,7 +39,7 @@ struct cm_writer {
 
 struct cm_writer *cm_writer_make(int fd, const char *what, int level)
 {
-    struct cm_writer *w = CM_ZNEW(struct cm_writer, 1);
+    struct cm_writer *w = CM_ZNEW(1, struct cm_writer);
     w->error.name = cm_strdup(what);
     w->max_row = 1000;
     cm_deflate_start(&w->out, fd, level, &w->error);
@@ -198,8 +198,8 @@ int cm_writer_head(struct cm_writer *w, const struct cm_head *h)
     for (size_t k = 0; k < h->nslots; k++)
         if (cm_lazy_bound(&w->head.slot[k], &w->bound[k]))
             return cm_sticky_fail(&w->error, CM_ENUMERIC, "%s", cm_error_message());
-    w->sent = CM_ZNEW(size_t, h->nlabels + 1);
-    w->recode = CM_ZNEW(struct cm_recode, h->nlabels + 1);
+    w->sent = CM_ZNEW(h->nlabels + 1, size_t);
+    w->recode = CM_ZNEW(h->nlabels + 1, struct cm_recode);
     w->begun = true;
     put_prefix(&w->out.raw);
     cm_record_begin(&w->out, "HEAD");

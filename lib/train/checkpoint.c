@@ -79,7 +79,7 @@ static int take_state(const struct cm_model *m, struct cm_fit_state *s, const st
                 {"average.", &s->average},
                 {"best.", &s->best}};
     for (size_t i = 0; !code && i < sizeof part / sizeof *part; i++) {
-        *part[i].to = CM_ZNEW(cm_real, m->net.table.size);
+        *part[i].to = CM_ZNEW(m->net.table.size, cm_real);
         code = cm_net_take(&m->net, part[i].front, *part[i].to, ts);
     }
     return code;

@@ -28,7 +28,7 @@ static struct cm_rule_block block_of(const float *s, size_t n, const uint32_t *g
 static void deal(const struct cm_crossfit *x, size_t n, unsigned char *fold)
 {
     struct cm_rng rng = cm_rng_make(x->seed, CM_RNG_FOLDS, UINT32_MAX, 0);
-    uint64_t *order = CM_NEW(uint64_t, n);
+    uint64_t *order = CM_NEW(n, uint64_t);
     for (size_t i = 0; i < n; i++)
         order[i] = i;
     cm_rng_shuffle(&rng, order, n);
@@ -39,7 +39,7 @@ static void deal(const struct cm_crossfit *x, size_t n, unsigned char *fold)
 
 static uint32_t *groups_at(const uint32_t *group, const uint64_t *at, size_t n)
 {
-    uint32_t *to = group ? CM_NEW(uint32_t, n) : NULL;
+    uint32_t *to = group ? CM_NEW(n, uint32_t) : NULL;
     for (size_t i = 0; group && i < n; i++)
         to[i] = group[at[i]];
     return to;
@@ -49,8 +49,8 @@ static int fit_fold(const struct cm_crossfit *x, const unsigned char *of, size_t
 {
     const struct cm_train_part *p = &x->data->part[0];
     size_t n = p->x[0].rows, v = x->valid[0]->rows;
-    f->in = CM_NEW(uint64_t, n);
-    f->out = CM_NEW(uint64_t, n);
+    f->in = CM_NEW(n, uint64_t);
+    f->out = CM_NEW(n, uint64_t);
     for (size_t i = 0; i < n; i++)
         if (of[i] == k)
             f->out[f->nout++] = i;
@@ -63,8 +63,8 @@ static int fit_fold(const struct cm_crossfit *x, const unsigned char *of, size_t
         f->held[side] = cm_csr_rows(&p->x[side], f->out, f->nout);
     }
     f->group = groups_at(p->group, f->out, f->nout);
-    f->s = CM_NEW(float, f->nout * f->nout);
-    f->valid = CM_NEW(float, v *v + 1);
+    f->s = CM_NEW(f->nout * f->nout, float);
+    f->valid = CM_NEW(v * v + 1, float);
     const struct cm_csr *const held[2] = {&f->held[0], &f->held[1]};
     int code = x->fit(x->arg, &data, held, f->s, x->valid, f->valid);
     for (size_t side = 0; side < 2; side++) {
@@ -98,7 +98,7 @@ int cm_crossfit(const struct cm_crossfit *x, double *temperature, size_t *cells)
     *cells = v;
     if (n < (size_t)FOLDS * CM_CALIBRATION_FEWEST)
         return 0;
-    unsigned char *of = CM_NEW(unsigned char, n);
+    unsigned char *of = CM_NEW(n, unsigned char);
     deal(x, n, of);
     for (size_t k = 0; k < FOLDS && !code; k++) {
         code = fit_fold(x, of, k, &fold[k]);

@@ -90,7 +90,7 @@ static int run(struct fit *f, bool *stopped)
 
 static cm_real *copy_of(const cm_real *from, size_t n)
 {
-    cm_real *to = CM_NEW(cm_real, n);
+    cm_real *to = CM_NEW(n, cm_real);
     memcpy(to, from, n * sizeof *to);
     return to;
 }
@@ -128,8 +128,8 @@ int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state 
                        (unsigned long long)total, (unsigned long long)s->total);
     if (!s->w) {
         s->w = copy_of(m->net.w, f.size);
-        s->m = CM_ZNEW(cm_real, f.size);
-        s->v = CM_ZNEW(cm_real, f.size);
+        s->m = CM_ZNEW(f.size, cm_real);
+        s->v = CM_ZNEW(f.size, cm_real);
         s->average = copy_of(m->net.w, f.size);
         s->best = copy_of(m->net.w, f.size);
         s->total = total;

@@ -51,12 +51,12 @@ double cm_loss_s0(struct batch *b, uint64_t step, cm_real *dscale)
     size_t B = b->B;
     double loss = 0;
     if (o->kind == CM_LOSS_NCE) {
-        cm_real *scratch = CM_NEW(cm_real, cm_infonce_scratch(B));
+        cm_real *scratch = CM_NEW(cm_infonce_scratch(B), cm_real);
         loss += cm_infonce(b->ds, dscale, b->s, (double)b->f->s->w[b->f->m->net.scale], B, scratch);
         cm_free(scratch);
     }
     if (o->kind == CM_LOSS_TRIPLET) {
-        uint32_t *row = CM_NEW(uint32_t, B), *col = CM_NEW(uint32_t, B);
+        uint32_t *row = CM_NEW(B, uint32_t), *col = CM_NEW(B, uint32_t);
         struct cm_rng g = negatives_rng(b->f, step, 0);
         cm_negatives_choose(row, col, b->s, NULL, B, o->margin, o->negatives, &g);
         loss += cm_triplet(b->ds, NULL, b->s, row, col, B, o->margin);
@@ -74,11 +74,11 @@ double cm_loss_cross(struct batch *b, uint64_t step, cm_real *dscale)
     const struct cm_net *net = &f->m->net;
     const struct cm_cross *c = &net->cross;
     size_t B = b->B;
-    float *kept = CM_ZNEW(float, B *B), *ds = c->o.gradient == CM_CROSS_ALL ? b->ds : kept;
+    float *kept = CM_ZNEW(B * B, float), *ds = c->o.gradient == CM_CROSS_ALL ? b->ds : kept;
     cm_real *dx[2];
     for (size_t side = 0; side < 2; side++)
         dx[side] =
-            b->dtokens[side] ? b->dtokens[side] : CM_ZNEW(cm_real, B * cm_token_size(net, side));
+            b->dtokens[side] ? b->dtokens[side] : CM_ZNEW(B * cm_token_size(net, side), cm_real);
     struct cm_rng g = negatives_rng(f, step, CROSS_DRAW);
     struct cm_cross_batch batch = {.B = B,
                                    .x = {b->tokens[0], b->tokens[1]},

@@ -14,12 +14,12 @@ void cm_model_similarities(const struct cm_model *m, const struct cm_csr *const 
     size_t w = cm_model_width_e(m), n[2] = {x[0]->rows, x[1]->rows};
     float *e[2], *z[2] = {NULL, NULL};
     for (size_t side = 0; side < 2; side++) {
-        e[side] = CM_NEW(float, n[side] * w);
+        e[side] = CM_NEW(n[side] * w, float);
         cm_model_embed_e(m, side, x[side], e[side]);
     }
     cm_sgemm_parallel(false, true, n[0], n[1], w, 1, e[0], w, e[1], w, 0, s, n[1]);
     for (size_t side = 0; m->has_links && side < 2; side++) {
-        z[side] = CM_NEW(float, n[side] * m->linear.k);
+        z[side] = CM_NEW(n[side] * m->linear.k, float);
         cm_linear_z(&m->linear, side, x[side], z[side]);
     }
     if (m->has_links) {
@@ -62,7 +62,7 @@ static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm
     m.config = *job->o->config;
     int code = cm_start_sizes(&m.config, fold, NULL);
     size_t k = (size_t)m.config.linear.k, n = fold->part[0].x[0].rows;
-    float *z[2] = {CM_NEW(float, n *k + 1), CM_NEW(float, n *k + 1)};
+    float *z[2] = {CM_NEW(n * k + 1, float), CM_NEW(n * k + 1, float)};
     if (!code)
         code = cm_start_fit(&m, fold, z, NULL);
     if (!code && job->o->step)
@@ -105,7 +105,7 @@ static int calibrate(struct cm_model *m, const struct cm_train_data *d,
     int code = 0;
     double t = 0;
     if (v->n && fresh.n >= CM_CALIBRATION_ENOUGH) {
-        float *other = CM_NEW(float, fresh.n *fresh.n);
+        float *other = CM_NEW(fresh.n * fresh.n, float);
         struct cm_rule_block b = {other, fresh.n, fresh.n, fresh.group};
         if (!(code = sample_similarities(m, &fresh, other)))
             put_calibrated(kv, cm_rule_calibrate(&b, 1, method, NULL), fresh.n, "other");
@@ -165,7 +165,7 @@ int cm_train_rule(struct cm_model *m, const struct cm_train_data *d,
                       cm_rule_name(rule.method), rule.temperature);
         return calibrate(m, d, o, rule.method, v, NULL);
     }
-    float *s = CM_NEW(float, n *n);
+    float *s = CM_NEW(n * n, float);
     int code = sample_similarities(m, v, s);
     if (!code) {
         struct cm_rule_tuning t;

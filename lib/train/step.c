@@ -66,12 +66,12 @@ static int pass_shard(void *arg, size_t shard)
     size_t items = b->groups[0] + b->groups[1], q = f->q;
     if (p->backward && shard)
         memset(b->grad + shard * f->size, 0, f->size * sizeof *b->grad);
-    cm_real *cache = b->cache ? NULL : CM_NEW(cm_real, cm_fit_largest(net, cm_net_cache)),
+    cm_real *cache = b->cache ? NULL : CM_NEW(cm_fit_largest(net, cm_net_cache), cm_real),
             *again =
                 p->backward && !b->cache
-                    ? CM_NEW(cm_real, cm_size_max(net->encoder[0].group, net->encoder[1].group) * q)
+                    ? CM_NEW(cm_size_max(net->encoder[0].group, net->encoder[1].group) * q, cm_real)
                     : NULL,
-            *scratch = CM_NEW(cm_real, cm_fit_largest(net, cm_net_scratch));
+            *scratch = CM_NEW(cm_fit_largest(net, cm_net_scratch), cm_real);
     for (size_t i = cm_shard_begin(items, b->shards, shard);
          i < cm_shard_begin(items, b->shards, shard + 1); i++) {
         struct group g = group_at(b, i);
@@ -173,24 +173,24 @@ static void size_batch(struct batch *b, struct fit *f, size_t B)
         size_t group = net->encoder[side].group;
         b->groups[side] = (B + group - 1) / group;
         kept += b->groups[side] * cm_net_cache(net, side, group);
-        b->cell[side] = CM_NEW(struct cm_cell, B);
-        b->raw[side] = CM_NEW(cm_real, B * f->q);
-        b->e[side] = CM_NEW(cm_real, B * f->q);
-        b->norm[side] = CM_NEW(cm_real, B);
-        b->de[side] = CM_NEW(cm_real, B * f->q);
-        b->draw[side] = CM_NEW(cm_real, B * f->q);
+        b->cell[side] = CM_NEW(B, struct cm_cell);
+        b->raw[side] = CM_NEW(B * f->q, cm_real);
+        b->e[side] = CM_NEW(B * f->q, cm_real);
+        b->norm[side] = CM_NEW(B, cm_real);
+        b->de[side] = CM_NEW(B * f->q, cm_real);
+        b->draw[side] = CM_NEW(B * f->q, cm_real);
         if (net->has_cross)
-            b->tokens[side] = CM_NEW(cm_real, B * cm_token_size(net, side));
+            b->tokens[side] = CM_NEW(B * cm_token_size(net, side), cm_real);
         if (net->has_cross && net->cross.o.gradient != CM_CROSS_MODULE)
-            b->dtokens[side] = CM_NEW(cm_real, B * cm_token_size(net, side));
+            b->dtokens[side] = CM_NEW(B * cm_token_size(net, side), cm_real);
     }
     if (kept * sizeof(cm_real) <= f->d->keep)
-        b->cache = CM_NEW(cm_real, kept);
+        b->cache = CM_NEW(kept, cm_real);
     b->shards = cm_shards(b->groups[0] + b->groups[1], 1, f->max);
-    b->grad = CM_NEW(cm_real, b->shards * f->size);
-    b->s = CM_NEW(float, B *B);
-    b->ds = CM_NEW(float, B *B);
-    b->term = f->m->has_links ? CM_NEW(float, B *B) : NULL;
+    b->grad = CM_NEW(b->shards * f->size, cm_real);
+    b->s = CM_NEW(B * B, float);
+    b->ds = CM_NEW(B * B, float);
+    b->term = f->m->has_links ? CM_NEW(B * B, float) : NULL;
 }
 
 /* Fills b for the cells `row`; all gradients are 0. */
@@ -279,7 +279,7 @@ int cm_step(struct fit *f, const uint32_t *row, size_t B, uint64_t step, uint32_
             double factor)
 {
     if (!f->batch)
-        f->batch = CM_ZNEW(struct batch, 1);
+        f->batch = CM_ZNEW(1, struct batch);
     make_batch(f->batch, f, row, B, step);
     return train_step(f->batch, step, epoch, factor);
 }

@@ -22,7 +22,7 @@ static void term_of(const struct cm_model *m, const struct cm_csr *const x[2],
 
 static uint64_t *counting(size_t n)
 {
-    uint64_t *at = CM_NEW(uint64_t, n);
+    uint64_t *at = CM_NEW(n, uint64_t);
     for (size_t i = 0; i < n; i++)
         at[i] = i;
     return at;
@@ -33,7 +33,7 @@ void cm_term_prepare(struct fit *f)
     const struct cm_fit_data *d = f->d;
     size_t k = f->m->linear.k, v = d->valid[0]->rows;
     for (size_t side = 0; k > 0 && side < 2; side++) {
-        f->valid_z[side] = CM_NEW(float, v *k);
+        f->valid_z[side] = CM_NEW(v * k, float);
         cm_linear_z(&f->m->linear, side, d->valid[side], f->valid_z[side]);
     }
     if (!f->m->has_links)
@@ -41,11 +41,11 @@ void cm_term_prepare(struct fit *f)
     const float *const vz[2] = {f->valid_z[0], f->valid_z[1]};
     uint64_t *at = counting(f->n > v ? f->n : v);
     if (v) {
-        f->valid_term = CM_NEW(float, v *v);
+        f->valid_term = CM_NEW(v * v, float);
         term_of(f->m, d->valid, vz, at, v, f->valid_term);
     }
     if (f->n <= CM_TERM_TABLE) {
-        f->table = CM_NEW(float, f->n * f->n);
+        f->table = CM_NEW(f->n * f->n, float);
         term_of(f->m, d->x, d->z, at, f->n, f->table);
     }
     cm_free(at);
@@ -61,7 +61,7 @@ void cm_term_batch(struct batch *b)
                 b->term[i * b->B + j] = f->table[b->row[i] * f->n + b->row[j]];
         return;
     }
-    uint64_t *at = CM_NEW(uint64_t, b->B);
+    uint64_t *at = CM_NEW(b->B, uint64_t);
     for (size_t i = 0; i < b->B; i++)
         at[i] = b->row[i];
     term_of(f->m, f->d->x, f->d->z, at, b->B, b->term);

@@ -189,7 +189,7 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
     size_t n = d->part[0].x[0].rows, k = c->linear.on ? (size_t)c->linear.k : 0;
     if (k) /* of a start without a linear part, take_start tells */
         c->links.fit.components = (int64_t)cm_size_min((size_t)c->links.fit.components, k);
-    float *z[2] = {CM_NEW(float, n *k), CM_NEW(float, n *k)};
+    float *z[2] = {CM_NEW(n * k, float), CM_NEW(n * k, float)};
     struct cm_train_sample v =
         cm_train_sample(d, (uint64_t)c->seed, 0, c->net.cross.on ? CM_VALID_CROSS : CM_VALID_CELLS);
     code = fit_all(m, d, o, z, &v, callbacks);

@@ -19,7 +19,7 @@ struct cm_train_sample cm_train_sample(const struct cm_train_data *d, uint64_t s
     const struct cm_train_part *v = &d->part[1];
     size_t all = v->names.n;
     struct cm_train_sample s = {.n = from < all ? cm_size_min(all - from, max) : 0};
-    uint64_t *order = CM_NEW(uint64_t, all + 1), *at = order + cm_size_min(from, all);
+    uint64_t *order = CM_NEW(all + 1, uint64_t), *at = order + cm_size_min(from, all);
     for (size_t i = 0; i < all; i++)
         order[i] = i;
     if (s.n < all) {
@@ -28,7 +28,7 @@ struct cm_train_sample cm_train_sample(const struct cm_train_data *d, uint64_t s
     }
     for (size_t side = 0; side < 2; side++)
         s.x[side] = cm_csr_rows(&v->x[side], at, s.n);
-    s.group = v->group ? CM_NEW(uint32_t, s.n) : NULL;
+    s.group = v->group ? CM_NEW(s.n, uint32_t) : NULL;
     for (size_t i = 0; s.group && i < s.n; i++)
         s.group[i] = v->group[at[i]];
     cm_free(order);
@@ -84,9 +84,9 @@ static int validate(struct fit *f, const cm_real *w, double *score)
 {
     const struct cm_fit_data *d = f->d;
     size_t v = d->valid[0]->rows, q = f->q;
-    float *s = CM_NEW(float, v *v), *e[2];
+    float *s = CM_NEW(v * v, float), *e[2];
     for (size_t side = 0; side < 2; side++) {
-        e[side] = CM_NEW(float, v *q);
+        e[side] = CM_NEW(v * q, float);
         cm_net_apply(&f->m->net, side, w, d->valid[side], f->valid_z[side], e[side], q);
     }
     if (f->valid_term)
@@ -129,7 +129,7 @@ int cm_validate_start(struct fit *f)
     if (f->s->step > 0 || f->s->best_score >= 0 || !net->residual || f->o->valid_every < 1 ||
         f->d->valid[0]->rows == 0)
         return 0;
-    cm_real *w = CM_NEW(cm_real, f->size);
+    cm_real *w = CM_NEW(f->size, cm_real);
     memcpy(w, f->s->average, f->size * sizeof *w);
     for (size_t t = 0; f->d->fresh && !net->has_cross && t < net->table.n; t++)
         if (net->table.p[t].group == CM_GROUP_ENCODER)

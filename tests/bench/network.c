@@ -66,7 +66,7 @@ static int sgemm_shard(void *arg, size_t shard)
 static double sgemm_512(void)
 {
     size_t threads = cm_pool_threads();
-    float *m = CM_ZNEW(float, threads * 3 * N512 * N512);
+    float *m = CM_ZNEW(threads * 3 * N512 * N512, float);
     sgemm_shard(m, 0);
     double start = processor();
     cm_parallel(threads, sgemm_shard, m);
@@ -84,8 +84,8 @@ static void make_side(size_t s)
 {
     size_t d = side[s].features, n = side[s].entries;
     struct cm_rng g = cm_rng_make(1, CM_RNG_TEST, (uint32_t)s, 0);
-    uint32_t *idx = CM_NEW(uint32_t, n);
-    float *val = CM_NEW(float, n);
+    uint32_t *idx = CM_NEW(n, uint32_t);
+    float *val = CM_NEW(n, float);
     uint64_t ptr[2] = {0, n};
     x[s] = cm_csr_make(d);
     none[s] = cm_csr_make(d);
@@ -185,10 +185,10 @@ static struct rates train(size_t n)
 {
     size_t steps = 1 + (n + B - 1) / B;
     struct cm_picks p = {.n = steps};
-    p.begin = CM_NEW(uint64_t, steps + 1);
-    p.step = CM_NEW(uint64_t, steps);
-    p.epoch = CM_NEW(uint32_t, steps);
-    p.row = CM_NEW(uint32_t, steps * B);
+    p.begin = CM_NEW(steps + 1, uint64_t);
+    p.step = CM_NEW(steps, uint64_t);
+    p.epoch = CM_NEW(steps, uint32_t);
+    p.row = CM_NEW(steps * B, uint32_t);
     for (size_t i = 0; i <= steps; i++)
         p.begin[i] = i * B;
     for (size_t i = 0; i < steps; i++)
@@ -206,7 +206,7 @@ static struct rates train(size_t n)
 
 static struct rates embed(size_t n)
 {
-    float *out = CM_NEW(float, POOL *model.net.q);
+    float *out = CM_NEW(POOL * model.net.q, float);
     cm_net_apply(&model.net, 0, model.net.w, &x[0], NULL, out, model.net.q);
     begin_timing();
     size_t done = 0;
@@ -228,14 +228,14 @@ static int cross_shard(void *arg, size_t shard)
     struct work *w = arg;
     const struct cm_net *n = &model.net;
     const struct cm_cross *c = &n->cross;
-    cm_real *cache[2], *scratch[2], *dx[2], *raw = CM_NEW(cm_real, n->q),
+    cm_real *cache[2], *scratch[2], *dx[2], *raw = CM_NEW(n->q, cm_real),
                                             *dw = w->grad + shard * n->table.size;
-    cm_real *pair = CM_NEW(cm_real, cm_cross_cache(c)),
-            *work = CM_NEW(cm_real, cm_cross_scratch(c));
+    cm_real *pair = CM_NEW(cm_cross_cache(c), cm_real),
+            *work = CM_NEW(cm_cross_scratch(c), cm_real);
     for (size_t s = 0; s < 2; s++) {
-        cache[s] = CM_NEW(cm_real, cm_net_cache(n, s, 1));
-        scratch[s] = CM_NEW(cm_real, cm_net_scratch(n, s, 1));
-        dx[s] = CM_NEW(cm_real, c->L[s] * c->P);
+        cache[s] = CM_NEW(cm_net_cache(n, s, 1), cm_real);
+        scratch[s] = CM_NEW(cm_net_scratch(n, s, 1), cm_real);
+        dx[s] = CM_NEW(c->L[s] * c->P, cm_real);
     }
     for (size_t b = cm_shard_begin(B, w->shards, shard);
          b < cm_shard_begin(B, w->shards, shard + 1); b++) {
@@ -265,10 +265,10 @@ static struct rates cross(size_t n)
     const struct cm_params *t = &model.net.table;
     struct cm_adam rule = CM_ADAM_DEFAULT;
     size_t steps = 1 + (n + B - 1) / B;
-    cm_real *m = CM_ZNEW(cm_real, t->size), *v = CM_ZNEW(cm_real, t->size);
+    cm_real *m = CM_ZNEW(t->size, cm_real), *v = CM_ZNEW(t->size, cm_real);
     struct work w = {.shards = cm_pool_threads()};
-    w.grad = CM_NEW(cm_real, w.shards * t->size);
-    w.draw = CM_NEW(cm_real, model.net.q);
+    w.grad = CM_NEW(w.shards * t->size, cm_real);
+    w.draw = CM_NEW(model.net.q, cm_real);
     cm_init_normal(w.draw, model.net.q, .01, cm_rng_make(1, CM_RNG_TEST, 9, 0));
     for (size_t i = 0; i < steps; i++) {
         if (i == 1)

@@ -38,7 +38,7 @@ static double median(double *v)
 static float *random_array(size_t n, double sd)
 {
     static uint32_t salt;
-    float *v = CM_NEW(float, n);
+    float *v = CM_NEW(n, float);
     cm_init_normal(v, n, sd, cm_rng_make(1, CM_RNG_TEST, 0, salt++));
     return v;
 }
@@ -62,10 +62,10 @@ static void bench_unit(size_t P, size_t B)
     struct cm_params t = {0};
     cm_unit_declare(&u, &t, "");
     size_t n = B * L * P;
-    float *params = random_array(t.size, .05), *dparams = CM_ZNEW(float, t.size);
-    float *in = random_array(n, 1), *out = CM_NEW(float, n), *dout = random_array(n, 1);
-    float *din = CM_ZNEW(float, n), *cache = CM_NEW(float, cm_unit_cache(&u, B));
-    float *scratch = CM_NEW(float, cm_unit_scratch(&u, B));
+    float *params = random_array(t.size, .05), *dparams = CM_ZNEW(t.size, float);
+    float *in = random_array(n, 1), *out = CM_NEW(n, float), *dout = random_array(n, 1);
+    float *din = CM_ZNEW(n, float), *cache = CM_NEW(cm_unit_cache(&u, B), float);
+    float *scratch = CM_NEW(cm_unit_scratch(&u, B), float);
     double flop = 2. * L * P * (4 * P + 2 * u.F) + 4. * L * L * P;
     double limit[BLOCKS], forward[BLOCKS], both[BLOCKS];
     for (int i = 0; i < BLOCKS; i++) {
@@ -100,11 +100,11 @@ static void bench_sparse(size_t F)
     struct cm_window_rule rule = {.kernel = kernel, .stride = kernel, .partial = true};
     struct cm_windows w;
     cm_windows_lay(&w, NULL, NULL, NULL, &rule, chrom, CHROMS, FEATURES, NULL);
-    struct cm_window *window = CM_NEW(struct cm_window, w.L);
-    uint32_t *first = CM_NEW(uint32_t, FEATURES), *idx = CM_NEW(uint32_t, ENTRIES * CELLS);
+    struct cm_window *window = CM_NEW(w.L, struct cm_window);
+    uint32_t *first = CM_NEW(FEATURES, uint32_t), *idx = CM_NEW(ENTRIES * CELLS, uint32_t);
     cm_windows_lay(&w, window, first, NULL, &rule, chrom, CHROMS, FEATURES, NULL);
     float *val = random_array(ENTRIES, 1), *filter = random_array(w.rows * F, .1);
-    float *out = CM_NEW(float, w.L *F), *dfilter = CM_ZNEW(float, w.rows *F);
+    float *out = CM_NEW(w.L * F, float), *dfilter = CM_ZNEW(w.rows * F, float);
     struct cm_rng g = cm_rng_make(1, CM_RNG_TEST, 1, 0);
     for (size_t i = 0; i < ENTRIES * CELLS; i++) { /* ascending, about evenly spread */
         size_t e = i % ENTRIES, from = e * FEATURES / ENTRIES;

@@ -42,8 +42,8 @@ static void take_names(struct cm_strs *names, const uint8_t *data, size_t size)
 
 static void sort(struct cm_genome *g, enum cm_genome_order by, const struct cm_strs *listed)
 {
-    uint64_t *at = CM_NEW(uint64_t, g->n);
-    bool *seen = CM_ZNEW(bool, g->n);
+    uint64_t *at = CM_NEW(g->n, uint64_t);
+    bool *seen = CM_ZNEW(g->n, bool);
     cm_genome_style(g, CM_CHROM_AUTO);
     size_t n = cm_genome_sort(g, by, listed, CM_KEY_MID, at);
     for (size_t k = 0; k < n; k++) {

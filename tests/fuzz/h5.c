@@ -22,8 +22,8 @@ enum { BLOCKS = 4 };
 
 static void read_some(struct cm_source *s)
 {
-    struct cm_chunk *c = CM_ZNEW(struct cm_chunk, s->types.n + 1);
-    size_t *part = CM_NEW(size_t, s->types.n + 1), n = s->types.n < 4 ? s->types.n : 4;
+    struct cm_chunk *c = CM_ZNEW(s->types.n + 1, struct cm_chunk);
+    size_t *part = CM_NEW(s->types.n + 1, size_t), n = s->types.n < 4 ? s->types.n : 4;
     part[0] = CM_ALL_TYPES;
     for (size_t k = 0; k < n; k++)
         part[k + 1] = k;

@@ -22,8 +22,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
 static struct cm_csr make_cells(size_t cols)
 {
     struct cm_csr x = cm_csr_make(cols);
-    uint32_t *idx = CM_NEW(uint32_t, cols);
-    float *val = CM_NEW(float, cols);
+    uint32_t *idx = CM_NEW(cols, uint32_t);
+    float *val = CM_NEW(cols, float);
     for (size_t i = 0; i < CELLS; i++) {
         uint64_t ptr[2] = {0, 0};
         for (size_t j = i; j < cols; j += i + 1) {
@@ -63,7 +63,7 @@ static void apply(const struct cm_model *m)
     struct cm_csr x[2] = {make_cells(m->head.slot[0].cols.names.n),
                           make_cells(m->head.slot[1].cols.names.n)};
     const struct cm_csr *const both[2] = {&x[0], &x[1]};
-    float *out = CM_NEW(float, CELLS *cm_model_width(m));
+    float *out = CM_NEW(CELLS * cm_model_width(m), float);
     struct cm_head head = {0};
     for (size_t s = 0; s < 2; s++) {
         cm_model_embed(m, s, &x[s], out);

@@ -33,7 +33,7 @@ static const struct cm_tool tool = {"foo", "[IN.cms] ...", "foos", table, 0, 3, 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     enum { WORDS = 64 };
-    char *text = CM_ZNEW(char, size + 1), *argv[WORDS + 2] = {(char[]){"foo"}}, **operands = NULL;
+    char *text = CM_ZNEW(size + 1, char), *argv[WORDS + 2] = {(char[]){"foo"}}, **operands = NULL;
     int argc = 1;
     cm_panic_hook(fuzz_panic);
     if (size)

@@ -24,7 +24,7 @@ int cm_@name@_fit(struct cm_@name@ *f, struct cm_reader *r, struct cm_where *whe
     if (code)
         return code;
     f->cols = h->slot[0].cols.names.n;
-    f->mean = CM_ZNEW(double, f->cols);
+    f->mean = CM_ZNEW(f->cols, double);
     struct cm_chunk c = {0};
     uint64_t rows = 0;
     while ((code = cm_reader_next(r, &c)) > 0)
@@ -77,7 +77,7 @@ int cm_@name@_load(struct cm_@name@ *f, const struct cm_head *like, const char *
         return cm_fail_in(code, path);
     f->cells = (uint64_t)cells;
     f->cols = in->cols.names.n;
-    f->mean = CM_ZNEW(double, f->cols);
+    f->mean = CM_ZNEW(f->cols, double);
     return load_means(f, s, mean, path, in);
 }
 

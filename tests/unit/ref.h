@@ -23,7 +23,7 @@ static inline struct ref ref_load(const char *path, const char *name)
     char word[64];
     while (f && fscanf(f, "%63s %zu %zu", word, &r.rows, &r.cols) == 3) {
         cm_free(r.v);
-        r.v = CM_NEW(double, r.rows *r.cols);
+        r.v = CM_NEW(r.rows * r.cols, double);
         for (size_t i = 0; i < r.rows * r.cols; i++)
             if (fscanf(f, "%lf", &r.v[i]) != 1)
                 fail_msg("%s: block %s is cut", path, word);
@@ -42,7 +42,7 @@ static inline float *ref_floats(const char *path, const char *name, size_t n)
     struct ref r = ref_load(path, name);
     if (r.rows * r.cols != n)
         fail_msg("%s: %zu numbers, expected %zu", name, r.rows * r.cols, n);
-    float *v = CM_NEW(float, n);
+    float *v = CM_NEW(n, float);
     for (size_t i = 0; i < n; i++)
         v[i] = (float)r.v[i];
     cm_free(r.v);

@@ -36,11 +36,11 @@ static void counts(size_t m, size_t d)
 {
     char name[8];
     snprintf(name, sizeof name, "x%zu", m);
-    float *x = ref_floats(REF, name, b.B * d), *kept = CM_NEW(float, b.B *d);
-    uint32_t *column = CM_NEW(uint32_t, b.B * d);
-    const uint32_t **idx = CM_NEW(const uint32_t *, b.B);
-    const float **count = CM_NEW(const float *, b.B);
-    size_t *n = CM_ZNEW(size_t, b.B);
+    float *x = ref_floats(REF, name, b.B * d), *kept = CM_NEW(b.B * d, float);
+    uint32_t *column = CM_NEW(b.B * d, uint32_t);
+    const uint32_t **idx = CM_NEW(b.B, const uint32_t *);
+    const float **count = CM_NEW(b.B, const float *);
+    size_t *n = CM_ZNEW(b.B, size_t);
     for (size_t i = 0; i < b.B; i++) {
         idx[i] = column + i * d;
         count[i] = kept + i * d;
@@ -58,7 +58,7 @@ static void counts(size_t m, size_t d)
 
 static void run(void)
 {
-    float *other = CM_ZNEW(float, c.table.size);
+    float *other = CM_ZNEW(c.table.size, float);
     memset(grad, 0, c.table.size * sizeof *grad);
     cm_clue_work_make(&c, &work, b.B);
     cm_clue_encode(&c, w, &b, &work);
@@ -90,8 +90,8 @@ static int make(void **state)
     const char *const slot[2] = {"GEX", "ATAC"};
     size_t d[2] = {(size_t)v[7], (size_t)v[8]}, k = (size_t)v[1];
     cm_clue_make(&c, &o, slot, k, d, (size_t)v[9]);
-    w = CM_ZNEW(float, c.table.size);
-    grad = CM_ZNEW(float, c.table.size);
+    w = CM_ZNEW(c.table.size, float);
+    grad = CM_ZNEW(c.table.size, float);
     for (size_t t = 0; t < c.table.n; t++) {
         const struct cm_param *p = &c.table.p[t];
         size_t n = strlen(p->name);
@@ -109,7 +109,7 @@ static int make(void **state)
     b.eps[0] = ref_floats(REF, "eps0", b.B * c.q);
     b.eps[1] = ref_floats(REF, "eps1", b.B * c.q);
     struct ref label = ref_load(REF, "label");
-    uint32_t *codes = CM_NEW(uint32_t, b.B);
+    uint32_t *codes = CM_NEW(b.B, uint32_t);
     for (size_t i = 0; i < b.B; i++)
         codes[i] = (uint32_t)label.v[i];
     b.label = codes;
@@ -162,7 +162,7 @@ static void gradients(void **state)
 static void threads_change_no_bit(void **state)
 {
     (void)state;
-    float *before = CM_NEW(float, c.table.size);
+    float *before = CM_NEW(c.table.size, float);
     memcpy(before, grad, c.table.size * sizeof *grad);
     cm_pool_set_threads(3);
     cm_clue_work_free(&c, &work);
@@ -183,8 +183,8 @@ static void applied(void **state)
     struct cm_params table = {.p = capacity, .capacity = 64};
     assert_int_equal(cm_encoder_clue.make(&e, &hp, NULL, &linear, 0, &table, "GEX.r"), 0);
     assert_int_equal(e.q, c.q);
-    float *arena = CM_ZNEW(float, table.size), *out = CM_NEW(float, e.q),
-          *scratch = CM_NEW(float, cm_encoder_clue.scratch(&e, 1)), cache[1];
+    float *arena = CM_ZNEW(table.size, float), *out = CM_NEW(e.q, float),
+          *scratch = CM_NEW(cm_encoder_clue.scratch(&e, 1), float), cache[1];
     for (size_t s = 0; s < 2; s++)
         for (size_t l = 0; l < (size_t)c.o.depth; l++) {
             const struct cm_clue_layer *y = &c.encoder[0].layer[s][l];

@@ -58,11 +58,11 @@ static void open_encoder(const char *act, const char *input)
     assert_int_equal(cm_encoder_deep.make(&e, &hp, &slot, &linear, 0, &table, "GEX.r"), 0);
     assert_int_equal(table.n, 6);
     assert_int_equal(e.q, Q);
-    w = CM_ZNEW(double, table.size);
-    dw = CM_ZNEW(double, table.size);
-    before = CM_ZNEW(double, table.size);
-    cache = CM_NEW(double, cm_encoder_deep.cache(&e, B));
-    scratch = CM_NEW(double, cm_encoder_deep.scratch(&e, B));
+    w = CM_ZNEW(table.size, double);
+    dw = CM_ZNEW(table.size, double);
+    before = CM_ZNEW(table.size, double);
+    cache = CM_NEW(cm_encoder_deep.cache(&e, B), double);
+    scratch = CM_NEW(cm_encoder_deep.scratch(&e, B), double);
     for (size_t t = 0; t < table.n; t++) {
         char name[80];
         snprintf(name, sizeof name, "deep.%s", capacity[t].name + strlen("GEX.r."));
@@ -206,7 +206,7 @@ static void presets_make_encoders(void **state)
         cm_preset_config((enum cm_preset)p, names, &c);
         size_t k = (size_t)c.linear.k;
         struct cm_linear start = {.k = k, .q = k, .cells = 100};
-        double *sd = CM_NEW(double, k);
+        double *sd = CM_NEW(k, double);
         for (size_t i = 0; i < k; i++)
             sd[i] = 1;
         for (size_t s = 0; s < 2; s++) {

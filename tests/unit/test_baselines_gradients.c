@@ -24,7 +24,7 @@ static uint32_t salt;
 static double *gaussian(size_t n)
 {
     struct cm_rng g = cm_rng_make(21, CM_RNG_TEST, 2, salt++);
-    double *v = CM_NEW(double, n);
+    double *v = CM_NEW(n, double);
     for (size_t i = 0; i < n; i++)
         v[i] = cm_rng_normal(&g);
     return v;
@@ -123,7 +123,7 @@ static bool of_discriminator;
 static double clue_objective(void)
 {
     struct cm_clue_work x;
-    double *grad = CM_ZNEW(double, c.table.size), loss;
+    double *grad = CM_ZNEW(c.table.size, double), loss;
     cm_clue_work_make(&c, &x, B);
     cm_clue_encode(&c, w, &b, &x);
     if (of_discriminator) {
@@ -149,7 +149,7 @@ static int make(void **state)
     const size_t d[2] = {D0, D1};
     cm_clue_make(&c, &o, slot, K, d, 2);
     w = gaussian(c.table.size);
-    other = CM_ZNEW(double, c.table.size);
+    other = CM_ZNEW(c.table.size, double);
     static float z[2][B * K], counts[2][B * D0];
     static uint32_t columns[2][B * D0], label[B] = {0, 1, 1, 7, 0};
     static const uint32_t *idx[2][B];
@@ -184,7 +184,7 @@ static void gradients(void **state)
 {
     (void)state;
     struct cm_clue_work x;
-    double *grad = gaussian(c.table.size), *before = CM_NEW(double, c.table.size);
+    double *grad = gaussian(c.table.size), *before = CM_NEW(c.table.size, double);
     memcpy(before, grad, c.table.size * sizeof *grad);
     cm_clue_work_make(&c, &x, B);
     cm_clue_encode(&c, w, &b, &x);

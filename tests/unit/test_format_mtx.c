@@ -151,8 +151,8 @@ static void make_text(struct cm_buf *b, int order, double *sum, bool *there)
 static void rows_are_the_matrix(void **unused)
 {
     (void)unused;
-    double *sum = CM_NEW(double, CELLS *FEATURES);
-    bool *there = CM_NEW(bool, CELLS *FEATURES);
+    double *sum = CM_NEW(CELLS * FEATURES, double);
+    bool *there = CM_NEW(CELLS * FEATURES, bool);
     for (int order = 0; order < 3; order++)
         for (int memory = 0; memory < 3; memory++) {
             static const uint64_t bytes[] = {0, 60000, (uint64_t)1 << 30};

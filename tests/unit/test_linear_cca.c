@@ -100,7 +100,7 @@ static void load(struct fixture *f, bool groups)
         cm_strs_add(&d->part[i >= f->m].names, name);
     }
     if (groups) {
-        d->part[0].group = CM_NEW(uint32_t, f->m);
+        d->part[0].group = CM_NEW(f->m, uint32_t);
         for (size_t i = 0; i < f->m; i++)
             d->part[0].group[i] = (uint32_t)g.v[i];
         d->groups = 3;
@@ -143,7 +143,7 @@ static void train(struct fixture *f, bool links, struct cm_model *m)
 static void compare_s0(struct fixture *f, const struct cm_model *m, const char *name)
 {
     struct ref want = ref_load(REF, name);
-    float *s = CM_NEW(float, want.rows *want.cols);
+    float *s = CM_NEW(want.rows * want.cols, float);
     const struct cm_csr *const x[2] = {&f->data.part[1].x[0], &f->data.part[1].x[1]};
     cm_model_similarities(m, x, s);
     for (size_t i = 0; i < want.rows * want.cols; i++)
@@ -157,7 +157,7 @@ static void compare_links(const struct cm_links *c, const char *name)
     char block[40];
     snprintf(block, sizeof block, "%s.c", name);
     struct ref want = ref_load(REF, block);
-    double *found = CM_ZNEW(double, want.rows *want.cols);
+    double *found = CM_ZNEW(want.rows * want.cols, double);
     for (size_t g = 0; g < c->gene.n; g++)
         for (uint64_t k = c->ptr[g]; k < c->ptr[g + 1]; k++)
             found[c->gene.feature[g] * want.cols + c->peak.feature[c->peak_of[k]]] =
@@ -246,7 +246,7 @@ static void test_same_bits(void **state)
     train(&f, true, &four);
     size_t w = cm_model_width(&one), rows = f.m;
     assert_int_equal(w, cm_model_width(&four));
-    float *a = CM_NEW(float, rows *w), *b = CM_NEW(float, rows *w), *c = CM_NEW(float, w);
+    float *a = CM_NEW(rows * w, float), *b = CM_NEW(rows * w, float), *c = CM_NEW(w, float);
     for (size_t side = 0; side < 2; side++) {
         cm_model_embed(&four, side, &f.data.part[0].x[side], a);
         cm_pool_set_threads(1);

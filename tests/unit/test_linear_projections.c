@@ -18,7 +18,7 @@
 static float *floats(const char *name)
 {
     struct ref r = ref_load(REF, name);
-    float *v = CM_NEW(float, r.rows *r.cols);
+    float *v = CM_NEW(r.rows * r.cols, float);
     for (size_t i = 0; i < r.rows * r.cols; i++)
         v[i] = (float)r.v[i];
     cm_free(r.v);
@@ -28,9 +28,9 @@ static float *floats(const char *name)
 /* A linear part of k components whose projections are to be replaced. */
 static struct cm_linear linear(size_t k)
 {
-    struct cm_linear m = {.k = k, .q = 2, .corr = CM_ZNEW(double, 2)};
+    struct cm_linear m = {.k = k, .q = 2, .corr = CM_ZNEW(2, double)};
     for (size_t side = 0; side < 2; side++)
-        m.side[side].p = CM_ZNEW(float, k * 2);
+        m.side[side].p = CM_ZNEW(k * 2, float);
     return m;
 }
 

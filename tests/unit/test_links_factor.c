@@ -22,8 +22,8 @@ static struct cm_links links;
 static struct cm_csr draw_cells(size_t features, double filled, struct cm_rng *g)
 {
     struct cm_csr m = cm_csr_make(features);
-    uint32_t *idx = CM_NEW(uint32_t, features);
-    float *val = CM_NEW(float, features);
+    uint32_t *idx = CM_NEW(features, uint32_t);
+    float *val = CM_NEW(features, float);
     for (size_t i = 0; i < CELLS; i++) {
         uint64_t ptr[2] = {0, 0};
         for (size_t j = 0; j < features; j++)
@@ -42,10 +42,10 @@ static struct cm_csr draw_cells(size_t features, double filled, struct cm_rng *g
 static struct cm_links_side draw_side(size_t features, struct cm_rng *g)
 {
     struct cm_links_side s = {.features = features};
-    s.feature = CM_NEW(uint32_t, features);
-    s.h = CM_NEW(float, features *R);
-    s.off = CM_NEW(float, features);
-    s.sd = CM_NEW(float, features);
+    s.feature = CM_NEW(features, uint32_t);
+    s.h = CM_NEW(features * R, float);
+    s.off = CM_NEW(features, float);
+    s.sd = CM_NEW(features, float);
     for (size_t j = 0; j < features; j++) {
         if (j % 3 == 2)
             continue;
@@ -64,16 +64,16 @@ static int setup(void **state)
     struct cm_rng g = cm_rng_make(3, CM_RNG_SAMPLE, 0, 0);
     for (size_t m = 0; m < 2; m++) {
         x[m] = draw_cells(m ? PEAKS : GENES, m ? .03 : .08, &g);
-        z[m] = CM_NEW(float, (size_t)CELLS *LDZ);
+        z[m] = CM_NEW((size_t)CELLS * LDZ, float);
         for (size_t i = 0; i < (size_t)CELLS * LDZ; i++)
             z[m][i] = (float)(2 * cm_rng_uniform(&g) - 1);
     }
     links = (struct cm_links){.r = R, .clip = 1, .mu = .4};
     links.gene = draw_side(GENES, &g);
     links.peak = draw_side(PEAKS, &g);
-    links.ptr = CM_ZNEW(uint64_t, links.gene.n + 1);
-    links.peak_of = CM_NEW(uint32_t, 5 * links.gene.n);
-    links.c = CM_NEW(float, 5 * links.gene.n);
+    links.ptr = CM_ZNEW(links.gene.n + 1, uint64_t);
+    links.peak_of = CM_NEW(5 * links.gene.n, uint32_t);
+    links.c = CM_NEW(5 * links.gene.n, float);
     for (size_t j = 0; j < links.gene.n; j++) {
         for (size_t k = 0; k < j % 5; k++) {
             links.peak_of[links.n] = (uint32_t)((j + 7 * k) % links.peak.n);
@@ -105,7 +105,7 @@ static float *residuals(size_t m)
 {
     const struct cm_links_side *s = m ? &links.peak : &links.gene;
     struct cm_links_cells cells = cells_of(m);
-    float *out = CM_NEW(float, CELLS * s->n);
+    float *out = CM_NEW(CELLS * s->n, float);
     cm_links_residuals(s, R, m ? INFINITY : links.clip, &cells, 0, CELLS, out, s->n);
     return out;
 }
@@ -128,7 +128,7 @@ static void test_residuals(void **state)
         struct cm_links_cells cells = cells_of(m);
         struct cm_factored f;
         float *dense = residuals(m);
-        double *row = CM_NEW(double, CELLS);
+        double *row = CM_NEW(CELLS, double);
         size_t beyond = 0;
         cm_links_factor(&f, s, R, m ? INFINITY : links.clip, &cells, at, CELLS);
         for (size_t j = 0; j < s->n; j++) {
@@ -158,8 +158,8 @@ static void test_similarities(void **state)
     enum { ROWS = 40 };
     size_t width = links.gene.n, size[2] = {ROWS, CELLS};
     struct cm_links_cells cells[2] = {cells_of(0), cells_of(1)};
-    float *u = CM_NEW(float, CELLS *width), *w = CM_NEW(float, CELLS *width),
-          *s = CM_ZNEW(float, ROWS *CELLS), *again = CM_ZNEW(float, ROWS *CELLS);
+    float *u = CM_NEW(CELLS * width, float), *w = CM_NEW(CELLS * width, float),
+          *s = CM_ZNEW(ROWS * CELLS, float), *again = CM_ZNEW(ROWS * CELLS, float);
     uint64_t at[ROWS];
     for (size_t i = 0; i < ROWS; i++)
         at[i] = CELLS - 1 - 3 * i;
@@ -195,7 +195,7 @@ static void test_correlations(void **state)
     for (size_t i = 0; i < CELLS - 500; i++)
         rest[i] = i + 500;
     float *u = residuals(0), *w = residuals(1);
-    double *value = CM_NEW(double, links.n), *other = CM_NEW(double, links.n);
+    double *value = CM_NEW(links.n, double), *other = CM_NEW(links.n, double);
     for (size_t groups = 1; groups < 3; groups++) {
         struct cm_links_pairing p = {.gene = &links.gene,
                                      .peak = &links.peak,

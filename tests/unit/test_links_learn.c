@@ -32,11 +32,11 @@ static struct cm_factored factored(const double *x, size_t d, size_t n, double *
 {
     size_t rank = cm_factored_rank(3);
     struct cm_factored f = {.n = n, .d = d, .rank = rank};
-    double *right_of = CM_ZNEW(double, d *rank);
-    f.left = CM_ZNEW(double, n *rank);
-    f.ptr = CM_NEW(uint64_t, d + 1);
-    f.cell = CM_NEW(uint32_t, d * n);
-    f.val = CM_NEW(double, d *n);
+    double *right_of = CM_ZNEW(d * rank, double);
+    f.left = CM_ZNEW(n * rank, double);
+    f.ptr = CM_NEW(d + 1, uint64_t);
+    f.cell = CM_NEW(d * n, uint32_t);
+    f.val = CM_NEW(d * n, double);
     for (size_t k = 0; k < 3; k++) {
         for (size_t i = 0; i < n; i++)
             f.left[i * rank + k] = cos((double)(3 * i + k));
@@ -183,7 +183,7 @@ static void test_first(void **state)
 
 static double *dense_of(const struct cm_factored *f)
 {
-    double *x = CM_ZNEW(double, f->d * f->n);
+    double *x = CM_ZNEW(f->d * f->n, double);
     for (size_t j = 0; j < f->d; j++) {
         for (size_t i = 0; i < f->n; i++)
             for (size_t k = 0; k < f->rank; k++)
@@ -201,11 +201,11 @@ static struct cm_factored sparse(size_t d, size_t n, size_t rank, double filled,
                                  double **own_right)
 {
     struct cm_factored f = {.n = n, .d = d, .rank = cm_factored_rank(rank)};
-    double *right_of = CM_ZNEW(double, d *f.rank);
-    f.left = CM_ZNEW(double, n *f.rank);
-    f.ptr = CM_ZNEW(uint64_t, d + 1);
-    f.cell = CM_NEW(uint32_t, d * n);
-    f.val = CM_NEW(double, d *n);
+    double *right_of = CM_ZNEW(d * f.rank, double);
+    f.left = CM_ZNEW(n * f.rank, double);
+    f.ptr = CM_ZNEW(d + 1, uint64_t);
+    f.cell = CM_NEW(d * n, uint32_t);
+    f.val = CM_NEW(d * n, double);
     for (size_t k = 0; k < rank; k++) {
         for (size_t i = 0; i < n; i++)
             f.left[i * f.rank + k] = draw(g);
@@ -242,16 +242,16 @@ static void twin(size_t genes, size_t peaks, size_t rows, size_t cols, size_t ra
     struct cm_factored u = sparse(genes, rows, rank, .08, &g, &own[0]),
                        w = sparse(peaks, cols, rank, .03, &g, &own[1]);
     double *ud = dense_of(&u), *wd = dense_of(&w);
-    uint64_t *start = CM_ZNEW(uint64_t, genes + 1);
-    uint32_t *of = CM_NEW(uint32_t, 8 * genes);
+    uint64_t *start = CM_ZNEW(genes + 1, uint64_t);
+    uint32_t *of = CM_NEW(8 * genes, uint32_t);
     for (size_t j = 0; j < genes; j++) {
         start[j + 1] = start[j];
         for (size_t k = 0; k < j % 8; k++)
             of[start[j + 1]++] = (uint32_t)((j * 3 + k) % peaks);
     }
     size_t n = (size_t)start[genes], size = rows * cols;
-    double *phi = CM_NEW(double, n), *have = CM_NEW(double, size), *want = CM_NEW(double, size),
-           *ds = CM_NEW(double, size), *dphi = CM_NEW(double, n), *dwant = CM_ZNEW(double, n);
+    double *phi = CM_NEW(n, double), *have = CM_NEW(size, double), *want = CM_NEW(size, double),
+           *ds = CM_NEW(size, double), *dphi = CM_NEW(n, double), *dwant = CM_ZNEW(n, double);
     for (size_t e = 0; e < n; e++)
         phi[e] = draw(&g);
     for (size_t i = 0; i < size; i++) {

@@ -52,7 +52,7 @@ static struct cm_csr candidates(const char *name)
 static uint32_t *codes(const char *name, const char *what)
 {
     struct ref r = block(name, what);
-    uint32_t *c = CM_NEW(uint32_t, r.cols);
+    uint32_t *c = CM_NEW(r.cols, uint32_t);
     for (size_t k = 0; k < r.cols; k++)
         c[k] = (uint32_t)r.v[k];
     cm_free(r.v);
@@ -64,7 +64,7 @@ static double *apply(const struct cm_csr *m, const struct cm_rule *rule,
                      const struct cm_rule_more *more, const uint32_t *row, const uint32_t *col,
                      size_t step)
 {
-    double *p = CM_ZNEW(double, m->rows * m->cols);
+    double *p = CM_ZNEW(m->rows * m->cols, double);
     struct cm_matcher x;
     cm_matcher_make(&x, rule, more, m->cols, 1000);
     uint64_t ptr[64];
@@ -195,7 +195,7 @@ static void quantiles(void **state)
         uint32_t *row = k < DENSE ? NULL : codes(name, "row");
         uint32_t *col = k < DENSE ? NULL : codes(name, "col");
         cm_graph_quantile(&m, row, col, k < DENSE ? .8 : .6);
-        double *p = CM_ZNEW(double, m.rows *m.cols);
+        double *p = CM_ZNEW(m.rows * m.cols, double);
         for (size_t i = 0; i < m.rows; i++)
             for (uint64_t e = m.ptr[i]; e < m.ptr[i + 1]; e++)
                 p[i * m.cols + m.idx[e]] = (double)m.val[e];
@@ -222,7 +222,7 @@ static void quantiles(void **state)
 static size_t worth(const struct cm_csr *m, const uint32_t *partner, double *sum)
 {
     size_t pairs = 0;
-    bool *used = CM_ZNEW(bool, m->cols);
+    bool *used = CM_ZNEW(m->cols, bool);
     *sum = 0;
     for (size_t i = 0; i < m->rows; i++) {
         if (partner[i] == CM_NO_PARTNER)
@@ -249,7 +249,7 @@ static void assignments_are_scipys(void **state)
         snprintf(name, sizeof name, "exact%d", k);
         struct cm_csr m = candidates(name);
         struct ref want = block(name, "expected");
-        uint32_t *partner = CM_NEW(uint32_t, m.rows);
+        uint32_t *partner = CM_NEW(m.rows, uint32_t);
         double sum;
         cm_exact(&m, partner);
         size_t pairs = worth(&m, partner, &sum);
@@ -267,8 +267,8 @@ static void assignments_are_scipys(void **state)
 static void hidden(size_t n, size_t m, bool sparse)
 {
     struct cm_csr c = cm_csr_make(m);
-    uint32_t *idx = CM_NEW(uint32_t, m), *partner = CM_NEW(uint32_t, n > m ? n : m);
-    float *val = CM_NEW(float, m);
+    uint32_t *idx = CM_NEW(m, uint32_t), *partner = CM_NEW(n > m ? n : m, uint32_t);
+    float *val = CM_NEW(m, float);
     double want = 0, sum;
     for (size_t i = 0; i < n; i++) {
         uint64_t ptr[2] = {0, 0};

@@ -32,8 +32,8 @@ static void near_to(double a, double b, double tolerance)
 static struct cm_pairs pairs_of(const double *partner, size_t rows, size_t cols)
 {
     struct cm_pairs p = {.rows = rows, .cols = cols};
-    p.col_of_row = CM_NEW(uint32_t, rows);
-    p.row_of_col = CM_NEW(uint32_t, cols);
+    p.col_of_row = CM_NEW(rows, uint32_t);
+    p.row_of_col = CM_NEW(cols, uint32_t);
     for (size_t j = 0; j < cols; j++)
         p.row_of_col[j] = CM_UNPAIRED;
     for (size_t i = 0; i < rows; i++) {
@@ -49,9 +49,9 @@ static struct cm_pairs pairs_of(const double *partner, size_t rows, size_t cols)
 static struct cm_csr csr_of(const struct ref *entries, size_t rows, size_t cols)
 {
     struct cm_csr m = {.rows = rows, .cols = cols};
-    m.ptr = CM_ZNEW(uint64_t, rows + 1);
-    m.idx = CM_NEW(uint32_t, entries->rows);
-    m.val = CM_NEW(float, entries->rows);
+    m.ptr = CM_ZNEW(rows + 1, uint64_t);
+    m.idx = CM_NEW(entries->rows, uint32_t);
+    m.val = CM_NEW(entries->rows, float);
     for (size_t k = 0; k < entries->rows; k++) {
         m.ptr[(size_t)entries->v[3 * k] + 1]++;
         m.idx[k] = (uint32_t)entries->v[3 * k + 1];
@@ -139,7 +139,7 @@ static void check_case(const char *name)
     cm_pool_set_threads(1);
     near_to(aupr, aupr3, 0);
     near_to(auroc, auroc3, 0);
-    uint32_t *a = CM_NEW(uint32_t, rows), *b = CM_NEW(uint32_t, cols);
+    uint32_t *a = CM_NEW(rows, uint32_t), *b = CM_NEW(cols, uint32_t);
     for (size_t i = 0; i < rows; i++)
         a[i] = codes.v[i] < 0 ? CM_GROUP_NONE : (uint32_t)codes.v[i];
     for (size_t j = 0; j < cols; j++)
@@ -194,16 +194,16 @@ static void published_constant(void **state)
 {
     (void)state;
     struct cm_csr m = {.rows = N, .cols = N};
-    m.ptr = CM_NEW(uint64_t, N + 1);
-    m.idx = CM_NEW(uint32_t, N * 1000);
-    m.val = CM_NEW(float, N * 1000);
+    m.ptr = CM_NEW(N + 1, uint64_t);
+    m.idx = CM_NEW(N * 1000, uint32_t);
+    m.val = CM_NEW(N * 1000, float);
     for (size_t k = 0; k < (size_t)N * 1000; k++) {
         m.idx[k] = (uint32_t)(k % 1000);
         m.val[k] = 1e-3f;
     }
     for (size_t i = 0; i <= N; i++)
         m.ptr[i] = 1000 * i;
-    double *partner = CM_NEW(double, N);
+    double *partner = CM_NEW(N, double);
     for (size_t i = 0; i < N; i++)
         partner[i] = (double)((i * 7919 + 13) % N);
     struct cm_pairs truth = pairs_of(partner, N, N);
@@ -232,15 +232,15 @@ static void published_semisolution(void **state)
 {
     (void)state;
     struct cm_rng g = cm_rng_make(3, CM_RNG_TEST, 0, 0);
-    unsigned char *used = CM_ZNEW(unsigned char, N);
-    uint32_t *at = CM_NEW(uint32_t, 12 * N);
+    unsigned char *used = CM_ZNEW(N, unsigned char);
+    uint32_t *at = CM_NEW(12 * N, uint32_t);
     struct cm_csr m = {.rows = N, .cols = N};
-    m.ptr = CM_ZNEW(uint64_t, N + 1);
-    uint32_t *extra = CM_ZNEW(uint32_t, N); /* entries that fall into each row */
+    m.ptr = CM_ZNEW(N + 1, uint64_t);
+    uint32_t *extra = CM_ZNEW(N, uint32_t); /* entries that fall into each row */
     for (size_t k = 0; k < (size_t)10 * N; k++)
         extra[cm_rng_below(&g, N)]++;
-    m.idx = CM_NEW(uint32_t, 12 * N);
-    m.val = CM_NEW(float, 12 * N);
+    m.idx = CM_NEW(12 * N, uint32_t);
+    m.val = CM_NEW(12 * N, float);
     for (size_t i = 0; i < N; i++) {
         size_t n = 0;
         at[n++] = (uint32_t)i;
@@ -268,7 +268,7 @@ static void published_semisolution(void **state)
         for (uint64_t k = m.ptr[i]; k < m.ptr[i + 1]; k++)
             m.val[k] /= sum;
     }
-    double *partner = CM_NEW(double, N);
+    double *partner = CM_NEW(N, double);
     for (size_t i = 0; i < N; i++)
         partner[i] = (double)i;
     struct cm_pairs truth = pairs_of(partner, N, N);

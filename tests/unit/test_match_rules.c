@@ -76,7 +76,7 @@ static void blocks_of_cells(void **state)
 {
     (void)state;
     struct ref r = ref_load(REF, "tune.s");
-    float *v = CM_NEW(float, r.rows *r.cols), lone = .3f;
+    float *v = CM_NEW(r.rows * r.cols, float), lone = .3f;
     for (size_t k = 0; k < r.rows * r.cols; k++)
         v[k] = (float)r.v[k];
     size_t n = r.rows;
@@ -130,8 +130,8 @@ static void tuning(void **state)
 {
     (void)state;
     struct ref s = ref_load(REF, "tune.s"), g = ref_load(REF, "tune.group");
-    float *v = CM_NEW(float, s.rows *s.cols);
-    uint32_t *group = CM_NEW(uint32_t, g.cols);
+    float *v = CM_NEW(s.rows * s.cols, float);
+    uint32_t *group = CM_NEW(g.cols, uint32_t);
     for (size_t k = 0; k < s.rows * s.cols; k++)
         v[k] = (float)s.v[k];
     for (size_t k = 0; k < g.cols; k++)
@@ -187,9 +187,9 @@ static void a_row(void **state)
     (void)state;
     struct ref s = ref_load(REF, "tune.s");
     size_t n = s.rows;
-    float *v = CM_NEW(float, n *n), *p = CM_NEW(float, n);
-    uint32_t *idx = CM_NEW(uint32_t, n);
-    double *log_sum = CM_NEW(double, n);
+    float *v = CM_NEW(n * n, float), *p = CM_NEW(n, float);
+    uint32_t *idx = CM_NEW(n, uint32_t);
+    double *log_sum = CM_NEW(n, double);
     struct cm_normalisers c;
     cm_normalisers_make(&c, n, 20);
     for (size_t j = 0; j < n; j++)
@@ -210,7 +210,7 @@ static void a_row(void **state)
         best = p[j] > p[best] ? j : best;
     }
     /* the three largest, summing to 1, in column order */
-    float *full = CM_NEW(float, n);
+    float *full = CM_NEW(n, float);
     memcpy(full, p, n * sizeof *p);
     memcpy(p, v + 5 * n, n * sizeof *p);
     assert_int_equal(cm_rule_row(&rule, n, idx, p, log_sum, 3, &x), 3);

@@ -69,8 +69,8 @@ static bool unfair;
 
 static void check_search(size_t n, size_t m, size_t k, bool groups, bool shifted)
 {
-    float *e = CM_NEW(float, n *D), *t = CM_NEW(float, m *D), *shift = CM_NEW(float, m);
-    uint32_t *ge = CM_NEW(uint32_t, n), *gt = CM_NEW(uint32_t, m);
+    float *e = CM_NEW(n * D, float), *t = CM_NEW(m * D, float), *shift = CM_NEW(m, float);
+    uint32_t *ge = CM_NEW(n, uint32_t), *gt = CM_NEW(m, uint32_t);
     cells(e, n, 1);
     cells(t, m, 2);
     for (size_t j = 0; unfair && j < m; j += 8) /* what a sample takes looks better than the rest */
@@ -88,9 +88,9 @@ static void check_search(size_t n, size_t m, size_t k, bool groups, bool shifted
     size_t *count[2];
     for (int run = 0; run < 2; run++) {
         cm_pool_set_threads(run ? 3 : 1);
-        idx[run] = CM_ZNEW(uint32_t, n * k);
-        s[run] = CM_ZNEW(float, n *k);
-        count[run] = CM_NEW(size_t, n);
+        idx[run] = CM_ZNEW(n * k, uint32_t);
+        s[run] = CM_ZNEW(n * k, float);
+        count[run] = CM_NEW(n, size_t);
         struct cm_search *x = cm_search_make(&td, groups ? gt : NULL);
         cm_search_rows(x, e, D, n, groups ? ge : NULL, k, shifted ? shift : NULL, idx[run], s[run],
                        count[run]);
@@ -99,9 +99,9 @@ static void check_search(size_t n, size_t m, size_t k, bool groups, bool shifted
     cm_pool_set_threads(1);
     assert_memory_equal(idx[0], idx[1], n * k * sizeof **idx);
     assert_memory_equal(s[0], s[1], n * k * sizeof **s);
-    float *key = CM_NEW(float, m), *val = CM_NEW(float, m);
-    uint32_t *scratch = CM_NEW(uint32_t, m);
-    uint32_t *want = CM_NEW(uint32_t, m);
+    float *key = CM_NEW(m, float), *val = CM_NEW(m, float);
+    uint32_t *scratch = CM_NEW(m, uint32_t);
+    uint32_t *want = CM_NEW(m, uint32_t);
     for (size_t i = 0; i < n; i++) {
         size_t all = 0;
         for (size_t j = 0; j < m; j++) {
@@ -177,7 +177,7 @@ static void normalisers(void **state)
             for (size_t at = 0; at < N; at += 64) /* portions */
                 cm_search_normalise(x, e + at * D, D, N - at < 64 ? N - at : 64,
                                     groups ? ge + at : NULL, &c);
-            log_sum[run] = CM_NEW(double, M);
+            log_sum[run] = CM_NEW(M, double);
             cm_normalisers_log(&c, log_sum[run]);
             cm_normalisers_free(&c);
             cm_search_free(x);

@@ -27,7 +27,7 @@ static void close_to(const double *a, const double *b, size_t n, double toleranc
 static double *gaussian(size_t n, uint32_t salt)
 {
     struct cm_rng g = cm_rng_make(9, CM_RNG_TEST, salt, 0);
-    double *v = CM_NEW(double, n);
+    double *v = CM_NEW(n, double);
     for (size_t i = 0; i < n; i++)
         v[i] = cm_rng_normal(&g);
     return v;
@@ -92,8 +92,8 @@ static void parallel_gemm_has_one_answer(void **state)
 {
     (void)state;
     size_t m = 700, n = 33, k = 129;
-    float *a = CM_NEW(float, m *k), *b = CM_NEW(float, k *n);
-    float *c1 = CM_ZNEW(float, m *n), *c2 = CM_ZNEW(float, m *n);
+    float *a = CM_NEW(m * k, float), *b = CM_NEW(k * n, float);
+    float *c1 = CM_ZNEW(m * n, float), *c2 = CM_ZNEW(m * n, float);
     double *g = gaussian(m * k, 1);
     for (size_t i = 0; i < m * k; i++)
         a[i] = (float)g[i];

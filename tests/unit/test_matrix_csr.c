@@ -18,8 +18,8 @@ static struct cm_csr made(size_t rows, size_t cols, double density, uint32_t sal
 {
     struct cm_rng g = cm_rng_make(7, CM_RNG_TEST, salt, 0);
     struct cm_csr m = cm_csr_make(cols);
-    uint32_t *idx = CM_NEW(uint32_t, cols);
-    float *val = CM_NEW(float, cols);
+    uint32_t *idx = CM_NEW(cols, uint32_t);
+    float *val = CM_NEW(cols, float);
     for (size_t i = 0; i < rows; i++) {
         uint64_t n = 0;
         for (size_t j = 0; j < cols && i % 7 != 3; j++)
@@ -37,7 +37,7 @@ static struct cm_csr made(size_t rows, size_t cols, double density, uint32_t sal
 
 static double *dense(const struct cm_csr *m)
 {
-    double *d = CM_ZNEW(double, m->rows * m->cols);
+    double *d = CM_ZNEW(m->rows * m->cols, double);
     for (size_t i = 0; i < m->rows; i++)
         for (size_t e = m->ptr[i]; e < m->ptr[i + 1]; e++)
             d[i * m->cols + m->idx[e]] = (double)m->val[e];
@@ -47,7 +47,7 @@ static double *dense(const struct cm_csr *m)
 static float *gaussian(size_t n, uint32_t salt)
 {
     struct cm_rng g = cm_rng_make(8, CM_RNG_TEST, salt, 0);
-    float *v = CM_NEW(float, n);
+    float *v = CM_NEW(n, float);
     for (size_t i = 0; i < n; i++)
         v[i] = (float)cm_rng_normal(&g);
     return v;
@@ -153,8 +153,8 @@ static void check_products(const struct cm_csr *x, const double *d, size_t k)
 {
     size_t rows = x->rows, cols = x->cols, ld = k + 3;
     float *mean = gaussian(cols, 5), *v = gaussian(cols * k, 6), *b = gaussian(rows * ld, 7);
-    float *bias = CM_NEW(float, k), *y = CM_NEW(float, rows *ld), *y2 = CM_NEW(float, rows *ld);
-    float *z = CM_NEW(float, cols *k), *z2 = CM_NEW(float, cols *k);
+    float *bias = CM_NEW(k, float), *y = CM_NEW(rows * ld, float), *y2 = CM_NEW(rows * ld, float);
+    float *z = CM_NEW(cols * k, float), *z2 = CM_NEW(cols * k, float);
     for (size_t c = 0; c < k; c++) {
         double s = 0;
         for (size_t j = 0; j < cols; j++)
@@ -244,7 +244,7 @@ static void dense_rows_become_entries(void **state)
 {
     (void)state;
     enum { ROWS = 45, COLS = 37, LD = 40 };
-    float *v = CM_ZNEW(float, ROWS *LD), *t = CM_NEW(float, ROWS *COLS);
+    float *v = CM_ZNEW(ROWS * LD, float), *t = CM_NEW(ROWS * COLS, float);
     struct cm_rng g = cm_rng_make(9, CM_RNG_TEST, 0, 0);
     size_t nnz = 0;
     for (size_t i = 0; i < ROWS; i++)

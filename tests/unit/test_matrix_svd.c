@@ -21,8 +21,8 @@
 static struct cm_csr from_dense(const double *a, size_t rows, size_t cols)
 {
     struct cm_csr m = cm_csr_make(cols);
-    uint32_t *idx = CM_NEW(uint32_t, cols);
-    float *val = CM_NEW(float, cols);
+    uint32_t *idx = CM_NEW(cols, uint32_t);
+    float *val = CM_NEW(cols, float);
     for (size_t i = 0; i < rows; i++) {
         uint64_t ptr[2] = {0, 0};
         for (size_t j = 0; j < cols; j++)
@@ -42,9 +42,9 @@ static struct cm_csr fixture(size_t cols)
     struct ref ptr = ref_load(FILE_, "ptr"), idx = ref_load(FILE_, "idx");
     struct ref val = ref_load(FILE_, "val");
     struct cm_csr m = cm_csr_make(cols);
-    uint64_t *p = CM_NEW(uint64_t, ptr.cols);
-    uint32_t *i = CM_NEW(uint32_t, idx.cols);
-    float *v = CM_NEW(float, val.cols);
+    uint64_t *p = CM_NEW(ptr.cols, uint64_t);
+    uint32_t *i = CM_NEW(idx.cols, uint32_t);
+    float *v = CM_NEW(val.cols, float);
     for (size_t e = 0; e < ptr.cols; e++)
         p[e] = (uint64_t)ptr.v[e];
     for (size_t e = 0; e < idx.cols; e++)
@@ -64,8 +64,8 @@ static void compare(const struct cm_csr *x, const float *mean, const char *name)
     snprintf(block, sizeof block, "%s.v", name);
     struct ref v = ref_load(FILE_, block);
     size_t k = s.cols, iterations = 0;
-    float *got = CM_NEW(float, x->cols *k);
-    double *values = CM_NEW(double, k);
+    float *got = CM_NEW(x->cols * k, float);
+    double *values = CM_NEW(k, double);
     assert_int_equal(cm_svd_truncated(x, mean, NULL, k, 1, 1e-8, 100, got, values, &iterations), 0);
     assert_in_range(iterations, 1, 100);
     for (size_t e = 0; e < k; e++)
@@ -75,7 +75,7 @@ static void compare(const struct cm_csr *x, const float *mean, const char *name)
     /* the transpose has the same values, and takes the other path */
     if (!mean) {
         struct cm_csr t = cm_csr_transpose(x);
-        float *left = CM_NEW(float, t.cols *k);
+        float *left = CM_NEW(t.cols * k, float);
         assert_int_equal(cm_svd_truncated(&t, NULL, NULL, k, 1, 1e-8, 100, left, values, NULL), 0);
         for (size_t e = 0; e < k; e++)
             assert_true(fabs(values[e] - s.v[e]) < 1e-9 * s.v[e]);
@@ -93,7 +93,7 @@ static void equals_scipy(void **state)
     (void)state;
     struct ref m = ref_load(FILE_, "mean");
     struct cm_csr x = fixture(m.cols);
-    float *mean = CM_NEW(float, m.cols);
+    float *mean = CM_NEW(m.cols, float);
     for (size_t j = 0; j < m.cols; j++)
         mean[j] = (float)m.v[j];
     compare(&x, NULL, "plain");
@@ -107,7 +107,7 @@ static void equals_scipy(void **state)
 static double *frame(size_t n, size_t r, uint32_t salt)
 {
     struct cm_rng g = cm_rng_make(3, CM_RNG_TEST, salt, 1);
-    double *a = CM_NEW(double, n *r), *t = CM_NEW(double, n *r);
+    double *a = CM_NEW(n * r, double), *t = CM_NEW(n * r, double);
     for (size_t i = 0; i < n * r; i++)
         a[i] = cm_rng_normal(&g);
     assert_int_equal(cm_qr_double(n, r, a, r), 0);
@@ -122,7 +122,7 @@ static double *frame(size_t n, size_t r, uint32_t salt)
 static struct cm_csr planted(size_t rows, size_t cols, const double *given, size_t count)
 {
     double *u = frame(rows, count, 1), *v = frame(cols, count, 2);
-    double *a = CM_ZNEW(double, rows *cols);
+    double *a = CM_ZNEW(rows * cols, double);
     for (size_t e = 0; e < count; e++)
         for (size_t i = 0; i < rows; i++)
             for (size_t j = 0; j < cols; j++)
@@ -138,15 +138,15 @@ static struct cm_csr planted(size_t rows, size_t cols, const double *given, size
 static void check(const struct cm_csr *x, size_t k, double tolerance)
 {
     size_t rows = x->rows, cols = x->cols, r = rows < cols ? rows : cols;
-    double *a = CM_ZNEW(double, rows *cols), *u = CM_NEW(double, rows *r);
-    double *want = CM_NEW(double, r), *vt = CM_NEW(double, r *cols), *s = CM_NEW(double, k);
-    double *b = CM_NEW(double, rows *cols);
+    double *a = CM_ZNEW(rows * cols, double), *u = CM_NEW(rows * r, double);
+    double *want = CM_NEW(r, double), *vt = CM_NEW(r * cols, double), *s = CM_NEW(k, double);
+    double *b = CM_NEW(rows * cols, double);
     for (size_t i = 0; i < rows; i++)
         for (size_t e = x->ptr[i]; e < x->ptr[i + 1]; e++)
             a[i * cols + x->idx[e]] = (double)x->val[e];
     memcpy(b, a, rows * cols * sizeof *a);
     assert_int_equal(cm_svd(rows, cols, b, u, want, vt), 0);
-    float *v = CM_NEW(float, cols *k);
+    float *v = CM_NEW(cols * k, float);
     size_t iterations;
     assert_int_equal(cm_svd_truncated(x, NULL, NULL, k, 5, 1e-7, 1000, v, s, &iterations), 0);
     assert_true(iterations <= 1000);
@@ -247,7 +247,7 @@ static void restarts(void **state)
     struct cm_csr t = cm_csr_transpose(&x), *both_ways[2] = {&x, &t};
     for (size_t w = 0; w < 2; w++) {
         double s[K];
-        float *v = CM_NEW(float, both_ways[w]->cols *K);
+        float *v = CM_NEW(both_ways[w]->cols * K, float);
         size_t iterations;
         assert_int_equal(
             cm_svd_truncated(both_ways[w], NULL, NULL, K, 3, 1e-7, 1000, v, s, &iterations), 0);
@@ -269,7 +269,7 @@ static double residual(const struct cm_csr *x, const float *mean, const float *w
                        const float *v, const double *s)
 {
     size_t rows = x->rows, cols = x->cols;
-    double *a = CM_NEW(double, rows *cols), *y = CM_NEW(double, rows), worst = 0;
+    double *a = CM_NEW(rows * cols, double), *y = CM_NEW(rows, double), worst = 0;
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < cols; j++) {
             uint64_t at = cm_csr_find(x, i, (uint32_t)j);
@@ -312,8 +312,8 @@ static void in_float(void **state)
     const struct cm_csr *ways[] = {&x, &t};
     for (size_t w = 0; w < 2; w++) {
         size_t cols = ways[w]->cols;
-        float *mean = CM_NEW(float, cols), *weight = CM_NEW(float, cols);
-        float *v = CM_NEW(float, cols *K), *again = CM_NEW(float, cols *K);
+        float *mean = CM_NEW(cols, float), *weight = CM_NEW(cols, float);
+        float *v = CM_NEW(cols * K, float), *again = CM_NEW(cols * K, float);
         double s[K], s_again[K], exact[K];
         for (size_t j = 0; j < cols; j++) {
             mean[j] = (float)(j % 3) / 64;
@@ -357,7 +357,7 @@ static void the_bound_is_reported(void **state)
         float v = sqrtf(1000 + (float)i);
         cm_csr_append(&x, 1, ptr, &i, &v);
     }
-    float *v = CM_NEW(float, 900 * 5);
+    float *v = CM_NEW(900 * 5, float);
     double s[5];
     size_t iterations;
     assert_int_equal(cm_svd_truncated(&x, NULL, NULL, 5, 3, 1e-9, 6, v, s, &iterations), 0);
@@ -393,10 +393,10 @@ static void weights_are_a_diagonal(void **state)
     for (size_t way = 0; way < 2; way++) {
         const struct cm_csr *in = both_ways[way];
         size_t d = in->cols;
-        float *mean = CM_NEW(float, d), *weight = CM_NEW(float, d), *scaled_mean = CM_NEW(float, d);
-        float *v = CM_NEW(float, d *K), *want = CM_NEW(float, d *K);
+        float *mean = CM_NEW(d, float), *weight = CM_NEW(d, float), *scaled_mean = CM_NEW(d, float);
+        float *v = CM_NEW(d * K, float), *want = CM_NEW(d * K, float);
         double s[K], want_s[K];
-        uint64_t *rows = CM_NEW(uint64_t, in->rows);
+        uint64_t *rows = CM_NEW(in->rows, uint64_t);
         for (size_t i = 0; i < in->rows; i++)
             rows[i] = i;
         struct cm_csr scaled = cm_csr_rows(in, rows, in->rows);

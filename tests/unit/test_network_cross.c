@@ -49,12 +49,12 @@ static void open_module(const struct cm_cross_config *o)
     cm_params_add(&table, "GEX.r", "other", 37, 0, 0);
     assert_int_equal(cm_cross_make(&cross, o, L, P, &table, "cross"), 0);
     assert_int_equal(cross.begin + cross.size, table.size);
-    params = CM_ZNEW(double, table.size);
+    params = CM_ZNEW(table.size, double);
     cm_cross_init(&cross, params + cross.begin, 3);
     for (size_t i = 0; i < table.size; i++)
         params[i] += .3 * draw(1, 0, i);
-    cache = CM_NEW(double, cm_cross_cache(&cross));
-    scratch = CM_NEW(double, cm_cross_scratch(&cross));
+    cache = CM_NEW(cm_cross_cache(&cross), double);
+    scratch = CM_NEW(cm_cross_scratch(&cross), double);
     for (size_t i = 0; i < B * L0 * P; i++)
         x[0][i] = draw(2, 0, i);
     for (size_t i = 0; i < B * L1 * P; i++)
@@ -126,7 +126,7 @@ static void pair_gradients(void **state)
         struct cm_cross_config o = options(kind);
         open_module(&o);
         dropping = kind == 2 ? NULL : &drop;
-        double *dp = CM_ZNEW(double, table.size), d0[L0 * P] = {0}, d1[L1 * P] = {0};
+        double *dp = CM_ZNEW(table.size, double), d0[L0 * P] = {0}, d1[L1 * P] = {0};
         pair_score();
         double *const dx[2] = {d0, d1};
         cm_cross_backward(&cross, dp + cross.begin, dx, 1, cache, params + cross.begin, dropping,
@@ -148,8 +148,8 @@ static void cached_is_uncached(void **state)
         open_module(&o);
         for (size_t i = 0; i < L0 * P; i++)
             x[0][i] *= 30;
-        double *a = CM_NEW(double, cm_cross_cell(&cross, 0));
-        double *b = CM_NEW(double, cm_cross_cell(&cross, 1));
+        double *a = CM_NEW(cm_cross_cell(&cross, 0), double);
+        double *b = CM_NEW(cm_cross_cell(&cross, 1), double);
         for (size_t i = 0; i < B; i++)
             for (size_t j = 0; j < B; j++) {
                 memset(scratch, 0x7f, cm_cross_scratch(&cross) * sizeof *scratch);
@@ -192,7 +192,7 @@ static struct cm_cross_batch batch;
 static double mined_loss(void)
 {
     static double ds0[B * B], d0[B * L0 * P], d1[B * L1 * P];
-    double *dp = CM_ZNEW(double, table.size), *const dx[2] = {d0, d1};
+    double *dp = CM_ZNEW(table.size, double), *const dx[2] = {d0, d1};
     double loss =
         cm_cross_loss(&cross, ds0, dx, dp + cross.begin, &batch, params + cross.begin, NULL);
     cm_free(dp);
@@ -225,7 +225,7 @@ static void mined_gradients(void **state)
                                         .drop = dropping,
                                         .g = &g};
         /* gradients begin at 1 */
-        double *dp = CM_NEW(double, table.size), ds0[B * B], d0[B * L0 * P], d1[B * L1 * P];
+        double *dp = CM_NEW(table.size, double), ds0[B * B], d0[B * L0 * P], d1[B * L1 * P];
         double *const dx[2] = {d0, d1};
         for (size_t i = 0; i < table.size; i++)
             dp[i] = 1;
@@ -283,7 +283,7 @@ static void threads(void **state)
     for (int run = 0; run < 2; run++) {
         cm_pool_set_threads(run ? 3 : 1);
         double *const dx[2] = {d0[run], d1[run]};
-        dp[run] = CM_ZNEW(double, table.size);
+        dp[run] = CM_ZNEW(table.size, double);
         loss[run] = cm_cross_loss(&cross, ds0[run], dx, dp[run] + cross.begin, &batch,
                                   params + cross.begin, NULL);
     }
@@ -303,8 +303,8 @@ static void threads(void **state)
 /* S of cell i with every candidate, from cached cells. */
 static void scores(double *s)
 {
-    double *a = CM_NEW(double, cm_cross_cell(&cross, 0)),
-           *b = CM_NEW(double, B *cm_cross_cell(&cross, 1));
+    double *a = CM_NEW(cm_cross_cell(&cross, 0), double),
+           *b = CM_NEW(B * cm_cross_cell(&cross, 1), double);
     for (size_t j = 0; j < B; j++)
         cm_cross_cell_make(&cross, 1, b + j * cm_cross_cell(&cross, 1), tokens(1, j),
                            params + cross.begin, scratch);
@@ -388,8 +388,8 @@ static void partners_that_rank_low(void **state)
             }
         struct cm_rng g = cm_rng_make(8, CM_RNG_NEGATIVES, 0, 0);
         batch = (struct cm_cross_batch){.B = B, .x = {x[0], x[1]}, .s0 = s0, .g = &g};
-        double ds0[B * B] = {0}, *dp = CM_ZNEW(double, table.size);
-        double *const dx[2] = {CM_ZNEW(double, B *L0 *P), CM_ZNEW(double, B *L1 *P)};
+        double ds0[B * B] = {0}, *dp = CM_ZNEW(table.size, double);
+        double *const dx[2] = {CM_ZNEW(B * L0 * P, double), CM_ZNEW(B * L1 * P, double)};
         struct cm_cross_report r;
         cm_cross_loss(&cross, ds0, dx, dp + cross.begin, &batch, params + cross.begin, &r);
         assert_int_equal(r.active, 2 * B);

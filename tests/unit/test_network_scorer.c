@@ -109,12 +109,12 @@ static double stack(size_t i, size_t j)
     const cm_real *token[2];
     cm_real *kept[2];
     for (size_t k = 0; k < 2; k++) {
-        kept[k] = CM_NEW(cm_real, cm_net_tokens_scratch(&net, k));
+        kept[k] = CM_NEW(cm_net_tokens_scratch(&net, k), cm_real);
         struct cm_cell cell = cm_cell_at(&x[k], k ? j : i);
         token[k] = cm_net_tokens(&net, k, net.w, cell, kept[k]);
     }
-    cm_real *cache = CM_NEW(cm_real, cm_cross_cache(&net.cross)),
-            *scratch = CM_NEW(cm_real, cm_cross_scratch(&net.cross));
+    cm_real *cache = CM_NEW(cm_cross_cache(&net.cross), cm_real),
+            *scratch = CM_NEW(cm_cross_scratch(&net.cross), cm_real);
     double s1 = cm_cross_forward(&net.cross, cache, token, net.w + net.cross.begin, NULL, scratch);
     cm_free(cache);
     cm_free(scratch);

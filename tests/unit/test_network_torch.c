@@ -85,10 +85,10 @@ static void encoder(const char *group, const char *name, const struct cm_transfo
     struct cm_encoder e;
     if (cm_encoder_tokens.make(&e, &c, &slot, linear, 0, &t, "r"))
         fail_msg("%s", cm_error_message());
-    float *params = CM_ZNEW(float, t.size), *dp = CM_ZNEW(float, t.size);
-    float *cache = CM_NEW(float, cm_encoder_tokens.cache(&e, CELLS));
-    float *scratch = CM_NEW(float, cm_encoder_tokens.scratch(&e, CELLS));
-    float *out = CM_NEW(float, CELLS *e.q);
+    float *params = CM_ZNEW(t.size, float), *dp = CM_ZNEW(t.size, float);
+    float *cache = CM_NEW(cm_encoder_tokens.cache(&e, CELLS), float);
+    float *scratch = CM_NEW(cm_encoder_tokens.scratch(&e, CELLS), float);
+    float *out = CM_NEW(CELLS * e.q, float);
     take_params(group, &t, 2, params);
     const struct cm_pass pass = {
         .cell = cell, .B = CELLS, .params = params, .cache = cache, .scratch = scratch};
@@ -162,10 +162,10 @@ static void pairs(const char *group, const struct cm_cross_config *o)
     struct cm_params t = {.p = tensor, .capacity = 16};
     struct cm_cross c;
     assert_int_equal(cm_cross_make(&c, o, L, P, &t, "cross"), 0);
-    float *params = CM_ZNEW(float, t.size), *dp = CM_ZNEW(float, t.size);
-    float *cache = CM_NEW(float, cm_cross_cache(&c)),
-          *scratch = CM_NEW(float, cm_cross_scratch(&c));
-    float *a = CM_NEW(float, cm_cross_cell(&c, 0)), *b = CM_NEW(float, cm_cross_cell(&c, 1));
+    float *params = CM_ZNEW(t.size, float), *dp = CM_ZNEW(t.size, float);
+    float *cache = CM_NEW(cm_cross_cache(&c), float),
+          *scratch = CM_NEW(cm_cross_scratch(&c), float);
+    float *a = CM_NEW(cm_cross_cell(&c, 0), float), *b = CM_NEW(cm_cross_cell(&c, 1), float);
     const float *x0 = ref(group, "g", B * LG * P), *x1 = ref(group, "a", B * LA * P);
     const float *weight = ref(group, "dout", B * B);
     float d0[B * LG * P] = {0}, d1[B * LA * P] = {0}, s[B * B], fast[B * B];
@@ -216,7 +216,7 @@ static void mined(void **state)
     struct cm_params t = {.p = tensor, .capacity = 16};
     struct cm_cross c;
     assert_int_equal(cm_cross_make(&c, &o, L, P, &t, "cross"), 0);
-    float *params = CM_ZNEW(float, t.size), *dp = CM_ZNEW(float, t.size);
+    float *params = CM_ZNEW(t.size, float), *dp = CM_ZNEW(t.size, float);
     take_params("mined", &t, 6, params);
     struct cm_cross_batch batch = {
         .B = B,

@@ -124,12 +124,12 @@ static void open_net(const struct cm_transformer_config *o)
         fail_msg("%s", cm_error_message());
     assert_true(net.table.n <= 64);
     net.tokens = CELLS * net.e.L * net.e.P;
-    net.params = CM_ZNEW(double, net.table.size);
-    net.cache = CM_NEW(double, cm_encoder_tokens.cache(&net.e, CELLS));
-    net.scratch = CM_NEW(double, cm_encoder_tokens.scratch(&net.e, CELLS));
-    net.out = CM_NEW(double, CELLS *net.e.q);
-    net.weight = CM_NEW(double, CELLS *net.e.q);
-    net.token_weight = CM_NEW(double, net.tokens);
+    net.params = CM_ZNEW(net.table.size, double);
+    net.cache = CM_NEW(cm_encoder_tokens.cache(&net.e, CELLS), double);
+    net.scratch = CM_NEW(cm_encoder_tokens.scratch(&net.e, CELLS), double);
+    net.out = CM_NEW(CELLS * net.e.q, double);
+    net.weight = CM_NEW(CELLS * net.e.q, double);
+    net.token_weight = CM_NEW(net.tokens, double);
     cm_encoder_tokens.init(&net.e, net.params, &linear.side[0], 5, 0);
     /* away from the first values, of which many are 0 */
     for (size_t t = 0; t < net.table.n; t++)
@@ -178,7 +178,7 @@ static void differences(const struct cm_transformer_config *o, bool training)
     open_net(o);
     net.drop = training ? &drop : NULL;
     size_t n = net.table.size;
-    double *got = CM_NEW(double, n), *before = CM_NEW(double, n);
+    double *got = CM_NEW(n, double), *before = CM_NEW(n, double);
     for (size_t i = 0; i < n; i++)
         got[i] = before[i] = draw(8, 0, i);
     objective();
@@ -204,7 +204,7 @@ static void differences(const struct cm_transformer_config *o, bool training)
             fail_msg("%s: all differences are 0, nothing was tested", p->name);
     }
     /* the two ways in, each alone, add up to both */
-    double *one = CM_ZNEW(double, n);
+    double *one = CM_ZNEW(n, double);
     objective();
     cm_encoder_tokens.backward(&net.e, one, net.weight, NULL, &pass);
     cm_encoder_tokens.backward(&net.e, one, NULL, net.token_weight, &pass);
@@ -314,7 +314,7 @@ static void loadings_sum_to_components(void **state)
             assert_true(fabs(sum - z / (linear.side[0].s[f] / sqrt(50)) * sqrt((double)L)) < 1e-9);
         }
     /* without the unit: the same numbers */
-    double *keep = CM_NEW(double, net.tokens);
+    double *keep = CM_NEW(net.tokens, double);
     memcpy(keep, tokens, net.tokens * sizeof *keep);
     memset(net.cache, 0x7f, cm_encoder_tokens.cache(&net.e, CELLS) * sizeof *net.cache);
     struct cm_pass pass = whole();
@@ -414,7 +414,7 @@ static void first_values(void **state)
     struct cm_transformer_config o = small(CM_PRESET_ATTN, "GEX");
     open_net(&o);
     size_t n = net.table.size;
-    double *a = CM_ZNEW(double, n), *b = CM_ZNEW(double, n), *c = CM_ZNEW(double, n);
+    double *a = CM_ZNEW(n, double), *b = CM_ZNEW(n, double), *c = CM_ZNEW(n, double);
     cm_encoder_tokens.init(&net.e, a, &linear.side[0], 5, 0);
     cm_encoder_tokens.init(&net.e, b, &linear.side[0], 5, 0);
     cm_encoder_tokens.init(&net.e, c, &linear.side[0], 5, 1);

@@ -27,7 +27,7 @@ static uint32_t salt; /* arrays in order of their making */
 static double *gaussian(size_t n)
 {
     struct cm_rng g = cm_rng_make(11, CM_RNG_TEST, 1, salt++);
-    double *v = CM_NEW(double, n ? n : 1);
+    double *v = CM_NEW(n ? n : 1, double);
     for (size_t i = 0; i < n; i++)
         v[i] = cm_rng_normal(&g);
     return v;
@@ -93,7 +93,7 @@ struct grad {
 
 static struct grad grad(size_t n)
 {
-    struct grad g = {gaussian(n), CM_NEW(double, n ? n : 1), n};
+    struct grad g = {gaussian(n), CM_NEW(n ? n : 1, double), n};
     memcpy(g.before, g.d, n * sizeof *g.d);
     return g;
 }
@@ -142,8 +142,8 @@ static void sparse_conv(void **state)
             size_t tokens[5], n = 20,
                               F = r % 3 == 2 ? 55 : 5 + 8 * (r & 1); /* all widths of the loops */
             cm_windows_lay(&w, NULL, NULL, NULL, &rules[r], chrom, chroms, features, order);
-            struct cm_window *window = CM_NEW(struct cm_window, w.L);
-            uint32_t *first = CM_NEW(uint32_t, features);
+            struct cm_window *window = CM_NEW(w.L, struct cm_window);
+            uint32_t *first = CM_NEW(features, uint32_t);
             cm_windows_lay(&w, window, first, tokens, &rules[r], chrom, chroms, features, order);
             assert_int_equal(tokens[4], w.L);
             memset(&e, 0, sizeof e);
@@ -276,7 +276,7 @@ static void maxpool(void **state)
         e.L = shape[i][0], e.K = shape[i][1], e.S = shape[i][2], e.C = 5;
         size_t T = (e.L - e.K) / e.S + 1;
         e.n_out = T * e.C;
-        e.which = CM_NEW(uint32_t, e.n_out);
+        e.which = CM_NEW(e.n_out, uint32_t);
         e.in = gaussian(e.L * e.C), e.out = gaussian(e.n_out), e.weight = gaussian(e.n_out);
         struct grad dx = grad(e.L * e.C);
         objective();

@@ -24,10 +24,10 @@ static int make(void **state)
     (void)state;
     float **const all[] = {&a, &b, &before};
     for (uint32_t i = 0; i < 3; i++) {
-        *all[i] = CM_NEW(float, SIDE *SIDE);
+        *all[i] = CM_NEW(SIDE * SIDE, float);
         cm_init_normal(*all[i], SIDE * SIDE, 1, cm_rng_make(1, CM_RNG_TEST, 7, i));
     }
-    bias = CM_NEW(float, SIDE);
+    bias = CM_NEW(SIDE, float);
     cm_init_normal(bias, SIDE, 1, cm_rng_make(1, CM_RNG_TEST, 7, 9));
     return 0;
 }
@@ -78,7 +78,7 @@ static void shapes(void **state)
     static const size_t shape[][3] = {{1, 1, 1},    {3, 5, 2},    {8, 48, 16},  {9, 16, 257},
                                       {17, 15, 33}, {16, 80, 40}, {7, 65, 300}, {13, 33, 0},
                                       {33, 7, 520}, {21, 112, 3}};
-    float *c = CM_NEW(float, SIDE *SIDE), *other = CM_NEW(float, SIDE *SIDE);
+    float *c = CM_NEW(SIDE * SIDE, float), *other = CM_NEW(SIDE * SIDE, float);
     for (size_t s = 0; s < sizeof shape / sizeof *shape; s++)
         for (unsigned way = 0; way < 32; way++) {
             size_t m = shape[s][0], n = shape[s][1], k = shape[s][2];

@@ -22,12 +22,12 @@
 #define FIXTURE "tests/ref/nn"
 #include "torch.h"
 
-static float *zeros(size_t n) { return CM_ZNEW(float, n); }
+static float *zeros(size_t n) { return CM_ZNEW(n, float); }
 
 /* An array whose contents must not matter. */
 static float *junk(size_t n)
 {
-    float *v = CM_NEW(float, n);
+    float *v = CM_NEW(n, float);
     memset(v, 0xff, n * sizeof *v); /* NaN */
     return v;
 }

@@ -52,9 +52,9 @@ static void check_schedule(size_t n, const uint32_t *group, size_t groups, size_
 {
     struct cm_schedule s;
     cm_schedule_make(&s, n, group, groups, size, 5);
-    uint64_t *row = CM_NEW(uint64_t, n), *again = CM_NEW(uint64_t, n),
-             *begin = CM_NEW(uint64_t, s.steps + 1);
-    uint8_t *seen = CM_ZNEW(uint8_t, n);
+    uint64_t *row = CM_NEW(n, uint64_t), *again = CM_NEW(n, uint64_t),
+             *begin = CM_NEW(s.steps + 1, uint64_t);
+    uint8_t *seen = CM_ZNEW(n, uint8_t);
     cm_schedule_epoch(&s, 1, row, begin);
     assert_int_equal(begin[0], 0);
     assert_int_equal(begin[s.steps], n);

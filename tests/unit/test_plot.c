@@ -25,7 +25,7 @@ static void plane_is_numpys(void **state)
     struct ref x = ref_load(FILE_, "x"), want = ref_load(FILE_, "plane");
     struct ref share = ref_load(FILE_, "share");
     struct cm_dense m = cm_dense_make(x.rows, x.cols);
-    double *got = CM_NEW(double, 2 * x.rows), part[2];
+    double *got = CM_NEW(2 * x.rows, double), part[2];
     for (size_t i = 0; i < x.rows * x.cols; i++)
         m.v[i] = (float)x.v[i];
     assert_int_equal(cm_pca_plane(&m, got, part), 0);

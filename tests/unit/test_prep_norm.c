@@ -112,7 +112,7 @@ static void write_counts(const char *to, struct layout l)
                factor = ref_load(fixture, "factor");
     struct cm_head h = counts_head(&x, l);
     size_t n = 0, max = x.rows / l.chunk + 1;
-    struct cm_chunk *c = CM_ZNEW(struct cm_chunk, max);
+    struct cm_chunk *c = CM_ZNEW(max, struct cm_chunk);
     for (size_t first = 0; first < x.rows; first += l.chunk)
         fill_chunk(&c[n++], &h, &x, &train, &factor, first, l);
     put_file(to, &h, c, n);
@@ -147,7 +147,7 @@ static double *run(struct cm_norm *n, const char *from, const char *fit, const s
     cm_head_copy(out, h);
     cm_norm_save(n, &out->slot[0]);
     size_t cols = h->slot[0].cols.names.n, row = 0;
-    double *y = CM_ZNEW(double, 64 * cols);
+    double *y = CM_ZNEW(64 * cols, double);
     struct cm_chunk c = {0};
     int code;
     while ((code = cm_reader_next(r, &c)) > 0) {
@@ -352,7 +352,7 @@ static void aliases_find_methods(void **state)
 static void write_bad(double bad, bool dense)
 {
     struct layout l = {dense, 100, NULL};
-    struct ref x = {3, 4, CM_ZNEW(double, 12)}, one = {3, 1, CM_NEW(double, 3)};
+    struct ref x = {3, 4, CM_ZNEW(12, double)}, one = {3, 1, CM_NEW(3, double)};
     for (int k = 0; k < 12; k++)
         x.v[k] = 1 + k;
     x.v[6] = bad;
@@ -551,7 +551,7 @@ static void no_cells_and_even_columns(void **state)
                 assert_true(!m->col || isfinite(m->col(n, d, d)));
                 assert_true(!m->post || isfinite(m->post(n, d, d)));
             }
-    struct ref x = {2, 2, CM_NEW(double, 4)}, one = {2, 1, CM_NEW(double, 2)};
+    struct ref x = {2, 2, CM_NEW(4, double)}, one = {2, 1, CM_NEW(2, double)};
     x.v[0] = x.v[1] = x.v[2] = x.v[3] = one.v[0] = one.v[1] = 1;
     struct layout l = {false, 10, NULL};
     struct cm_head h = counts_head(&x, l), out = {0};

@@ -45,7 +45,7 @@ static void sparsity_and_spread(void **state)
     for (int side = 0; side < 2; side++) {
         uint32_t *idx = NULL, *count = NULL;
         size_t cap = 0;
-        double nnz = 0, *sum = CM_ZNEW(double, g->side[side].cols);
+        double nnz = 0, *sum = CM_ZNEW(g->side[side].cols, double);
         for (size_t i = 0; i < usual.cells; i++) {
             size_t n = cm_gen_counts(g, side, i, &idx, &count, &cap);
             nnz += (double)n;
@@ -80,7 +80,7 @@ static void names_order_and_splits(void **state)
     struct cm_gen *g = make(o);
     struct cm_strs names = {0};
     struct cm_index index;
-    size_t *seen = CM_ZNEW(size_t, o.cells), split[3] = {0}, moved = 0;
+    size_t *seen = CM_ZNEW(o.cells, size_t), split[3] = {0}, moved = 0;
     for (size_t i = 0; i < o.cells; i++) {
         char name[CM_GEN_NAME_MAX];
         cm_gen_name(g, i, name);

@@ -107,7 +107,7 @@ static size_t write_stream(float scale, unsigned char **bytes, uint64_t *digest,
         assert_int_equal(cm_writer_flush(w), 0);
     *digest = cm_writer_digest(w);
     off_t n = lseek(fd, 0, SEEK_END);
-    *bytes = CM_NEW(unsigned char, (size_t)n);
+    *bytes = CM_NEW((size_t)n, unsigned char);
     assert_int_equal(pread(fd, *bytes, (size_t)n, 0), n);
     close(fd);
     cm_writer_free(w);
@@ -236,7 +236,7 @@ static void test_missing_end_and_bytes_behind_it(void **state)
     assert_non_null(strstr(cm_error_message(), "END"));
     cm_free(bytes);
     n = write_stream(1, &bytes, &digest, true);
-    unsigned char *twice = CM_NEW(unsigned char, 2 * n);
+    unsigned char *twice = CM_NEW(2 * n, unsigned char);
     memcpy(twice, bytes, n);
     memcpy(twice + n, bytes, n);
     put_file(twice, 2 * n);
@@ -527,7 +527,7 @@ static void test_the_longest_row_and_name(void **state)
     enum { COLS = 70000 };
     struct cm_head h = {.kind = CM_MATRIX};
     struct cm_slot *s = cm_head_add_slot(&h, "GEX");
-    char *name = CM_ZNEW(char, CM_MAX_NAME + 1);
+    char *name = CM_ZNEW(CM_MAX_NAME + 1, char);
     for (int j = 0; j < COLS; j++) {
         snprintf(name, CM_MAX_NAME, "%d", j);
         cm_strs_add(&s->cols.names, name);

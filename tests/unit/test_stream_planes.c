@@ -19,7 +19,7 @@ enum { OTHERS = 7 }; /* entries of other rows around this one */
 static unsigned char *planes_of(const uint64_t *difference, size_t len)
 {
     size_t n = len + 2 * OTHERS;
-    unsigned char *p = CM_ZNEW(unsigned char, 4 * n + 1);
+    unsigned char *p = CM_ZNEW(4 * n + 1, unsigned char);
     for (size_t k = 0; k < len; k++)
         for (size_t b = 0; b < 4; b++)
             p[b * n + OTHERS + k] = (unsigned char)(difference[k] >> (8 * b));
@@ -35,13 +35,13 @@ static void there_and_back(void **state)
     for (size_t a = 0; a < sizeof lengths / sizeof *lengths; a++)
         for (size_t b = 0; b < sizeof gaps / sizeof *gaps; b++) {
             size_t len = lengths[a], n = len + 2 * OTHERS;
-            uint64_t *d = CM_NEW(uint64_t, len + 1), at = 0, last;
-            uint32_t *idx = CM_NEW(uint32_t, len + 1), *back = CM_NEW(uint32_t, len + 1);
+            uint64_t *d = CM_NEW(len + 1, uint64_t), at = 0, last;
+            uint32_t *idx = CM_NEW(len + 1, uint32_t), *back = CM_NEW(len + 1, uint32_t);
             for (size_t k = 0; k < len; k++) {
                 d[k] = cm_rng_below(&g, gaps[b]) + (k > 0);
                 idx[k] = (uint32_t)(at += d[k]);
             }
-            unsigned char *want = planes_of(d, len), *got = CM_ZNEW(unsigned char, 4 * n + 1);
+            unsigned char *want = planes_of(d, len), *got = CM_ZNEW(4 * n + 1, unsigned char);
             cm_planes_split(idx, len, got + OTHERS, n);
             assert_memory_equal(got, want, 4 * n);
             assert_true(cm_planes_join(want + OTHERS, n, len, at + 1, back, &last));
@@ -58,7 +58,7 @@ static void there_and_back(void **state)
 static void refused(const uint64_t *d, size_t len, uint64_t sum)
 {
     unsigned char *p = planes_of(d, len);
-    uint32_t *idx = CM_NEW(uint32_t, len);
+    uint32_t *idx = CM_NEW(len, uint32_t);
     uint64_t last;
     assert_false(cm_planes_join(p + OTHERS, len + 2 * OTHERS, len, 1u << 31, idx, &last));
     assert_int_equal(last, sum);
@@ -73,7 +73,7 @@ static void what_does_not_ascend_is_refused(void **state)
     refused((uint64_t[]){4, UINT32_MAX}, 2, 4 + (uint64_t)UINT32_MAX); /* wraps to 3 */
     refused((uint64_t[]){4, 1u << 31, 1u << 31}, 3, 4 + ((uint64_t)1 << 32));
     refused((uint64_t[]){1u << 31}, 1, (uint64_t)1 << 31);
-    uint64_t *d = CM_NEW(uint64_t, 1026); /* the first of a later piece */
+    uint64_t *d = CM_NEW(1026, uint64_t); /* the first of a later piece */
     for (size_t k = 0; k < 1026; k++)
         d[k] = k != 1024;
     refused(d, 1026, 1025);

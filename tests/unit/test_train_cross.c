@@ -109,10 +109,10 @@ static void begin(struct training *t, enum cm_preset preset, size_t steps, const
     t->m.has_net = true;
     cm_net_init(&t->m.net, &t->m.linear, 20, 5);
     struct cm_picks *p = &t->picks;
-    p->begin = CM_ZNEW(uint64_t, steps + 1);
-    p->step = CM_NEW(uint64_t, steps);
-    p->epoch = CM_NEW(uint32_t, steps);
-    p->row = CM_NEW(uint32_t, steps * B);
+    p->begin = CM_ZNEW(steps + 1, uint64_t);
+    p->step = CM_NEW(steps, uint64_t);
+    p->epoch = CM_NEW(steps, uint32_t);
+    p->row = CM_NEW(steps * B, uint32_t);
     for (p->n = 0; p->n < steps; p->n++) {
         p->step[p->n] = p->n;
         p->epoch[p->n] = (uint32_t)p->n + 1;
@@ -303,7 +303,7 @@ static void frozen(void **state)
         struct training t;
         struct cm_fit_state s = {0};
         begin(&t, CM_PRESET_PAPER, STEPS, way ? not_cross : cross_only);
-        float *first = CM_NEW(float, t.m.net.table.size);
+        float *first = CM_NEW(t.m.net.table.size, float);
         memcpy(first, t.m.net.w, t.m.net.table.size * sizeof *first);
         run(&t, &s);
         for (size_t k = 0; k < t.m.net.table.n; k++) {

@@ -71,15 +71,15 @@ static void load(struct fixture *f, const char *loss, double dropout)
         cm_strs_add(&cm_head_add_slot(&f->m.head, side ? "ATAC" : "GEX")->cols.names, "feature");
         struct cm_linear_side *l = &f->m.linear.side[side];
         struct ref z = get("z", side), s = get("s", side);
-        f->z[side] = CM_NEW(float, f->n * f->k);
+        f->z[side] = CM_NEW(f->n * f->k, float);
         for (size_t i = 0; i < f->n * f->k; i++)
             f->z[side][i] = (float)z.v[i];
         l->d = 1;
-        l->mean = CM_ZNEW(float, 1);
-        l->v = CM_ZNEW(float, f->k);
-        l->p = CM_ZNEW(float, f->k * f->q);
+        l->mean = CM_ZNEW(1, float);
+        l->v = CM_ZNEW(f->k, float);
+        l->p = CM_ZNEW(f->k * f->q, float);
         l->s = s.v;
-        l->bias = CM_ZNEW(float, f->k);
+        l->bias = CM_ZNEW(f->k, float);
         cm_free(z.v);
         f->x[side] = cm_csr_make(1);
         f->none[side] = cm_csr_make(1);
@@ -128,10 +128,10 @@ static void load(struct fixture *f, const char *loss, double dropout)
             fill(f, tensors[t], side);
 
     struct cm_picks *p = &f->picks;
-    p->begin = CM_ZNEW(uint64_t, f->steps + 1);
-    p->step = CM_NEW(uint64_t, f->steps);
-    p->epoch = CM_NEW(uint32_t, f->steps);
-    p->row = CM_NEW(uint32_t, f->steps * f->n);
+    p->begin = CM_ZNEW(f->steps + 1, uint64_t);
+    p->step = CM_NEW(f->steps, uint64_t);
+    p->epoch = CM_NEW(f->steps, uint32_t);
+    p->row = CM_NEW(f->steps * f->n, uint32_t);
     for (p->n = 0; p->n < f->steps; p->n++) {
         struct ref rows = get("rows", p->n);
         p->step[p->n] = p->n;

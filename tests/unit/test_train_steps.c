@@ -73,7 +73,7 @@ static struct cm_cross cross;
 static struct cm_params table;
 static struct cm_param tensor[MAX_TENSORS];
 
-static double *numbers(size_t n) { return CM_ZNEW(double, n); }
+static double *numbers(size_t n) { return CM_ZNEW(n, double); }
 
 /* Loss and gradients under parameters w. */
 static double gradient(const double *w, double *dw)

@@ -32,9 +32,9 @@ static int load(void **state)
     if (!f || fseek(f, 0, SEEK_END))
         return -1; /* tests run from the project's root */
     blob.n = (size_t)ftell(f) / 4;
-    blob.v = CM_NEW(float, blob.n);
+    blob.v = CM_NEW(blob.n, float);
     rewind(f);
-    unsigned char *raw = CM_NEW(unsigned char, 4 * blob.n);
+    unsigned char *raw = CM_NEW(4 * blob.n, unsigned char);
     size_t got = fread(raw, 4, blob.n, f);
     cm_le_copy(blob.v, raw, blob.n, 4);
     cm_free(raw);

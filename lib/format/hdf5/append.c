@@ -107,7 +107,7 @@ int cm_h5_append_create(struct cm_h5_append **out, const char *base, const char 
                         const char *name, const char *key, const struct cm_head *h, size_t from,
                         size_t width)
 {
-    struct cm_h5_append *result = *out = CM_ZNEW(struct cm_h5_append, 1);
+    struct cm_h5_append *result = *out = CM_ZNEW(1, struct cm_h5_append);
     size_t capacity;
     result->put =
         (struct cm_h5_put){.file = -1, .name = cm_strdup(name), .pack = CM_PACK_NONE, .copy = true};
@@ -128,20 +128,20 @@ int cm_h5_append_create(struct cm_h5_append **out, const char *base, const char 
     if (code)
         return code;
     size_t n = result->names.n;
-    result->seen = CM_ZNEW(uint8_t, n + 1);
+    result->seen = CM_ZNEW(n + 1, uint8_t);
     if (result->match) {
         cm_strs_copy(&result->column, &h->slot[0].cols.names);
         cm_index_make(&result->column_at, &result->column);
-        result->partner = CM_NEW(uint32_t, n + 1);
-        result->value = CM_NEW(double, n + 1);
-        result->rank = CM_NEW(int64_t, n + 1);
+        result->partner = CM_NEW(n + 1, uint32_t);
+        result->value = CM_NEW(n + 1, double);
+        result->rank = CM_NEW(n + 1, int64_t);
         for (size_t i = 0; i < n; i++) {
             result->partner[i] = UINT32_MAX;
             result->value[i] = NAN;
             result->rank[i] = CM_I64_MISSING;
         }
     } else {
-        result->v = CM_ZNEW(float, capacity + 1);
+        result->v = CM_ZNEW(capacity + 1, float);
     }
     cm_h5_setup(false);
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
@@ -267,7 +267,7 @@ static void drop_column(struct cm_h5_append *result, hid_t obs, struct cm_strs *
                         const char *suffix)
 {
     struct cm_strs kept = {0};
-    char *name = CM_NEW(char, strlen(result->key) + 16);
+    char *name = CM_NEW(strlen(result->key) + 16, char);
     sprintf(name, "%s_%s", result->key, suffix);
     drop(result, obs, name);
     for (size_t k = 0; k < order->n; k++)
@@ -286,7 +286,7 @@ static int put_column(struct cm_h5_append *result, hid_t obs, struct cm_strs *or
     size_t n = result->names.n;
     bool partner = type == CM_T_STR, plain = !strcmp(result->numbers, "value"),
          honest = !strcmp(suffix, plain ? "probability" : result->numbers);
-    char *name = CM_NEW(char, strlen(result->key) + 16);
+    char *name = CM_NEW(strlen(result->key) + 16, char);
     sprintf(name, "%s_%s", result->key, suffix);
     cm_vec_reset(&v, name, type, partner ? 0 : n);
     v.n = n;

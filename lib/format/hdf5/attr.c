@@ -66,7 +66,7 @@ int cm_h5_attr_strs(const struct cm_h5 *h, const char *path, const char *name, s
     if (n && H5Tget_class(type) != H5T_STRING) {
         code = cm_fail(CM_EINPUT, "%s: %s: attribute %s is not text", h->name, path, name);
     } else if (n && H5Tis_variable_str(type) > 0) {
-        char **v = CM_ZNEW(char *, n);
+        char **v = CM_ZNEW(n, char *);
         hid_t space = H5Aget_space(a), mem = H5Tcopy(H5T_C_S1);
         H5Tset_size(mem, H5T_VARIABLE);
         H5Tset_cset(mem, H5Tget_cset(type));

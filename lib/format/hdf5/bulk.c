@@ -122,7 +122,7 @@ static struct cm_h5bulk *bulk_of(struct cm_h5job *j, const struct cm_h5set *s)
     for (size_t k = 0; k < j->nbulk; k++)
         if (j->bulk[k]->set == s)
             return j->bulk[k];
-    struct cm_h5bulk *b = CM_ZNEW(struct cm_h5bulk, 1);
+    struct cm_h5bulk *b = CM_ZNEW(1, struct cm_h5bulk);
     CM_GROW(j->bulk, j->bulk_cap, j->nbulk + 1);
     j->bulk[j->nbulk++] = b;
     b->set = s;
@@ -212,7 +212,7 @@ static void pool_begin(void)
 
 /* ===== jobs =============================================================================== */
 
-struct cm_h5job *cm_h5job_new(void) { return CM_ZNEW(struct cm_h5job, 1); }
+struct cm_h5job *cm_h5job_new(void) { return CM_ZNEW(1, struct cm_h5job); }
 
 void cm_h5job_free(struct cm_h5job *j)
 {

@@ -51,7 +51,7 @@ static int read_pairing(struct cm_source *s, uint64_t *row2, uint64_t n, bool *h
                 cm_fail(CM_EINPUT, "%s: %s: %" PRIu64 " numbers, but there are %" PRIu64 " cells",
                         CM_H5_AT(&v), v.rows * v.cols, n);
         if (!code) {
-            ix = CM_NEW(double, n);
+            ix = CM_NEW(n, double);
             code = cm_h5set_f64(&v, 0, v.rows, ix);
         }
         for (uint64_t r = 0; r < n; r++)
@@ -77,8 +77,8 @@ int cm_source_pairs(struct cm_source *s, uint64_t **row2, uint64_t *count)
     bool has = false;
     if (s->format != CM_H5_ANNDATA)
         return cm_fail(CM_EINPUT, "%s: a solution is an .h5ad file", s->file->name);
-    uint64_t *pair = *row2 = CM_NEW(uint64_t, n + 1);
-    uint8_t *taken = CM_ZNEW(uint8_t, s->cols.names.n + 1);
+    uint64_t *pair = *row2 = CM_NEW(n + 1, uint64_t);
+    uint8_t *taken = CM_ZNEW(s->cols.names.n + 1, uint8_t);
     *count = n;
     int code = read_pairing(s, pair, n, &has);
     bool sparse = s->has_matrix && !cm_h5mat_is_dense(&s->mat);

@@ -215,7 +215,7 @@ static int set_up(struct cm_h5set *s, const char *member)
     int filters = H5Pget_nfilters(dcpl);
     if (s->chunk_bytes && filters > 0 && filters <= 3 && H5Zfilter_avail(H5Z_FILTER_DEFLATE) > 0 &&
         has_filter(dcpl, filters, H5Z_FILTER_DEFLATE))
-        s->verified = CM_ZNEW(uint64_t, 2);
+        s->verified = CM_ZNEW(2, uint64_t);
     H5Pclose(dcpl);
     return code;
 }

@@ -36,7 +36,7 @@ int cm_h5_text_add(bool latin1, const char *p, size_t n, struct cm_strs *out, co
                        "it",
                        where, (unsigned)bad, (unsigned char)p[bad]);
     } else {
-        char *u = CM_NEW(char, 2 * n);
+        char *u = CM_NEW(2 * n, char);
         size_t length = cm_utf8_from_latin1(p, n, u);
         if (length <= CM_MAX_NAME)
             cm_strs_addn(out, u, length);

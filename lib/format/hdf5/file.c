@@ -193,7 +193,7 @@ static int need_signature(const struct cm_h5 *h, int fd, const struct cm_buf *im
         if (n == 8 && !memcmp(first, want, 8))
             return 0;
     }
-    unsigned char *head = CM_NEW(unsigned char, CM_FILE_KIND_BYTES);
+    unsigned char *head = CM_NEW(CM_FILE_KIND_BYTES, unsigned char);
     if (n >= 0)
         n = read_at(fd, image, 0, head, CM_FILE_KIND_BYTES);
     const char *kind = n >= 0 ? cm_file_kind(head, (size_t)n, h->name) : NULL;
@@ -227,7 +227,7 @@ int cm_h5_open(struct cm_h5 *h, const char *path, bool plugins)
     bool in = !strcmp(path, "-");
     *h = (struct cm_h5){.id = -1, .fd = -1};
     h->name = cm_strdup(in ? "stdin" : path);
-    h->trouble = CM_ZNEW(struct cm_h5_trouble, 1);
+    h->trouble = CM_ZNEW(1, struct cm_h5_trouble);
     int fd = in ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC), refused = 0;
     struct stat st;
     if (fd < 0 || fstat(fd, &st))

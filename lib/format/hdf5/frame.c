@@ -51,7 +51,7 @@ static int take_categories(struct cm_h5col *c, const struct cm_h5set *cats)
     if (!code)
         code = cm_h5set_texts(cats, 0, cats->rows, &text);
     c->ncodes = text.n;
-    c->code = CM_NEW(uint32_t, text.n + 1);
+    c->code = CM_NEW(text.n + 1, uint32_t);
     struct cm_index x;
     cm_index_make(&x, &text);
     for (size_t i = 0; !code && i < text.n; i++) {
@@ -117,7 +117,7 @@ static int old_categories(struct cm_h5col *c, const struct cm_h5 *h, const char 
     int code = cm_h5set_open(&cats, h, path, NULL, 0);
     if (code)
         return code;
-    int64_t *v = CM_NEW(int64_t, BATCH);
+    int64_t *v = CM_NEW(BATCH, int64_t);
     bool fits = cats.rows > 0 && (cats.cls == CM_H5_STRING || cats.cls == CM_H5_INT);
     for (uint64_t at = 0; at < c->values.rows && fits && !code; at += BATCH) {
         uint64_t n = c->values.rows - at < BATCH ? c->values.rows - at : BATCH;
@@ -206,7 +206,7 @@ static int open_compound(struct cm_frame *f, struct cm_h5 *h, const char *uns)
         if (k == 0) {
             code = cm_h5set_open(&f->index, h, f->path, name, 0);
         } else {
-            char *cats = CM_NEW(char, strlen(uns) + strlen(name) + 16);
+            char *cats = CM_NEW(strlen(uns) + strlen(name) + 16, char);
             sprintf(cats, "%s/%s_categories", uns, name);
             code = cm_frame_add(f, h, f->path, name, name, cats);
             cm_free(cats);
@@ -313,7 +313,7 @@ int cm_frame_names(const struct cm_frame *f, uint64_t first, uint64_t n, struct 
 
 static int read_codes(const struct cm_h5col *c, uint64_t first, uint64_t n, struct cm_vec *out)
 {
-    int64_t *v = CM_NEW(int64_t, n);
+    int64_t *v = CM_NEW(n, int64_t);
     int code = cm_h5set_i64(&c->values, first, n, v);
     for (uint64_t i = 0; i < n && !code; i++) {
         if (v[i] >= (int64_t)c->ncodes)
@@ -341,7 +341,7 @@ static int read_whole(const struct cm_h5col *c, uint64_t first, uint64_t n, int6
 
 static int apply_mask(const struct cm_h5col *c, uint64_t first, uint64_t n, struct cm_vec *out)
 {
-    int64_t *m = CM_NEW(int64_t, n);
+    int64_t *m = CM_NEW(n, int64_t);
     int code = cm_h5set_i64(&c->mask, first, n, m);
     for (uint64_t i = 0; i < n && !code; i++) {
         if (!m[i])

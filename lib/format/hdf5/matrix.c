@@ -346,7 +346,7 @@ int cm_h5mat_survey(struct cm_h5mat *m, struct cm_h5survey *out)
     }
     uint64_t across = m->data.cols ? m->data.cols : 1, step = 4 * PIECE / across;
     step = step ? step : 1;
-    double *v = CM_NEW(double, step *across);
+    double *v = CM_NEW(step * across, double);
     for (uint64_t at = 0; at < s->rows && !code; at += step) {
         uint64_t n = s->rows - at < step ? s->rows - at : step;
         struct cm_h5facts f;

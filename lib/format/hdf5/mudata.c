@@ -23,7 +23,7 @@ static int by_map(struct cm_source *s, const struct cm_frame *all, const char *p
     if (code)
         return code;
     *right = m.rows == all->rows && m.cols == 1 && m.cls == CM_H5_INT;
-    int64_t *v = CM_NEW(int64_t, all->rows + 1);
+    int64_t *v = CM_NEW(all->rows + 1, int64_t);
     code = *right ? cm_h5set_i64(&m, 0, m.rows, v) : 0;
     for (uint64_t g = 0; g < all->rows && *right && !code; g++) {
         *right = v[g] >= 0 && (uint64_t)v[g] <= s->obs.rows;
@@ -172,7 +172,7 @@ static int join_obs(struct cm_source *s, const char *modality)
         cm_frame_close(&all);
         return code;
     }
-    uint64_t *at = CM_NEW(uint64_t, s->obs.rows + 1);
+    uint64_t *at = CM_NEW(s->obs.rows + 1, uint64_t);
     code = map_cells(s, &all, modality, at);
     if (!code)
         code = cm_h5_modalities(s->file, &modalities);

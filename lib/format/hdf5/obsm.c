@@ -115,7 +115,7 @@ static int open_table(struct cm_source *s, const char *path, const char *uns)
     code = code ? code : check_rows(s, &s->table);
     if (code)
         return code;
-    const struct cm_h5set **column = CM_NEW(const struct cm_h5set *, s->table.ncols + 1);
+    const struct cm_h5set **column = CM_NEW(s->table.ncols + 1, const struct cm_h5set *);
     uint64_t cols = 0;
     for (size_t k = 0; k < s->table.ncols; k++) {
         const struct cm_h5col *c = &s->table.col[k];

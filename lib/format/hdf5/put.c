@@ -96,7 +96,7 @@ int cm_h5_put_order(const struct cm_h5_put *put, hid_t at, const struct cm_strs 
 {
     hsize_t n = names->n;
     hid_t space = H5Screate_simple(1, &n, NULL), t = cm_h5_put_text_type();
-    const char **v = CM_NEW(const char *, n + 1);
+    const char **v = CM_NEW(n + 1, const char *);
     for (size_t k = 0; k < names->n; k++)
         v[k] = cm_strs_get(names, k);
     int code =
@@ -194,7 +194,7 @@ int cm_h5_put_array(const struct cm_h5_put *put, hid_t at, const char *name, hid
 int cm_h5_put_strs(const struct cm_h5_put *put, hid_t at, const char *name, const struct cm_strs *s)
 {
     hid_t t = cm_h5_put_text_type();
-    const char **v = CM_NEW(const char *, s->n + 1);
+    const char **v = CM_NEW(s->n + 1, const char *);
     for (size_t i = 0; i < s->n; i++)
         v[i] = cm_strs_get(s, i);
     int code = cm_h5_put_array(put, at, name, t, t, s->n, v, "string-array");
@@ -233,7 +233,7 @@ static int put_categorical(const struct cm_h5_put *put, hid_t at, const struct c
         return (int)g;
     size_t n = d->names.n;
     hid_t type = n <= INT8_MAX ? H5T_STD_I8LE : n <= INT16_MAX ? H5T_STD_I16LE : H5T_STD_I32LE;
-    int32_t *codes = CM_NEW(int32_t, v->n + 1);
+    int32_t *codes = CM_NEW(v->n + 1, int32_t);
     for (size_t i = 0; i < v->n; i++)
         codes[i] = v->cat[i] == CM_CAT_MISSING ? -1 : (int32_t)v->cat[i];
     int code = cm_h5_put_encoding(put, g, "categorical", "0.2.0");
@@ -254,8 +254,8 @@ static int put_nullable(const struct cm_h5_put *put, hid_t at, const struct cm_v
     hid_t g = cm_h5_put_group(put, at, v->name);
     if (g < 0)
         return (int)g;
-    int8_t *mask = CM_NEW(int8_t, v->n + 1), *truth = CM_NEW(int8_t, v->n + 1);
-    int64_t *number = CM_NEW(int64_t, v->n + 1);
+    int8_t *mask = CM_NEW(v->n + 1, int8_t), *truth = CM_NEW(v->n + 1, int8_t);
+    int64_t *number = CM_NEW(v->n + 1, int64_t);
     for (size_t i = 0; i < v->n; i++) {
         mask[i] = whole ? v->i[i] == CM_I64_MISSING : v->b[i] == CM_BOOL_MISSING;
         number[i] = whole && !mask[i] ? v->i[i] : 0;

@@ -107,7 +107,7 @@ static int listed_labels(struct cm_source *s, const char *names)
 {
     struct cm_values list;
     cm_values_make(&list, names);
-    size_t *place = CM_NEW(size_t, s->obs.ncols + 1);
+    size_t *place = CM_NEW(s->obs.ncols + 1, size_t);
     for (size_t k = 0; k < s->obs.ncols; k++)
         place[k] = cm_values_find(&list, s->obs.col[k].name);
     for (size_t p = 0; p < list.part.n; p++)
@@ -128,7 +128,7 @@ int cm_source_labels(struct cm_source *s, const char *names)
 {
     s->nlabels = 0;
     cm_free(s->label);
-    s->label = CM_NEW(size_t, s->obs.ncols + 1);
+    s->label = CM_NEW(s->obs.ncols + 1, size_t);
     if (!strcmp(names, "all")) {
         for (size_t k = 0; k < s->obs.ncols; k++)
             s->label[s->nlabels++] = k;
@@ -155,7 +155,7 @@ int cm_source_where(struct cm_source *s, const char *condition)
     if (!code) {
         s->where = cm_realloc(s->where, s->nwhere + 1, sizeof *s->where);
         struct cm_where *w = &s->where[s->nwhere++];
-        *w = (struct cm_where){.col = at, .values = CM_NEW(struct cm_values, 1)};
+        *w = (struct cm_where){.col = at, .values = CM_NEW(1, struct cm_values)};
         cm_values_make(w->values, eq + 1);
     }
     cm_free(name);
@@ -247,7 +247,7 @@ static int keep_rows(struct cm_source *s, uint64_t first, uint64_t n, size_t *ke
     for (size_t k = 0; k < s->nwhere && !code; k++) {
         const struct cm_where *w = &s->where[k];
         code = cm_frame_read(&s->obs, w->col, first, n, &v);
-        bool *yes = CM_ZNEW(bool, n + 1);
+        bool *yes = CM_ZNEW(n + 1, bool);
         for (uint64_t i = 0; i < n && !code;
              i++) /* all rows, so that every value that occurs is marked */
             yes[i] = meets(s, w, &v, (size_t)i);

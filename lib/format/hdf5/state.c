@@ -59,7 +59,7 @@ static const char *against(enum cm_state state, const struct cm_h5survey *v)
 static bool looks_like_counts(struct cm_source *s, const char *path)
 {
     struct cm_h5set d = {0};
-    double *v = CM_NEW(double, PEEK);
+    double *v = CM_NEW(PEEK, double);
     char *inside = cm_h5_join(path, "data");
     enum cm_h5_object what = cm_h5_what(s->file, path);
     bool yes = (what == CM_H5_DATASET || what == CM_H5_GROUP) &&

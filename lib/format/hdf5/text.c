@@ -85,7 +85,7 @@ static int variable_texts(const struct cm_h5set *s, uint64_t first, uint64_t n, 
     hid_t file, mem, str = H5Tcopy(H5T_C_S1);
     H5Tset_size(str, H5T_VARIABLE);
     H5Tset_cset(str, H5Tget_cset(s->type));
-    char **v = CM_ZNEW(char *, n * s->cols);
+    char **v = CM_ZNEW(n * s->cols, char *);
     cm_h5_filters_expect(s->chunk_bytes);
     int code = s->verified ? cm_h5chunk_check(s, first, n) : 0;
     code = code ? code : cm_h5set_select(s, first, n, &file, &mem);
@@ -127,7 +127,7 @@ static int number_texts(const struct cm_h5set *s, uint64_t first, uint64_t n, st
     int code;
     uint64_t items = n * s->cols;
     if (s->cls == CM_H5_FLOAT) {
-        double *v = CM_NEW(double, items);
+        double *v = CM_NEW(items, double);
         char text[CM_NUMBER_MAX];
         code = cm_h5set_f64(s, first, n, v);
         for (uint64_t i = 0; !code && i < items; i++)
@@ -136,7 +136,7 @@ static int number_texts(const struct cm_h5set *s, uint64_t first, uint64_t n, st
         cm_free(v);
         return code;
     }
-    int64_t *v = CM_NEW(int64_t, items);
+    int64_t *v = CM_NEW(items, int64_t);
     char text[CM_NUMBER_MAX];
     code = cm_h5set_i64(s, first, n, v);
     for (uint64_t i = 0; !code && i < items; i++) {

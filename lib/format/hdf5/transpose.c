@@ -69,8 +69,8 @@ static int bad_row_number(struct cm_h5mat *m, uint64_t at, uint64_t n)
 static int count_rows(struct cm_h5mat *m, struct cm_h5transpose *t)
 {
     int code = 0;
-    t->begin = CM_ZNEW(uint64_t, m->rows + 1);
-    uint32_t *row = CM_NEW(uint32_t, PIECE);
+    t->begin = CM_ZNEW(m->rows + 1, uint64_t);
+    uint32_t *row = CM_NEW(PIECE, uint32_t);
     for (uint64_t at = 0; at < m->nnz && !code; at += PIECE) {
         uint64_t n = m->nnz - at < PIECE ? m->nnz - at : PIECE;
         bool fits = true;
@@ -104,9 +104,9 @@ static void cut_buckets(struct cm_h5mat *m, struct cm_h5transpose *t)
     }
     CM_GROW(t->bucket, cap, t->nbuckets + 1);
     t->bucket[t->nbuckets] = m->rows;
-    t->idx = CM_NEW(uint32_t, max);
-    t->val = CM_NEW(double, max);
-    t->cursor = CM_NEW(uint64_t, longest + 1);
+    t->idx = CM_NEW(max, uint32_t);
+    t->val = CM_NEW(max, double);
+    t->cursor = CM_NEW(longest + 1, uint64_t);
     t->held = t->nbuckets;
 }
 
@@ -181,9 +181,9 @@ static uint64_t bucket_of(const struct cm_h5transpose *t, uint64_t row)
 static int deal_entries(struct cm_h5mat *m, struct cm_h5transpose *t, struct deal *d)
 {
     int code = 0;
-    int64_t *ptr = CM_NEW(int64_t, m->cols + 1);
-    uint32_t *rows = CM_NEW(uint32_t, PIECE);
-    double *val = CM_NEW(double, PIECE);
+    int64_t *ptr = CM_NEW(m->cols + 1, int64_t);
+    uint32_t *rows = CM_NEW(PIECE, uint32_t);
+    double *val = CM_NEW(PIECE, double);
     code = cm_h5mat_offsets(m, 0, m->cols);
     if (!code)
         memcpy(ptr, m->ptr, (m->cols + 1) * sizeof *ptr);
@@ -221,7 +221,7 @@ static int deal_entries(struct cm_h5mat *m, struct cm_h5transpose *t, struct dea
 
 static int start_transpose(struct cm_h5mat *m)
 {
-    struct cm_h5transpose *t = m->transpose = CM_ZNEW(struct cm_h5transpose, 1);
+    struct cm_h5transpose *t = m->transpose = CM_ZNEW(1, struct cm_h5transpose);
     int code = count_rows(m, t);
     if (code)
         return code;
@@ -236,9 +236,9 @@ static int start_transpose(struct cm_h5mat *m)
     size_t capacity;
     if (cm_mul(d.capacity, t->nbuckets, &capacity))
         return cm_fail(CM_EINPUT, "%s: %s: too large for --max-memory", m->file, m->path);
-    d.e = CM_NEW(struct entry, capacity);
-    d.n = CM_ZNEW(uint64_t, t->nbuckets);
-    d.done = CM_ZNEW(uint64_t, t->nbuckets);
+    d.e = CM_NEW(capacity, struct entry);
+    d.n = CM_ZNEW(t->nbuckets, uint64_t);
+    d.done = CM_ZNEW(t->nbuckets, uint64_t);
     code = open_spill(t);
     if (!code)
         code = deal_entries(m, t, &d);
@@ -251,7 +251,7 @@ static int start_transpose(struct cm_h5mat *m)
 static int load_bucket(struct cm_h5transpose *t, uint64_t b)
 {
     uint64_t first = t->begin[t->bucket[b]], left = t->begin[t->bucket[b + 1]] - first;
-    struct entry *e = CM_NEW(struct entry, 65536);
+    struct entry *e = CM_NEW(65536, struct entry);
     int code = 0;
     hold_bucket(t, b);
     for (uint64_t n; left && !code; left -= n, first += n) {

@@ -145,7 +145,7 @@ static int widen(struct cm_h5_write *h5ad, hid_t *from, const char *name, hid_t 
                                  h5ad->dense ? h5ad->cols : 0, true);
     if (to < 0)
         return (int)to;
-    uint64_t *v = CM_NEW(uint64_t, step * (width ? width : 1));
+    uint64_t *v = CM_NEW(step * (width ? width : 1), uint64_t);
     int code = 0;
     for (uint64_t at = 0; at < rows && !code; at += step) {
         uint64_t n = rows - at < step ? rows - at : step;
@@ -251,7 +251,7 @@ static int check_columns(const struct cm_h5_write *h5ad, const char *table, cons
 static int check_names(const struct cm_h5_write *h5ad, const struct cm_head *h)
 {
     size_t n = h->nlabels > h5ad->columns.nvec ? h->nlabels : h5ad->columns.nvec;
-    const char **name = CM_NEW(const char *, n + 1);
+    const char **name = CM_NEW(n + 1, const char *);
     for (size_t k = 0; k < h->nlabels; k++)
         name[k] = h->label[k].name;
     int code = check_columns(h5ad, "obs", "label", name, h->nlabels);
@@ -310,7 +310,7 @@ int cm_h5_write_chunk(struct cm_h5_write *h5ad, struct cm_chunk *c, const struct
 int cm_h5_write_create(struct cm_h5_write **out, const char *path, const char *name,
                        const struct cm_head *h, const struct cm_h5_write_want *want)
 {
-    struct cm_h5_write *h5ad = *out = CM_ZNEW(struct cm_h5_write, 1);
+    struct cm_h5_write *h5ad = *out = CM_ZNEW(1, struct cm_h5_write);
     const struct cm_slot *s = &h->slot[0];
     h5ad->put.file = h5ad->data = h5ad->indices = -1;
     h5ad->put.name = cm_strdup(name);
@@ -325,7 +325,7 @@ int cm_h5_write_create(struct cm_h5_write **out, const char *path, const char *n
     h5ad->ptr[0] = 0;
     cm_cols_copy(&h5ad->columns, &s->cols);
     h5ad->nlabels = h->nlabels;
-    h5ad->label = CM_ZNEW(struct cm_vec, h->nlabels + 1);
+    h5ad->label = CM_ZNEW(h->nlabels + 1, struct cm_vec);
     for (size_t k = 0; k < h->nlabels; k++)
         cm_vec_reset(&h5ad->label[k], h->label[k].name, h->label[k].type, 0);
     static const char *const keys[] = {"dataset_id", "organism", "method_id"};

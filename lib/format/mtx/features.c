@@ -12,7 +12,7 @@
 static int bed(const char *path, struct cm_lines *l, struct cm_cols *cols)
 {
     struct cm_strs chrom = {0};
-    int64_t *start = CM_NEW(int64_t, l->n + 1), *end = CM_NEW(int64_t, l->n + 1);
+    int64_t *start = CM_NEW(l->n + 1, int64_t), *end = CM_NEW(l->n + 1, int64_t);
     size_t n = 0;
     int code = 0;
     for (size_t k = 0; k < l->n && !code; k++) {
@@ -112,7 +112,7 @@ static int features_split(struct features *f, struct cm_lines *l, bool header, s
         cm_free(copy);
     }
     f->width = first.n;
-    f->column = CM_ZNEW(struct cm_vec, f->width + 1);
+    f->column = CM_ZNEW(f->width + 1, struct cm_vec);
     int code = 0;
     for (size_t k = header; k < l->n && !code; k++) {
         rest = l->line[k];

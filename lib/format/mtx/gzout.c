@@ -32,7 +32,7 @@ struct cm_gzout {
 
 struct cm_gzout *cm_gzout_make(int fd, const char *name, bool packed)
 {
-    struct cm_gzout *g = CM_ZNEW(struct cm_gzout, 1);
+    struct cm_gzout *g = CM_ZNEW(1, struct cm_gzout);
     g->fd = fd;
     g->name = cm_strdup(name);
     g->packed = packed;

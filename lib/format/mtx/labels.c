@@ -63,7 +63,7 @@ static int table_open(struct table *t, const char *note)
         cm_strs_add(&t->names, field);
     if (note)
         cm_mtx_noted_read(&t->noted, note);
-    t->line_of = CM_ZNEW(size_t, t->cells->n + 1);
+    t->line_of = CM_ZNEW(t->cells->n + 1, size_t);
     return code;
 }
 
@@ -150,8 +150,8 @@ int cm_mtx_labels(const char *path, const char *note, const struct cm_strs *cell
     struct table t = {.path = path, .separator = cm_mtx_separator(path), .cells = cells};
     int code = table_open(&t, note);
     code = code ? code : find_cells(&t, warnings);
-    struct cm_vec *text = CM_ZNEW(struct cm_vec, t.names.n + 1);
-    struct cm_vec *vec = *out = CM_ZNEW(struct cm_vec, t.names.n + 1);
+    struct cm_vec *text = CM_ZNEW(t.names.n + 1, struct cm_vec);
+    struct cm_vec *vec = *out = CM_ZNEW(t.names.n + 1, struct cm_vec);
     code = code ? code : split_values(&t, text);
     for (size_t k = 0; k < t.names.n && !code; k++) {
         const char *name = cm_strs_get(&t.names, k);

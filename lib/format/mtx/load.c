@@ -183,10 +183,10 @@ void cm_mtx_loader_close(struct cm_mtx_loader *l)
 /* Reads the front of the text. */
 int cm_mtx_open_text(struct cm_mtx *m)
 {
-    struct cm_mtx_loader *l = m->load = CM_ZNEW(struct cm_mtx_loader, 1);
+    struct cm_mtx_loader *l = m->load = CM_ZNEW(1, struct cm_mtx_loader);
     l->m = m;
-    l->text[0] = CM_NEW(char, CAPACITY + 1);
-    l->text[1] = CM_NEW(char, CAPACITY + 1);
+    l->text[0] = CM_NEW(CAPACITY + 1, char);
+    l->text[1] = CM_NEW(CAPACITY + 1, char);
     int code = fill(l, 0);
     if (!code)
         code = cm_mtx_front_parse(&m->front, cm_gzin_name(m->in), l->text[0], l->have[0]);

@@ -150,7 +150,7 @@ static void take_note(struct cm_mtx_front *f, const char *line, size_t n)
         size_t key = strlen(known[k].key);
         if (n < key || memcmp(line, known[k].key, key) || memchr(line, 0, n))
             continue;
-        char *value = CM_NEW(char, n - key + 1), *tab;
+        char *value = CM_NEW(n - key + 1, char), *tab;
         memcpy(value, line + key, n - key);
         value[n - key] = 0;
         if (known[k].to) {

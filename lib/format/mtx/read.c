@@ -335,7 +335,7 @@ static void fill_labels(const struct cm_mtx *m, size_t rows, struct cm_chunk *c)
     for (size_t i = 0; i < rows; i++)
         cm_strs_add(&c->names, cm_strs_get(&m->cells, m->next + i));
     if (!c->nlabels && m->labels.nlabels)
-        c->label = CM_ZNEW(struct cm_vec, m->labels.nlabels);
+        c->label = CM_ZNEW(m->labels.nlabels, struct cm_vec);
     c->nlabels = m->labels.nlabels;
     uint64_t at[CM_BLOCK_ROWS];
     for (size_t i = 0; i < rows; i++)

@@ -26,7 +26,7 @@ void cm_mtx_runs_init(struct cm_mtx_runs *r, uint64_t cells, uint64_t features, 
 {
     *r = (struct cm_mtx_runs){
         .cells = cells, .features = features, .max_memory = max_memory, .fd = -1};
-    r->count = CM_ZNEW(uint64_t, (size_t)cells + 1);
+    r->count = CM_ZNEW((size_t)cells + 1, uint64_t);
 }
 
 void cm_mtx_runs_free(struct cm_mtx_runs *r)
@@ -54,7 +54,7 @@ static void order_by_cell(struct cm_mtx_piece *p)
     uint32_t max = 0;
     for (size_t k = 0; k < n; k++)
         max = p->cell[k] > max ? p->cell[k] : max;
-    uint32_t *from = CM_NEW(uint32_t, n), *to = CM_NEW(uint32_t, n), *swap;
+    uint32_t *from = CM_NEW(n, uint32_t), *to = CM_NEW(n, uint32_t), *swap;
     for (size_t k = 0; k < n; k++)
         from[k] = (uint32_t)k;
     for (unsigned shift = 0; shift < 32 && (shift == 0 || max >> shift); shift += 11) {
@@ -76,7 +76,7 @@ static void order_by_cell(struct cm_mtx_piece *p)
     for (size_t k = 0; k < n; k++)
         part[k] = p->feature[from[k]];
     memcpy(p->feature, part, n * sizeof *part);
-    double *value = CM_NEW(double, n);
+    double *value = CM_NEW(n, double);
     for (size_t k = 0; k < n; k++)
         value[k] = p->value[from[k]];
     memcpy(p->value, value, n * sizeof *value);
@@ -243,8 +243,8 @@ static void copy_values(double *to, const struct cm_mtx_run *r, size_t from, siz
 /* Sorts a row by feature, stably, through keys (feature, place); v follows. */
 static void sort_row(uint32_t *idx, double *v, size_t n, uint64_t features)
 {
-    uint64_t *from = CM_NEW(uint64_t, n), *to = CM_NEW(uint64_t, n), *swap;
-    double *moved = CM_NEW(double, n);
+    uint64_t *from = CM_NEW(n, uint64_t), *to = CM_NEW(n, uint64_t), *swap;
+    double *moved = CM_NEW(n, double);
     for (size_t k = 0; k < n; k++)
         from[k] = (uint64_t)idx[k] << 32 | k;
     for (unsigned shift = 0; shift < 32 && (shift == 0 || features >> shift); shift += 11) {
@@ -363,8 +363,8 @@ void cm_mtx_runs_gather(struct cm_mtx_runs *r, uint64_t first, size_t n)
         cm_free(r->idx);
         cm_free(r->val);
         r->idx_cap = (size_t)(total + total / 4 + 1);
-        r->idx = CM_NEW(uint32_t, r->idx_cap);
-        r->val = CM_NEW(double, r->idx_cap);
+        r->idx = CM_NEW(r->idx_cap, uint32_t);
+        r->val = CM_NEW(r->idx_cap, double);
     }
     for (size_t k = 0; k < r->n; k++) {
         struct cm_mtx_run *run = &r->run[k];

@@ -47,7 +47,7 @@ const char *cm_mtx_file_name(enum cm_mtx_layout layout, int file)
 
 struct cm_mtxwrite *cm_mtxwrite_make(const struct cm_head *h, enum cm_mtx_layout layout)
 {
-    struct cm_mtxwrite *mtx = CM_ZNEW(struct cm_mtxwrite, 1);
+    struct cm_mtxwrite *mtx = CM_ZNEW(1, struct cm_mtxwrite);
     cm_head_copy(&mtx->head, h);
     mtx->layout = layout;
     return mtx;

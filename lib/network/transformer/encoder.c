@@ -25,7 +25,7 @@ static int tokens_make(struct cm_encoder *e, const struct cm_net_config *c,
                        const struct cm_slot *slot, const struct cm_linear *linear, size_t side,
                        struct cm_params *t, const char *prefix)
 {
-    struct tokens *k = CM_ZNEW(struct tokens, 1);
+    struct tokens *k = CM_ZNEW(1, struct tokens);
     *e = (struct cm_encoder){.of = &cm_encoder_tokens, .self = k};
     k->o = c->tokens_of[side];
     int code = cm_tokens_plan(k, slot, linear, side);

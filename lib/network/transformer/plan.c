@@ -49,9 +49,9 @@ static int take_loadings(struct tokens *k, const struct cm_linear *start, size_t
     if (k->F1 == 0)
         return cm_fail(CM_EINPUT, "%zu components are too few for %zu heads", K, heads);
     size_t F = k->F1;
-    k->base = CM_ZNEW(cm_real, k->windows.rows * F);
-    k->base_bias = CM_ZNEW(cm_real, k->L1 * F);
-    double root = sqrt((double)k->L1), *bias = CM_ZNEW(double, k->L1 *F);
+    k->base = CM_ZNEW(k->windows.rows * F, cm_real);
+    k->base_bias = CM_ZNEW(k->L1 * F, cm_real);
+    double root = sqrt((double)k->L1), *bias = CM_ZNEW(k->L1 * F, double);
     for (size_t j = 0; j < d; j++) {
         size_t x = k->position ? k->position[j] : j;
         for (size_t t = k->first[x]; t < k->L1 && k->window[t].begin <= x; t++) {

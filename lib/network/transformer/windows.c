@@ -20,28 +20,28 @@ static size_t *lay_chromosomes(const struct cm_cols *cols, size_t *chroms, uint3
     const struct cm_vec *v = cm_cols_find(cols, "chrom");
     *position = NULL;
     if (!v || v->type != CM_T_STR) {
-        size_t *from = CM_NEW(size_t, 2);
+        size_t *from = CM_NEW(2, size_t);
         from[0] = 0;
         from[1] = d;
         *chroms = 1;
         return from;
     }
     struct cm_dict dict = {0};
-    uint32_t *code = CM_NEW(uint32_t, d);
+    uint32_t *code = CM_NEW(d, uint32_t);
     bool sorted = true;
     for (size_t j = 0; j < d; j++) {
         code[j] = cm_dict_code(&dict, cm_strs_get(&v->s, j));
         sorted =
             sorted && (j == 0 || code[j] >= code[j - 1]); /* codes come in order of first use */
     }
-    size_t n = dict.names.n, *from = CM_ZNEW(size_t, n + 1);
+    size_t n = dict.names.n, *from = CM_ZNEW(n + 1, size_t);
     for (size_t j = 0; j < d; j++)
         from[code[j] + 1]++;
     for (size_t c = 0; c < n; c++)
         from[c + 1] += from[c];
     if (!sorted) {
-        size_t *next = CM_NEW(size_t, n);
-        *position = CM_NEW(uint32_t, d);
+        size_t *next = CM_NEW(n, size_t);
+        *position = CM_NEW(d, uint32_t);
         memcpy(next, from, n * sizeof *next);
         for (size_t j = 0; j < d; j++)
             (*position)[j] = (uint32_t)next[code[j]]++;
@@ -78,10 +78,10 @@ int cm_tokens_lay_windows(struct tokens *k, const struct cm_cols *cols)
                        "(hp.tokens)",
                        d, k->chroms, kernel, rule.stride);
     }
-    k->conv1.from = CM_NEW(size_t, k->chroms + 1);
+    k->conv1.from = CM_NEW(k->chroms + 1, size_t);
     cm_windows_lay(&k->windows, NULL, NULL, NULL, &rule, chrom, k->chroms, d, k->position);
-    k->window = CM_NEW(struct cm_window, k->windows.L);
-    k->first = CM_NEW(uint32_t, d);
+    k->window = CM_NEW(k->windows.L, struct cm_window);
+    k->first = CM_NEW(d, uint32_t);
     cm_windows_lay(&k->windows, k->window, k->first, k->conv1.from, &rule, chrom, k->chroms, d,
                    k->position);
     k->L1 = k->windows.L;
@@ -97,7 +97,7 @@ size_t cm_tokens_lay_step(struct step *s, const struct segment *in, size_t chrom
     if (!K)
         return last(in, chroms);
     struct cm_window_rule rule = {.kernel = s->K, .stride = s->S, .padding = s->Z};
-    s->out.from = CM_ZNEW(size_t, chroms + 1);
+    s->out.from = CM_ZNEW(chroms + 1, size_t);
     for (size_t c = 0; c < chroms; c++)
         s->out.from[c + 1] = s->out.from[c] + cm_windows_of(in->from[c + 1] - in->from[c], &rule);
     return last(&s->out, chroms);

@@ -1,13 +1,13 @@
 /* network/cross.c - the cross-attention module on pairs: exact, and cached over candidates.
  *
- * Problem: a pair costs as much as a whole self-attention, and a batch has B^2 of them.  Choice:
- * rows of the stack's softmax split in two blocks, a cell's own tokens and the partner's.  The own
- * block depends on the cell alone; kept are its attention, as if there were no partner, and the
+ * A pair costs as much as a whole self-attention, and a batch has B^2 of them.  The
+ * rows of the stack's softmax are split in two blocks, a cell's own tokens and the partner's.  The
+ * own block depends on the cell alone; kept are its attention, as if there were no partner, and the
  * logarithm of its softmax's divisor, which stands in the pair's softmax as one key more (the merge
  * of pieces of Milakov and Gimelshein 2018).  Backward runs the plain unit on the stack: its pairs
  * are few.  Gradients of tokens, which pairs share, are added in the order of the pairs after each
- * wave of them; those of parameters go to one arena a shard.  Rejected: keeping the own scores
- * (L x L x H a cell, twenty times the memory), and an S1 from e1 and t1 kept per cell: the leak.
+ * wave of them; those of parameters go to one arena a shard.  Rejected: keeping the own scores (L x
+ * L x H a cell, twenty times the memory), and an S1 from e1 and t1 kept per cell: the leak.
  */
 #include "network/cross.h"
 

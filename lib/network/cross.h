@@ -1,8 +1,8 @@
 /* network/cross.h - cross-attention of a PAIR of cells: the paper's second similarity, S1.
  *
- * Problem: e1 and t1 of the paper come from the stacked tokens of a pair.  Computed once from true
+ * e1 and t1 of the paper come from the stacked tokens of a pair.  Computed once from true
  * pairs and compared across cells they carry the answer (MODEL 1, "The leak"); so S of any pair
- * needs the module run on that very pair, B^2 runs in a batch.  Choice: a pair is the only thing
+ * needs the module run on that very pair, B^2 runs in a batch.  A pair is the only thing
  * that can be scored here, no function returns an e1 or t1; what depends on one cell alone (its
  * queries, keys, values, and its attention to itself) is made once a cell and shared by its
  * candidates; training mines candidates by S0 and runs backward on few pairs.

@@ -1,11 +1,11 @@
 /* network/encoder.h - the trained part of one modality: from a cell to a vector of the shared
  * space.
  *
- * Problem: the presets share the training loop (batches, loss, optimiser, validation, checkpoints)
+ * The presets share the training loop (batches, loss, optimiser, validation, checkpoints)
  * and differ in what maps a cell to its vector: a small MLP on its LSI components, tokens under
- * self-attention, or the paper's network from random weights.  Choice: a class of functions over
- * caller-owned arenas, in the manner of nn/: declare tensors, forward with a cache, backward that
- * adds to gradients.  The loop knows no layer and a layer knows no loop.
+ * self-attention, or the paper's network from random weights.  An encoder is a class of functions
+ * over caller-owned arenas, in the manner of nn/: declare tensors, forward with a cache, backward
+ * that adds to gradients.  The loop knows no layer and a layer knows no loop.
  *
  * With `residual`, e = unit(z P + b + R), where R is the encoder's output and z P the linear start;
  * otherwise e = unit(R).

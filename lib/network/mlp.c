@@ -2,8 +2,8 @@
  *
  *   a = drop_in(z / sd)   h = GELU(a w1 + b1)   R = drop(h) w2 + b2
  *
- * Problem: with a thousand training cells a network from random weights stays far below the linear
- * model, but a small correction of that model can be learnt.  Choice: one hidden layer on the
+ * With a thousand training cells a network from random weights stays far below the linear
+ * model, but a small correction of that model can be learnt.  Hence one hidden layer on the
  * standardised components, whose output starts near zero: w1 is U(+-1/sqrt k), w2 is
  * N(0, (init / sqrt hidden)^2), so that R is about a tenth of a unit vector, not 0 (from 0 nothing
  * is learnt), and both dropouts are strong.  sd_c = s_c / sqrt(cells), from the singular values and

@@ -1,7 +1,7 @@
 /* network/net.h - the trained part of a model: both encoders, and the linear start as parameters.
  *
- * Problem: the training loop, the model file, the checkpoint and `embed` must agree which numbers
- * there are and where.  Choice: one table of tensors over one arena (nn/nn.h), laid out from the
+ * The training loop, the model file, the checkpoint and `embed` must agree which numbers
+ * there are and where.  There is one table of tensors over one arena (nn/nn.h), laid out from the
  * model's settings and column tables alone, so that the same head gives the same layout; copies of
  * the arena (gradients, moments, averages) then need no description of their own.
  *

@@ -1,9 +1,9 @@
 /* network/scorer.h - S of candidate pairs by a model's cross-attention module.
  *
- * Problem: a cell is a candidate of many rows, and what it brings into a pair (tokens, queries,
+ * A cell is a candidate of many rows, and what it brings into a pair (tokens, queries,
  * keys, values, attention to itself) costs about as much as a pair; keeping that for all cells of
- * a large matrix does not fit in memory.  Choice: a bounded cache of column cells, the least
- * recently used going first; the cell of the row is made once a row.  Each number is a function of
+ * a large matrix does not fit in memory.  A bounded cache holds column cells and drops
+ * the least recently used; the cell of the row is made once a row.  Each number is a function of
  * one pair: the cache, its size, the threads and the order of rows change nothing.  The scorer is
  * given two matrices and row numbers; names, labels and truth are not within its reach.
  */

@@ -1,7 +1,7 @@
 /* nn/attention.c - multi-head attention of one cell, and the self-attention layer around it.
  *
- * Problem: about a hundred tokens attend to each other in every cell; the scores of one head (105 x
- * 105, 44 KB) should stay in cache from the first product to the last.  Choice: heads one after the
+ * About a hundred tokens attend to each other in every cell; the scores of one head (105 x
+ * 105, 44 KB) should stay in cache from the first product to the last.  Heads run one after the
  * other, for each Q K', softmax, p V before the next begins; heads are columns of Q, K, V, reached
  * by leading dimensions, never copied apart.  Probabilities are kept for the backward pass: drawing
  * them again would cost a third of the forward one.  Projections go over all cells of the group at

@@ -1,6 +1,6 @@
 /* nn/conv.c - convolution and max-pooling over the tokens of a cell.
  *
- * Problem: the authors' network has a second convolution, over tokens.  Choice: tokens are rows, so
+ * The authors' network has a second convolution, over tokens.  Tokens are rows, so
  * the numbers under a kernel are K C consecutive ones, and the window at stride S begins S C
  * further on: the layer is a matrix product whose left side is the input itself, read with a
  * leading dimension of S C.  Where stride < kernel those rows would overlap, which BLAS forbids; so

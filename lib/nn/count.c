@@ -1,9 +1,9 @@
 /* nn/count.c - the likelihood of counts: negative binomial around a softmax.
  *
- * Problem: a decoder over 100,000 features is asked for every cell, of which a few hundred are not
- * zero; logarithms of gamma functions for all of them would cost more than the network.  Choice:
- * one pass with the formula of x = 0, for all features alike, then corrections at the entries that
- * are stored.  Small whole counts, which are nearly all, take Gamma(x + t) / Gamma(t) as the
+ * A decoder over 100,000 features is asked for every cell, of which a few hundred are not
+ * zero; logarithms of gamma functions for all of them would cost more than the network.  So there
+ * is one pass with the formula of x = 0, for all features alike, then corrections at the entries
+ * that are stored.  Small whole counts, which are nearly all, take Gamma(x + t) / Gamma(t) as the
  * product t (t + 1) ... (t + x - 1), its logarithm's derivative as the sum of 1 / (t + i): exact,
  * and no special function.  The mean is m_j = l p_j with p the softmax, so its logarithm is taken
  * from the logits, and a p that underflows costs no digits.

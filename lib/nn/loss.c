@@ -1,11 +1,11 @@
 /* nn/loss.c - losses on a matrix of scores, with their gradients.
  *
- * Problem: what the network learns from is a B x B matrix of similarities whose diagonal are the
+ * What the network learns from is a B x B matrix of similarities whose diagonal are the
  * partners; how the scores came about (inner products, or cross-attention on mined pairs) is no
- * concern of the loss.  Choice: functions of scores alone, sums in double, gradients added to a
- * matrix of the same shape.  The choice of negatives is a step of its own, so that scores which
- * were mined without keeping activations can be chosen from first and differentiated later.
- * Rejected: a smooth substitute for the hinge.
+ * concern of the loss.  These are functions of scores alone, with sums in double and gradients
+ * added to a matrix of the same shape.  The choice of negatives is a step of its own, so that
+ * scores which were mined without keeping activations can be chosen from first and differentiated
+ * later. Rejected: a smooth substitute for the hinge.
  */
 #include <math.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /* nn/nn.h - layers of the network: forward and backward by hand, and the optimiser.
  *
- * Problem: a transformer over 116,000 sparse features that must be exact, fast on two cores, the
- * same for any thread count, and checkable in double precision.  Choice: free functions on plain
- * arrays.  Outputs come first, then caches, inputs, parameters, sizes; a model's backward pass is
- * its forward pass read upwards.  Nothing here allocates, prints or keeps state: the caller owns
- * every array, a *_cache or *_scratch function says how many numbers it takes, and the same call
- * from two threads on different arrays is safe.  One cell, or a small group, goes through all
+ * The network is a transformer over 116,000 sparse features that must be exact, fast on two cores,
+ * the same for any thread count, and checkable in double precision.  Layers are free functions on
+ * plain arrays.  Outputs come first, then caches, inputs, parameters, sizes; a model's backward
+ * pass is its forward pass read upwards.  Nothing here allocates, prints or keeps state: the caller
+ * owns every array, a *_cache or *_scratch function says how many numbers it takes, and the same
+ * call from two threads on different arrays is safe.  One cell, or a small group, goes through all
  * layers while its activations are in cache; parallelism is the caller's, over groups
  * (base/pool.h).  Rejected: a graph or tape (nothing here needs to be found out at run time), and
  * threads inside layers.

@@ -1,7 +1,7 @@
 /* nn/optim.c - Adam, AdamW, RMSprop, learning-rate schedules, averaged weights.
  *
- * Problem: a training run must be comparable, number for number, with the published one, which was
- * made by PyTorch 1.13.  Choice: its order of operations, with its constants worked out in double
+ * A training run must be comparable, number for number, with the published one, which was
+ * made by PyTorch 1.13.  The order of operations is PyTorch's, with constants worked out in double
  * and rounded once, as there; the step count is an argument, so the state is w, m and v alone and a
  * checkpoint has nothing to forget.  Rejected: folding the two bias corrections into one factor
  * (eps would then mean something else).

@@ -1,7 +1,7 @@
 /* nn/params.c - the table of a model's tensors, and their first values.
  *
- * Problem: parameters, gradients, moments and averages of one model must agree about what stands
- * where, and so must its file.  Choice: one table of (name, offset, shape) over one arena; each
+ * Parameters, gradients, moments and averages of one model must agree about what stands
+ * where, and so must its file.  There is one table of (name, offset, shape) over one arena; each
  * tensor begins on a 64-byte boundary of the float arena, so that whole rows of eight load without
  * crossing cache lines.  The table's places are the caller's; it may be filled twice, first to
  * count.  First values come from the counter-based generator, so they do not depend on the order in

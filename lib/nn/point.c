@@ -1,7 +1,7 @@
 /* nn/point.c - element-wise layers: activations and dropout.
  *
- * Problem: the same dropout mask in forward, in backward, after --resume and for any number of
- * threads, without storing it.  Choice: a mask bit is one 32-bit word of Philox at (seed, step,
+ * Dropout needs the same mask in forward, in backward, after --resume and for any number of
+ * threads, without storing it.  A mask bit is one 32-bit word of Philox at (seed, step,
  * row, site, element); backward draws it again.  Four elements share a block.  GELU is the exact
  * form, which published networks mean; its error function stands in wide.h.
  */

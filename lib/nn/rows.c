@@ -1,7 +1,7 @@
 /* nn/rows.c - layers that treat every row alike: linear, layer norm, unit norm, pooling, positions.
  *
- * Problem: these surround the matrix products of a Transformer unit and, written carelessly, cost
- * as much as they do.  Choice: weights stand as I x O, so that forward is the plain product in x w,
+ * These surround the matrix products of a Transformer unit and, written carelessly, cost
+ * as much as they do.  Weights are stored as I x O, so that forward is the plain product in x w,
  * which adds the bias while its sums are in registers; rows are summed in vectors of eight in a
  * fixed order.  Layer norm keeps two numbers a row (mean, 1 / sd) and
  * takes the mean first, then the squares about it: the one-pass formula loses digits where |mean|

@@ -1,7 +1,7 @@
 /* nn/unit.c - one Transformer unit, post-norm (the paper) or pre-norm.
  *
- * Problem: the unit is where training spends its time, and its two orders of norm and residual
- * differ by little enough to be confused.  Choice: both are written out, one after the other, in
+ * The unit is where training spends its time, and its two orders of norm and residual
+ * differ by little enough to be confused.  Both are written out, one after the other, in
  * the order of the formula of nn.h; what backward needs lies in a cache laid out by one function.
  * ReLU and LeakyReLU work in place: their backward needs only the signs, which the output has too;
  * a dropped number has no gradient, so its lost sign does no harm.  Rejected: one code path with

@@ -1,6 +1,6 @@
 /* nn/wide.h - exp and the normal distribution in vectors of 64 bytes (private to this directory).
  *
- * Problem: the C library's exp, one number at a time, took 30-50 % of an attention step.  Choice:
+ * The C library's exp, one number at a time, took 30-50 % of an attention step.  This is
  * the classical reduction exp(x) = 2^n exp(r), |r| <= ln 2 / 2, n ln 2 subtracted in two parts
  * (Cody and Waite), the polynomial of Cephes' expf, and 2^n built from bits.  The normal
  * distribution, for GELU, comes from the same exp: Phi(-x) = exp(-x^2/2) t Q(t) / 2 with

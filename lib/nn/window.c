@@ -1,7 +1,7 @@
 /* nn/window.c - windows of the genome, and the convolution of a sparse cell with filters over them.
  *
- * Problem: the paper's first layer reads a vector of 116,000 peaks of which a cell has 3 %; as a
- * dense convolution it would be the most expensive layer of the network.  Choice: each non-zero
+ * The paper's first layer reads a vector of 116,000 peaks of which a cell has 3 %; as a
+ * dense convolution it would be the most expensive layer of the network.  Each non-zero
  * adds its value times one row of the filters to the tokens whose windows hold it; no dense vector
  * exists anywhere, and columns may come in any order (`position` takes them to the genome's).  Tied
  * and untied filters differ only in the row at which a window begins, so one loop serves both.

@@ -32,8 +32,8 @@ setup() {
 
 # Settings that training lowers to what the cells allow, or that come from batch, are not a preset's.
 as_trained() { awk -F '\t' -v OFS='\t' -v p="$1" '$1 == p && $2 !~ /^hp\.(k|q|batch|within)$/ { print $2, $3 }' keys.tsv; }
-# Presets that once had no patience.
-with_patience() { as_trained "$1" | sed 's/^hp\.patience	0$/hp.patience	12/'; }
+# Presets that once had no patience, and learned links for 100 steps.
+as_today() { as_trained "$1" | sed -e 's/^hp\.patience	0$/hp.patience	12/' -e 's/^hp\.links\.steps	100$/hp.links.steps	50/'; }
 shown() { grep '^hp' "$1" | grep -vE '^hp\.(k|q)	'; }
 
 # Once the perceptrons and the autoencoder recorded a ridge that they did not use.
@@ -46,10 +46,10 @@ without_cca() { as_trained "$1" | grep -v '^hp\.ridge	'; }
     done
     for p in best attn; do
         xattn-train --preset $p --show >show
-        cmp <(with_patience $p) <(shown show)
+        cmp <(as_today $p) <(shown show)
     done
     xattn-train --preset attn --cross --show >show
-    cmp <(with_patience attn-cross) <(shown show)
+    cmp <(as_today attn-cross) <(shown show)
     cmp <(xattn-train --preset closed --show | grep -v ^hp.preset) \
         <(xattn-train --preset linear --lsi-scale 0.6 --links yes --show | grep -v ^hp.preset |
             sed '/^prepare.atac/s/$/ --scale 300/')

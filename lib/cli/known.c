@@ -306,7 +306,7 @@ void cm_known_start(void)
         in->there = true;
     }
     cm_options_files(take);
-    if (!cm_output() && !listed && !(cm_tool->flags & CM_TOOL_OWN_OUTPUT))
+    if (!cm_common.output && !listed && !(cm_tool->flags & CM_TOOL_OWN_OUTPUT))
         add_output("-", false, !(cm_tool->flags & CM_TOOL_NO_OUTPUT));
     for (char **p = cm_operands; p && *p; p++)
         note(*p, false);

@@ -107,10 +107,13 @@ void cm_ticks_make(struct cm_ticks *t, const struct cm_axis *a, size_t about)
 
 struct cm_axis cm_axis_around(double low, double high, const char *label)
 {
+    const double far = 1e300; /* beyond it the axis would be longer than any number */
     if (!isfinite(low) || !isfinite(high) || low > high) {
         low = 0;
         high = 1;
     }
+    low = fmin(fmax(low, -far), far);
+    high = fmin(fmax(high, -far), far);
     if (!(high - low > 1e-12 * fmax(fabs(low), fabs(high)))) {
         double by = low == 0 ? 1 : fabs(low) / 2;
         low -= by;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "match/groups.h"
 #include "match/metrics.h"
 #include "match/rules.h"
@@ -307,8 +308,11 @@ void cm_report_multiqc(const struct cm_report_numbers *n, const char *sample, st
                      "  \"plot_type\": \"table\",\n"
                      "  \"pconfig\": {\"id\": \"cellmatch_match_table\", \"title\": "
                      "\"cellmatch: match\"},\n  \"data\": {\n    \"");
+    const char *end = sample + strlen(sample);
     for (const char *c = sample; *c; c++)
-        if (*c == '"' || *c == '\\')
+        if (cm_utf8_bad(c, (size_t)(end - c)) == 0)
+            cm_buf_puts(out, "\\ufffd"); /* a byte that is not UTF-8 */
+        else if (*c == '"' || *c == '\\')
             cm_buf_printf(out, "\\%c", *c);
         else if ((unsigned char)*c < ' ')
             cm_buf_printf(out, "\\u%04x", (unsigned char)*c);

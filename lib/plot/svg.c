@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "plot/png.h"
 
 void cm_svg_number(struct cm_buf *b, double v)
@@ -21,9 +22,27 @@ void cm_svg_number(struct cm_buf *b, double v)
     cm_buf_puts(b, strcmp(text, "-0") ? text : "0");
 }
 
+/* How many bytes at `text` XML has no character for: a control character, a byte that is no UTF-8,
+ * U+FFFE or U+FFFF; 0 if it has one.  left: bytes up to the next one that is not UTF-8. */
+static size_t no_character(const char *text, size_t left)
+{
+    if (left == 0 || (unsigned char)*text < ' ' || *text == 0x7f)
+        return 1;
+    return !strncmp(text, "\xEF\xBF\xBE", 3) || !strncmp(text, "\xEF\xBF\xBF", 3) ? 3 : 0;
+}
+
 void cm_svg_escape(struct cm_buf *b, const char *text)
 {
-    for (; *text; text++)
+    const char *end = text + strlen(text), *bad = text + cm_utf8_bad(text, strlen(text));
+    for (; *text; text++) {
+        if (text > bad)
+            bad = text + cm_utf8_bad(text, (size_t)(end - text));
+        size_t n = no_character(text, (size_t)(bad - text));
+        if (n) {
+            cm_buf_puts(b, "\xEF\xBF\xBD");
+            text += n - 1;
+            continue;
+        }
         switch (*text) {
         case '&':
             cm_buf_puts(b, "&amp;");
@@ -41,11 +60,9 @@ void cm_svg_escape(struct cm_buf *b, const char *text)
             cm_buf_puts(b, "&#39;");
             break;
         default:
-            if ((unsigned char)*text < ' ' || *text == 0x7f)
-                cm_buf_puts(b, "\xEF\xBF\xBD");
-            else
-                cm_buf_put(b, text, 1);
+            cm_buf_put(b, text, 1);
         }
+    }
 }
 
 static void attribute(struct cm_buf *b, const char *name, double v)

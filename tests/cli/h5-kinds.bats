@@ -385,3 +385,30 @@ P
     [ "$(state again.h5ad)" = counts ]
     [ "$(h5-read -q part.h5ad | cms-info - | awk -F '\t' '$1 == "rows" { print $2 }')" = 150 ]
 }
+
+@test "chunks that go through gzip twice, or after a filter that packs, are refused by name" {
+    /usr/bin/python3 -c 'import h5py' 2>/dev/null || skip "no h5py"
+    prepared gex.h5ad
+    /usr/bin/python3 - <<'P'
+import h5py, shutil
+for kind in ("packed", "twice"):
+    shutil.copy("gex.h5ad", kind + ".h5ad")
+    with h5py.File(kind + ".h5ad", "r+") as f:
+        d = f["X/indptr"][:]
+        del f["X/indptr"]
+        if kind == "packed":
+            f.create_dataset("X/indptr", data=d, compression="gzip", scaleoffset=0)
+        else:
+            p = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            p.set_chunk(d.shape)
+            p.set_deflate(4)
+            p.set_deflate(4)
+            new = h5py.h5d.create(f["X"].id, b"indptr", h5py.h5t.py_create(d.dtype),
+                                  h5py.h5s.create_simple(d.shape), p)
+            new.write(h5py.h5s.ALL, h5py.h5s.ALL, d)
+P
+    fails 3 h5-read packed.h5ad
+    says "/X/indptr: chunks go through gzip after filter scaleoffset, which is not supported"
+    fails 3 h5-read twice.h5ad
+    says "/X/indptr: chunks go through gzip twice, which is not supported"
+}

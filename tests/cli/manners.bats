@@ -33,6 +33,15 @@ load ../helper
     [ "$(find . -name '.*tmp*')" = "" ]
 }
 
+@test "manners: -o - is standard output" {
+    prepared gex.cms match.cms
+    lognorm gex.cms >want.cms
+    lognorm -o - gex.cms | cmp - want.cms
+    lognorm -o - <gex.cms | cmp - want.cms
+    fails 2 plot ranks --tsv - -o - match.cms
+    says "two outputs go to 'stdout'"
+}
+
 @test "manners: /dev/fd, a FIFO and /dev/null are written in place" {
     prepared gex.cms
     lognorm -o /dev/null gex.cms

@@ -171,6 +171,9 @@ sound() { # SVG...: XML, no script, nothing from elsewhere, no long decimals
     grep -q 'warning: loss of b.tsv: means of 3 consecutive ones of 1000 values' err
     [ "$(awk -F '\t' '$1 == "b.tsv"' ab.points | head -n 1 | cut -f 3,4)" = '1	999' ]
     plot curve <a.tsv | cmp - a.svg
+    printf 'step\tloss\n1\t1e308\n2\t-1e308\n' >far.tsv
+    plot curve -o far.svg far.tsv
+    sound far.svg
     fails 3 plot curve --columns nonsense a.tsv
     says "no column 'nonsense'; columns here: step, epoch, loss, validation"
 }
@@ -206,6 +209,11 @@ sound() { # SVG...: XML, no script, nothing from elsewhere, no long decimals
     cmp a.svg b.svg
     sound a.svg
     [ "$(grep -c 'class="t"' a.svg)" -gt 2 ]
+    # what XML has no character for
+    plot ranks -q --title "$(printf 'a\xffb\xef\xbf\xbfc\x01d')" -o c.svg match.cms
+    sound c.svg
+    iconv -f UTF-8 -t UTF-8 c.svg >/dev/null
+    grep -q "$(printf 'a\xef\xbf\xbdb\xef\xbf\xbdc\xef\xbf\xbdd')" c.svg
     fails 2 plot ranks -o c.png match.cms
     says 'svg only'
     fails 2 plot nonsense match.cms

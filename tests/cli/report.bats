@@ -99,6 +99,9 @@ cell() { grep -oE "<td>$2</td><td class=\"n\">[^<]*" "$1" | sed 's/.*>//'; }
     sound a.html
     grep -q '<h1>a &quot;b&quot; &lt;c&gt; &amp; \\d .*</h1>' a.html
     grep -qF '"a \"b\" <c> & \\d \u0001": {' a.json
+    report -q --title "$(printf 'a\xffb')" --multiqc c.json -o c.html match.cms
+    grep -q "<h1>$(printf 'a\xef\xbf\xbdb')</h1>" c.html
+    grep -qF '"a\ufffdb": {' c.json
     fails 3 report --by nonsense match.cms
     says 'nonsense'
 }

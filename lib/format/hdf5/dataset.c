@@ -67,16 +67,36 @@ static int check_filters(const struct cm_h5set *s, hid_t dcpl)
     return 0;
 }
 
-static bool has_filter(hid_t dcpl, int filters, H5Z_filter_t wanted)
+static H5Z_filter_t filter_at(hid_t dcpl, int k)
 {
-    for (int k = 0; k < filters; k++) {
-        unsigned flags, cd[8], info;
-        size_t ncd = 8;
-        char name[8];
-        if (H5Pget_filter2(dcpl, (unsigned)k, &flags, &ncd, cd, sizeof name, name, &info) == wanted)
-            return true;
+    unsigned flags, cd[8], info;
+    size_t ncd = 8;
+    char name[8];
+    return H5Pget_filter2(dcpl, (unsigned)k, &flags, &ncd, cd, sizeof name, name, &info);
+}
+
+/* Are chunks checked for their length before libhdf5 reads them (chunk.c)?  1 yes, 0 no; an error
+ * where gzip does not give a whole chunk, because it runs twice or on what another filter packed. */
+static int checks_gzip(const struct cm_h5set *s, hid_t dcpl)
+{
+    int n = H5Pget_nfilters(dcpl), gzips = 0;
+    H5Z_filter_t other = H5Z_FILTER_NONE;
+    for (int k = 0; k < n; k++) {
+        H5Z_filter_t id = filter_at(dcpl, k);
+        if (id == H5Z_FILTER_DEFLATE)
+            gzips++;
+        else if (!gzips && id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_FLETCHER32)
+            other = id;
     }
-    return false;
+    if (n > 3 || !gzips || H5Zfilter_avail(H5Z_FILTER_DEFLATE) <= 0)
+        return 0;
+    if (gzips > 1 || other != H5Z_FILTER_NONE)
+        return cm_fail(CM_EINPUT,
+                       "%s: %s: chunks go through gzip %s%s, which is not supported; h5repack -f "
+                       "GZIP=4 writes them plainly",
+                       CM_H5_AT(s), gzips > 1 ? "twice" : "after filter ",
+                       gzips > 1 ? "" : cm_h5_filter_name(other));
+    return 1;
 }
 
 static int shape_of(struct cm_h5set *s)
@@ -212,12 +232,11 @@ static int set_up(struct cm_h5set *s, const char *member)
     if (!code)
         code = check_filters(s, dcpl);
     s->chunk_bytes = code ? 0 : chunk_bytes(s, dcpl);
-    int filters = H5Pget_nfilters(dcpl);
-    if (s->chunk_bytes && filters > 0 && filters <= 3 && H5Zfilter_avail(H5Z_FILTER_DEFLATE) > 0 &&
-        has_filter(dcpl, filters, H5Z_FILTER_DEFLATE))
+    int checks = s->chunk_bytes ? checks_gzip(s, dcpl) : 0;
+    if (checks > 0)
         s->verified = CM_ZNEW(2, uint64_t);
     H5Pclose(dcpl);
-    return code;
+    return code ? code : checks < 0 ? checks : 0;
 }
 
 int cm_h5set_open(struct cm_h5set *s, const struct cm_h5 *h, const char *path, const char *member,

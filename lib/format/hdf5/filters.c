@@ -119,6 +119,10 @@ const char *cm_h5_filter_name(H5Z_filter_t id)
         return "fletcher32";
     case 4:
         return "szip";
+    case 5:
+        return "nbit";
+    case 6:
+        return "scaleoffset";
     case 307:
         return "bzip2";
     case 32000:

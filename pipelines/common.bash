@@ -280,11 +280,11 @@ read_tsv() { # FILE ARRAY
     for line in "${lines[@]}"; do [[ $line != ?*$'\t'* ]] || array[${line%%$'\t'*}]=${line#*$'\t'}; done
 }
 head_of() { # STREAM
-    local said status=0
+    local said status=0 file=$tmp/head.$BASHPID # two inputs are read side by side
     [ "$headed" != "$1" ] || return 0
-    said=$(cms-text --head "$1" 2>&1 >"$tmp/head") || status=$?
+    said=$(cms-text --head "$1" 2>&1 >"$file") || status=$?
     [ $status = 0 ] || { hint "${said%%$'\n'*}" && leave $status; }
-    read_tsv "$tmp/head" head
+    read_tsv "$file" head
     headed=$1
 }
 short() { LC_ALL=C printf %.4g "${head[$1]:-0}"; } # KEY

@@ -107,9 +107,11 @@ static void panel_load(struct panel *p, const struct cm_factored *u, size_t from
     for (size_t g = 0; g < genes; g++) {
         uint64_t begin = u->ptr[from + g], end = u->ptr[from + g + 1];
         p->gene_start[g] = (uint32_t)n;
-        memcpy(p->cell + n, u->cell + begin, (end - begin) * sizeof *p->cell);
-        memcpy(p->by_gene + n, u->val + begin, (end - begin) * sizeof *p->by_gene);
-        n += end - begin;
+        if (end > begin) {
+            memcpy(p->cell + n, u->cell + begin, (end - begin) * sizeof *p->cell);
+            memcpy(p->by_gene + n, u->val + begin, (end - begin) * sizeof *p->by_gene);
+            n += end - begin;
+        }
         for (size_t k = 0; k < u->rank; k++, n++) {
             p->cell[n] = (uint32_t)(u->n + k);
             p->by_gene[n] = u->right[(from + g) * u->rank + k];

@@ -25,19 +25,6 @@ static uint64_t row_of(const struct factor *f, size_t i) { return f->at ? f->at[
 
 /* ===== stored non-zeros, feature by feature ================================================= */
 
-static uint64_t first_not_below(const struct cm_csr *x, uint64_t row, uint32_t column)
-{
-    uint64_t low = x->ptr[row], high = x->ptr[row + 1];
-    while (low < high) {
-        uint64_t half = low + (high - low) / 2;
-        if (x->idx[half] < column)
-            low = half + 1;
-        else
-            high = half;
-    }
-    return low;
-}
-
 /* Features below `to` of all cells, from where `cursor` stands in each row: their numbers to ptr,
  * or the entries x/sd themselves. */
 static void columns_tile(const struct factor *f, size_t to, uint64_t *cursor)
@@ -73,7 +60,7 @@ static int columns_shard(void *arg, size_t shard)
         return 0;
     uint64_t *cursor = CM_NEW(f->n, uint64_t);
     for (size_t i = 0; i < f->n; i++)
-        cursor[i] = first_not_below(f->cells->x, row_of(f, i), s->feature[from]);
+        cursor[i] = cm_csr_lower_bound(f->cells->x, row_of(f, i), s->feature[from]);
     for (; from < to; from += FACTOR_TILE)
         columns_tile(f, to - from < FACTOR_TILE ? to : from + FACTOR_TILE, cursor);
     cm_free(cursor);

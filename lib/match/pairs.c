@@ -178,13 +178,14 @@ int cm_pairs_by_name(struct cm_pairs *p, const struct cm_strs *rows, const struc
             p->row_of_col[j] = (uint32_t)i;
             p->n++;
         }
-        if (10 * p->n < 9 * rows->n || p->n == 0)
+        if (rows->n == 0)
+            code = cm_fail(CM_EINPUT, "there are no rows");
+        else if (10 * p->n < 9 * rows->n || p->n == 0)
             code =
                 cm_fail(CM_EINPUT,
                         "only %zu of %zu rows have a column of the same name (the first row is "
                         "'%s', the first column '%s'): --pairs FILE says which are the same cell",
-                        p->n, rows->n, rows->n ? cm_strs_get(rows, 0) : "",
-                        cols->n ? cm_strs_get(cols, 0) : "");
+                        p->n, rows->n, cm_strs_get(rows, 0), cols->n ? cm_strs_get(cols, 0) : "");
     }
     cm_index_free(&row);
     cm_index_free(&col);

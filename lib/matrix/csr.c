@@ -130,7 +130,7 @@ struct cm_csr cm_csr_transpose(const struct cm_csr *m)
     return out;
 }
 
-uint64_t cm_csr_find(const struct cm_csr *m, size_t i, uint32_t j)
+uint64_t cm_csr_lower_bound(const struct cm_csr *m, size_t i, uint32_t j)
 {
     uint64_t from = m->ptr[i], to = m->ptr[i + 1];
     while (from < to) {
@@ -140,6 +140,12 @@ uint64_t cm_csr_find(const struct cm_csr *m, size_t i, uint32_t j)
         else
             to = mid;
     }
+    return from;
+}
+
+uint64_t cm_csr_find(const struct cm_csr *m, size_t i, uint32_t j)
+{
+    uint64_t from = cm_csr_lower_bound(m, i, j);
     return from < m->ptr[i + 1] && m->idx[from] == j ? from : UINT64_MAX;
 }
 

@@ -38,6 +38,9 @@ void cm_csr_append_dense(struct cm_csr *m, size_t rows, const float *v, size_t l
 void cm_csr_free(struct cm_csr *m);
 /* Rows rows[0..n-1] of m in that order, as a new matrix. */
 struct cm_csr cm_csr_rows(const struct cm_csr *m, const uint64_t *rows, size_t n);
+/* Position in idx and val of the first entry of row i whose column is at least j; the row's end if
+ * there is none.  Columns ascend. */
+uint64_t cm_csr_lower_bound(const struct cm_csr *m, size_t i, uint32_t j);
 /* Position in idx and val of entry (i, j), or UINT64_MAX where it is not stored. */
 uint64_t cm_csr_find(const struct cm_csr *m, size_t i, uint32_t j);
 struct cm_csr cm_csr_transpose(const struct cm_csr *m); /* cols x rows; rows < 2^32 */

@@ -202,7 +202,7 @@ static int by_place(const void *a, const void *b)
     return x->tss < y->tss ? -1 : x->tss > y->tss ? 1 : strcmp(x->name, y->name);
 }
 
-/* Marks of the genes' starts, and names in *rows rows where there is margin; how many have none. */
+/* Marks of the genes' starts, and names in *rows rows where there is space; how many have none. */
 static size_t put_genes(struct cm_figure *f, const struct cm_panel *p, struct gene *g, size_t n,
                         double y, size_t *rows)
 {
@@ -296,7 +296,7 @@ static void draw(struct cm_figure *f, const struct segment *s, const struct cm_p
     if (e.half)
         cm_figure_omit(f, "%zu links have one end outside and are not drawn.", e.half);
     if (unnamed)
-        cm_figure_omit(f, "%zu genes have no margin for their names.", unnamed);
+        cm_figure_omit(f, "%zu genes have no space for their names.", unnamed);
 }
 
 static void put_legend(struct cm_figure *f, const char *value)

@@ -51,7 +51,7 @@ struct cm_panel {
     double x, y, w, h;
     struct cm_axis across, up;
 };
-/* A panel of height h below what there is, as wide as the figure, with margin for the axes and the
+/* A panel of height h below what there is, as wide as the figure, with space for the axes and the
  * label of each; draws them. */
 struct cm_panel cm_panel_make(struct cm_figure *f, double h, struct cm_axis across,
                               struct cm_axis up);

@@ -19,7 +19,7 @@ struct heat {
     double *v; /* rows x cols; NaN: nothing known */
     bool log;
     double low, high; /* of what is finite, and positive if `log` */
-    size_t unknown;   /* cells without a colour */
+    size_t unknown;   /* squares without a colour */
 };
 
 static void find_range(struct heat *h)
@@ -99,7 +99,7 @@ static void put_scale(struct cm_figure *f, const struct heat *h, const char *lab
     else
         cm_colour_bar(f, &a);
     if (h->unknown)
-        cm_figure_omit(f, "%zu cells without a%s value are grey.", h->unknown,
+        cm_figure_omit(f, "%zu squares without a%s value are grey.", h->unknown,
                        h->log ? " positive" : "");
 }
 

@@ -35,7 +35,7 @@ void cm_page_warn(struct cm_page *p, const char *format, ...)
 #endif
     ;
 
-/* Figures side by side where there is margin. */
+/* Figures side by side where there is space. */
 void cm_page_figures_begin(struct cm_page *p);
 void cm_page_figure(struct cm_page *p, const struct cm_figure *f);
 void cm_page_figures_end(struct cm_page *p);

@@ -1,8 +1,8 @@
 /* Outputs appear whole or not at all, and a killed tool leaves nothing.
  *
  * Each case runs as a child process, because failing means ending the program; the parent looks at
- * the status, at what was message and at the directory that is left.  Text output takes the same
- * way as a stream (files.c), so nothing here depends on the stream's format.
+ * the status, at the message and at the directory that is left.  Text output takes the same
+ * way as a stream (output.c), so nothing here depends on the stream's format.
  */
 #include <setjmp.h>
 #include <stdarg.h>

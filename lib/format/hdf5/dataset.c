@@ -240,16 +240,21 @@ static int set_up(struct cm_h5set *s, const char *member)
     return code ? code : checks < 0 ? checks : 0;
 }
 
+static struct cm_h5set not_yet_open(const struct cm_h5 *h, const char *path)
+{
+    return (struct cm_h5set){.id = -1,
+                             .type = -1,
+                             .open = true,
+                             .latin1 = h->latin1,
+                             .entities = h->entities,
+                             .path = cm_strdup(path),
+                             .file = cm_strdup(h->name)};
+}
+
 int cm_h5set_open(struct cm_h5set *s, const struct cm_h5 *h, const char *path, const char *member,
                   uint64_t cache)
 {
-    *s = (struct cm_h5set){.id = -1,
-                           .type = -1,
-                           .open = true,
-                           .latin1 = h->latin1,
-                           .entities = h->entities,
-                           .path = cm_strdup(path),
-                           .file = cm_strdup(h->name)};
+    *s = not_yet_open(h, path);
     cm_h5_step();
     int code = 0;
     if (cm_h5_what(h, path) != CM_H5_DATASET)
@@ -304,13 +309,7 @@ int cm_h5set_open_ref(struct cm_h5set *s, const struct cm_h5 *h, const char *pat
     if (code <= 0)
         return code;
     hobj_ref_t ref;
-    *s = (struct cm_h5set){.id = -1,
-                           .type = -1,
-                           .open = true,
-                           .latin1 = h->latin1,
-                           .entities = h->entities,
-                           .path = cm_strdup(path),
-                           .file = cm_strdup(h->name)};
+    *s = not_yet_open(h, path);
     bool refers =
         items == 1 && H5Tget_class(type) == H5T_REFERENCE && H5Tget_size(type) == sizeof ref;
     if (refers && (H5Aread(a, H5T_STD_REF_OBJ, &ref) < 0 ||

@@ -1,5 +1,5 @@
-/* links/contrast.h - contrastive loss of the weights of links, on cells matched among themselves.
- * */
+/* links/contrast.h - contrastive loss of the weights of links, on cells matched among
+ * themselves. */
 #ifndef CM_LINKS_CONTRAST_H
 #define CM_LINKS_CONTRAST_H
 

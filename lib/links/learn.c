@@ -79,8 +79,8 @@ static int fold_step(void *arg, size_t k)
     return 0;
 }
 
-/* loss (losses) = sums over folds, under each of the factors; with grad (one factor) l->grad too.
- * */
+/* loss (losses) = sums over folds, under each of the factors; with grad (one factor) l->grad
+ * too. */
 static void all_folds(struct learning *l, size_t step, bool grad, const double *log_t,
                       size_t losses, double *loss)
 {

@@ -294,7 +294,7 @@ double cm_min_loss(double (*loss)(void *arg, double temperature), void *arg, dou
         left = loss(arg, exp(x - width));
     }
     while (right < fx && x < HIGHEST) {
-        left = fx, fx = right, x += width;
+        fx = right, x += width;
         right = loss(arg, exp(x + width));
     }
     const double golden = .6180339887498949;

@@ -1,16 +1,15 @@
 /* network/cross.h - cross-attention of a PAIR of cells: the paper's second similarity, S1.
  *
  * e1 and t1 of the paper come from the stacked tokens of a pair.  Computed once from true
- * pairs and compared across cells they carry the answer (MODEL 1, "The leak"); so S of any pair
- * needs the module run on that very pair, B^2 runs in a batch.  A pair is the only thing
+ * pairs and compared across cells they carry the answer (the leak of cellmatch-model(7)); so S of
+ * any pair needs the module run on that very pair, B^2 runs in a batch.  A pair is the only thing
  * that can be scored here, no function returns an e1 or t1; what depends on one cell alone (its
  * queries, keys, values, and its attention to itself) is made once a cell and shared by its
  * candidates; training mines candidates by S0 and runs backward on few pairs.
  *
- *   Y = [X_0; X_1] of the token matrices before self-attention (network/encoder.h), side 0 over
- * side 1
+ *   Y = [X_0; X_1], the tokens before self-attention (network/encoder.h), side 0 over side 1
  *   U = one Transformer unit over Y;  e1, t1 = unit(mean of U over each part);  S1 = e1.t1
- *   S = S0 + alpha S1                                                       (MODEL 1.4 and 1.5)
+ *   S = S0 + alpha S1              (cellmatch-model(7))
  *
  * Letters: B cells of a batch, L[s] tokens of side s, L = L[0] + L[1], P width, H heads.
  */

@@ -95,7 +95,7 @@ static size_t panel_vecs(size_t left, size_t max)
 }
 
 /* Columns 0..3 of to (k x 4, ld width) = the four rows of from (ld), k numbers each. */
-static void turn_4_rows(float *to, size_t width, const float *from, size_t ld, size_t k)
+static void transpose_4_rows(float *to, size_t width, const float *from, size_t ld, size_t k)
 {
     typedef int32_t pick __attribute__((vector_size(16)));
     size_t p = 0;
@@ -135,7 +135,7 @@ static void lay_panel(float *to, size_t width, const struct cm_gemm *g, size_t k
         memset(to + p * width + whole, 0, (width - whole) * sizeof *to);
     const float *from = g->b + j0 * g->ldb + k0;
     for (size_t j = 0; j < whole; j += 4)
-        turn_4_rows(to + j, width, from + j * g->ldb, g->ldb, k);
+        transpose_4_rows(to + j, width, from + j * g->ldb, g->ldb, k);
     for (size_t j = whole; j < n; j++)
         for (size_t p = 0; p < k; p++)
             to[p * width + j] = from[j * g->ldb + p];

@@ -21,9 +21,10 @@
  *   backward ADDS to gradients (d + name); a gradient pointer may be NULL where it is said, and is
  *   then not computed.  dout is never changed, and no array may overlap another.
  *   scratch holds nothing between calls.
- *   B: matrix products give other bits for other group sizes, so a caller who promises the same
- *   bits for any thread count fixes B as well.  Speed: keep a group's caches within L2 (at 105
- *   tokens of width 64, B = 1 is fastest; short cells want larger groups).
+ *   B: gradients of parameters (in double outputs, too) have other bits for other group sizes, so
+ *   a caller who promises the same bits for any thread count fixes B as well.  Speed: keep a
+ *   group's caches within L2 (at 105 tokens of width 64, B = 1 is fastest; short cells want larger
+ *   groups).
  *
  * Compiled with -DCM_REAL_DOUBLE every layer works in double: the tests compare all gradients with
  * finite differences at 1e-6 there.
@@ -140,7 +141,7 @@ void cm_windows_lay(struct cm_windows *w, struct cm_window *window, uint32_t *fi
 /* out (L x F) of one cell: out_t = bias + sum over its entries e inside window t of
  * val_e filter[row of e].  idx (n columns < features, in any order), val (n).  filter: rows x F.
  * bias: F numbers, L x F when `bias_per_window`, or NULL.  Work: non-zeros times windows that hold
- * each, times F; plus L x F.  (The paper's section 3.1; MODEL 1.1 and 3.2.) */
+ * each, times F; plus L x F.  (The paper's section 3.1; cellmatch-model(7).) */
 void cm_sparse_conv_forward(cm_real *out, const uint32_t *idx, const float *val, size_t n,
                             const cm_real *filter, const cm_real *bias, bool bias_per_window,
                             const struct cm_windows *w, size_t F);
@@ -364,7 +365,7 @@ double cm_cross_entropy(cm_real *dlogits, const cm_real *logits, const uint32_t 
 
 /* Triplets on the scores of a batch, s (B x B), s_ij = S(E_i, T_j), partners on the diagonal:
  *   loss = 1/B sum_i [max(0, m - s_ii + s_ij*) + max(0, m - s_ii + s_k*i)]
- * where j* is a negative of cell i along its row and k* along its column (MODEL 1.5).
+ * where j* is a negative of cell i along its row and k* along its column (cellmatch-model(7)).
  *   HARDEST   the largest score (Faghri et al. 2018, VSE++)
  *   SEMIHARD  the largest in (s_ii - m, s_ii) (Schroff et al. 2015, FaceNet)
  *   RANDOM_SEMIHARD  any one in (s_ii - m, s_ii), drawn by g at index 2i (row) and 2i+1 (column)

@@ -86,8 +86,7 @@ struct cm_fit_data {
  * nothing to it.  Parameters with learning rate 0 do not change, to the bit.  At the end m->net.w
  * (and the linear part's P) are the best averaged weights; *stopped: did `stop` end it?
  * CM_ENUMERIC names step and tensor when something is not finite; CM_EINPUT: a schedule that does
- * not fit the state.
- * */
+ * not fit the state. */
 int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state *s,
            const struct cm_fit_callbacks *callbacks, bool *stopped);
 

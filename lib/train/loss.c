@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "network/mining.h"
 
-#define COLLAPSED  1e-3        /* standard deviation of S below which nothing is learnt (MODEL 1) */
+#define COLLAPSED  1e-3        /* standard deviation of S below which nothing is learnt */
 #define CROSS_DRAW 0x80000000u /* negatives of the module: numbers of their own */
 
 double cm_loss_spread(const struct batch *b)

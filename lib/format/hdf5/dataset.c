@@ -76,8 +76,8 @@ static H5Z_filter_t filter_at(hid_t dcpl, int k)
 }
 
 /* Are chunks checked for their length before libhdf5 reads them (chunk.c)?  1 yes, 0 no; an error
- * where gzip does not give a whole chunk, because it runs twice or on what another filter packed.
- * */
+ * where gzip does not give a whole chunk, because it runs twice or on what another filter
+ * packed. */
 static int checks_gzip(const struct cm_h5set *s, hid_t dcpl)
 {
     int n = H5Pget_nfilters(dcpl), gzips = 0;

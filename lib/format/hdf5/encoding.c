@@ -9,8 +9,8 @@
 #include "stream/cms.h"
 
 /* Length of a fixed-length string: to its first NUL, without trailing blanks if space-padded.
- * SIZE_MAX if something follows that NUL, unless the NUL is a terminator.
- * */
+ * SIZE_MAX if something follows that NUL, unless the NUL is
+ * a terminator. */
 size_t cm_h5_text_length(const char *p, size_t size, H5T_str_t pad)
 {
     size_t n = strnlen(p, size);

@@ -15,8 +15,8 @@
 
 #define BATCH ((uint64_t)65536)
 
-/* Names from a list of `cols` texts at `path`; *found = false if there is no such list.
- * */
+/* Names from a list of `cols` texts at `path`; *found = false if there is
+ * no such list. */
 static int names_at(struct cm_source *s, const char *path, uint64_t cols, bool *found)
 {
     struct cm_h5set d;

@@ -31,8 +31,8 @@ int cm_h5_put_encoding(const struct cm_h5_put *put, hid_t at, const char *type,
 int cm_h5_put_shape(const struct cm_h5_put *put, hid_t at, uint64_t rows, uint64_t cols);
 int cm_h5_put_order(const struct cm_h5_put *put, hid_t at, const struct cm_strs *names);
 
-/* New objects, open; a code below 0 with a message.  rank 0, 1 or 2; grows: extendible along rows.
- * */
+/* New objects, open; a code below 0 with a message.  rank 0, 1 or 2; grows: extendible along
+ * rows. */
 hid_t cm_h5_put_group(const struct cm_h5_put *put, hid_t at, const char *name);
 hid_t cm_h5_put_dataset(const struct cm_h5_put *put, hid_t at, const char *name, hid_t type,
                         unsigned rank, uint64_t rows, uint64_t cols, bool grows);

@@ -226,8 +226,8 @@ static int compare_names(const void *a, const void *b)
     return u - v;
 }
 
-/* Columns of a table are members of a group: one of a name, and none inside another ("a", "a/b").
- * */
+/* Columns of a table are members of a group: one of a name, and none inside another ("a",
+ * "a/b"). */
 static int check_columns(const struct cm_h5_write *h5ad, const char *table, const char *what,
                          const char **name, size_t n)
 {

@@ -280,10 +280,9 @@ read_tsv() { # FILE ARRAY
     for line in "${lines[@]}"; do [[ $line != ?*$'\t'* ]] || array[${line%%$'\t'*}]=${line#*$'\t'}; done
 }
 head_of() { # STREAM
-    local said status=0 file=$tmp/head.$BASHPID # two inputs are read side by side
+    local file=$tmp/head.$BASHPID # two inputs are read side by side
     [ "$headed" != "$1" ] || return 0
-    said=$(cms-text --head "$1" 2>&1 >"$file") || status=$?
-    [ $status = 0 ] || { hint "${said%%$'\n'*}" && leave $status; }
+    step cms-text --head "$1" >"$file" || exit # where both fail, `failed` says so once
     read_tsv "$file" head
     headed=$1
 }

@@ -3,7 +3,7 @@
  * The pairing enters CCA and correlations; both are of the other cells alone.  LSI knows no
  * pairing, but components that a cell has helped to find hold some of its noise, and weights
  * learned from them are worse: with 1,300 cells one LSI for all folds costs .016 of match
- * probability.  So below CM_LINKS_OWN_LSI cells each fold has its own.  Above, where that would be
+ * probability.  So below CM_LINEAR_OWN cells each fold has its own.  Above, where that would be
  * most of the time and a copy of the cells, it takes one step from the common LSI (linear/refit.h),
  * residuals are the same in all folds, and correlations are differences of sums.
  */
@@ -282,7 +282,7 @@ int cm_links_folds_make(struct cm_links_fold *fold, size_t folds, const struct c
     struct cm_links_view view = cm_links_whole_view(w);
     struct cm_links_pairing pairing = pairing_of(&view, w->data->groups);
     struct cm_links_sums *part = CM_ZNEW(folds, struct cm_links_sums), rest_sums = {0};
-    bool own = all < CM_LINKS_OWN_LSI;
+    bool own = all < CM_LINEAR_OWN;
     struct cm_linear_whole linear = linear_whole(w->data);
     uint64_t *rest = CM_NEW(all, uint64_t);
     int code = 0;

@@ -11,9 +11,6 @@
 extern "C" {
 #endif
 
-#ifndef CM_LINKS_OWN_LSI
-#define CM_LINKS_OWN_LSI 4096 /* training cells below which every fold has an LSI of its own */
-#endif
 #define CM_LINKS_CELLS 512 /* of a fold matched among themselves in one step, at most */
 
 /* Prepared cells x (training) and v (validation, rows may be 0) of

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "links/apply.h"
 #include "links/folds.h"
+#include "linear/refit.h"
 
 #define VALID        1024 /* validation cells used */
 #define LINKS_A_GENE 64   /* more than the wide window has of them; for the bound on memory */
@@ -271,7 +272,7 @@ uint64_t cm_links_learn_bytes(const struct cm_learn_config *o, uint64_t n, uint6
              links = LINKS_A_GENE * (genes < peaks ? genes : peaks);
     uint64_t linear = 4 * k * ((folds + 1) * (genes + peaks + 2 * n) + 4 * (genes + peaks)),
              facts = links * (40 * (folds + 1) + 8 * (folds + 3));
-    return linear + facts + (n < CM_LINKS_OWN_LSI ? 8 * entries : 0) +
+    return linear + facts + (n < CM_LINEAR_OWN ? 8 * entries : 0) +
            folds * (cm_links_similarities_bytes(cells, entries / (n / cells + 1), genes, peaks) +
                     16 * cells * cells) +
            cm_links_similarities_bytes(n, entries, genes, peaks) + 16 * (uint64_t)VALID * VALID;

@@ -7,8 +7,9 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "train/fit.h"
 
-enum { FOLDS = CM_CALIBRATION_FOLDS };
+enum { FOLDS = CM_CALIBRATION_FOLDS, UNUSED = FOLDS };
 
 /* One fold: its cells, and their similarities by the model fitted without them. */
 struct fold {
@@ -24,7 +25,8 @@ static struct cm_rule_block block_of(const float *s, size_t n, const uint32_t *g
     return (struct cm_rule_block){s, n, n, group};
 }
 
-/* Assigns training cells to folds in the order of a shuffle; fold sizes differ by one at most. */
+/* Assigns training cells to folds in the order of a shuffle; fold sizes differ by one at most.
+ * UNUSED is added where a fold has enough others to evaluate its model on. */
 static void deal(const struct cm_crossfit *x, size_t n, unsigned char *fold)
 {
     struct cm_rng rng = cm_rng_make(x->seed, CM_RNG_FOLDS, UINT32_MAX, 0);
@@ -33,7 +35,8 @@ static void deal(const struct cm_crossfit *x, size_t n, unsigned char *fold)
         order[i] = i;
     cm_rng_shuffle(&rng, order, n);
     for (size_t i = 0; i < n; i++)
-        fold[order[i]] = (unsigned char)(i % FOLDS);
+        fold[order[i]] =
+            (unsigned char)(i % FOLDS + (i / FOLDS < CM_CALIBRATION_MOST ? 0 : UNUSED));
     cm_free(order);
 }
 
@@ -54,7 +57,7 @@ static int fit_fold(const struct cm_crossfit *x, const unsigned char *of, size_t
     for (size_t i = 0; i < n; i++)
         if (of[i] == k)
             f->out[f->nout++] = i;
-        else
+        else if (of[i] != k + UNUSED)
             f->in[f->nin++] = i;
     struct cm_train_data data = {.head = x->data->head, .groups = x->data->groups};
     data.part[0].group = groups_at(p->group, f->in, f->nin);
@@ -66,7 +69,7 @@ static int fit_fold(const struct cm_crossfit *x, const unsigned char *of, size_t
     f->s = CM_NEW(f->nout * f->nout, float);
     f->valid = CM_NEW(v * v + 1, float);
     const struct cm_csr *const held[2] = {&f->held[0], &f->held[1]};
-    int code = x->fit(x->arg, &data, held, f->s, x->valid, f->valid);
+    int code = x->fit(x->arg, &data, f->in, held, f->s, x->valid, f->valid);
     for (size_t side = 0; side < 2; side++) {
         cm_csr_free(&data.part[0].x[side]);
         cm_csr_free(&f->held[side]);
@@ -106,7 +109,8 @@ int cm_crossfit(const struct cm_crossfit *x, double *temperature, size_t *cells)
     }
     if (!code) {
         *temperature = cm_rule_calibrate(b, FOLDS, x->method, NULL) * quotient(x, fold);
-        *cells = n + v;
+        for (size_t k = 0; k < FOLDS; k++)
+            *cells += fold[k].nout;
     }
     for (size_t k = 0; k < FOLDS; k++) {
         cm_free(fold[k].group);
@@ -121,6 +125,6 @@ uint64_t cm_crossfit_bytes(const struct cm_train_data *d)
 {
     const struct cm_train_part *p = &d->part[0];
     uint64_t n = p->x[0].rows, entries = p->x[0].ptr[n] + p->x[1].ptr[n], v = d->part[1].names.n,
-             held = n / FOLDS + 1;
+             held = cm_size_min(n / FOLDS + 1, CM_CALIBRATION_MOST);
     return 8 * entries + 40 * n + (FOLDS + 1) * 4 * (held * held + v * v);
 }

@@ -23,13 +23,14 @@ extern "C" {
 
 #define CM_CALIBRATION_ENOUGH 512 /* validation cells that are enough by themselves */
 #define CM_CALIBRATION_FOLDS  4
-#define CM_CALIBRATION_FEWEST 16 /* cells in a fold, below which nothing is fitted */
-#define CM_CALIBRATION_PAIRED 32 /* validation cells below which their quotient is not taken */
+#define CM_CALIBRATION_FEWEST 16   /* cells in a fold, below which nothing is fitted */
+#define CM_CALIBRATION_MOST   1024 /* cells of a fold that its model is evaluated on */
+#define CM_CALIBRATION_PAIRED 32   /* validation cells below which their quotient is not taken */
 
-/* Fits a model to `fold` (its part 0; part 1 is empty) and writes the similarities of the cells x
- * (n x n, row-major) for each of two sets of cells; those of an empty set are left alone.  0 or
- * CM_E.... */
-typedef int cm_fold_fit(void *arg, const struct cm_train_data *fold,
+/* Fits a model to `fold` (its part 0, training cells rows[0], rows[1], ...; part 1 is empty) and
+ * writes the similarities of the cells x (n x n, row-major) for each of two sets of cells; those of
+ * an empty set are left alone.  0 or CM_E.... */
+typedef int cm_fold_fit(void *arg, const struct cm_train_data *fold, const uint64_t *rows,
                         const struct cm_csr *const held[2], float *s_held,
                         const struct cm_csr *const valid[2], float *s_valid);
 

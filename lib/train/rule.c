@@ -45,16 +45,19 @@ static int sample_similarities(const struct cm_model *m, const struct cm_train_s
 
 /* ===== calibration ======================================================================== */
 
-/* The closed form fitted to one fold, with the sizes that its cells allow.  Links keep the weights
+/* The closed form fitted to one fold, with the sizes that its cells allow; from CM_LINEAR_OWN cells
+ * on its LSI begins with that of all, as it does where links are learned (links/folds.c).  Links keep the weights
  * of their correlations: learning them in every fold takes four times the training and moves the
  * temperature by less than its error (tests/bench/calibration.sh). */
 struct fold_job {
     const struct cm_model *m;
     const struct cm_train_options *o;
+    const struct cm_linear_whole *whole; /* or NULL: each fold has an LSI of its own */
 };
 
-static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm_csr *const held[2],
-                    float *s_held, const struct cm_csr *const valid[2], float *s_valid)
+static int fit_fold(void *arg, const struct cm_train_data *fold, const uint64_t *rows,
+                    const struct cm_csr *const held[2], float *s_held,
+                    const struct cm_csr *const valid[2], float *s_valid)
 {
     const struct fold_job *job = arg;
     struct cm_model m = {0};
@@ -64,7 +67,9 @@ static int fit_fold(void *arg, const struct cm_train_data *fold, const struct cm
     size_t k = (size_t)m.config.linear.k, n = fold->part[0].x[0].rows;
     float *z[2] = {CM_NEW(n * k + 1, float), CM_NEW(n * k + 1, float)};
     if (!code)
-        code = cm_start_fit(&m, fold, z, NULL);
+        code = job->whole && k == job->whole->linear->k
+                   ? cm_start_refit(&m, fold, rows, job->whole, z)
+                   : cm_start_fit(&m, fold, z, NULL);
     if (!code && job->o->step)
         code = job->o->step(job->o->step_arg, &m, fold, NULL, z);
     if (!code)
@@ -97,8 +102,8 @@ static void put_calibrated(struct cm_kv *kv, double temperature, size_t cells, c
 /* The calibrated temperature: from validation cells that nothing was chosen on if there are enough;
  * from the sample v (similarities s) if that is large; else from folds, too. */
 static int calibrate(struct cm_model *m, const struct cm_train_data *d,
-                     const struct cm_train_options *o, enum cm_rule_method method,
-                     const struct cm_train_sample *v, const float *s)
+                     const struct cm_train_options *o, float *const z[2],
+                     enum cm_rule_method method, const struct cm_train_sample *v, const float *s)
 {
     struct cm_kv *kv = &m->head.kv;
     struct cm_train_sample fresh = cm_train_sample(d, (uint64_t)o->config->seed, v->n, v->n);
@@ -120,11 +125,18 @@ static int calibrate(struct cm_model *m, const struct cm_train_data *d,
         put_calibrated(kv, t, v->n, "validation");
         return 0;
     }
-    struct fold_job job = {m, o};
+    const struct cm_csr *const all[2] = {&d->part[0].x[0], &d->part[0].x[1]};
+    const float *const components[2] = {z[0], z[1]};
+    bool refit = all[0]->rows >= CM_LINEAR_OWN;
+    struct cm_linear_whole whole = {0};
+    if (refit)
+        whole = cm_linear_whole(&m->linear, all, components, &m->config.linear);
+    struct fold_job job = {m, o, refit ? &whole : NULL};
     struct cm_crossfit x = {
         d, method, (uint64_t)o->config->seed, {&v->x[0], &v->x[1]}, v->group, t, fit_fold, &job};
     size_t cells;
     code = cm_crossfit(&x, &t, &cells);
+    cm_linear_whole_free(&whole);
     if (!code)
         put_calibrated(kv, t, cells, cells > v->n ? "folds" : "validation");
     return code;
@@ -151,8 +163,8 @@ static void record_valid(struct cm_kv *kv, const struct cm_rule_tuning *t, const
 }
 
 int cm_train_rule(struct cm_model *m, const struct cm_train_data *d,
-                  const struct cm_train_options *o, const struct cm_train_sample *v,
-                  const struct cm_train_callbacks *callbacks)
+                  const struct cm_train_options *o, float *const z[2],
+                  const struct cm_train_sample *v, const struct cm_train_callbacks *callbacks)
 {
     struct cm_kv *kv = &m->head.kv;
     size_t n = v->n;
@@ -163,7 +175,7 @@ int cm_train_rule(struct cm_model *m, const struct cm_train_data *d,
         cm_train_warn(callbacks,
                       "no validation cells: the decision rule is the default, %s at temperature %g",
                       cm_rule_name(rule.method), rule.temperature);
-        return calibrate(m, d, o, rule.method, v, NULL);
+        return calibrate(m, d, o, z, rule.method, v, NULL);
     }
     float *s = CM_NEW(n * n, float);
     int code = sample_similarities(m, v, s);
@@ -172,7 +184,7 @@ int cm_train_rule(struct cm_model *m, const struct cm_train_data *d,
         cm_rule_tune(s, n, n, v->group, &t);
         cm_rule_write(kv, &t.rule);
         record_valid(kv, &t, s, v);
-        code = calibrate(m, d, o, t.rule.method, v, s);
+        code = calibrate(m, d, o, z, t.rule.method, v, s);
     }
     cm_free(s);
     return code;

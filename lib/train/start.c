@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/mem.h"
 #include "links/learn.h"
 #include "model/presets.h"
 
@@ -130,6 +131,20 @@ int cm_start_fit(struct cm_model *m, const struct cm_train_data *d, float *const
     if (!code)
         cm_train_step_done(callbacks, "links fit");
     return code;
+}
+
+int cm_start_refit(struct cm_model *m, const struct cm_train_data *part, const uint64_t *rows,
+                   const struct cm_linear_whole *whole, float *const z[2])
+{
+    size_t n = part->part[0].x[0].rows, all = whole->x[0]->rows, k = whole->linear->k;
+    float *every[2] = {CM_NEW(all * k, float), CM_NEW(all * k, float)};
+    int code = cm_linear_refit(&m->linear, whole, rows, n, every);
+    for (size_t s = 0; !code && s < 2; s++)
+        for (size_t i = 0; i < n; i++)
+            memcpy(z[s] + i * k, every[s] + rows[i] * k, k * sizeof *z[s]);
+    cm_free(every[0]);
+    cm_free(every[1]);
+    return code || !m->config.links.on ? code : fit_links(m, part, z, NULL);
 }
 
 /* ===== from a model ======================================================================= */

@@ -193,10 +193,10 @@ int cm_train(struct cm_model *m, const struct cm_train_data *d, const struct cm_
     struct cm_train_sample v =
         cm_train_sample(d, (uint64_t)c->seed, 0, c->net.cross.on ? CM_VALID_CROSS : CM_VALID_CELLS);
     code = fit_all(m, d, o, z, &v, callbacks);
+    if (!code)
+        code = cm_train_rule(m, d, o, z, &v, callbacks);
     cm_free(z[0]);
     cm_free(z[1]);
-    if (!code)
-        code = cm_train_rule(m, d, o, &v, callbacks);
     if (!code)
         cm_train_step_done(callbacks, "rule");
     cm_train_sample_free(&v);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "linear/refit.h"
 #include "pairs/dataset.h"
 #include "train/fit.h"
 #include "model/model.h"
@@ -96,6 +97,10 @@ int cm_start_sizes(struct cm_config *c, const struct cm_train_data *d,
 /* LSI, CCA and the peak-gene term of m->config; z: the training cells' components (n x k). */
 int cm_start_fit(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
                  const struct cm_train_callbacks *callbacks);
+/* The same for `part`, copies of the cells rows[0], rows[1], ... of `whole`, from the linear fit of
+ * all of them (linear/refit.h). */
+int cm_start_refit(struct cm_model *m, const struct cm_train_data *part, const uint64_t *rows,
+                   const struct cm_linear_whole *whole, float *const z[2]);
 /* Learns the weights of the links; the outcome is in links.*. */
 int cm_start_links(struct cm_model *m, const struct cm_train_data *d, float *const z[2],
                    const struct cm_train_sample *v);
@@ -108,10 +113,10 @@ void cm_start_tensors(struct cm_net *to, const struct cm_net *from,
 
 /* Do training cells contribute to calibration?  Folds fit the closed form alone. */
 bool cm_train_crossfits(const struct cm_train_options *o);
-/* Tunes the rule on v, and records it with the scores of validation. */
+/* Tunes the rule on v, and records it with the scores of validation.  z: as of cm_start_fit. */
 int cm_train_rule(struct cm_model *m, const struct cm_train_data *d,
-                  const struct cm_train_options *o, const struct cm_train_sample *v,
-                  const struct cm_train_callbacks *callbacks);
+                  const struct cm_train_options *o, float *const z[2],
+                  const struct cm_train_sample *v, const struct cm_train_callbacks *callbacks);
 
 #ifdef __cplusplus
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/pool.h"
 #include "nn/vec.h"
 
 /* ===== softmax cross-entropy ================================================================ */
@@ -121,59 +122,112 @@ double cm_triplet(cm_real *ds, size_t *active, const cm_real *s, const uint32_t 
 
 /* ===== InfoNCE ============================================================================== */
 
-size_t cm_infonce_scratch(size_t B) { return 2 * B * B + B; }
+enum { NCE_ROWS = 16, NCE_SHARDS = 16, STRANDS = 8 }; /* rows at a time: they stay in a cache */
 
-/* y (B x B) = or += a x', tile by tile: whole cache lines on both sides. */
-static void infonce_turn(cm_real *y, const cm_real *x, cm_real a, size_t B, bool add)
+struct infonce {
+    cm_real *ds; /* or NULL */
+    const cm_real *s;
+    cm_real t, *scratch;
+    size_t B, shards;
+    bool columns; /* columns of s stand for rows */
+    double loss[NCE_SHARDS], dlog[NCE_SHARDS];
+};
+
+static size_t infonce_shards(size_t B)
 {
-    enum { TILE = 16 };
-    for (size_t i0 = 0; i0 < B; i0 += TILE)
-        for (size_t j0 = 0; j0 < B; j0 += TILE)
-            for (size_t i = i0; i < B && i < i0 + TILE; i++)
-                for (size_t j = j0; j < B && j < j0 + TILE; j++)
-                    y[i * B + j] = (add ? y[i * B + j] : 0) + a * x[j * B + i];
+    return cm_shards((B + NCE_ROWS - 1) / NCE_ROWS, 1, NCE_SHARDS);
+}
+
+static size_t infonce_rows(size_t B) { return B < NCE_ROWS ? B : NCE_ROWS; }
+
+size_t cm_infonce_scratch(size_t B) { return infonce_shards(B) * 2 * infonce_rows(B) * B; }
+
+/* z (n x B) = t times rows from, from + 1, ... of s, or its columns. */
+static void infonce_take(cm_real *z, const struct infonce *l, size_t from, size_t n)
+{
+    size_t B = l->B;
+    if (!l->columns)
+        for (size_t i = 0; i < n * B; i++)
+            z[i] = l->t * l->s[from * B + i];
+    else
+        for (size_t j = 0; j < B; j++)
+            for (size_t i = 0; i < n; i++)
+                z[i * B + j] = l->t * l->s[j * B + from + i];
+}
+
+/* p becomes the gradient of row `own` of z; *dlog += its product with z. */
+static double infonce_row(cm_real *restrict p, const cm_real *restrict z, size_t own, size_t B,
+                          double *dlog)
+{
+    double strand[STRANDS] = {0}, sum = 0;
+    cm_real top = -(cm_real)INFINITY;
+    size_t j = 0;
+    for (size_t k = 0; k < B; k++)
+        top = z[k] > top ? z[k] : top;
+    for (size_t k = 0; k < B; k++)
+        p[k] = z[k] - top;
+    cm_exp_all(p, B);
+    for (; j + STRANDS <= B; j += STRANDS)
+        for (size_t k = 0; k < STRANDS; k++)
+            strand[k] += (double)p[j + k];
+    for (; j < B; j++)
+        sum += (double)p[j];
+    for (size_t k = 0; k < STRANDS; k++)
+        sum += strand[k], strand[k] = 0;
+    double loss = log(sum) + (double)top - (double)z[own];
+    cm_real scale = (cm_real)(0.5 / (sum * (double)B));
+    for (size_t k = 0; k < B; k++)
+        p[k] *= scale;
+    p[own] -= (cm_real)(0.5 / (double)B);
+    for (j = 0; j + STRANDS <= B; j += STRANDS)
+        for (size_t k = 0; k < STRANDS; k++)
+            strand[k] += (double)p[j + k] * (double)z[j + k];
+    for (; j < B; j++)
+        *dlog += (double)p[j] * (double)z[j];
+    for (size_t k = 0; k < STRANDS; k++)
+        *dlog += strand[k];
+    return loss;
+}
+
+static int infonce_shard(void *arg, size_t shard)
+{
+    struct infonce *l = arg;
+    size_t B = l->B, blocks = (B + NCE_ROWS - 1) / NCE_ROWS;
+    cm_real *z = l->scratch + shard * 2 * infonce_rows(B) * B, *p = z + infonce_rows(B) * B;
+    for (size_t b = cm_shard_begin(blocks, l->shards, shard);
+         b < cm_shard_begin(blocks, l->shards, shard + 1); b++) {
+        size_t from = b * NCE_ROWS, n = B - from < NCE_ROWS ? B - from : NCE_ROWS;
+        infonce_take(z, l, from, n);
+        for (size_t i = 0; i < n; i++)
+            l->loss[shard] += infonce_row(p + i * B, z + i * B, from + i, B, &l->dlog[shard]);
+        if (l->ds && !l->columns)
+            for (size_t i = 0; i < n * B; i++)
+                l->ds[from * B + i] += l->t * p[i];
+        else if (l->ds)
+            for (size_t j = 0; j < B; j++)
+                for (size_t i = 0; i < n; i++)
+                    l->ds[j * B + from + i] += l->t * p[i * B + j];
+    }
+    return 0;
 }
 
 double cm_infonce(cm_real *ds, cm_real *dlog_t, const cm_real *s, double log_t, size_t B,
                   cm_real *scratch)
 {
-    cm_real *z = scratch, *p = z + B * B, *max = p + B * B, t = (cm_real)exp(log_t);
+    struct infonce l = {.ds = ds,
+                        .s = s,
+                        .t = (cm_real)exp(log_t),
+                        .scratch = scratch,
+                        .B = B,
+                        .shards = infonce_shards(B)};
     double loss = 0, dlog = 0;
-    for (int side = 0; side < 2; side++) { /* rows of t s, then its columns as rows */
-        if (side == 0)
-            for (size_t i = 0; i < B * B; i++)
-                z[i] = t * s[i];
-        else
-            infonce_turn(z, s, t, B, false);
-        for (size_t i = 0; i < B; i++) {
-            const cm_real *row = z + i * B;
-            cm_real top = -(cm_real)INFINITY;
-            for (size_t j = 0; j < B; j++)
-                top = row[j] > top ? row[j] : top;
-            for (size_t j = 0; j < B; j++)
-                p[i * B + j] = row[j] - top;
-            max[i] = top;
-        }
-        cm_exp_all(p, B * B);
-        for (size_t i = 0; i < B; i++) { /* p becomes the gradient of z */
-            const cm_real *row = z + i * B;
-            cm_real *d = p + i * B;
-            double sum = (double)d[0];
-            for (size_t j = 1; j < B; j++)
-                sum += (double)d[j];
-            loss += log(sum) + (double)max[i] - (double)row[i];
-            cm_real scale = (cm_real)(0.5 / (sum * (double)B));
-            for (size_t j = 0; j < B; j++)
-                d[j] *= scale;
-            d[i] -= (cm_real)(0.5 / (double)B);
-            for (size_t j = 0; j < B; j++)
-                dlog += (double)d[j] * (double)row[j];
-        }
-        if (ds && side == 0)
-            for (size_t i = 0; i < B * B; i++)
-                ds[i] += t * p[i];
-        else if (ds)
-            infonce_turn(ds, p, t, B, true);
+    for (int side = 0; B && side < 2; side++) {
+        l.columns = side;
+        cm_parallel(l.shards, infonce_shard, &l);
+    }
+    for (size_t k = 0; k < l.shards; k++) {
+        loss += l.loss[k];
+        dlog += l.dlog[k];
     }
     if (dlog_t)
         *dlog_t += (cm_real)dlog;

@@ -4,7 +4,7 @@
  * Out: text: a table, or BEDPE.
  * z = c sqrt(cells), p of a standard normal, two-sided, q by Benjamini and Hochberg over all pairs
  * inside the model's window.  See links/rows.h, links/significance.h.
- * Memory: the model, and 88 bytes a pair inside the window.
+ * Memory: the model, and 100 bytes a pair inside the window.
  */
 #include <math.h>
 #include <string.h>
@@ -29,16 +29,18 @@ static struct {
 
 static const struct cm_opt options[] = {
     CM_OPT_INPUT("model", 'm', &o.model, "MODEL.cms", "the model (required)"),
-    CM_OPT_FLAG("all", 0, &o.all, "all pairs in the window, also those that the model does not use"),
+    CM_OPT_FLAG("all", 0, &o.all,
+                "all pairs in the window, also those that the model does not use"),
     CM_OPT_INT("top", 0, &o.top, NULL, 1, 1e9, "N",
                "so many links: largest |weight|, with --all largest |z|"),
     CM_OPT_REAL("fdr", 0, &o.fdr, NULL, 1e-300, 1, "Q", "links whose q is at most this"),
-    CM_OPT_CHOICE("format", 0, &o.bedpe, "tsv", "tsv|bedpe", "a table, or ends of links for browsers"),
+    CM_OPT_CHOICE("format", 0, &o.bedpe, "tsv", "tsv|bedpe",
+                  "a table, or ends of links for browsers"),
     CM_OPT_END,
 };
 
-static const struct cm_tool tool = {
-    "peak-links", "", "peak-gene links of a model", options, 0, 0, CM_TOOL_TEXT};
+static const struct cm_tool tool = {"peak-links", "", "peak-gene links of a model", options, 0, 0,
+                                    CM_TOOL_TEXT};
 
 /* One of the two tables: where its features are. */
 struct side {
@@ -53,7 +55,7 @@ static struct side side_of(const struct cm_model *m, const char *name)
     cm_try(at);
     const struct cm_cols *cols = &m->head.slot[at].cols;
     return (struct side){cols, cm_cols_find(cols, "chrom"), cm_cols_find(cols, "start"),
-                         cm_cols_find(cols, "end"), cm_links_places(cols, !strcmp(name, "GEX"))};
+                         cm_cols_find(cols, "end"), cm_links_positions(cols, !strcmp(name, "GEX"))};
 }
 
 static double start_of(const struct side *s, size_t i) { return cm_vec_number(s->start, i); }

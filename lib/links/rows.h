@@ -13,8 +13,8 @@
 extern "C" {
 #endif
 
-/* z = c sqrt(cells).  log_p, log_q: natural logarithms, links/significance.h.  c, z and both are NaN
- * where the model does not have the correlations of its candidates. */
+/* z = c sqrt(cells).  log_p, log_q: natural logarithms, links/significance.h.  c, z and both are
+ * NaN where the model does not have the correlations of its candidates. */
 struct cm_link_row {
     uint32_t gene, peak; /* columns of the two tables */
     bool used;           /* is it a link of the model? */

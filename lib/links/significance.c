@@ -11,7 +11,7 @@
 double cm_normal_log_p(double z)
 {
     double x = fabs(z) / sqrt(2);
-    if (x < 20) /* where erfc is far from the least double */
+    if (x < 20) /* where erfc is far above the smallest double */
         return log(erfc(x));
     /* erfc(x) = exp(-x^2) / (x sqrt(pi)) (1 - 1/(2x^2) + 3/(4x^4) - 15/(8x^6) + ...) */
     double term = 1, sum = 1, step = 1 / (2 * x * x);
@@ -41,10 +41,10 @@ void cm_log_q(double *log_q, const double *log_p, size_t n)
     for (size_t i = 0; i < n; i++)
         r[i] = (struct ranked){log_p[i], i};
     qsort(r, n, sizeof *r, by_p);
-    double least = 0;
+    double min = 0;
     for (size_t i = n; i-- > 0;) {
-        least = fmin(least, r[i].log_p + log((double)n / (double)(i + 1)));
-        log_q[r[i].at] = least;
+        min = fmin(min, r[i].log_p + log((double)n / (double)(i + 1)));
+        log_q[r[i].at] = min;
     }
     cm_free(r);
 }

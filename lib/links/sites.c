@@ -113,7 +113,7 @@ void cm_links_candidates_free(struct cm_links_candidates *c)
     memset(c, 0, sizeof *c);
 }
 
-double *cm_links_places(const struct cm_cols *table, bool genes)
+double *cm_links_positions(const struct cm_cols *table, bool genes)
 {
     size_t n, all = table->names.n;
     struct site *site = find_sites(table, genes, &n);
@@ -129,7 +129,7 @@ double *cm_links_places(const struct cm_cols *table, bool genes)
 void cm_links_distances(const struct cm_links *links, const struct cm_cols *gene_table,
                         const struct cm_cols *peak_table, double *out)
 {
-    double *at[2] = {cm_links_places(gene_table, true), cm_links_places(peak_table, false)};
+    double *at[2] = {cm_links_positions(gene_table, true), cm_links_positions(peak_table, false)};
     for (size_t g = 0; g < links->gene.n; g++)
         for (uint64_t k = links->ptr[g]; k < links->ptr[g + 1]; k++)
             out[k] =

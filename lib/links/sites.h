@@ -27,9 +27,9 @@ struct cm_links_candidates cm_links_candidates_find(const struct cm_cols *gene_t
                                                     size_t placed[2]);
 void cm_links_candidates_free(struct cm_links_candidates *c);
 
-/* Where the features of a table are, in bases: genes at tss (or start), peaks at the middle of start
- * and end; NaN where that is not known.  cm_free. */
-double *cm_links_places(const struct cm_cols *table, bool genes);
+/* Where the features of a table are, in bases: genes at tss (or start), peaks at the middle of
+ * start and end; NaN where that is not known.  cm_free. */
+double *cm_links_positions(const struct cm_cols *table, bool genes);
 
 /* out (pairs): base pairs between the gene's start and the peak's centre, in the order of c. */
 void cm_links_distances(const struct cm_links *links, const struct cm_cols *gene_table,

@@ -132,7 +132,7 @@ with open(f'{here}/significance.txt', 'w') as f:
     chosen = [SelectFdr(lambda X, y: (X[0], X[0]), alpha=a).fit(np.vstack([p, p]), [0, 1]).get_support() for a in rates]
     block('rates', [rates])
     block('chosen', [c.astype(int) for c in chosen])
-    # Below the least double: digits and exponent of exp(v).
+    # Below any double: digits and exponent of exp(v).
     vs = [-1e-12, -.5, -11.25, -689.9, -690.1, -745.3, -1000, -34567.5, -8000004.125]
     block('exponents', [(v, int(mpmath.floor(mpmath.mpf(v) / mpmath.log(10))),
                          mpmath.power(10, mpmath.mpf(v) / mpmath.log(10) - mpmath.floor(mpmath.mpf(v) / mpmath.log(10)))) for v in vs])

@@ -1,5 +1,5 @@
-/* p and q against mpmath and scikit-learn (tests/ref/make_peak_links.py), and which rows are chosen,
- * in which order. */
+/* p and q against mpmath and scikit-learn (tests/ref/make_peak_links.py); choice and order of
+ * rows. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

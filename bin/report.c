@@ -48,6 +48,8 @@ static struct {
     size_t maps;
     struct cm_text_table *score, *log, links;
     size_t scores, logs, link_tables;
+    struct cm_model model; /* the first that has links */
+    const char *model_path;
     struct cm_strs score_name;
     struct cm_sources sources;
     const char *match_path;
@@ -143,6 +145,12 @@ static void take_stream(const char *path)
     } else if (h->kind == CM_MATRIX && !given.has_extra) {
         given.has_extra = true;
         cm_try(cm_labels_load(&given.extra, r));
+    } else if (h->kind == CM_MODEL && !given.model_path) {
+        cm_try(cm_model_read(&given.model, r));
+        if (given.model.has_links)
+            given.model_path = path;
+        else
+            cm_model_free(&given.model);
     } else {
         cm_try(cm_reader_drain(r));
     }
@@ -277,6 +285,8 @@ int main(int argc, char **argv)
     put_model(&page);
     if (given.link_tables)
         cm_try(cm_report_links(&page, &given.links, (size_t)o.top));
+    else if (given.model_path)
+        cm_try(cm_report_model_links(&page, &given.model, given.model_path, (size_t)o.top));
     cm_report_sources(&page, &given.sources);
     write_page(&page, &numbers);
     cm_page_free(&page);

@@ -87,6 +87,9 @@ static void fit_pairs(struct cm_links *links, const struct cm_links_fit_config *
     double *value = CM_NEW(near->n, double);
     cm_links_correlations(value, &sums, &pairing);
     threshold(links, &gene, &peak, ptr, near->peak, value, c->threshold / sqrt((double)n));
+    links->correlation = CM_NEW(near->n, float);
+    for (size_t k = 0; k < near->n; k++)
+        links->correlation[k] = (float)value[k];
     cm_links_sums_free(&sums);
     cm_free(value);
     cm_free(ptr);
@@ -105,7 +108,8 @@ int cm_links_fit(struct cm_links *links, const struct cm_links_fit_config *c,
     links->clip = c->clip;
     links->mu = 1;
     size_t placed[2];
-    double window = (double)c->window;
+    double window = links->window = (double)c->window;
+    links->cells = (double)d->x[0]->rows;
     struct cm_links_candidates near =
         cm_links_candidates_find(d->table[0], d->table[1], window, placed);
     links->candidates = near.n;
@@ -118,10 +122,14 @@ int cm_links_fit(struct cm_links *links, const struct cm_links_fit_config *c,
         fit_pairs(links, c, d, all, &near);
     cm_links_side_free(&all[0]);
     cm_links_side_free(&all[1]);
-    size_t candidates = near.n;
+    size_t candidates = near.n, finite = 0;
     cm_links_candidates_free(&near);
     if (code < 0)
         return code;
+    while (finite < candidates && isfinite(links->correlation[finite]))
+        finite++;
+    if (finite < candidates)
+        return cm_fail(CM_ENUMERIC, "a correlation of a gene with a peak is not finite");
     if (candidates == 0)
         return placed[0] && placed[1]
                    ? cm_fail(0, "no peak lies within %.0f bases of a gene", window)

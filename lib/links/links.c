@@ -112,5 +112,6 @@ void cm_links_free(struct cm_links *links)
     cm_free(links->ptr);
     cm_free(links->peak_of);
     cm_free(links->c);
+    cm_free(links->correlation);
     memset(links, 0, sizeof *links);
 }

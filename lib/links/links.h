@@ -37,6 +37,9 @@ struct cm_links {
     size_t r, n; /* components, links */
     double clip, mu;
     uint64_t candidates; /* pairs within the window */
+    /* What the fit found of all of them; absent from models of earlier versions. */
+    float *correlation;   /* candidates, in the order of cm_links_candidates_find; or NULL */
+    double cells, window; /* that it is of; base pairs */
     struct cm_links_side gene, peak;
     uint64_t *ptr;     /* gene.n + 1: the links of each gene */
     uint32_t *peak_of; /* n: position in peak.feature, ascending within a gene */

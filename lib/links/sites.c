@@ -113,19 +113,23 @@ void cm_links_candidates_free(struct cm_links_candidates *c)
     memset(c, 0, sizeof *c);
 }
 
+double *cm_links_positions(const struct cm_cols *table, bool genes)
+{
+    size_t n, all = table->names.n;
+    struct site *site = find_sites(table, genes, &n);
+    double *at = CM_NEW(all, double);
+    for (size_t i = 0; i < all; i++)
+        at[i] = NAN;
+    for (size_t i = 0; i < n; i++)
+        at[site[i].feature] = site[i].at;
+    cm_free(site);
+    return at;
+}
+
 void cm_links_distances(const struct cm_links *links, const struct cm_cols *gene_table,
                         const struct cm_cols *peak_table, double *out)
 {
-    const struct cm_cols *table[2] = {gene_table, peak_table};
-    double *at[2];
-    for (size_t s = 0; s < 2; s++) {
-        size_t n;
-        struct site *site = find_sites(table[s], s == 0, &n);
-        at[s] = CM_ZNEW(table[s]->names.n, double);
-        for (size_t i = 0; i < n; i++)
-            at[s][site[i].feature] = site[i].at;
-        cm_free(site);
-    }
+    double *at[2] = {cm_links_positions(gene_table, true), cm_links_positions(peak_table, false)};
     for (size_t g = 0; g < links->gene.n; g++)
         for (uint64_t k = links->ptr[g]; k < links->ptr[g + 1]; k++)
             out[k] =

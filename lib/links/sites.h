@@ -2,6 +2,7 @@
 #ifndef CM_LINKS_SITES_H
 #define CM_LINKS_SITES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,10 @@ struct cm_links_candidates cm_links_candidates_find(const struct cm_cols *gene_t
                                                     const struct cm_cols *peak_table, double window,
                                                     size_t placed[2]);
 void cm_links_candidates_free(struct cm_links_candidates *c);
+
+/* Where the features of a table are, in bases: genes at tss (or start), peaks at the middle of
+ * start and end; NaN where that is not known.  cm_free. */
+double *cm_links_positions(const struct cm_cols *table, bool genes);
 
 /* out (pairs): base pairs between the gene's start and the peak's centre, in the order of c. */
 void cm_links_distances(const struct cm_links *links, const struct cm_cols *gene_table,

@@ -57,6 +57,12 @@ static int put_links(struct cm_writer *w, const struct cm_links *c)
     if (!code)
         code = put(w, "cis", "mu", CM_V_F64, 1, 0, &c->mu);
     cm_free(gene);
+    if (!code && c->correlation)
+        code = put(w, "cis.candidate", "c", CM_V_F32, c->candidates, 0, c->correlation);
+    if (!code && c->correlation)
+        code = put(w, "cis.candidate", "cells", CM_V_F64, 1, 0, &c->cells);
+    if (!code && c->correlation)
+        code = put(w, "cis.candidate", "window", CM_V_F64, 1, 0, &c->window);
     return code;
 }
 
@@ -167,6 +173,34 @@ static int take_links_side(struct cm_links_side *s, const struct cm_tensors *ts,
     return code;
 }
 
+/* Correlations of all candidates, which earlier models do not have. */
+static int take_candidates(struct cm_links *c, const struct cm_tensors *ts)
+{
+    uint64_t n = c->candidates, one = 1;
+    double *cells = NULL, *window = NULL;
+    size_t k = 0;
+    while (k < ts->n && strcmp(ts->t[k]->name, "cis.candidate.c") != 0)
+        k++;
+    if (k == ts->n)
+        return 0;
+    int code = take(ts, "cis.candidate", "c", CM_V_F32, &n, NULL, &c->correlation);
+    if (!code && n != c->candidates)
+        code = cm_fail(CM_EINPUT, "cis.candidate.c: cis.candidates is 0");
+    if (!code)
+        code = take(ts, "cis.candidate", "cells", CM_V_F64, &one, NULL, &cells);
+    if (!code)
+        code = take(ts, "cis.candidate", "window", CM_V_F64, &one, NULL, &window);
+    if (!code && !(*cells > 0 && *window > 0))
+        code = cm_fail(CM_EINPUT, "cis.candidate: cells and window must be above 0");
+    if (!code) {
+        c->cells = *cells;
+        c->window = *window;
+    }
+    cm_free(cells);
+    cm_free(window);
+    return code;
+}
+
 static int take_links(struct cm_model *m, const struct cm_tensors *ts, size_t genes, size_t peaks)
 {
     struct cm_links *c = &m->links;
@@ -210,7 +244,7 @@ static int take_links(struct cm_model *m, const struct cm_tensors *ts, size_t ge
             c->ptr[g + 1] = c->ptr[g];
     cm_free(gene);
     cm_free(mu);
-    return code;
+    return code ? code : take_candidates(c, ts);
 }
 
 static int take_model(struct cm_model *m, const struct cm_tensors *ts)

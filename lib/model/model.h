@@ -12,6 +12,9 @@
  *   cis.peak.*                 the same for the peaks
  *   GEX.b f32 [q], GEX.r.*, scale: the trained part (net.h), where hp.encoder names one
  *   cis.pair.gene u32 [n]      cis.pair.peak u32 [n]   cis.pair.c f32 [n]     cis.mu f64 [1]
+ *   cis.candidate.c f32 [cis.candidates], correlations of all pairs of the window, which the column
+ *   tables give in the order of cm_links_candidates_find; cis.candidate.cells, .window f64 [1]; of
+ *   these three earlier models have none
  * A model with hp.linear 0 has neither the linear part (mean, v, s, p, corr) nor the peak-gene
  * term. Keys: hp.*, features.SLOT (hash of the column names), train.cells, cis.pairs ..., valid.*,
  * rule.*

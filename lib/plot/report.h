@@ -2,6 +2,7 @@
 #ifndef CM_PLOT_REPORT_H
 #define CM_PLOT_REPORT_H
 
+#include "model/model.h"
 #include "plot/html.h"
 #include "plot/plots.h"
 
@@ -42,6 +43,9 @@ int cm_report_scores(struct cm_page *p, const struct cm_text_table *score,
                      const struct cm_strs *name);
 /* The first `top` rows of a table of links, and its arcs. */
 int cm_report_links(struct cm_page *p, const struct cm_text_table *links, size_t top);
+/* The same of a model that has links, as peak-links prints them; path: its file. */
+int cm_report_model_links(struct cm_page *p, const struct cm_model *m, const char *path,
+                          size_t top);
 
 /* What cms-info says of a stream, reported once: commands of its history, and its line in the
  * table of files. */

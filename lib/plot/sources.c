@@ -63,44 +63,6 @@ int cm_report_scores(struct cm_page *p, const struct cm_text_table *score,
     return code;
 }
 
-/* ===== links ============================================================================== */
-
-int cm_report_links(struct cm_page *p, const struct cm_text_table *links, size_t top)
-{
-    static const char *const column[] = {"gene", "peak", "distance", "correlation", "q", "weight"};
-    enum { COLUMNS = sizeof column / sizeof *column };
-    struct cm_plot_links l;
-    struct cm_figure f = {0};
-    size_t at[COLUMNS];
-    for (size_t k = 0; k < COLUMNS; k++)
-        if (cm_text_table_need(links, column[k], &at[k]))
-            return CM_EINPUT;
-    int code = cm_plot_links_make(&l, links);
-    if (code)
-        return code;
-    cm_page_section(p, "Peak-gene links");
-    size_t n = links->rows < top ? links->rows : top;
-    cm_page_text(p,
-                 "The first %zu of %zu links of the table, which peak-links(1) sorts by |weight|.",
-                 n, links->rows);
-    cm_page_table_begin(p, "llrrrr", column);
-    for (size_t i = 0; i < n; i++) {
-        const char *cell[COLUMNS];
-        for (size_t k = 0; k < COLUMNS; k++)
-            cell[k] = cm_text_table_get(links, i, at[k]);
-        cm_page_row(p, cell);
-    }
-    cm_page_table_end(p);
-    if (l.n && !(code = cm_plot_arcs(&f, &l, NULL, NULL))) {
-        cm_page_figures_begin(p);
-        cm_page_figure(p, &f);
-        cm_page_figures_end(p);
-    }
-    cm_figure_free(&f);
-    cm_plot_links_free(&l);
-    return code;
-}
-
 /* ===== sources ============================================================================ */
 
 static const char *value_of(const struct cm_lines *l, const char *key)

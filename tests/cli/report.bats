@@ -45,6 +45,31 @@ cell() { grep -oE "<td>$2</td><td class=\"n\">[^<]*" "$1" | sed 's/.*>//'; }
     awk -F '[:,]' -v w="$(of top1)" '/"top1"/ { d = $2 - w; exit !(d < 1e-4 && d > -1e-4) }' r_mqc.json
 }
 
+@test "links: those of the model, where no table of links is given" {
+    prepared match.cms model.cms
+    peak-links -m model.cms >links.tsv
+    report -q --top 5 -o m.html match.cms model.cms
+    report -q --top 5 -o t.html match.cms links.tsv model.cms
+    sound m.html
+    diff m.html t.html >differ || true
+    [ "$(grep -c '^[<>]' differ)" = 3 ] # the name of the file, twice, and its line among the files
+    grep -q "The first 5 of $(($(wc -l <links.tsv) - 1)) links of model.cms" m.html
+    sed -n 2,6p links.tsv | awk -F '\t' '{ print "<tr><td>" $1 "</td><td>" $4 "</td>" }' >rows
+    [ "$(grep -cFf rows m.html)" = 5 ]
+    # a model that has none, and one of an earlier version
+    cms-text model.cms | sed '/^cis.candidate./d' | cms-text --from -o old.cms
+    zstd -dqc "$REF/models.tar.zst" | tar -xOf - paper.cms | zstd -qc >paper.cms
+    report -q --top 5 -o o.html match.cms paper.cms old.cms
+    [ "$(grep -cFf rows o.html)" = 5 ]
+    report -q -o p.html match.cms paper.cms
+    if grep -q 'Peak-gene links' p.html; then false; fi
+    # one that contradicts itself
+    cms-text model.cms | sed 's/^\(cis.candidate.window.*\)\t[0-9]*$/\1\t500/' | cms-text --from -o other.cms
+    fails 3 report -o q.html match.cms other.cms
+    says 'other.cms: the places'
+    [ ! -e q.html ]
+}
+
 @test "by label: cells, expected and right add up to the whole" {
     prepared match.cms gex.cms
     report -q -o r.html match.cms

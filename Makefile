@@ -8,12 +8,18 @@
 # `make help` lists the targets.
 
 MODE ?= release
-prefix ?= /usr/local
+PREFIX ?= /usr/local
+prefix ?= $(PREFIX)
 bindir ?= $(prefix)/bin
 libexecdir ?= $(prefix)/libexec
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
 datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
 completiondir ?= $(datadir)/bash-completion/completions
+zshdir ?= $(datadir)/zsh/site-functions
+fishdir ?= $(datadir)/fish/vendor_completions.d
+# The one place of the version; what must repeat it is compared by tests/cli/install.bats.
 VERSION := 0.1.0
 BUILD := build/$(MODE)
 
@@ -61,24 +67,34 @@ MODE_tsan := -O1 -g -fsanitize=thread
 MODE_cov := -O0 -g --coverage
 # What tests/fuzz runs under libFuzzer; only clang has it.
 MODE_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address -fno-omit-frame-pointer
-PACKAGES := openblas hdf5-serial libzstd libxxhash liblzf libisal zlib libpng
-PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))$(PKG_CFLAGS)
-PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null))$(PKG_LIBS)
+PKG_CONFIG ?= pkg-config
+# Debian has HDF5 with and without MPI; elsewhere it goes by its plain name.
+PACKAGES = openblas $(HDF5) libzstd libxxhash liblzf libisal zlib libpng
+HDF5 = $(eval HDF5 := $(shell $(PKG_CONFIG) --exists hdf5-serial 2>/dev/null && \
+	echo hdf5-serial || echo hdf5))$(HDF5)
+PKG_CFLAGS = $(eval PKG_CFLAGS := \
+	$(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null))$(PKG_LIBS)
+# CC, CPPFLAGS, CFLAGS and LDFLAGS count from the command line and from the environment.
+ifneq ($(filter default undefined,$(origin CC))$(filter fuzz,$(MODE)),)
 CC := $(if $(filter fuzz,$(MODE)),clang,gcc)
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DCM_VERSION='"$(VERSION)"' -Ilib $(WARN) $(MODE_$(MODE)) \
-	-pthread -MMD -MP $(PKG_CFLAGS) $(CFLAGS)
+endif
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(VERSION_FLAG) -Ilib $(WARN) $(MODE_$(MODE)) \
+	-pthread -MMD -MP $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(MODE_$(MODE)) -pthread -Wl,--as-needed $(LDFLAGS)
 LIBS = $(PKG_LIBS) -lm
 
 .PHONY: all build unit build-now unit-now deps deps-check deps-lint deps-dev demo check \
-	check-long bench fuzz fuzz-now install uninstall dist format format-check new help \
+	check-long bench fuzz fuzz-now install install-strip install-now uninstall dist \
+	format format-check new help \
 	clean lint analyze tests-can-run FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
 # Goals of one invocation run one after the other, also with -j: nothing of the build starts before
 # deps is done, and no two makes build the same file.  What each starts runs in parallel.
-CHAIN := clean deps deps-check deps-lint deps-dev all build unit demo check check-long bench install
+CHAIN := clean deps deps-check deps-lint deps-dev all build unit demo check check-long bench \
+	install install-strip
 before :=
 $(foreach g,$(filter $(MAKECMDGOALS),$(CHAIN)),$(eval $(g): | $(before))$(eval before += $(g)))
 
@@ -92,7 +108,7 @@ unit-now: tests-can-run build-now $(UNIT:%=$(BUILD)/tests/unit/%) $(BREAKERS) \
 	$(BUILD)/tests/faults/iofault.so fuzz-now
 fuzz-now: $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
 tests-can-run:
-	@pkg-config --exists cmocka && command -v bats >/dev/null && command -v mandoc >/dev/null || \
+	@$(PKG_CONFIG) --exists cmocka && command -v bats >/dev/null && command -v mandoc >/dev/null || \
 		{ echo "make: the tests need cmocka, bats, mandoc; 'make deps-check' installs them" >&2; exit 1; }
 
 # `deps` is what building and running need; beside a goal that tests, also what the tests need.
@@ -107,12 +123,19 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %s\n' '$1')
 
 # ---- objects -------------------------------------------------------------------------------
+# An installation takes what was built of this version as it is: `make CFLAGS=-O3`, and then
+# `sudo make install` compiles nothing, whatever the flags of root.
+VERSION_FLAG := -DCM_VERSION='"$(VERSION)"'
+ifneq ($(and $(KEEP_FLAGS),$(findstring $(VERSION_FLAG),$(file <$(BUILD)/flags))),)
+$(BUILD)/flags: ;
+else
 $(BUILD)/flags: FORCE
-	@pkg-config --exists $(PACKAGES) 2>/dev/null || \
+	@$(PKG_CONFIG) --exists $(PACKAGES) 2>/dev/null || \
 		{ echo "make: libraries are missing; 'make deps' installs them" >&2; exit 1; }
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(LIBS))' >$@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+endif
 FORCE:
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
@@ -124,7 +147,7 @@ LIB := $(BUILD)/libcellmatch.a
 $(LIB): $(LIB_SRC:%.c=$(BUILD)/%.o)
 	$(call say,ar $@)
 	@rm -f $@
-	$(Q)$(AR) rcs $@ $^
+	$(Q)$(AR) rcsD $@ $^
 
 $(BUILD)/double/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -136,7 +159,7 @@ $(LIB_DOUBLE): $(REAL_SRC:%.c=$(BUILD)/double/%.o) \
 		$(patsubst %.c,$(BUILD)/%.o,$(filter-out $(REAL_SRC) $(FLOAT_SRC),$(LIB_SRC)))
 	$(call say,ar $@)
 	@rm -f $@
-	$(Q)$(AR) rcs $@ $^
+	$(Q)$(AR) rcsD $@ $^
 
 $(TOOLS:%=$(BINDIR)/%): $(BINDIR)/%: $(BUILD)/bin/%.o $(LIB)
 	@mkdir -p $(@D)
@@ -207,25 +230,54 @@ analyze: ; tests/analyze
 
 new: ; @tests/template/new $(TOOL)
 
-# The tools stand in libexec, because the package `at` owns `batch`; `cellmatch` finds them.
-SUBST = sed -e 's|@libexecdir@|$(libexecdir)|g' -e 's|@datadir@|$(datadir)|g' \
-	-e 's|@mandir@|$(mandir)|g' -e 's|@version@|$(VERSION)|g'
+# The tools stand in libexec, because the package `at` owns `batch`; `cellmatch` finds them.  Their
+# pages stand beside the pipelines for the same reason, and `cellmatch help` finds them there.
+SUBST = sed -e 's|@prefix@|$(prefix)|g' -e 's|@libexecdir@|$(libexecdir)|g' \
+	-e 's|@datadir@|$(datadir)|g' -e 's|@mandir@|$(mandir)|g' -e 's|@libdir@|$(libdir)|g' \
+	-e 's|@includedir@|$(includedir)|g' -e 's|@version@|$(VERSION)|g'
 D = $(DESTDIR)
-install: all
-	install -d $(D)$(bindir) $(D)$(libexecdir)/cellmatch $(D)$(datadir)/cellmatch/pipelines \
-		$(D)$(completiondir) $(addprefix $(D)$(mandir)/man,1 3 5 7)
-	$(if $(TOOLS),install $(TOOLS:%=$(BINDIR)/%) $(D)$(libexecdir)/cellmatch)
-	for p in man/*.[1357]; do install -m 644 $$p $(D)$(mandir)/man$${p##*.} || exit 1; done
-	cp -R pipelines/. $(D)$(datadir)/cellmatch/pipelines
-	rm -f $(addprefix $(D)$(datadir)/cellmatch/pipelines/,cellmatch.in completion.bash)
+share = $(D)$(datadir)/cellmatch
+INSTALL ?= install
+STRIP :=
+PIPELINES := find pipelines \( -name packaging -o -name __pycache__ \) -prune -o
+HEADERS := stream/cms.h cli/cli.h base/error.h base/strs.h matrix/matrix.h
+install-strip: STRIP := -s
+install install-strip:
+	@umask 022 && $(MAKE) $(PARALLEL) KEEP_FLAGS=1 build-now && \
+		$(MAKE) --no-print-directory KEEP_FLAGS=1 STRIP='$(STRIP)' install-now
+install-now:
+	$(INSTALL) -d $(D)$(bindir) $(D)$(libexecdir)/cellmatch $(D)$(libdir)/pkgconfig \
+		$(addprefix $(D)$(includedir)/cellmatch/,$(sort $(dir $(HEADERS)))) \
+		$(D)$(completiondir) $(D)$(zshdir) $(D)$(fishdir) \
+		$(addprefix $(share)/man/man,1 3 5 7) $(addprefix $(D)$(mandir)/man,1 3 5 7)
+	$(if $(TOOLS),$(INSTALL) $(STRIP) $(TOOLS:%=$(BINDIR)/%) $(D)$(libexecdir)/cellmatch)
+	$(INSTALL) -m 644 $(LIB) $(D)$(libdir)
+	for h in $(HEADERS); do \
+		$(INSTALL) -m 644 lib/$$h $(D)$(includedir)/cellmatch/$$h || exit 1; done
+	for p in man/*.[1357]; do s=man$${p##*.}; $(INSTALL) -m 644 $$p $(share)/man/$$s && \
+		{ [ $$s = man1 ] || $(INSTALL) -m 644 $$p $(D)$(mandir)/$$s; } || exit 1; done
+	ln -sf ../man7/cellmatch.7 $(D)$(mandir)/man1/cellmatch.1
+	$(PIPELINES) -type d -printf '%P\n' | while read -r d; do \
+		$(INSTALL) -d $(share)/pipelines/"$$d" || exit 1; done
+	$(PIPELINES) -type f ! -name '*.in' ! -name 'completion.*' -printf '%m %P\n' | \
+		while read -r m f; do case $$m in 7*) m=755 ;; *) m=644 ;; esac; \
+		$(INSTALL) -m $$m pipelines/"$$f" $(share)/pipelines/"$$f" || exit 1; done
+	$(PIPELINES) -type l -printf '%P\n' | while read -r f; do \
+		cp -Pf pipelines/"$$f" $(share)/pipelines/"$$f" || exit 1; done
 	$(SUBST) pipelines/cellmatch.in >$(D)$(bindir)/cellmatch
 	chmod 755 $(D)$(bindir)/cellmatch
-	install -m 644 pipelines/completion.bash $(D)$(completiondir)/cellmatch
+	$(SUBST) pipelines/cellmatch.pc.in >$(D)$(libdir)/pkgconfig/cellmatch.pc
+	chmod 644 $(D)$(libdir)/pkgconfig/cellmatch.pc
+	$(INSTALL) -m 644 pipelines/completion.bash $(D)$(completiondir)/cellmatch
+	$(INSTALL) -m 644 pipelines/completion.zsh $(D)$(zshdir)/_cellmatch
+	$(INSTALL) -m 644 pipelines/completion.fish $(D)$(fishdir)/cellmatch.fish
 
 uninstall:
-	rm -f $(D)$(bindir)/cellmatch $(D)$(completiondir)/cellmatch
-	rm -rf $(D)$(libexecdir)/cellmatch $(D)$(datadir)/cellmatch
-	for p in man/*.[1357]; do rm -f $(D)$(mandir)/man$${p##*.}/$${p##*/}; done
+	rm -f $(D)$(bindir)/cellmatch $(D)$(completiondir)/cellmatch $(D)$(zshdir)/_cellmatch \
+		$(D)$(fishdir)/cellmatch.fish $(D)$(libdir)/libcellmatch.a \
+		$(D)$(libdir)/pkgconfig/cellmatch.pc $(D)$(mandir)/man1/cellmatch.1
+	rm -rf $(D)$(libexecdir)/cellmatch $(share) $(D)$(includedir)/cellmatch
+	for p in man/*.[357]; do rm -f $(D)$(mandir)/man$${p##*.}/$${p##*/}; done
 
 dist:
 	git archive --prefix=cellmatch-$(VERSION)/ -o cellmatch-$(VERSION).tar.gz HEAD
@@ -245,7 +297,7 @@ help:
 	'make bench       one table: speed and memory beside other programs and the hardware limits' \
 	'make fuzz        fuzz targets of tests/fuzz: FUZZ=NAME TIME=SECONDS (clang)' \
 	'make demo        the whole pipeline on generated cells; build/demo/report.html' \
-	'make install     prefix=/usr/local DESTDIR=    make uninstall takes it away' \
+	'make install     prefix=/usr/local DESTDIR=    make uninstall takes it away; install-strip' \
 	'make dist        a source archive' \
 	'make format-check, lint, analyze (gcc -fanalyzer, clang-tidy; part of check-long)' \
 	'make new TOOL=x  a new tool that works, with its library file, manual page and tests' \

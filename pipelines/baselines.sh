@@ -15,15 +15,15 @@
 . "$pipelines/baselines.bash"
 
 about='compare published methods and our presets on one split, as a table' operands='DIR GEX ATAC'
-options='rivals|NAMES|only these methods, separated by blanks or commas [env RIVALS]
-within,w|LABEL|candidates only where this label is equal; auto (default), none [env WITHIN]'
+read -ra known < <(presets)
+ours=("${known[@]}") theirs=(cca cca-scaled ridge procrustes small novel matchclot clue)
+options="rivals|NAMES|only these methods, separated by blanks or commas [env RIVALS]|${ours[*]} ${theirs[*]}
+within,w|LABEL|candidates only where this label is equal; auto (default), none [env WITHIN]"
 [ -z "${SEED:-}" ] || opt[seed]=$SEED
 [ -z "${THREADS:-}" ] || opt[threads]=$THREADS
 parse "$@" && expect 3
 dir=${operand[0]} within=${opt[within]-${WITHIN:-auto}} RIVALS=${opt[rivals]-${RIVALS:-}} fixed=(--seed "${opt[seed]-42}")
 RIVALS=${RIVALS//,/ }
-read -ra known < <(presets)
-ours=("${known[@]}") theirs=(cca cca-scaled ridge procrustes small novel matchclot clue)
 fixtures=(random constant semi-solution solution)
 for name in $RIVALS; do one_of method "$name" "${ours[@]}" "${theirs[@]}" "${fixtures[@]}"; done
 for name in "${ours[@]}" "${theirs[@]}"; do

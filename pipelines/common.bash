@@ -36,7 +36,7 @@ report() { [ "${opt[quiet]:-}" ] || hint "$me: $1"; }
 command -v xattn-train >/dev/null || die 2 'the tools are not on PATH (eval "$(cellmatch env)")'
 
 # ---- options --------------------------------------------------------------------------------
-# Lines LONG[,LETTER]|METAVAR|HELP; no METAVAR: a flag.
+# Lines LONG[,LETTER]|METAVAR|HELP[|WORDS]; no METAVAR: a flag; WORDS: all that the value may be.
 common='threads,t|N|threads of every stage, 0 for all processors [env CM_THREADS]
 seed|N|seed of the random numbers
 quiet,q||no warnings, no report
@@ -48,9 +48,9 @@ declare -A opt=() takes=() letter=()
 operand=()
 
 help() {
-    local line name meta text head=Options:
+    local line name meta text words head=Options:
     printf 'usage: %s\n%s\n' "$me [options]${operands:+ $operands}" "$about"
-    while IFS='|' read -r name meta text; do
+    while IFS='|' read -r name meta text words; do
         [ "$name" ] || continue
         if [ "$name" = end ]; then head='Common options:' && continue; fi
         [ -z "$head" ] || printf '\n%s\n' "$head"
@@ -59,6 +59,14 @@ help() {
         printf '%-27s %s\n' "$line${meta:+ $meta}" "$text"
     done <<<"$options"$'\nend\n'"$common"
     printf '\nMore: %s\n' "$me(1), cellmatch(7)"
+}
+complete_types() { # as the tools print them: --NAME TYPE METAVAR
+    local name meta text words type
+    while IFS='|' read -r name meta text words; do
+        [ "$name" ] || continue
+        case $meta,$words in ,*) type=flag ;; FILE,*) type=input ;; N,*) type=int ;; *,) type=str ;; *) type=choice meta=${words// /|} ;; esac
+        printf -- '--%s\t%s\t%s\n' "${name%,*}" "$type" "$meta"
+    done <<<"$options"$'\n'"$common"
 }
 near() { # WORD PREFIX NAME...: ", did you mean ...?" where one is near enough
     local name
@@ -70,8 +78,8 @@ option() { # NAME WORD: sets $meta, or refuses
     meta=${takes[$1]}
 }
 parse() { # WORDS: fills opt[NAME] and operand[]
-    local name meta text word
-    while IFS='|' read -r name meta text; do
+    local name meta text word words
+    while IFS='|' read -r name meta text words; do
         [[ $name != *,* ]] || letter[${name#*,}]=${name%,*}
         [ -z "$name" ] || takes[${name%,*}]=$meta
     done <<<"$options"$'\n'"$common"
@@ -80,6 +88,7 @@ parse() { # WORDS: fills opt[NAME] and operand[]
         case $word in
         --) operand+=("$@") && break ;;
         --complete) printf -- '--%s\n' "${!takes[@]}" && exit ;;
+        --complete-types) complete_types && exit ;;
         --*) name=${word#--} name=${name%%=*} && option "$name" "${word%%=*}" ;;
         -[a-zA-Z0-9]*) name=${letter[${word:1:1}]:-} && option "$name" "${word:0:2}" ;;
         -?*) misused "unknown option '$word'" ;;

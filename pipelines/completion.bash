@@ -1,35 +1,38 @@
 # Bash completion for cellmatch and, after `eval "$(cellmatch env)"`, for the bare names.
-# Each program knows its own options (--complete prints them) and cellmatch its tools, so this file
-# never goes stale.
-
-_cellmatch_words() { # WORD-LIST
-    local w
-    COMPREPLY=()
-    while read -r w; do COMPREPLY+=("$w"); done < <(compgen -W "$1" -- "$2")
-}
+# What fits is asked of `cellmatch --complete-line`, which asks the program itself, so that nothing
+# here goes stale.
 
 _cellmatch() {
-    local current=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[0]}
-    if [ "${command##*/}" = cellmatch ]; then
-        if [ "$COMP_CWORD" = 1 ]; then
-            _cellmatch_words "$("$command" --complete 2>/dev/null)" "$current"
-            return
-        elif [ "${COMP_WORDS[1]}" = help ]; then
-            _cellmatch_words "$("$command" --complete 2>/dev/null)" "$current"
-            return
+    local words=() k word text before
+    # To bash `=` is a word of its own: --method = s is --method=s.
+    for ((k = 0; k <= COMP_CWORD; k++)); do
+        word=${COMP_WORDS[k]}
+        if [ ${#words[@]} -gt 1 ] && [[ $word == =* || ${words[${#words[@]} - 1]} == --*= ]]; then
+            words[${#words[@]} - 1]+=$word
+        else
+            words+=("$word")
         fi
-        command="$command ${COMP_WORDS[1]}"
-    fi
-    case $current in
-    -*)
-        # shellcheck disable=SC2086 # two words: cellmatch TOOL
-        _cellmatch_words "$($command --complete 2>/dev/null)" "$current"
-        ;;
-    *) COMPREPLY=() ;; # file names, by -o default
-    esac
+    done
+    before= word=${words[${#words[@]} - 1]}
+    [[ $word != --*=* || $COMP_WORDBREAKS != *=* ]] || before=${word%%=*}=
+    k=${words[0]##*/}
+    if [ "$k" = cellmatch ]; then k=${words[0]} words=("${words[@]:1}"); else words[0]=$k k=cellmatch; fi
+    COMPREPLY=()
+    while IFS=$'\t' read -r word text; do
+        case $word in
+        :files) compopt -o default -o bashdefault 2>/dev/null ;;
+        "$before"*) COMPREPLY+=("${word#"$before"}") ;;
+        esac
+    done < <("$k" --complete-line "${words[@]}" 2>/dev/null | _cellmatch_fits "${words[${#words[@]} - 1]}")
 }
-complete -o default -o bashdefault -F _cellmatch cellmatch
+_cellmatch_fits() { # WORD: the lines that begin with it, without descriptions
+    local line
+    while IFS= read -r line; do
+        case $line in :files | "$1"*) printf '%s\n' "${line%%$'\t'*}" ;; esac
+    done
+}
+complete -F _cellmatch cellmatch
 for _cellmatch_tool in $(cellmatch --complete tools 2>/dev/null); do
-    complete -o default -o bashdefault -F _cellmatch "$_cellmatch_tool"
+    complete -F _cellmatch "$_cellmatch_tool"
 done
 unset _cellmatch_tool

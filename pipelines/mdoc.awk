@@ -40,7 +40,7 @@ function verbatim(text) {
     blank = 0
     printed = 1
     sub(/ +$/, "", text)
-    print text == "" ? "" : pad(indent) text
+    print (text == "" ? "" : pad(indent) text)
 }
 function plain(text,   out, at, name) {
     out = ""

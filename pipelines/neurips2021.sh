@@ -13,13 +13,13 @@
 
 about='train, match and write a prediction as the competition of 2021 asks'
 operands='TRAIN_MOD1 TRAIN_MOD2 TRAIN_SOL TEST_MOD1 TEST_MOD2 PREDICTION.h5ad'
-options='preset,p|PRESET|of train.sh (default best) [env PRESET]
+read -ra known < <(presets)
+options="preset,p|PRESET|of train.sh (default best) [env PRESET]|${known[*]}
 annotation|FILE|coordinates of the genes [env ANNOTATION]
 sharp||the temperature of the highest match probability (the default)
-calibrated||the temperature whose probabilities can be believed'
+calibrated||the temperature whose probabilities can be believed"
 parse "$@" && expect 6
 preset=${opt[preset]-${PRESET:-}} annotation=${opt[annotation]-${ANNOTATION:-}} patience=200
-read -ra known < <(presets)
 [ -z "${opt[preset]+given}$preset" ] || one_of preset "$preset" "${known[@]}"
 preset_of "$preset"
 [ -z "$annotation" ] || [ -r "$annotation" ] || die 4 "cannot open '$annotation'"

@@ -13,7 +13,7 @@
 about='train a model from two files of cells measured both ways' operands='GEX ATAC MODEL.cms'
 read -ra known < <(presets)
 printf -v words '%s, ' "${known[@]:0:${#known[@]}-1}"
-options="preset,p|PRESET|${words%, } or ${known[*]: -1} (default best)
+options="preset,p|PRESET|${words%, } or ${known[*]: -1} (default best)|${known[*]}
 annotation|FILE|coordinates of the genes: .gtf, .gff3 or .bed"
 parse "$@" && expect 3
 annotation=(${opt[annotation]+--annotation "${opt[annotation]}"})

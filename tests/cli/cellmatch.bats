@@ -63,30 +63,6 @@ setup() {
     [ -n "$OPENBLAS_NUM_THREADS" ]
 }
 
-@test "cellmatch: completion knows tools and their options" {
-    cp cellmatch path/cellmatch
-    printf '#!/bin/sh\nprintf "%%s\\n" --scale --output --help\n' >libexec/foo
-    . "$ROOT/pipelines/completion.bash"
-    COMP_WORDS=(cellmatch f) COMP_CWORD=1
-    _cellmatch
-    [ "${COMPREPLY[*]}" = foo ]
-    COMP_WORDS=(cellmatch foo --s) COMP_CWORD=2
-    _cellmatch
-    [ "${COMPREPLY[*]}" = --scale ]
-}
-
-@test "cellmatch: completion has every tool by its bare name, and no other program's" {
-    local tool
-    ln -s "$BINDIR/cellmatch" path/cellmatch
-    unset CELLMATCH_LIBEXEC CELLMATCH_PIPELINES
-    . "$ROOT/pipelines/completion.bash"
-    for tool in "$ROOT"/bin/*.c; do
-        complete -p "$(basename "$tool" .c)"
-    done
-    ! complete -p env || false
-    ! complete -p help || false
-}
-
 # A PATH of these programs alone.
 only() {
     local t
@@ -118,6 +94,25 @@ only() {
     PATH=$PWD/only "$BINDIR/cellmatch" help tfidf | grep -q 'tfidf - weigh'
 }
 
+@test "cellmatch help: every page, without man and mandoc, in the awks that are here" {
+    local page name awk
+    unset CELLMATCH_LIBEXEC CELLMATCH_PIPELINES
+    only sh sed readlink dirname
+    for awk in mawk gawk original-awk 'busybox awk'; do
+        command -v ${awk% *} >/dev/null || continue
+        rm -f only/awk
+        printf '#!/bin/sh\nexec %s "$@"\n' "$(command -v "${awk% *}")${awk#"${awk% *}"}" >only/awk
+        chmod +x only/awk
+        for page in "$ROOT"/man/*.[1-8]; do
+            name=$(basename "$page") && name=${name%.[1-8]}
+            PATH=$PWD/only "$BINDIR/cellmatch" help "${name%.sh}" >page 2>said || { echo "$awk: $name"; cat said; return 1; }
+            [ ! -s said ]
+            awk -f "$ROOT/pipelines/mdoc.awk" "$page" | cmp - page || { echo "$awk: $name"; return 1; }
+        done
+    done
+    grep -q SYNOPSIS page
+}
+
 @test "mdoc.awk: every page says what mandoc makes of it" {
     local page
     bare() { tr -d ' \n' | tr '`' "'"; }
@@ -129,21 +124,4 @@ only() {
     printf '.Dt X 1\n.Sh NAME\n.Zz unknown\n' >page.1
     ! awk -f "$ROOT/pipelines/mdoc.awk" page.1 >text 2>said || false
     grep -q 'page.1:3: unknown macro .Zz' said
-}
-
-@test "make install: tools in libexec, one command in bin, and all of it removable" {
-    make -s -C "$ROOT" MODE="$MODE" install DESTDIR="$PWD/root" prefix=/opt/cm >/dev/null
-    [ -x root/opt/cm/bin/cellmatch ]
-    [ "$(ls root/opt/cm/bin)" = cellmatch ]
-    unset CELLMATCH_LIBEXEC CELLMATCH_PIPELINES
-    grep -q "^libexec=.*:-/opt/cm/libexec/cellmatch}" root/opt/cm/bin/cellmatch
-    for tool in "$ROOT"/bin/*.c; do
-        t=$(basename "$tool" .c)
-        CELLMATCH_LIBEXEC=$PWD/root/opt/cm/libexec/cellmatch root/opt/cm/bin/cellmatch "$t" --version
-    done
-    [ -e root/opt/cm/share/man/man7/cellmatch.7 ]
-    CELLMATCH_MAN=$PWD/root/opt/cm/share/man CELLMATCH_PIPELINES=$PWD/root/opt/cm/share/cellmatch/pipelines \
-        root/opt/cm/bin/cellmatch help tfidf | grep -q weigh
-    make -s -C "$ROOT" MODE="$MODE" uninstall DESTDIR="$PWD/root" prefix=/opt/cm
-    [ -z "$(find root -type f)" ]
 }

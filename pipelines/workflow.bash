@@ -124,7 +124,7 @@ candidates() { # GEX ATAC: sets $join, the words that restrict them, as match.sh
     case $WITHIN in
     none) ;;
     auto) tables_where --where "split=$TEST" "$@" && { ! can_join batch "$@" || join=(--within batch); } ;;
-    --within[\ =]*) join=($WITHIN) ;;
+    --within[\ =]*) read -ra join <<<"$WITHIN" ;;
     *) require_label "$WITHIN" "$1" "$1" && require_label "$WITHIN" "$2" "$2" && join=(--within "$WITHIN") ;;
     esac
 }
@@ -136,7 +136,7 @@ match() { candidates "$2" "$3" && stage=ASSIGN && into "$6" match pairs "${@:1:5
 score_one() { stage SCORE $SCORE "$1"; }
 score_match() { into "$2" score.tsv score_one "$1"; } # MATCH TARGET
 clean_up() { [ ! -e "$OUT/.workflow" ] || (cd -- "$OUT" && rm -f -- "${targets[@]}" .workflow); }
-named_well() { [[ $OUT != -* && $OUT != *[][:space:]:\;\|\&\$\#%=*?[~\\\'\"\`\(\)\<\>!{}]* && $OUT ]]; }
+named_well() { [[ $OUT && $OUT != -* && $OUT != *[[:space:]]* && $OUT != *[\;\|\&\$\#%=*?~\\\'\"\`\(\)\<\>\!{}:]* && $OUT != *[\[\]]* ]]; }
 ready() { # for the Snakefiles, before any rule
     named_well || die 2 "out: Snakemake cannot take a directory with blanks, a leading dash, quotes, braces or characters that mean something to a shell in its name: '$OUT'"
     replaceable

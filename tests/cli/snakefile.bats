@@ -140,13 +140,3 @@ soon() { # COMMAND...: within a minute
         done
     done
 }
-
-@test "the Snakefiles are clean: snakemake --lint" {
-    need_long
-    for file in Snakefile Snakefile.files; do
-        # a log would hide the line that says which stage failed; the tools come with the Snakefile
-        snakemake --lint -s "$ROOT/pipelines/$file" --config gex=gex.cms atac=atac.cms 2>&1 | grep '^ *\* ' |
-            grep -vE 'No log directive defined|Specify a conda environment or container' >found || true
-        diff found /dev/null
-    done
-}

@@ -28,7 +28,7 @@ DEPS := gcc make pkg-config libc6-dev libhdf5-dev libopenblas-pthread-dev libzst
 DEPS_CHECK := libcmocka-dev bats mandoc g++ time
 DEPS_LINT := clang-format clang-tidy cppcheck shellcheck
 DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-h5py python3-torch \
-	python3-faiss python3-pot clang libclang-rt-14-dev valgrind libxml2-utils
+	python3-faiss python3-pot clang libclang-rt-14-dev valgrind libxml2-utils snakemake r-base-core
 
 TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)

@@ -82,6 +82,13 @@ preset_of() { # [NAME]: sets $preset and setting[]
     read_tsv "$tmp/preset" setting
     preset=${setting[hp.preset]-}
 }
+schedule_for() { # CELLS GEX ATAC: sets $schedule, the words of `batch` for so many cells to train and validate
+    schedule=${setting[schedule]-}
+    if [ "$1" -ge "${setting[schedule.large.above]-}" ] && [ "$schedule" != "${setting[schedule.large]-}" ]; then
+        schedule=${setting[schedule.large]-}
+        ! can_join batch "$2" "$3" || schedule+=' --within batch'
+    fi
+}
 names_of() { # STREAM [SLOT]: its features
     cms-text --cols -- "$1" | awk -F '\t' -v slot="${2:-}" '
         $1 == "#slot" { on = $2 == slot; head = 1; next }

@@ -62,11 +62,7 @@ prepare_atac() { subject=${operand[1]} && prepare atac "$atac" TFIDF >"$tmp/atac
 start prepare_gex && start prepare_atac
 finish LOGNORM "$tmp/gex.cms" matrix TFIDF "$tmp/atac.cms" matrix
 
-schedule=${setting[schedule]-}
-if [ "${rows[$tmp/gex.cms]-}" -ge "${setting[schedule.large.above]-}" ] && [ "$schedule" != "${setting[schedule.large]-}" ]; then
-    schedule=${setting[schedule.large]-}
-    ! can_join batch "$tmp/gex.cms" "$tmp/atac.cms" || schedule+=' --within batch'
-fi
+schedule_for "${rows[$tmp/gex.cms]-}" "$tmp/gex.cms" "$tmp/atac.cms"
 train() { stage batch batch $schedule "${seed[@]}" "${noise[@]}" "$tmp/gex.cms" "$tmp/atac.cms" | stage TRAIN $TRAIN >"$tmp/model.cms"; }
 start train && finish TRAIN "$tmp/model.cms" model
 deliver "$tmp/model.cms"

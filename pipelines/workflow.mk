@@ -5,39 +5,25 @@
 # Each stage is redone only when what it reads has changed; the stages of the two modalities run side
 # by side.  Inputs as in train.sh; without the label `split` a tenth of the cells, drawn by name,
 # validates.  train and valid make the model, TEST (default valid) names the cells that are matched and
-# scored.  Variables, also from the environment: the stages of train.sh and match.sh, LOGNORM_FIT and
-# TFIDF_FIT (their words in training), BATCH, FEATURE_SORT, WITHIN ("--within batch", or empty), SECOND.
-# What a recipe does stands in workflow.bash.  See workflow.mk(7).
+# scored.  Variables, also from the environment, are those of `make -f pipelines/workflow.mk help`; what a
+# recipe does, and what stands for a variable that is not set, is in workflow.bash.  See workflow.mk(7).
 SHELL := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))/workflow.bash
 .SHELLFLAGS := -c
 MAKEFLAGS += -rR
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all score clean again
+.PHONY: all score clean again help
 
 OUT ?= cellmatch-out
 TEST ?= valid
-SECOND ?= ATAC
-LOGNORM ?= lognorm
-TFIDF ?= tfidf
-LOGNORM_FIT ?= $(if $(filter-out lognorm,$(LOGNORM)),,preset)
-TFIDF_FIT ?= $(if $(filter-out tfidf,$(TFIDF)),,preset)
-# preset: as train.sh does it for the default preset, up to a few thousand cells.
-BATCH ?= preset
-TRAIN ?= xattn-train
-EMBED ?= embed --by-name
-KNN_MATCH ?= knn-match
-XATTN_SCORE ?= xattn-score --by-name
-ASSIGN ?= assign
-FEATURE_SORT ?= feature-sort
-WITHIN ?=
 # Files of the user's are no prerequisites: make would expand their names, and knows rules to make them.  The
 # values are taken as they stand ($ and all), and workflow.bash says which of the two is to be read again.
 override GEX := $(value GEX)
 override ATAC := $(value ATAC)
 override OUT := $(value OUT)
 override TEST := $(value TEST)
-export GEX ATAC OUT TEST SECOND LOGNORM TFIDF LOGNORM_FIT TFIDF_FIT BATCH TRAIN EMBED KNN_MATCH XATTN_SCORE ASSIGN FEATURE_SORT WITHIN
+names := PRESET SECOND WITHIN LOGNORM TFIDF LOGNORM_FIT TFIDF_FIT BATCH FEATURE_SORT TRAIN EMBED KNN_MATCH XATTN_SCORE ASSIGN SCORE
+export GEX ATAC OUT TEST $(foreach v,$(names),$(if $(filter undefined,$(origin $v)),,$v))
 
 define newline
 
@@ -45,8 +31,8 @@ define newline
 endef
 quoted = $$'$(subst $(newline),\n,$(subst ',\',$(subst \,\\,$1)))'
 is := $(shell OUT=$(call quoted,$(OUT)) GEX=$(call quoted,$(GEX)) ATAC=$(call quoted,$(ATAC)) look)
-$(if $(filter name,$(is)),$(error OUT: make cannot take a directory with blanks, a leading dash or one of : ; | & $$ # % = * ? [ ] ~ \ ' " ` ( ) < > ! in its name: '$(OUT)'))
-ifeq ($(filter clean,$(MAKECMDGOALS)),)
+$(if $(filter name,$(is)),$(error OUT: make cannot take a directory with blanks, a leading dash or one of : ; | & $$ # % = * ? [ ] ~ \ ' " ` ( ) < > ! { } in its name: '$(OUT)'))
+ifeq ($(filter clean help,$(MAKECMDGOALS)),)
 $(foreach v,GEX ATAC,$(if $($v),,$(error give $v=FILE)))
 endif
 
@@ -75,7 +61,9 @@ $(OUT)/atac.e.cms: $(OUT)/atac.test.cms $(OUT)/model.cms
 $(OUT)/match.cms: $(OUT)/model.cms $(OUT)/gex.test.cms $(OUT)/atac.test.cms $(OUT)/gex.e.cms $(OUT)/atac.e.cms
 	match $^ $@
 $(OUT)/score.tsv: $(OUT)/match.cms
-	into $@ score.tsv score $<
+	score_match $< $@
 
 clean:
 	clean_up
+help:
+	usage

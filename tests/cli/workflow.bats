@@ -71,3 +71,67 @@ flow() { make -s -f "$ROOT/pipelines/workflow.mk" ATAC=atac.cms "$@"; }
     done
     [ "$before" = "$(md5sum like.cms)" ]
 }
+
+# A stage that stops half way through its output until there is a file `go`; it goes on after that, or does all at once.
+halting() { # TOOL
+    printf '#!/bin/bash\n[ ! -e go ] || exec %s "$@"\n%s "$@" >whole.$$\nhead -c 3000 whole.$$\necho $$ $PPID >>begun\nwhile [ ! -e go ]; do sleep 0.1; done\ntail -c +3001 whole.$$\n' "$1" "$1" >halting
+    chmod +x halting
+}
+soon() { # COMMAND...: within a minute
+    for _ in $(seq 600); do ! "$@" || return 0; sleep 0.1; done
+    return 1
+}
+whole() { # DIR: every stream that is there is whole
+    for f in "$1"/*.cms; do [ ! -e "$f" ] || cms-info --check "$f" >/dev/null || return 1; done
+}
+same() { # DIR: as train.sh and match.sh made them
+    [ "$(digest "$1/model.cms")" = "$(digest model.cms)" ] && [ "$(digest "$1/match.cms")" = "$(digest match.cms)" ]
+    whole "$1" && [ -s "$1/score.tsv" ]
+}
+reference() {
+    train.sh -q gex.cms atac.cms model.cms
+    for m in gex atac; do cms-cat --where split=valid -o $m.valid.cms $m.cms; done
+    match.sh -q model.cms gex.valid.cms atac.valid.cms match.cms
+}
+
+@test "killed in the middle of a stage and run again, it ends as train.sh and match.sh do" {
+    reference
+    for stage in 'LOGNORM lognorm --method sqrt --fit split=train' 'TRAIN xattn-train --preset linear' 'ASSIGN assign'; do
+        halting "$(cut -d ' ' -f 2 <<<"$stage")"
+        export "${stage%% *}=./halting $(cut -s -d ' ' -f 3- <<<"$stage")"
+        for how in TERM KILL group; do
+            case ${CM_TEST_LONG:-}$stage$how in 1* | LOG*KILL | TRAIN*TERM | ASS*group) ;; *) continue ;; esac
+            rm -rf w go begun
+            set -m
+            flow -j2 GEX=gex.cms OUT=w >/dev/null 2>&1 &
+            pid=$!
+            set +m
+            soon test -s begun
+            case $how in group) kill -KILL -- -$pid ;; *) kill -$how $pid ;; esac
+            wait $pid && return 1
+            whole w && [ ! -e w/score.tsv ]
+            touch go # what is left of the first run ends beside the second
+            flow -j2 GEX=gex.cms OUT=w >/dev/null
+            same w
+        done
+        unset "${stage%% *}"
+        export TRAIN='xattn-train --preset linear'
+    done
+}
+
+@test "killed at any time and run again, it ends as train.sh and match.sh do" {
+    reference
+    for delay in 0.4 ${CM_TEST_LONG:+0.1 0.2 0.3 0.5 0.6 0.8}; do
+        rm -rf w
+        set -m
+        flow -j2 GEX=gex.cms OUT=w >/dev/null 2>&1 &
+        pid=$!
+        set +m
+        sleep $delay
+        kill -KILL $pid 2>/dev/null || true # what it started goes on
+        wait $pid || true
+        [ ! -d w ] || whole w
+        flow -j2 GEX=gex.cms OUT=w >/dev/null
+        same w
+    done
+}

@@ -13,9 +13,10 @@
 static int altered(const struct cm_links *links, uint64_t found)
 {
     return cm_fail(CM_EINPUT,
-                   "the places of genes and peaks are not those of the fit: %" PRIu64
+                   "the places of genes and peaks are not those of the fit: %s%" PRIu64
                    " pairs lie within %.0f bases, the model has correlations of %" PRIu64,
-                   found, links->window, links->candidates);
+                   found > links->candidates ? "at least " : "", found, links->window,
+                   links->candidates);
 }
 
 /* One row for every candidate; the model's links are among them. */
@@ -38,7 +39,11 @@ static int join(struct cm_link_rows *rows, const struct cm_links *links,
         }
         position += linked;
     }
-    return found == links->n ? 0 : altered(links, near->n);
+    return found == links->n
+               ? 0
+               : cm_fail(CM_EINPUT,
+                         "%" PRIu64 " of %zu links are not among the pairs within %.0f bases",
+                         links->n - found, links->n, links->window);
 }
 
 static void test(struct cm_link_rows *rows, double cells)
@@ -76,7 +81,8 @@ int cm_link_rows_make(struct cm_link_rows *rows, const struct cm_links *links,
         return 0;
     }
     size_t placed[2];
-    struct cm_links_candidates near = cm_links_candidates_find(genes, peaks, links->window, placed);
+    struct cm_links_candidates near =
+        cm_links_candidates_find(genes, peaks, links->window, links->candidates, placed);
     int code = near.n == links->candidates ? 0 : altered(links, near.n);
     if (!code) {
         rows->n = near.n;

@@ -75,7 +75,7 @@ static size_t lower_bound(const struct site *peaks, size_t n, const char *chrom,
 
 struct cm_links_candidates cm_links_candidates_find(const struct cm_cols *gene_table,
                                                     const struct cm_cols *peak_table, double window,
-                                                    size_t placed[2])
+                                                    size_t max, size_t placed[2])
 {
     struct cm_links_candidates c = {CM_ZNEW(gene_table->names.n + 1, uint64_t), NULL, 0};
     struct site *genes = find_sites(gene_table, true, &placed[0]),
@@ -83,12 +83,12 @@ struct cm_links_candidates cm_links_candidates_find(const struct cm_cols *gene_t
     size_t cap = 0, next = 0;
     if (placed[1])
         qsort(peaks, placed[1], sizeof *peaks, by_place);
-    for (size_t g = 0; g < gene_table->names.n; g++) {
+    for (size_t g = 0; g < gene_table->names.n && c.n <= max; g++) {
         if (next < placed[0] && genes[next].feature == g) {
             const struct site *s = &genes[next++];
             size_t from = c.n;
             for (size_t i = lower_bound(peaks, placed[1], s->chrom, s->at - window);
-                 i < placed[1] && strcmp(peaks[i].chrom, s->chrom) == 0 &&
+                 i < placed[1] && c.n <= max && strcmp(peaks[i].chrom, s->chrom) == 0 &&
                  peaks[i].at < s->at + window;
                  i++) {
                 if (fabs(peaks[i].at - s->at) >= window)
@@ -120,7 +120,7 @@ double *cm_links_positions(const struct cm_cols *table, bool genes)
     double *at = CM_NEW(all, double);
     for (size_t i = 0; i < all; i++)
         at[i] = NAN;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; site && i < n; i++)
         at[site[i].feature] = site[i].at;
     cm_free(site);
     return at;

@@ -21,10 +21,11 @@ struct cm_links_candidates {
     size_t n;
 };
 
-/* window: base pairs, open at both ends; placed: genes and peaks that have coordinates. */
+/* window: base pairs, open at both ends; placed: genes and peaks that have coordinates.  Of more
+ * pairs than `max` it finds max + 1. */
 struct cm_links_candidates cm_links_candidates_find(const struct cm_cols *gene_table,
                                                     const struct cm_cols *peak_table, double window,
-                                                    size_t placed[2]);
+                                                    size_t max, size_t placed[2]);
 void cm_links_candidates_free(struct cm_links_candidates *c);
 
 /* Where the features of a table are, in bases: genes at tss (or start), peaks at the middle of

@@ -101,6 +101,8 @@ static int take(const struct cm_tensors *ts, const char *front, const char *name
     const struct cm_tensor *t = cm_tensors_get(ts, full, type, cols ? 2 : 1, shape);
     if (!t)
         return CM_EINPUT;
+    if (t->n == 0) /* its sizes would mean any size to the tensors that follow */
+        return cm_fail(CM_EINPUT, "tensor %s is empty", full);
     for (uint64_t i = 0; i < t->n; i++)
         if ((type == CM_V_F32 && !isfinite(((const float *)t->data)[i])) ||
             (type == CM_V_F64 && !isfinite(((const double *)t->data)[i])))
@@ -168,8 +170,6 @@ static int take_links_side(struct cm_links_side *s, const struct cm_tensors *ts,
         if (s->feature[i] >= features || (i && s->feature[i] <= s->feature[i - 1]) ||
             !(s->sd[i] > 0))
             code = cm_fail(CM_EINPUT, "%s: item %zu is out of range", front, i);
-    if (!code && n == 0)
-        code = cm_fail(CM_EINPUT, "%s: no features", front);
     return code;
 }
 

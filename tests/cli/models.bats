@@ -97,3 +97,16 @@ without_cca() { as_trained "$1" | grep -v '^hp\.ridge	'; }
         done
     done
 }
+
+@test "a tensor without values is refused, whatever the sizes of the others" {
+    prepared model.cms gex.log.cms
+    cms-text model.cms >model.txt
+    for tensor in GEX.mean GEX.v GEX.s GEX.p cca.corr cis.gene.feature cis.gene.h cis.peak.sd cis.pair.gene cis.pair.c cis.mu \
+        cis.candidate.c cis.candidate.cells; do
+        # the last of its sizes becomes 0
+        awk -F '\t' -v OFS='\t' -v t=$tensor '$1 == t { sub(/[0-9]+$/, "0", $3); print $1, $2, $3; next } 1' model.txt |
+            cms-text --from -o empty.cms
+        fails 3 embed --model empty.cms gex.log.cms
+        says "empty.cms: tensor $tensor"
+    done
+}

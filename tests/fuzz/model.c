@@ -1,10 +1,11 @@
 /* model.c - fuzz target: the inner bytes of a model or a checkpoint, through what embed,
- * xattn-score and --resume do with one before they look at cells, and with a few cells.
+ * xattn-score, peak-links and --resume do with one before they look at cells, and with a few cells.
  *
  * Promise: a model that is accepted maps any cells without a crash; its numbers may overflow.
  */
 #include "fuzz.h"
 
+#include "links/rows_text.h"
 #include "match/rules.h"
 #include "train/fit.h"
 #include "model/model.h"
@@ -77,6 +78,26 @@ static void apply(const struct cm_model *m)
     cm_csr_free(&x[1]);
 }
 
+static void print_links(const struct cm_model *m)
+{
+    struct cm_link_rows rows;
+    struct cm_link_side gene, peak;
+    struct cm_buf b = {0};
+    gene = cm_link_side_make(&m->head.slot[cm_head_find_slot(&m->head, "GEX")].cols, true);
+    peak = cm_link_side_make(&m->head.slot[cm_head_find_slot(&m->head, "ATAC")].cols, false);
+    if (!cm_link_rows_make(&rows, &m->links, gene.cols, peak.cols)) {
+        cm_link_rows_choose(&rows, &(struct cm_link_choice){true, .5, 3});
+        for (size_t k = 0; k < rows.n; k++) {
+            cm_link_put_tsv(&b, &gene, &peak, &rows.row[k]);
+            cm_link_put_bedpe(&b, &gene, &peak, &rows.row[k]);
+        }
+    }
+    cm_buf_free(&b);
+    cm_free(rows.row);
+    cm_link_side_free(&gene);
+    cm_link_side_free(&peak);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[FUZZ_PATH];
@@ -93,6 +114,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             cm_rule_calibrated(&m.head.kv, &rule);
             if (small(&m))
                 apply(&m);
+            if (m.has_links)
+                print_links(&m);
             if (!cm_reader_rewind(r)) {
                 struct cm_fit_state state;
                 struct cm_model again;

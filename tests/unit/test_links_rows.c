@@ -188,12 +188,21 @@ static void models_of_other_coordinates(void **state)
 {
     (void)state;
     struct cm_link_rows rows;
-    links.window = 10;
-    assert_int_equal(cm_link_rows_make(&rows, &links, &tables[0], &tables[1]), CM_EINPUT);
-    cm_free(rows.row);
+    static const struct {
+        double window;
+        const char *says;
+    } other[] = {{10, ": 1 pairs lie within 10 bases"}, {1e6, ": at least 6 pairs lie within"}};
+    for (size_t k = 0; k < 2; k++) {
+        links.window = other[k].window;
+        assert_int_equal(cm_link_rows_make(&rows, &links, &tables[0], &tables[1]), CM_EINPUT);
+        assert_non_null(strstr(cm_error_message(), other[k].says));
+        cm_free(rows.row);
+    }
     links.window = 1000;
     links.peak.feature[0] = 2; /* a link of gene a to a peak outside its window */
     assert_int_equal(cm_link_rows_make(&rows, &links, &tables[0], &tables[1]), CM_EINPUT);
+    assert_string_equal(cm_error_message(),
+                        "1 of 2 links are not among the pairs within 1000 bases");
     cm_free(rows.row);
     links.peak.feature[0] = 1;
     float *correlation = links.correlation;

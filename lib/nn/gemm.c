@@ -94,24 +94,29 @@ static size_t panel_vecs(size_t left, size_t max)
     return left == max + 1 ? (left + 1) / 2 : max;
 }
 
+/* A vector of elements i, j, k, l of the eight of a and b. */
+#ifdef __clang__
+#define PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+typedef int32_t pick __attribute__((vector_size(16)));
+#define PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, (pick){i, j, k, l})
+#endif
+
 /* Columns 0..3 of to (k x 4, ld width) = the four rows of from (ld), k numbers each. */
 static void transpose_4_rows(float *to, size_t width, const float *from, size_t ld, size_t k)
 {
-    typedef int32_t pick __attribute__((vector_size(16)));
     size_t p = 0;
     for (; p + 4 <= k; p += 4) {
         cm_f128 r[4], s[4];
         for (size_t j = 0; j < 4; j++)
             r[j] = *(const cm_f128 *)(from + j * ld + p);
         for (size_t j = 0; j < 2; j++) {
-            s[j] = __builtin_shuffle(r[j], r[j + 2], (pick){0, 4, 1, 5});
-            s[j + 2] = __builtin_shuffle(r[j], r[j + 2], (pick){2, 6, 3, 7});
+            s[j] = PICK(r[j], r[j + 2], 0, 4, 1, 5);
+            s[j + 2] = PICK(r[j], r[j + 2], 2, 6, 3, 7);
         }
         for (size_t j = 0; j < 2; j++) {
-            *(cm_f128 *)(to + (p + 2 * j) * width) =
-                __builtin_shuffle(s[2 * j], s[2 * j + 1], (pick){0, 4, 1, 5});
-            *(cm_f128 *)(to + (p + 2 * j + 1) * width) =
-                __builtin_shuffle(s[2 * j], s[2 * j + 1], (pick){2, 6, 3, 7});
+            *(cm_f128 *)(to + (p + 2 * j) * width) = PICK(s[2 * j], s[2 * j + 1], 0, 4, 1, 5);
+            *(cm_f128 *)(to + (p + 2 * j + 1) * width) = PICK(s[2 * j], s[2 * j + 1], 2, 6, 3, 7);
         }
     }
     for (; p < k; p++)

@@ -38,10 +38,11 @@ def source(name):
         path = path[: path.rindex(".h5mu/") + 5]
     if not os.path.exists(path):
         raise WorkflowError(f"cannot open '{path}': there is no such file")
+    if "{" in path or "}" in path:
+        raise WorkflowError(f"Snakemake cannot take a file with braces in its name: '{path}'")
     return os.path.normpath(path)
 
 
-# Taken by the rules through functions, since a name may hold braces.
 GEX, ATAC = source("GEX"), source("ATAC")
 
 

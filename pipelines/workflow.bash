@@ -93,7 +93,7 @@ read_side() { # TYPE FILE TARGET
     into "$3" matrix "${hold[@]}" "$stream"
 }
 prepare() { # VARIABLE FIT-VARIABLE STREAM
-    step cms-cat --except split=test "$3" | stage FEATURE_SORT $FEATURE_SORT | stage "$1" ${!1} ${!2}
+    step cms-cat -q --except split=test "$3" | stage FEATURE_SORT $FEATURE_SORT | stage "$1" ${!1} ${!2}
 }
 train_side() { stage=$1 && into "$3" matrix prepare "$1" "$1_FIT" "$2"; } # VARIABLE STREAM TARGET
 labels_where() { step cms-cat -q "$1" "$2" "$3" | step cms-text --labels - >"$4"; }

@@ -78,6 +78,8 @@ soon() { # COMMAND...: within a minute
     refused "cannot open 'absent.h5ad'" atac=absent.h5ad
     refused 'config: give atac=FILE' atac=
     refused "'nosuch'" preset=nosuch
+    cp gex.cms '{g}.cms'
+    refused 'with braces in its name' gex='{g}.cms'
     refused "in its name: 'a b'" out='a b'
     mkdir r && echo precious >r/model.cms
     refused "'r/model.cms' was not made by Snakefile and would be lost" out=r
@@ -139,4 +141,18 @@ soon() { # COMMAND...: within a minute
             done
         done
     done
+}
+
+@test "blanks and quotes in the name of an input, a directory as input; a model of many cells has their schedule" {
+    need_long
+    cp gex.cms 'g x $y "a'\''.cms'
+    mtx-write -o m atac.cms
+    flow Snakefile out=s gex='g x $y "a'\''.cms' atac=m >/dev/null
+    train.sh -q -p linear gex.cms m m.cms
+    [ "$(digest m.cms)" = "$(digest s/model.cms)" ]
+    cms-gen --gex gex.cms --atac many.atac.cms --cells 5600 --genes 12 --peaks 12 --nnz-gex 4 --nnz-atac 4
+    printf '#!/bin/sh\ncase "$*" in *--show*) exec xattn-train "$@" ;; esac\ncat >"$PAIRS"\nexec cat model.cms\n' >trainer && chmod +x trainer
+    PAIRS=want.cms TRAIN=./trainer train.sh -q -p best gex.cms many.atac.cms m.cms
+    PAIRS=got.cms TRAIN=./trainer flow Snakefile out=many atac=many.atac.cms preset=best --until model >/dev/null
+    cms-diff --tolerance 0 want.cms got.cms
 }

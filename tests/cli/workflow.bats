@@ -135,3 +135,36 @@ reference() {
         same w
     done
 }
+
+@test "proteins, and candidates within a label: what train.sh and match.sh do" {
+    unset TRAIN
+    cms-text gex.cms | sed 's/^\(#head\tslot.0.name\t\).*/\1ADT/; s/Gene0/CD0/g' | cms-text --from -o adt.cms
+    train.sh -q -p linear gex.cms adt.cms model.cms
+    for m in gex adt atac; do cms-cat --where split=train -o $m.train.cms $m.cms; done # two batches
+    match.sh -q model.cms gex.train.cms adt.train.cms match.cms
+    flow GEX=gex.cms ATAC=adt.cms SECOND=ADT PRESET=linear TEST=train OUT=p >/dev/null
+    same p
+    train.sh -q -p linear gex.cms atac.cms model.cms
+    for within in auto none batch; do
+        match.sh -q --within $within model.cms gex.train.cms atac.train.cms match.cms
+        flow GEX=gex.cms PRESET=linear TEST=train WITHIN=$within OUT=w >/dev/null
+        same w
+        mv w/match.cms match.$within.cms && rm w/score.tsv
+    done
+    [ "$(digest match.auto.cms)" = "$(digest match.batch.cms)" ] && [ "$(digest match.auto.cms)" != "$(digest match.none.cms)" ]
+    run flow GEX=gex.cms ATAC=adt.cms SECOND=ADT PRESET=linear WITHIN=nolabel OUT=w
+    [ "$status" = 2 ] && [[ $output == *"'w/gex.test.cms' has no label 'nolabel'; it has: batch, cell_type, split"* ]]
+    run flow GEX=gex.cms PRESET=nosuch OUT=v
+    [ "$status" = 2 ] && [[ $output == *nosuch* ]]
+}
+
+@test "4,096 cells and more train on mini-batches within the label batch, as in train.sh" {
+    need_long
+    train.sh -q gex.cms atac.cms model.cms
+    cms-gen --gex many.gex.cms --atac many.atac.cms --cells 5600 --genes 12 --peaks 12 --nnz-gex 4 --nnz-atac 4
+    printf '#!/bin/sh\ncase "$*" in *--show*) exec xattn-train "$@" ;; esac\ncat >"$PAIRS"\nexec cat model.cms\n' >trainer && chmod +x trainer
+    PAIRS=want.cms TRAIN=./trainer train.sh -q -p best many.gex.cms many.atac.cms m.cms
+    PAIRS=got.cms flow GEX=many.gex.cms ATAC=many.atac.cms PRESET=best TRAIN=./trainer OUT=m m/model.cms
+    cms-diff --tolerance 0 want.cms got.cms
+    cms-info want.cms | grep -q 'batch.within.*batch'
+}

@@ -83,11 +83,12 @@ preset_of() { # [NAME]: sets $preset and setting[]
     preset=${setting[hp.preset]-}
 }
 schedule_for() { # CELLS GEX ATAC: sets $schedule, the words of `batch` for so many cells to train and validate
+    local size
     schedule=${setting[schedule]-}
-    if [ "$1" -ge "${setting[schedule.large.above]-}" ] && [ "$schedule" != "${setting[schedule.large]-}" ]; then
-        schedule=${setting[schedule.large]-}
-        ! can_join batch "$2" "$3" || schedule+=' --within batch'
-    fi
+    for size in large huge; do
+        [ "$1" -lt "${setting[schedule.$size.above]-}" ] || schedule=${setting[schedule.$size]-}
+    done
+    [ "$schedule" = "${setting[schedule]-}" ] || ! can_join batch "$2" "$3" || schedule+=' --within batch'
 }
 names_of() { # STREAM [SLOT]: its features
     cms-text --cols -- "$1" | awk -F '\t' -v slot="${2:-}" '

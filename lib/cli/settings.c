@@ -218,8 +218,9 @@ int cm_trainer_show(const struct cm_config *c)
     for (size_t i = 0; i < kv.key.n; i++)
         fprintf(out, "%s\t%s\n", cm_strs_get(&kv.key, i), cm_strs_get(&kv.value, i));
     fprintf(out, "prepare.gex\t%s\nprepare.atac\t%s\nschedule\t%s\n", a->gex, a->atac, a->schedule);
-    fprintf(out, "schedule.large\t%s\nschedule.large.above\t%d\n",
-            a->large ? a->large : a->schedule, CM_PRESET_LARGE);
+    const char *large = a->large ? a->large : a->schedule, *huge = a->huge ? a->huge : large;
+    fprintf(out, "schedule.large\t%s\nschedule.large.above\t%d\n", large, CM_PRESET_LARGE);
+    fprintf(out, "schedule.huge\t%s\nschedule.huge.above\t%d\n", huge, CM_PRESET_HUGE);
     cm_kv_free(&kv);
     return cm_finish();
 }

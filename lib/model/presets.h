@@ -15,9 +15,11 @@ void cm_preset_config(enum cm_preset preset, const char *const slot[2], struct c
 /* What a preset wants before it: arguments of lognorm, tfidf and batch. */
 struct cm_preset_advice {
     const char *gex, *atac, *schedule;
-    const char *large; /* schedule for more than CM_PRESET_LARGE training cells; NULL: the same */
+    /* Schedules from CM_PRESET_LARGE and CM_PRESET_HUGE cells on; NULL: as for fewer. */
+    const char *large, *huge;
 };
 #define CM_PRESET_LARGE 4096
+#define CM_PRESET_HUGE  32768
 const struct cm_preset_advice *cm_preset_advice(enum cm_preset preset);
 
 const char *cm_preset_name(enum cm_preset preset);

@@ -85,13 +85,14 @@ without_cca() { as_trained "$1" | grep -v '^hp\.ridge	'; }
         $show --show >show
         want() { awk -F '\t' -v k="$1" '$1 == k { print $2 }' show; }
         [ "$(want schedule.large.above)" = 4096 ]
+        [ "$(want schedule.huge.above)" = 32768 ]
         # shellcheck disable=SC2046
         cms-gen --cells 40 --genes 20 --peaks 30 --gex g.raw --atac a.raw
         # shellcheck disable=SC2046
         lognorm $(want prepare.gex) -o g.now g.raw
         # shellcheck disable=SC2046
         tfidf $(want prepare.atac) -o a.now a.raw
-        for schedule in schedule schedule.large; do
+        for schedule in schedule schedule.large schedule.huge; do
             # shellcheck disable=SC2046
             batch $(want $schedule) -o p.now g.now a.now
         done

@@ -237,7 +237,6 @@ SUBST = sed -e 's|@prefix@|$(prefix)|g' -e 's|@libexecdir@|$(libexecdir)|g' \
 	-e 's|@includedir@|$(includedir)|g' -e 's|@version@|$(VERSION)|g'
 D = $(DESTDIR)
 share = $(D)$(datadir)/cellmatch
-INSTALL ?= install
 STRIP :=
 PIPELINES := find pipelines \( -name packaging -o -name __pycache__ \) -prune -o
 HEADERS := stream/cms.h cli/cli.h base/error.h base/strs.h matrix/matrix.h
@@ -246,31 +245,31 @@ install install-strip:
 	@umask 022 && $(MAKE) $(PARALLEL) KEEP_FLAGS=1 build-now && \
 		$(MAKE) --no-print-directory KEEP_FLAGS=1 STRIP='$(STRIP)' install-now
 install-now:
-	$(INSTALL) -d $(D)$(bindir) $(D)$(libexecdir)/cellmatch $(D)$(libdir)/pkgconfig \
+	install -d $(D)$(bindir) $(D)$(libexecdir)/cellmatch $(D)$(libdir)/pkgconfig \
 		$(addprefix $(D)$(includedir)/cellmatch/,$(sort $(dir $(HEADERS)))) \
 		$(D)$(completiondir) $(D)$(zshdir) $(D)$(fishdir) \
 		$(addprefix $(share)/man/man,1 3 5 7) $(addprefix $(D)$(mandir)/man,1 3 5 7)
-	$(if $(TOOLS),$(INSTALL) $(STRIP) $(TOOLS:%=$(BINDIR)/%) $(D)$(libexecdir)/cellmatch)
-	$(INSTALL) -m 644 $(LIB) $(D)$(libdir)
+	$(if $(TOOLS),install $(STRIP) $(TOOLS:%=$(BINDIR)/%) $(D)$(libexecdir)/cellmatch)
+	install -m 644 $(LIB) $(D)$(libdir)
 	for h in $(HEADERS); do \
-		$(INSTALL) -m 644 lib/$$h $(D)$(includedir)/cellmatch/$$h || exit 1; done
-	for p in man/*.[1357]; do s=man$${p##*.}; $(INSTALL) -m 644 $$p $(share)/man/$$s && \
-		{ [ $$s = man1 ] || $(INSTALL) -m 644 $$p $(D)$(mandir)/$$s; } || exit 1; done
+		install -m 644 lib/$$h $(D)$(includedir)/cellmatch/$$h || exit 1; done
+	for p in man/*.[1357]; do s=man$${p##*.}; install -m 644 $$p $(share)/man/$$s && \
+		{ [ $$s = man1 ] || install -m 644 $$p $(D)$(mandir)/$$s; } || exit 1; done
 	ln -sf ../man7/cellmatch.7 $(D)$(mandir)/man1/cellmatch.1
 	$(PIPELINES) -type d -printf '%P\n' | while read -r d; do \
-		$(INSTALL) -d $(share)/pipelines/"$$d" || exit 1; done
+		install -d $(share)/pipelines/"$$d" || exit 1; done
 	$(PIPELINES) -type f ! -name '*.in' ! -name 'completion.*' -printf '%m %P\n' | \
 		while read -r m f; do case $$m in 7*) m=755 ;; *) m=644 ;; esac; \
-		$(INSTALL) -m $$m pipelines/"$$f" $(share)/pipelines/"$$f" || exit 1; done
+		install -m $$m pipelines/"$$f" $(share)/pipelines/"$$f" || exit 1; done
 	$(PIPELINES) -type l -printf '%P\n' | while read -r f; do \
 		cp -Pf pipelines/"$$f" $(share)/pipelines/"$$f" || exit 1; done
 	$(SUBST) pipelines/cellmatch.in >$(D)$(bindir)/cellmatch
 	chmod 755 $(D)$(bindir)/cellmatch
 	$(SUBST) pipelines/cellmatch.pc.in >$(D)$(libdir)/pkgconfig/cellmatch.pc
 	chmod 644 $(D)$(libdir)/pkgconfig/cellmatch.pc
-	$(INSTALL) -m 644 pipelines/completion.bash $(D)$(completiondir)/cellmatch
-	$(INSTALL) -m 644 pipelines/completion.zsh $(D)$(zshdir)/_cellmatch
-	$(INSTALL) -m 644 pipelines/completion.fish $(D)$(fishdir)/cellmatch.fish
+	install -m 644 pipelines/completion.bash $(D)$(completiondir)/cellmatch
+	install -m 644 pipelines/completion.zsh $(D)$(zshdir)/_cellmatch
+	install -m 644 pipelines/completion.fish $(D)$(fishdir)/cellmatch.fish
 
 uninstall:
 	rm -f $(D)$(bindir)/cellmatch $(D)$(completiondir)/cellmatch $(D)$(zshdir)/_cellmatch \

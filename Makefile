@@ -28,7 +28,8 @@ DEPS := gcc make pkg-config libc6-dev libhdf5-dev libopenblas-pthread-dev libzst
 DEPS_CHECK := libcmocka-dev bats mandoc g++ time
 DEPS_LINT := clang-format clang-tidy cppcheck shellcheck
 DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-h5py python3-torch \
-	python3-faiss python3-pot clang libclang-rt-14-dev valgrind libxml2-utils
+	python3-faiss python3-pot clang libclang-rt-14-dev valgrind libxml2-utils \
+	zsh fish busybox original-awk debootstrap buildah
 
 TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
@@ -288,7 +289,8 @@ help:
 	'make deps        install the packages for the build (Debian, Ubuntu); beside check or unit,' \
 	'                 as in `make deps check`, also those of the tests' \
 	'make deps-check  the packages of build and tests; deps-lint: and the linters' \
-	'make deps-dev    all of these, the oracles of the fixtures and clang for the fuzzers' \
+	'make deps-dev    all of these, the oracles of the fixtures, clang for the fuzzers, and shells' \
+	'                 and package builders that some tests ask for' \
 	'make all         build every tool into bin/, on all processors unless -j says otherwise' \
 	'make check       all tests, under 5 minutes; ends with "N passed, N failed"' \
 	'make check TOOL=x  what belongs to one tool, in seconds' \

@@ -4,7 +4,11 @@ load ../helper
 setup() { scratch; }
 teardown() {
     # Mounts of a root live in a namespace of their own, and are gone by now.
-    rm -rf --one-file-system build.root run.root base.root
+    [ ! -d store ] || {
+        buildah "${at[@]}" rm --all
+        buildah "${at[@]}" rmi --all --force
+    } >/dev/null 2>&1 || :
+    rm -rf --one-file-system build.root run.root base.root base2.root store runstore
 }
 recipes=$ROOT/pipelines/packaging
 
@@ -19,6 +23,7 @@ bare() {
             awk '$1 == "URIs:" { print $2; exit } $1 == "deb" { print $2 ~ /^\[/ ? $3 : $2; exit }')
         debootstrap --variant=minbase "$release" base.root $mirror >debootstrap.log 2>&1 ||
             skip "debootstrap: no bare root of '$release' ($(tail -n 1 debootstrap.log | cut -c1-60))"
+        rm -f base.root/etc/apt/sources.list
         cp -a /etc/apt/. base.root/etc/apt/
         cp -L /etc/resolv.conf /etc/hosts base.root/etc/
         [ ! -d /usr/local/share/ca-certificates ] || cp -a /etc/ssl/certs base.root/etc/ssl/
@@ -89,9 +94,6 @@ tree() { # DIR: the sources as a release has them, with what is changed
     [ "$(buildah "${at[@]}" run "$c" -- cellmatch --version)" = "$(cellmatch --version)" ]
     buildah "${at[@]}" run "$c" -- sh -c 'cd /data && cms-gen --gex g.cms --atac a.cms --cells 600 &&
         train.sh --preset linear g.cms a.cms m.cms && cellmatch help tfidf | grep -q SYNOPSIS && ! command -v gcc'
-    buildah "${at[@]}" rm --all >/dev/null
-    buildah "${at[@]}" rmi --all --force >/dev/null
-    rm -rf store runstore base2.root
 }
 
 @test "conda recipe: build.sh works where pkg-config does not know the half of it" {

@@ -28,7 +28,9 @@ DEPS := gcc make pkg-config libc6-dev libhdf5-dev libopenblas-pthread-dev libzst
 DEPS_CHECK := libcmocka-dev bats mandoc g++ time
 DEPS_LINT := clang-format clang-tidy cppcheck shellcheck
 DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-h5py python3-torch \
-	python3-faiss python3-pot clang libclang-rt-14-dev valgrind libxml2-utils snakemake r-base-core
+	python3-faiss python3-pot clang libclang-rt-14-dev valgrind libxml2-utils \
+	zsh fish busybox original-awk debootstrap buildah \
+	snakemake r-base-core
 
 TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
@@ -237,7 +239,6 @@ SUBST = sed -e 's|@prefix@|$(prefix)|g' -e 's|@libexecdir@|$(libexecdir)|g' \
 	-e 's|@includedir@|$(includedir)|g' -e 's|@version@|$(VERSION)|g'
 D = $(DESTDIR)
 share = $(D)$(datadir)/cellmatch
-INSTALL ?= install
 STRIP :=
 PIPELINES := find pipelines \( -name packaging -o -name __pycache__ \) -prune -o
 HEADERS := stream/cms.h cli/cli.h base/error.h base/strs.h matrix/matrix.h
@@ -246,31 +247,31 @@ install install-strip:
 	@umask 022 && $(MAKE) $(PARALLEL) KEEP_FLAGS=1 build-now && \
 		$(MAKE) --no-print-directory KEEP_FLAGS=1 STRIP='$(STRIP)' install-now
 install-now:
-	$(INSTALL) -d $(D)$(bindir) $(D)$(libexecdir)/cellmatch $(D)$(libdir)/pkgconfig \
+	install -d $(D)$(bindir) $(D)$(libexecdir)/cellmatch $(D)$(libdir)/pkgconfig \
 		$(addprefix $(D)$(includedir)/cellmatch/,$(sort $(dir $(HEADERS)))) \
 		$(D)$(completiondir) $(D)$(zshdir) $(D)$(fishdir) \
 		$(addprefix $(share)/man/man,1 3 5 7) $(addprefix $(D)$(mandir)/man,1 3 5 7)
-	$(if $(TOOLS),$(INSTALL) $(STRIP) $(TOOLS:%=$(BINDIR)/%) $(D)$(libexecdir)/cellmatch)
-	$(INSTALL) -m 644 $(LIB) $(D)$(libdir)
+	$(if $(TOOLS),install $(STRIP) $(TOOLS:%=$(BINDIR)/%) $(D)$(libexecdir)/cellmatch)
+	install -m 644 $(LIB) $(D)$(libdir)
 	for h in $(HEADERS); do \
-		$(INSTALL) -m 644 lib/$$h $(D)$(includedir)/cellmatch/$$h || exit 1; done
-	for p in man/*.[1357]; do s=man$${p##*.}; $(INSTALL) -m 644 $$p $(share)/man/$$s && \
-		{ [ $$s = man1 ] || $(INSTALL) -m 644 $$p $(D)$(mandir)/$$s; } || exit 1; done
+		install -m 644 lib/$$h $(D)$(includedir)/cellmatch/$$h || exit 1; done
+	for p in man/*.[1357]; do s=man$${p##*.}; install -m 644 $$p $(share)/man/$$s && \
+		{ [ $$s = man1 ] || install -m 644 $$p $(D)$(mandir)/$$s; } || exit 1; done
 	ln -sf ../man7/cellmatch.7 $(D)$(mandir)/man1/cellmatch.1
 	$(PIPELINES) -type d -printf '%P\n' | while read -r d; do \
-		$(INSTALL) -d $(share)/pipelines/"$$d" || exit 1; done
+		install -d $(share)/pipelines/"$$d" || exit 1; done
 	$(PIPELINES) -type f ! -name '*.in' ! -name 'completion.*' -printf '%m %P\n' | \
 		while read -r m f; do case $$m in 7*) m=755 ;; *) m=644 ;; esac; \
-		$(INSTALL) -m $$m pipelines/"$$f" $(share)/pipelines/"$$f" || exit 1; done
+		install -m $$m pipelines/"$$f" $(share)/pipelines/"$$f" || exit 1; done
 	$(PIPELINES) -type l -printf '%P\n' | while read -r f; do \
 		cp -Pf pipelines/"$$f" $(share)/pipelines/"$$f" || exit 1; done
 	$(SUBST) pipelines/cellmatch.in >$(D)$(bindir)/cellmatch
 	chmod 755 $(D)$(bindir)/cellmatch
 	$(SUBST) pipelines/cellmatch.pc.in >$(D)$(libdir)/pkgconfig/cellmatch.pc
 	chmod 644 $(D)$(libdir)/pkgconfig/cellmatch.pc
-	$(INSTALL) -m 644 pipelines/completion.bash $(D)$(completiondir)/cellmatch
-	$(INSTALL) -m 644 pipelines/completion.zsh $(D)$(zshdir)/_cellmatch
-	$(INSTALL) -m 644 pipelines/completion.fish $(D)$(fishdir)/cellmatch.fish
+	install -m 644 pipelines/completion.bash $(D)$(completiondir)/cellmatch
+	install -m 644 pipelines/completion.zsh $(D)$(zshdir)/_cellmatch
+	install -m 644 pipelines/completion.fish $(D)$(fishdir)/cellmatch.fish
 
 uninstall:
 	rm -f $(D)$(bindir)/cellmatch $(D)$(completiondir)/cellmatch $(D)$(zshdir)/_cellmatch \
@@ -289,7 +290,8 @@ help:
 	'make deps        install the packages for the build (Debian, Ubuntu); beside check or unit,' \
 	'                 as in `make deps check`, also those of the tests' \
 	'make deps-check  the packages of build and tests; deps-lint: and the linters' \
-	'make deps-dev    all of these, the oracles of the fixtures and clang for the fuzzers' \
+	'make deps-dev    all of these, the oracles of the fixtures, clang for the fuzzers, and shells' \
+	'                 and package builders that some tests ask for' \
 	'make all         build every tool into bin/, on all processors unless -j says otherwise' \
 	'make check       all tests, under 5 minutes; ends with "N passed, N failed"' \
 	'make check TOOL=x  what belongs to one tool, in seconds' \

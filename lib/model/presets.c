@@ -125,7 +125,7 @@ static const struct row rows[CM_PRESET_COUNT] = {
                    .loss = NO_LOSS(.2, CM_NEG_HARDEST),
                    .loop = {.lr = 1e-3, .lr_scale = 1e-2, .lr_cross = 1e-3, CONSTANT}},
         .advice = {"--method seurat", "--method signac1 --binarize", "--epochs 20 --size 128",
-                   NULL}},
+                   NULL, NULL}},
     [CM_PRESET_AUTHORS] = {
         .config = {.linear = LINEAR(0), .links = NO_LINKS,
                    .net = {.encoder = CM_ENCODER_TOKENS, .tokens = TOKENS_AUTHORS,
@@ -134,7 +134,7 @@ static const struct row rows[CM_PRESET_COUNT] = {
                    .loop = {.lr = 2e-5, .lr_scale = 1e-2, .lr_cross = 2e-5, CONSTANT}},
         .gex_tokens = &authors_gex,
         .advice = {"--method seurat", "--method signac1 --binarize", "--epochs 15 --size 100",
-                   NULL}},
+                   NULL, NULL}},
 
     [CM_PRESET_SMALL] = {
         .config = {.linear = {.on = true, .k = 40},

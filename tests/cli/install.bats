@@ -78,9 +78,9 @@ cm() { CELLMATCH_LIBEXEC=$PWD/$at/libexec/cellmatch CELLMATCH_PIPELINES=$PWD/$at
     local how
     for how in given environment; do
         if [ $how = given ]; then
-            make -C "$ROOT" -n -B V=1 CC=mycc CPPFLAGS=-DPP CFLAGS=-DCC LDFLAGS=-Wl,--mine bin/tfidf >out
+            make -C "$ROOT" -n -B V=1 MODE=release CC=mycc CPPFLAGS=-DPP CFLAGS=-DCC LDFLAGS=-Wl,--mine bin/tfidf >out
         else
-            CC=mycc CPPFLAGS=-DPP CFLAGS=-DCC LDFLAGS=-Wl,--mine make -C "$ROOT" -n -B V=1 bin/tfidf >out
+            CC=mycc CPPFLAGS=-DPP CFLAGS=-DCC LDFLAGS=-Wl,--mine make -C "$ROOT" -n -B V=1 MODE=release bin/tfidf >out
         fi
         grep -E '^mycc .* -DPP -DCC .*-c -o build/release/lib/base/mem.o' out
         grep -E '^mycc .* -Wl,--mine .*-o bin/tfidf' out

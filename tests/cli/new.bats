@@ -26,7 +26,7 @@ tree() {
     [ "$(grep -c '`two-words`' README.md)" = 1 ]
     [ "$(grep -c '^.Xr two-words 1 ,' man/cellmatch.7)" = 1 ]
     ! grep -rE '@[a-zA-Z]+@' bin/two-words.c lib man/two-words.1 tests/unit tests/cli/two-words.bats || false
-    read -ra packages < <(sed -n 's/^PACKAGES := //p' "$ROOT/Makefile")
+    read -ra packages < <(make -s -C "$ROOT" --eval='packages: ; @echo $(PACKAGES)' packages)
     read -ra flags < <(pkg-config --cflags "${packages[@]}")
     read -ra libs < <(pkg-config --libs "${packages[@]}")
     build() { gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wcast-qual -Werror -Ilib -I"$ROOT/lib" "${flags[@]}" "$@" \

@@ -35,8 +35,7 @@ static void deal(const struct cm_crossfit *x, size_t n, unsigned char *fold)
         order[i] = i;
     cm_rng_shuffle(&rng, order, n);
     for (size_t i = 0; i < n; i++)
-        fold[order[i]] =
-            (unsigned char)(i % FOLDS + (i / FOLDS < CM_CALIBRATION_MOST ? 0 : UNUSED));
+        fold[order[i]] = (unsigned char)(i % FOLDS + (i / FOLDS < CM_CALIBRATION_MAX ? 0 : UNUSED));
     cm_free(order);
 }
 
@@ -125,6 +124,6 @@ uint64_t cm_crossfit_bytes(const struct cm_train_data *d)
 {
     const struct cm_train_part *p = &d->part[0];
     uint64_t n = p->x[0].rows, entries = p->x[0].ptr[n] + p->x[1].ptr[n], v = d->part[1].names.n,
-             held = cm_size_min(n / FOLDS + 1, CM_CALIBRATION_MOST);
+             held = cm_size_min(n / FOLDS + 1, CM_CALIBRATION_MAX);
     return 8 * entries + 40 * n + (FOLDS + 1) * 4 * (held * held + v * v);
 }

@@ -24,7 +24,7 @@ extern "C" {
 #define CM_CALIBRATION_ENOUGH 512 /* validation cells that are enough by themselves */
 #define CM_CALIBRATION_FOLDS  4
 #define CM_CALIBRATION_FEWEST 16   /* cells in a fold, below which nothing is fitted */
-#define CM_CALIBRATION_MOST   1024 /* cells of a fold that its model is evaluated on */
+#define CM_CALIBRATION_MAX    1024 /* cells of a fold that its model is evaluated on */
 #define CM_CALIBRATION_PAIRED 32   /* validation cells below which their quotient is not taken */
 
 /* Fits a model to `fold` (its part 0, training cells rows[0], rows[1], ...; part 1 is empty) and

@@ -234,7 +234,7 @@ stage() { # NAME: a program from standard input
     awk -v p="$(metric demo/match.cms match_probability)" -v t="$(metric demo/match.cms top1)" \
         -v e="$(metric demo/match.cms ece)" 'BEGIN { exit !(p > 10 * .003 && t > .1 && e < .15) }'
     [ -z "$(ls -A tmp)" ]
-    [ "$(grep -c '<svg ' demo/report.html)" = 5 ]
+    [ "$(grep -c '<svg ' demo/report.html)" = 6 ] && grep -q '<h2>Peak-gene links' demo/report.html
     grep -q "$(digest demo/match.cms)" demo/report.html
     if command -v xmllint >/dev/null; then xmllint --noout demo/report.html; fi
 }

@@ -231,6 +231,11 @@ static int fold_make(struct cm_links_fold *f, const struct cm_links_whole *w,
     f->view = cm_links_whole_view(w);
     f->view.linear = &f->linear;
     int code = sums ? refit(f, w, linear, rest, n) : own_fit(f, w, rest, n);
+    for (size_t m = 0; m < 2;
+         m++) { /* components are known; loadings are the larger part of a fit */
+        cm_free(f->linear.side[m].v);
+        f->linear.side[m].v = NULL;
+    }
     if (code)
         return code;
     struct cm_links_pairing pairing = pairing_of(&f->view, w->data->groups);

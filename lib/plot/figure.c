@@ -10,6 +10,7 @@
 #include "plot/svg.h"
 
 enum { TITLE = 15, TEXT = 12, MARGIN = 10, LINE = 16 };
+#define BOLD 1.15 /* as wide as plain letters, at most, in the fonts of browsers */
 
 /* Classes: fN filled and lN drawn in colour N; t text in the middle of things, m muted text. */
 static const char style[] =
@@ -56,7 +57,10 @@ double cm_text_width(const char *text, double size)
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
         if ((*c & 0xC0) == 0x80)
             continue; /* inside a character */
-        em += strchr("iljtfrI.,:;'|!()[] ", *c) ? 0.36 : strchr("mwMW@%", *c) ? 0.92 : 0.61;
+        em += strchr("iljtfrI.,:;'|!()[] ", *c) ? 0.36
+              : strchr("mwMW@%", *c)            ? 0.92
+              : *c >= 'A' && *c <= 'Z'          ? 0.72
+                                                : 0.61;
     }
     return em * size;
 }
@@ -116,7 +120,7 @@ void cm_figure_begin(struct cm_figure *f, const char *title)
 {
     if (!f->title)
         f->title = cm_strdup(title);
-    f->y = put_lines(&f->body, "t", TITLE, 24, 20, f->title) + 12;
+    f->y = put_lines(&f->body, "t", BOLD * TITLE, 24, 20, f->title) + 12;
 }
 
 static void add_sentence(struct cm_strs *s, const char *format, va_list ap)

@@ -86,7 +86,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(VERSION_FLAG) -Ilib $(WARN) $(MODE_$(MODE)
 ALL_LDFLAGS = $(MODE_$(MODE)) -pthread -Wl,--as-needed $(LDFLAGS)
 LIBS = $(PKG_LIBS) -lm
 
-.PHONY: all build unit build-now unit-now deps deps-check deps-lint deps-dev demo check \
+.PHONY: check-dirs all build unit build-now unit-now deps deps-check deps-lint deps-dev demo check \
 	check-long bench fuzz fuzz-now install install-strip install-now uninstall dist \
 	format format-check new help \
 	clean lint analyze tests-can-run FORCE
@@ -242,8 +242,17 @@ share = $(D)$(datadir)/cellmatch
 STRIP :=
 PIPELINES := find pipelines \( -name packaging -o -name __pycache__ \) -prune -o
 HEADERS := stream/cms.h cli/cli.h base/error.h base/strs.h matrix/matrix.h
+# A recipe is text of a shell: rm -rf of a name with a blank would be of two names.
+dirs = bindir libexecdir libdir includedir datadir mandir completiondir zshdir fishdir
+bad = '^~|[^A-Za-z0-9_.,:+=@%~/^-]'
+check-dirs:
+	@for d in $(foreach d,$(dirs),'$(d)=$(subst ','"'"',$($(d)))') 'DESTDIR=$(subst ','"'"',$(D))'; do \
+		case $$d in DESTDIR=* | *=/*) ;; *) echo "make: $${d%%=*}: expected a path from /, found '$${d#*=}'" >&2 && exit 2 ;; esac; \
+		! printf '%s' "$${d#*=}" | LC_ALL=C grep -Eq $(bad) || \
+			{ echo "make: $${d%%=*}: expected a path of letters, digits and _.,:+=@%~/^-, found '$${d#*=}'" >&2 && exit 2; }; \
+	done
 install-strip: STRIP := -s
-install install-strip:
+install install-strip: check-dirs
 	@umask 022 && $(MAKE) $(PARALLEL) KEEP_FLAGS=1 build-now && \
 		$(MAKE) --no-print-directory KEEP_FLAGS=1 STRIP='$(STRIP)' install-now
 install-now:
@@ -273,7 +282,7 @@ install-now:
 	install -m 644 pipelines/completion.zsh $(D)$(zshdir)/_cellmatch
 	install -m 644 pipelines/completion.fish $(D)$(fishdir)/cellmatch.fish
 
-uninstall:
+uninstall: check-dirs
 	rm -f $(D)$(bindir)/cellmatch $(D)$(completiondir)/cellmatch $(D)$(zshdir)/_cellmatch \
 		$(D)$(fishdir)/cellmatch.fish $(D)$(libdir)/libcellmatch.a \
 		$(D)$(libdir)/pkgconfig/cellmatch.pc $(D)$(mandir)/man1/cellmatch.1

@@ -184,3 +184,29 @@ EOF
     [ "$("$BINDIR/tfidf" --version | sed -n 1p)" = "tfidf (cellmatch) $version" ]
     [ "$("$BINDIR/cellmatch" --version)" = "cellmatch (cellmatch) $version" ]
 }
+
+@test "make install, uninstall: a directory that a shell would take for something else is refused, and nothing is touched" {
+    local goal
+    mkdir -p home && echo precious >home/my
+    for goal in install uninstall; do
+        for a in DESTDIR="$PWD/home/my data" 'prefix=rel' "prefix=/a'b" 'prefix=/a|b' 'prefix=/a&b' 'DESTDIR=~'; do
+            run make -s -C "$ROOT" MODE="$MODE" $goal "$a"
+            [ "$status" = 2 ] && [[ $output = "make: ${a%%=*}"*": expected a path"* || $output = "make: bindir: expected a path"* ]]
+        done
+    done
+    [ "$(cat home/my)" = precious ]
+    [ ! -e "$ROOT/rel" ]
+}
+
+@test "completion of pipelines needs no tool on PATH; a directory that is gone, and output that is full, are named" {
+    installed
+    [ "$(PATH=/usr/bin:/bin cm --complete-line train --preset '' | grep -c '^closed')" = 1 ]
+    PATH=/usr/bin:/bin cm --complete-line match --wi | grep -q '^--within'
+    fails 4 env CELLMATCH_LIBEXEC="$PWD/gone" $at/bin/cellmatch tfidf
+    says "there is no directory '$PWD/gone'"
+    if [ -e /dev/full ]; then
+        fails 4 bash -c "$at/bin/cellmatch >/dev/full"
+        says 'cannot write standard output'
+        [ "$(wc -l <fails.err)" = 1 ]
+    fi
+}

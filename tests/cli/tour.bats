@@ -64,10 +64,10 @@ good() { # FILE
 
 @test "README: its picture is what the script makes" {
     need plot
-    "$ROOT/pipelines/picture.sh" now.svg
+    "$ROOT/man/picture.sh" now.svg
     # Other processors round otherwise: numbers are not compared.
-    for f in now.svg "$ROOT/pipelines/picture.svg"; do sed -E 's/-?[0-9.]+/0/g' "$f" >"${f##*/}.shape"; done
+    for f in now.svg "$ROOT/man/picture.svg"; do sed -E 's/-?[0-9.]+/0/g' "$f" >"${f##*/}.shape"; done
     [ "$(wc -l <now.svg.shape)" -gt 300 ]
     cmp now.svg.shape picture.svg.shape
-    grep -q '(pipelines/picture.svg)' "$ROOT/README.md"
+    grep -q '(man/picture.svg)' "$ROOT/README.md"
 }

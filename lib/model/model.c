@@ -173,6 +173,10 @@ static int take_links_side(struct cm_links_side *s, const struct cm_tensors *ts,
     return code;
 }
 
+/* Residuals of single precision of a feature that the leading components nearly explain: a gene and
+ * a peak that are alike correlate at 1.00002. */
+#define CORRELATION_SLACK .01
+
 /* Correlations of all candidates, which earlier models do not have. */
 static int take_candidates(struct cm_links *c, const struct cm_tensors *ts)
 {
@@ -191,7 +195,7 @@ static int take_candidates(struct cm_links *c, const struct cm_tensors *ts)
     if (!code)
         code = take(ts, "cis.candidate", "window", CM_V_F64, &one, NULL, &window);
     for (uint64_t i = 0; !code && i < n; i++)
-        if (fabs((double)c->correlation[i]) > 1 + 1e-6)
+        if (fabs((double)c->correlation[i]) > 1 + CORRELATION_SLACK)
             code = cm_fail(CM_EINPUT,
                            "cis.candidate.c, item %" PRIu64
                            ": expected a correlation from -1 to 1, found %.9g",

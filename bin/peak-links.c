@@ -6,6 +6,7 @@
  * inside the model's window.  See links/rows.h, links/significance.h.
  * Memory: the model, and 100 bytes a pair inside the window.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@
 #include "cli/cells.h"
 #include "cli/cli.h"
 #include "links/rows_text.h"
+#include "links/significance.h"
+#include "links/sites.h"
+#include "model/presets.h"
 
 static struct {
     const char *model;
@@ -61,10 +65,72 @@ static void write_rows(const struct cm_link_rows *rows, const struct cm_link_sid
     cm_buf_free(&b);
 }
 
+/* The model was trained without links, by its preset or by an option. */
+static void never_linked(const struct cm_model *m)
+{
+    const char *slot[2] = {m->head.slot[0].name, m->head.slot[1].name};
+    const char *preset = cm_kv_get(&m->head.kv, "hp.preset");
+    struct cm_config usual = {0};
+    if (preset && !strcmp(preset, cm_preset_name(m->config.preset)))
+        cm_preset_config(m->config.preset, slot, &usual);
+    cm_die(3,
+           "%s: no peak-gene links: the model was trained without (preset %s%s); train with "
+           "preset linear, closed, best or attn%s",
+           o.model, preset ? preset : "unknown", usual.links.on ? ", --no-cis" : "",
+           usual.links.on ? " and without --no-cis" : "");
+}
+
+/* Why the model has none, and what gives it some; ends the program. */
+static void no_links(const struct cm_model *m)
+{
+    const struct cm_head *h = &m->head;
+    const char *none = "no peak-gene links";
+    struct cm_config all; /* also what only training needs */
+    const struct cm_links_fit_config *c = &all.links.fit;
+    int gene = cm_head_find_slot(h, "GEX"), peak = cm_head_find_slot(h, "ATAC");
+    if (!m->config.links.on)
+        never_linked(m);
+    if (gene < 0 || peak < 0)
+        cm_die(3, "%s: %s: expected slots GEX and ATAC, found %s and %s", o.model, none,
+               h->slot[0].name, h->slot[1].name);
+    cm_try(cm_fail_in(cm_config_read(&all, h, CM_CONFIG_TRAIN), o.model));
+    size_t placed[2];
+    struct cm_links_candidates near = cm_links_candidates_find(
+        &h->slot[gene].cols, &h->slot[peak].cols, (double)c->window, SIZE_MAX - 1, placed);
+    size_t pairs = near.n;
+    cm_links_candidates_free(&near);
+    if (!placed[0] || !placed[1])
+        cm_die(3,
+               "%s: %s: the %s have no coordinates (columns chrom and start); "
+               "feature-sort %sgives them, before training",
+               o.model, none,
+               placed[0]   ? "peaks"
+               : placed[1] ? "genes"
+                           : "genes and the peaks",
+               placed[0] ? "" : "--annotation ");
+    if (!pairs)
+        cm_die(3,
+               "%s: %s: no peak lies within %" PRId64 " bases of a gene; is it one genome? "
+               "Or train with a larger --cis-window",
+               o.model, none, c->window);
+    cm_die(3,
+           "%s: %s: none of %zu pairs within %" PRId64 " bases has a correlation beyond "
+           "%g/sqrt(cells); train with more cells, or a smaller --cis-threshold",
+           o.model, none, pairs, c->window, c->threshold);
+}
+
+/* None of the candidates passed --fdr: how many there were, and the least q. */
+static void warn_none(size_t candidates, double min)
+{
+    char q[CM_NUMBER_MAX];
+    cm_warn("%s: none of %zu %s has a q of at most %g; the least is %s", o.model, candidates,
+            o.all ? "candidates" : "links of the model", o.fdr, cm_format_exp(min, q));
+}
+
 static void require_links(const struct cm_model *m)
 {
     if (!m->has_links)
-        cm_die(3, "%s: the model has no peak-gene links", o.model);
+        no_links(m);
     if (m->links.correlation)
         return;
     if (o.all || cm_given("fdr"))
@@ -90,7 +156,16 @@ int main(int argc, char **argv)
     struct cm_link_side gene = side_of(&m, "GEX"), peak = side_of(&m, "ATAC");
     cm_try(cm_fail_in(cm_link_rows_make(&rows, &m.links, gene.cols, peak.cols), o.model));
     struct cm_link_choice choice = {o.all, cm_given("fdr") ? o.fdr : (double)NAN, (size_t)o.top};
+    size_t candidates = 0;
+    double min = 0;
+    for (size_t k = 0; k < rows.n; k++)
+        if (o.all || rows.row[k].used) {
+            candidates++;
+            min = fmin(min, rows.row[k].log_q);
+        }
     cm_link_rows_choose(&rows, &choice);
+    if (rows.n == 0)
+        warn_none(candidates, min);
     write_rows(&rows, &gene, &peak);
     cm_free(rows.row);
     cm_link_side_free(&gene);

@@ -91,6 +91,24 @@ static struct cm_text_table *one_more(struct cm_text_table **list, size_t *n)
     return &(*list)[(*n)++];
 }
 
+static bool is_links(const struct cm_text_table *t)
+{
+    return cm_text_table_find(t, "tss") != CM_ABSENT ||
+           (cm_text_table_find(t, "#chrom1") != CM_ABSENT && cm_plot_links_bedpe(t));
+}
+
+/* The names of the first columns, for an error. */
+static const char *found_columns(const struct cm_text_table *t)
+{
+    static char names[400];
+    size_t at = 0;
+    for (size_t k = 0; k < t->columns && k < 6; k++)
+        at += (size_t)snprintf(names + at, 60, "%s%.40s", k ? ", " : "", cm_strs_get(&t->name, k));
+    if (t->columns > 6)
+        snprintf(names + at, 10, ", ...");
+    return names;
+}
+
 static void take_table(const char *path)
 {
     struct cm_text_table t;
@@ -101,13 +119,15 @@ static void take_table(const char *path)
         add_stem(&given.score_name, path);
     } else if (cm_text_table_find(&t, "loss") != CM_ABSENT) {
         *one_more(&given.log, &given.logs) = t;
-    } else if (cm_text_table_find(&t, "tss") != CM_ABSENT && given.link_tables++ == 0) {
+    } else if (is_links(&t)) {
+        if (given.link_tables++)
+            cm_die(3, "%s: a second table of links", path);
         given.links = t;
     } else {
         cm_die(3,
-               given.link_tables > 1 ? "%s: a second table of links"
-                                     : "%s: the header is that of no score, log or links",
-               path);
+               "%s:1: expected a header with column metric (score), loss (log), tss (links) or "
+               "#chrom1 (links as BEDPE), found %s",
+               path, found_columns(&t));
     }
 }
 

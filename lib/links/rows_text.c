@@ -43,14 +43,19 @@ double cm_link_side_end(const struct cm_link_side *s, size_t i)
     return isfinite(end) ? end : cm_link_side_start(s, i);
 }
 
-/* Bases, never as 1e+08. */
-static void put_bases(struct cm_buf *b, double v)
+void cm_link_put_bases(struct cm_buf *b, double v)
 {
     char text[CM_NUMBER_MAX];
     if (v == floor(v) && fabs(v) < 1e15)
-        cm_buf_printf(b, "\t%.0f", v);
+        cm_buf_printf(b, "%.0f", v);
     else
-        cm_buf_printf(b, "\t%s", cm_format_f64(v, text));
+        cm_buf_printf(b, "%s", cm_format_f64(v, text));
+}
+
+static void put_bases(struct cm_buf *b, double v)
+{
+    cm_buf_puts(b, "\t");
+    cm_link_put_bases(b, v);
 }
 
 /* distance, correlation, z, p, q; `missing` in place of what the model does not have. */

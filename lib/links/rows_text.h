@@ -22,6 +22,9 @@ const char *cm_link_side_chrom(const struct cm_link_side *s, size_t i);
 double cm_link_side_start(const struct cm_link_side *s, size_t i);
 double cm_link_side_end(const struct cm_link_side *s, size_t i); /* its start where it has none */
 
+/* v bases in digits, never as 1e+08. */
+void cm_link_put_bases(struct cm_buf *b, double v);
+
 /* Both with their newline. */
 extern const char cm_link_tsv_header[], cm_link_bedpe_header[];
 /* A line; empty fields for numbers that the model does not have. */

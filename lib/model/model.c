@@ -173,6 +173,10 @@ static int take_links_side(struct cm_links_side *s, const struct cm_tensors *ts,
     return code;
 }
 
+/* Residuals of single precision of a feature that the leading components nearly explain: a gene and
+ * a peak that are alike correlate at 1.00002. */
+#define CORRELATION_SLACK .01
+
 /* Correlations of all candidates, which earlier models do not have. */
 static int take_candidates(struct cm_links *c, const struct cm_tensors *ts)
 {
@@ -190,8 +194,20 @@ static int take_candidates(struct cm_links *c, const struct cm_tensors *ts)
         code = take(ts, "cis.candidate", "cells", CM_V_F64, &one, NULL, &cells);
     if (!code)
         code = take(ts, "cis.candidate", "window", CM_V_F64, &one, NULL, &window);
-    if (!code && !(*cells > 0 && *window > 0))
-        code = cm_fail(CM_EINPUT, "cis.candidate: cells and window must be above 0");
+    for (uint64_t i = 0; !code && i < n; i++)
+        if (fabs((double)c->correlation[i]) > 1 + CORRELATION_SLACK)
+            code = cm_fail(CM_EINPUT,
+                           "cis.candidate.c, item %" PRIu64
+                           ": expected a correlation from -1 to 1, found %.9g",
+                           i, (double)c->correlation[i]);
+    if (!code && !(*cells >= 2 && *cells <= 0x1p53 && *cells == floor(*cells)))
+        code =
+            cm_fail(CM_EINPUT,
+                    "cis.candidate.cells: expected a whole number from 2 on, found %.17g", *cells);
+    if (!code && !(*window > 0 && *window <= 1e12))
+        code = cm_fail(CM_EINPUT,
+                       "cis.candidate.window: expected bases above 0, at most 1e12, found %.17g",
+                       *window);
     if (!code) {
         c->cells = *cells;
         c->window = *window;

@@ -7,11 +7,22 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "links/rows_text.h"
 #include "plot/plots.h"
 #include "plot/svg.h"
 #include "stream/wire.h"
 
 /* ===== reading ============================================================================ */
+
+/* A finite number; an empty field is none. */
+static int need_number(const struct cm_text_table *t, size_t row, size_t column, double *out)
+{
+    int code = cm_text_table_number(t, row, column, out);
+    if (code || isfinite(*out))
+        return code;
+    return cm_fail(CM_EINPUT, "%s:%zu: column %s: expected a finite number, found '%s'", t->path,
+                   row + 2, cm_strs_get(&t->name, column), cm_text_table_get(t, row, column));
+}
 
 static int from_columns(struct cm_plot_links *l, const struct cm_text_table *t)
 {
@@ -32,10 +43,8 @@ static int from_columns(struct cm_plot_links *l, const struct cm_text_table *t)
         x->gene = cm_text_table_get(t, i, at[0]);
         x->chrom = cm_text_table_get(t, i, at[1]);
         x->peak = cm_text_table_get(t, i, at[3]);
-        if (cm_text_table_number(t, i, at[2], &x->tss) ||
-            cm_text_table_number(t, i, at[4], &x->start) ||
-            cm_text_table_number(t, i, at[5], &x->end) ||
-            cm_text_table_number(t, i, value, &x->value))
+        if (need_number(t, i, at[2], &x->tss) || need_number(t, i, at[4], &x->start) ||
+            need_number(t, i, at[5], &x->end) || need_number(t, i, value, &x->value))
             return CM_EINPUT;
     }
     l->n = t->rows;
@@ -47,12 +56,15 @@ static int from_columns(struct cm_plot_links *l, const struct cm_text_table *t)
 static int bedpe_line(struct cm_plot_link *x, const struct cm_text_table *t,
                       const struct cm_strs *s, size_t from, size_t line)
 {
+    static const char *const column[] = {"start1", "end1", "start2", "end2"};
     double v[2][2];
     for (size_t e = 0; e < 2; e++)
-        for (size_t k = 0; k < 2; k++)
-            if (!cm_parse_f64(cm_strs_get(s, from + 3 * e + 1 + k), &v[e][k]))
-                return cm_fail(CM_EINPUT, "%s:%zu: '%s' is no position", t->path, line,
-                               cm_strs_get(s, from + 3 * e + 1 + k));
+        for (size_t k = 0; k < 2; k++) {
+            const char *text = cm_strs_get(s, from + 3 * e + 1 + k);
+            if (!cm_parse_f64(text, &v[e][k]) || !isfinite(v[e][k]))
+                return cm_fail(CM_EINPUT, "%s:%zu: %s: expected a position, found '%s'", t->path,
+                               line, column[2 * e + k], text);
+        }
     bool second = v[1][1] - v[1][0] < v[0][1] - v[0][0];
     *x = (struct cm_plot_link){cm_strs_get(s, from + 6),
                                "",
@@ -61,9 +73,10 @@ static int bedpe_line(struct cm_plot_link *x, const struct cm_text_table *t,
                                v[!second][0],
                                v[!second][1],
                                0};
-    if (!cm_parse_f64(cm_strs_get(s, from + 7), &x->value))
-        return cm_fail(CM_EINPUT, "%s:%zu: the score '%s' is no number", t->path, line,
-                       cm_strs_get(s, from + 7));
+    const char *score = cm_strs_get(s, from + 7);
+    if (!cm_parse_f64(score, &x->value) || !isfinite(x->value))
+        return cm_fail(CM_EINPUT, "%s:%zu: score: expected a finite number, found '%s'", t->path,
+                       line, score);
     return 0;
 }
 
@@ -83,13 +96,17 @@ static int from_bedpe(struct cm_plot_links *l, const struct cm_text_table *t)
     return 0;
 }
 
-int cm_plot_links_make(struct cm_plot_links *l, const struct cm_text_table *t)
+bool cm_plot_links_bedpe(const struct cm_text_table *t)
 {
     double v;
-    bool bedpe = t->columns >= 8 &&
-                 (*cm_strs_get(&t->name, 0) == '#' || cm_parse_f64(cm_strs_get(&t->name, 1), &v));
+    return t->columns >= 8 &&
+           (*cm_strs_get(&t->name, 0) == '#' || cm_parse_f64(cm_strs_get(&t->name, 1), &v));
+}
+
+int cm_plot_links_make(struct cm_plot_links *l, const struct cm_text_table *t)
+{
     *l = (struct cm_plot_links){0};
-    int code = bedpe ? from_bedpe(l, t) : from_columns(l, t);
+    int code = cm_plot_links_bedpe(t) ? from_bedpe(l, t) : from_columns(l, t);
     if (code)
         cm_plot_links_free(l);
     return code;
@@ -130,8 +147,6 @@ static int parse_region(struct segment *s, const char *text)
 static int around_gene(struct segment *s, const struct cm_plot_links *l, const char *gene)
 {
     bool found = false;
-    if (l->n == 0)
-        return cm_fail(CM_EINPUT, "there are no links");
     for (size_t i = 0; i < l->n; i++) {
         const struct cm_plot_link *x = &l->link[i];
         if (strcmp(x->gene, gene) != 0 || (found && strcmp(x->chrom, s->chrom) != 0))
@@ -148,6 +163,30 @@ static int around_gene(struct segment *s, const struct cm_plot_links *l, const c
     s->from = fmax(0, s->from - margin);
     s->to += margin;
     return 0;
+}
+
+/* CM_EINPUT where no link is on the chromosome; names some of those that have links. */
+static int known_chrom(const struct segment *s, const struct cm_plot_links *l)
+{
+    enum { SOME = 5 };
+    const char *chrom[SOME];
+    char names[SOME * 70] = "";
+    size_t n = 0, at = 0;
+    bool more = false;
+    for (size_t i = 0; i < l->n; i++) {
+        size_t k = 0;
+        if (!strcmp(l->link[i].chrom, s->chrom))
+            return 0;
+        while (k < n && strcmp(chrom[k], l->link[i].chrom) != 0)
+            k++;
+        more = more || (k == n && n == SOME);
+        if (k == n && n < SOME)
+            chrom[n++] = l->link[i].chrom;
+    }
+    for (size_t k = 0; k < n; k++)
+        at += (size_t)snprintf(names + at, 70, "%s%.60s", k ? ", " : "", chrom[k]);
+    return cm_fail(CM_EINPUT, "no link is on chromosome '%s'; links are on %s%s", s->chrom, names,
+                   more ? ", ..." : "");
 }
 
 static const char *strongest_gene(const struct cm_plot_links *l)
@@ -234,14 +273,19 @@ static size_t put_genes(struct cm_figure *f, const struct cm_panel *p, struct ge
 
 static void put_table(struct cm_figure *f, const struct cm_plot_link *x)
 {
-    char tss[CM_NUMBER_MAX], from[CM_NUMBER_MAX], to[CM_NUMBER_MAX], value[CM_NUMBER_MAX];
+    char value[CM_NUMBER_MAX];
     cm_escape(&f->tsv, x->gene);
     cm_buf_puts(&f->tsv, "\t");
     cm_escape(&f->tsv, x->chrom);
-    cm_buf_printf(&f->tsv, "\t%s\t", cm_format_f64(x->tss, tss));
+    cm_buf_puts(&f->tsv, "\t");
+    cm_link_put_bases(&f->tsv, x->tss);
+    cm_buf_puts(&f->tsv, "\t");
     cm_escape(&f->tsv, x->peak);
-    cm_buf_printf(&f->tsv, "\t%s\t%s\t%s\n", cm_format_f64(x->start, from),
-                  cm_format_f64(x->end, to), cm_format_f64(x->value, value));
+    cm_buf_puts(&f->tsv, "\t");
+    cm_link_put_bases(&f->tsv, x->start);
+    cm_buf_puts(&f->tsv, "\t");
+    cm_link_put_bases(&f->tsv, x->end);
+    cm_buf_printf(&f->tsv, "\t%s\n", cm_format_f64(x->value, value));
 }
 
 static struct extent measure(const struct segment *s, const struct cm_plot_links *l)
@@ -291,8 +335,11 @@ static void draw(struct cm_figure *f, const struct segment *s, const struct cm_p
     size_t rows, unnamed = put_genes(f, p, g, genes, tracks, &rows);
     f->y = tracks + 14 + 12 * (double)rows;
     cm_free(g);
-    cm_figure_note(f, "%zu links; the wider the line, the larger the %s (at most %.3g).", e.whole,
-                   l->value_name, e.value);
+    if (e.whole)
+        cm_figure_note(f, "%zu links; the wider the line, the larger the %s (at most %.3g).",
+                       e.whole, l->value_name, e.value);
+    else
+        cm_figure_omit(f, "No link lies on this segment as a whole.");
     if (e.half)
         cm_figure_omit(f, "%zu links have one end outside and are not drawn.", e.half);
     if (unnamed)
@@ -315,9 +362,14 @@ int cm_plot_arcs(struct cm_figure *f, const struct cm_plot_links *l, const char 
     struct segment s;
     char title[300], label[200];
     double unit;
-    if (!region && !gene && l->n)
+    int code = region ? parse_region(&s, region) : 0;
+    if (!code && l->n == 0)
+        code = cm_fail(CM_EINPUT, "expected links, found a header alone: peak-links found none");
+    if (code)
+        return code;
+    if (!region && !gene)
         gene = strongest_gene(l);
-    int code = region ? parse_region(&s, region) : around_gene(&s, l, gene);
+    code = region ? known_chrom(&s, l) : around_gene(&s, l, gene);
     if (code)
         return code;
     if (region)

@@ -74,8 +74,10 @@ struct cm_plot_links {
     size_t n;
     const char *value_name;
 };
-/* Of peak-links: its TSV, by the header, or BEDPE (no header, or a comment).  Borrows the table. */
+/* Of peak-links: its TSV, by the header, or BEDPE (no header, or a comment).  Borrows the table.
+ * CM_EINPUT names file, line and column of a coordinate or value that is not finite. */
 int cm_plot_links_make(struct cm_plot_links *l, const struct cm_text_table *t);
+bool cm_plot_links_bedpe(const struct cm_text_table *t); /* is it BEDPE? */
 void cm_plot_links_free(struct cm_plot_links *l);
 /* region: chrom:start-end, or NULL; gene: the segment around the links of that gene, or NULL;
  * neither: of the gene with the strongest link. */

@@ -41,7 +41,7 @@ void cm_report_by_label(struct cm_page *p, const struct cm_report *r,
 /* Tables as score prints them, side by side; name: of each column. */
 int cm_report_scores(struct cm_page *p, const struct cm_text_table *score,
                      const struct cm_strs *name);
-/* The first `top` rows of a table of links, and its arcs. */
+/* The first `top` rows of a table of links, and its arcs; a warning where it has no rows. */
 int cm_report_links(struct cm_page *p, const struct cm_text_table *links, size_t top);
 /* The same of a model that has links, as peak-links prints them; path: its file. */
 int cm_report_model_links(struct cm_page *p, const struct cm_model *m, const char *path,

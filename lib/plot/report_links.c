@@ -13,11 +13,17 @@ static int put_links(struct cm_page *p, const struct cm_text_table *shown, size_
                      const struct cm_plot_links *all)
 {
     static const char *const column[] = {"gene", "peak", "distance", "correlation", "q", "weight"};
+    static const char *const bedpe[] = {"name", "peak", "distance", "correlation", "q", "score"};
     enum { COLUMNS = sizeof column / sizeof *column };
     struct cm_figure f = {0};
     size_t at[COLUMNS];
+    if (all->n == 0) {
+        cm_page_warn(p, "%s has no links, so this page has none: peak-links found none.",
+                     shown->path);
+        return 0;
+    }
     for (size_t k = 0; k < COLUMNS; k++)
-        if (cm_text_table_need(shown, column[k], &at[k]))
+        if (cm_text_table_need(shown, cm_plot_links_bedpe(shown) ? bedpe[k] : column[k], &at[k]))
             return CM_EINPUT;
     cm_page_section(p, "Peak-gene links");
     size_t n = shown->rows < top ? shown->rows : top;
@@ -31,8 +37,8 @@ static int put_links(struct cm_page *p, const struct cm_text_table *shown, size_
         cm_page_row(p, cell);
     }
     cm_page_table_end(p);
-    int code = all->n ? cm_plot_arcs(&f, all, NULL, NULL) : 0;
-    if (all->n && !code) {
+    int code = cm_fail_in(cm_plot_arcs(&f, all, NULL, NULL), shown->path);
+    if (!code) {
         cm_page_figures_begin(p);
         cm_page_figure(p, &f);
         cm_page_figures_end(p);

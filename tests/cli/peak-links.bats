@@ -81,7 +81,12 @@ near() {
     done
     [ "$(peak-links -m near.cms --all --fdr 0.005 | wc -l)" = 3 ]
     [ "$(peak-links -m near.cms --all --fdr 0.05 --top 2 | wc -l)" = 3 ]
-    [ "$(peak-links -m near.cms --fdr 1e-200)" = "$HEADER" ]
+    [ "$(peak-links -m near.cms --fdr 1e-200 2>err)" = "$HEADER" ]
+    # none passed: how many there were, and the least q
+    [ "$(wc -l <err)" = 1 ]
+    grep -q "warning: near.cms: none of $(sed 1d links | wc -l) links of the model has a q of at most 1e-200; the least is $(sed 1d links | cut -f 11 | sort -g | head -n 1)\$" err
+    peak-links -m near.cms --all --fdr 1e-200 2>&1 >/dev/null | grep -q "none of $(sed 1d all | wc -l) candidates has"
+    [ -z "$(peak-links -m near.cms --fdr .05 2>&1 >/dev/null)" ]
 }
 
 @test "BEDPE: whole numbers, one chromosome, and plot arcs draws it and the table alike" {
@@ -183,7 +188,54 @@ near() {
     done
     zstd -qc paper.cms >none.cms
     fails 3 peak-links -m none.cms
-    says 'no peak-gene links'
+    says 'no peak-gene links: the model was trained without (preset paper); train with preset linear'
+}
+
+@test "a model without links: why it has none" {
+    given
+    none() { # SAYS OPTIONS OF TRAINING...
+        local text=$1
+        shift
+        batch --size 0 --epochs 1 gex.cms atac.cms |
+            xattn-train -q --preset linear -k 6 --q 4 --cis-components 3 --cis-window 30000 "$@" -o none.cms
+        fails 3 peak-links -m none.cms
+        says "none.cms: no peak-gene links: $text"
+    }
+    none 'the model was trained without (preset linear, --no-cis)' --no-cis
+    none 'none of 127 pairs within 30000 bases has a correlation beyond 1000/sqrt(cells)' --cis-threshold 1000
+    none 'no peak lies within 1 bases of a gene' --cis-window 1
+    sed '/^#cols/s/\tchrom:/\tplace:/' "$REF/peak_links.atac.txt" | cms-text --from -o atac.cms
+    none 'the peaks have no coordinates (columns chrom and start)'
+    sed '/^#cols/s/\tchrom:/\tplace:/' "$REF/peak_links.gex.txt" | cms-text --from -o gex.cms
+    none 'the genes and the peaks have no coordinates'
+    cms-text --from -o atac.cms "$REF/peak_links.atac.txt"
+    none 'the genes have no coordinates (columns chrom and start); feature-sort --annotation gives them'
+}
+
+@test "correlations, cells and windows that cannot be are refused" {
+    prepared model.cms gex.log.cms
+    spoil() { # TENSOR VALUE OF ITS FIRST ITEM, SAYS
+        cms-text model.cms | awk -F '\t' -v OFS='\t' -v name="$1" -v v="$2" '$1 == name && !n++ { $4 = v } 1' |
+            cms-text --from -o bad.cms
+        fails 3 peak-links -m bad.cms
+        says "bad.cms: $1$3$2"
+        fails 3 embed --model bad.cms gex.log.cms
+        says "bad.cms: $1$3"
+    }
+    spoil cis.candidate.c 1.5 ', item 0: expected a correlation from -1 to 1, found '
+    spoil cis.candidate.c -7 ', item 0: expected a correlation from -1 to 1, found '
+    spoil cis.candidate.cells 1 ': expected a whole number from 2 on, found '
+    spoil cis.candidate.cells 99.5 ': expected a whole number from 2 on, found '
+    spoil cis.candidate.window 2000000000000 ': expected bases above 0, at most 1e12, found '
+    spoil cis.candidate.window -5 ': expected bases above 0, at most 1e12, found '
+    spoil cis.candidate.c 1.015625 ', item 0: expected a correlation from -1 to 1, found '
+    # Genes and peaks that are alike correlate at 1 but for rounding; such a model is none to refuse.
+    cms-gen --gex g.cms --atac a.cms --cells 500 --genes 120 --peaks 120
+    lognorm -o gex.cms g.cms
+    cms-text gex.cms | sed 's/GEX/ATAC/g' | cms-text --from -o atac.cms
+    batch --size 0 --epochs 1 gex.cms atac.cms |
+        xattn-train -q --preset linear --q 4 --cis-components 40 --cis-clip 1000000 -o alike.cms
+    [ "$(peak-links -m alike.cms --all | wc -l)" -gt 100 ]
 }
 
 @test "a model that contradicts itself, and names that hold tabs" {
@@ -199,4 +251,9 @@ near() {
     sed 's/\bG8\b/G\\t8/g' "$REF/peak_links.gex.txt" | cms-text --from -o gex.cms
     fit tab.cms linear ''
     peak-links -m tab.cms | awk -F '\t' 'NF != 12 { exit 1 } $1 == "G\\t8" { found = 1 } END { exit !found }'
+}
+
+@test "the man page's mark for what is missing in BEDPE is inside its quotes" {
+    command -v mandoc >/dev/null || skip "mandoc is not here"
+    mandoc -T ascii "$ROOT/man/peak-links.1" | sed 's/.\x08//g' | tr -s ' \n' ' ' | grep -qE "\(in BEDPE [^ ]\.[^ .)]\) and a warning"
 }

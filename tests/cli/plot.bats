@@ -199,6 +199,45 @@ sound() { # SVG...: XML, no script, nothing from elsewhere, no long decimals
     diff <(sed 1d all.tsv | cut -f 1-3,5-7) <(sed 1d bedpe.tsv | cut -f 1-3,5-7)
     fails 2 plot arcs --region chr1:9-3 links.tsv
     says 'expected CHROM:START-END'
+    # another chromosome is an error, a place without links is not
+    fails 3 plot arcs --region NOSUCH:1-2000 links.tsv
+    says "links.tsv: no link is on chromosome 'NOSUCH'; links are on chr1, chr2"
+    plot arcs --region chr2:500000-600000 --tsv none.tsv -o n.svg links.tsv 2>err
+    sound n.svg
+    grep -q 'warning: No link lies on this segment' err
+    [ "$(wc -l <none.tsv)" = 1 ]
+    # a header alone
+    head -n 1 links.tsv >empty.tsv
+    for how in '' '--gene G1' '--region chr1:1-2000'; do
+        # shellcheck disable=SC2086
+        fails 3 plot arcs $how empty.tsv
+        says 'empty.tsv: expected links, found a header alone: peak-links found none'
+    done
+}
+
+@test "arcs: coordinates in digits; numbers that are none are refused, with file, row and column" {
+    {
+        printf 'gene\tchrom\ttss\tpeak\tstart\tend\tdistance\tcorrelation\tz\tp\tq\tweight\n'
+        printf 'G1\tchr1\t137865040\tp1\t100000000\t137865540\t250\t\t\t\t\t2\n'
+        printf 'G1\tchr1\t200000000\tp2\t200001000\t200001500\t-3750\t\t\t\t\t-1\n'
+    } >links.tsv
+    plot arcs -q --region chr1:90000000-300000000 --tsv drawn.tsv links.tsv >/dev/null
+    diff <(cut -f 3,5,6 links.tsv) <(cut -f 3,5,6 drawn.tsv)
+    awk -F '\t' -v OFS='\t' 'NR > 1 { print $2, $5, $6, $2, $3, $3 + 1, $1, $12 }' links.tsv >links.bedpe
+    spoil() { # FILE FIELD VALUE SAYS
+        awk -F '\t' -v OFS='\t' -v k="$2" -v v="$3" 'NR == 2 { $k = v } 1' "$1" >"bad.${1#*.}"
+        fails 3 plot arcs "bad.${1#*.}"
+        says "bad.${1#*.}:2: $4, found '$3'"
+    }
+    for column in 3:tss 5:start 6:end 12:weight; do
+        for v in '' nan inf -inf -; do
+            spoil links.tsv "${column%:*}" "$v" "column ${column#*:}: expected a finite number"
+        done
+    done
+    spoil links.bedpe 2 nan 'start1: expected a position'
+    spoil links.bedpe 6 '' 'end2: expected a position'
+    spoil links.bedpe 8 inf 'score: expected a finite number'
+    spoil links.bedpe 8 . 'score: expected a finite number'
 }
 
 @test "titles are escaped, long ones broken, and the bytes are the same each time" {

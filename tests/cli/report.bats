@@ -70,6 +70,39 @@ cell() { grep -oE "<td>$2</td><td class=\"n\">[^<]*" "$1" | sed 's/.*>//'; }
     [ ! -e q.html ]
 }
 
+@test "links as BEDPE, none at all, broken ones, and tables of something else" {
+    prepared match.cms model.cms
+    peak-links -m model.cms >links.tsv
+    peak-links -m model.cms --format bedpe >links.bedpe
+    report -q --top 5 -o t.html match.cms links.tsv
+    report -q --top 5 -o b.html match.cms links.bedpe
+    sound b.html
+    rows() { sed -n '/<h2>Peak-gene links/,/<\/table>/p' "$1" | grep -o '<tr><td>.*'; }
+    [ "$(rows t.html | wc -l)" = 5 ]
+    diff <(rows t.html) <(rows b.html)
+    for f in links.tsv links.bedpe; do
+        head -n 1 $f >none.txt
+        report -o n.html match.cms none.txt 2>err
+        sound n.html
+        if grep -q '<h2>Peak-gene links' n.html; then false; fi
+        grep -q 'class="warn".*none.txt has no links' n.html
+        grep -q 'warning: none.txt has no links' err
+    done
+    awk -F '\t' -v OFS='\t' 'NR == 3 { $5 = "nan" } 1' links.tsv >bad.tsv
+    fails 3 report -o out match.cms bad.tsv
+    says "bad.tsv:3: column start: expected a finite number, found 'nan'"
+    awk -F '\t' -v OFS='\t' 'NR == 3 { $12 = "" } 1' links.tsv >bad.tsv
+    fails 3 report -o out match.cms bad.tsv
+    says "bad.tsv:3: column weight: expected a finite number, found ''"
+    printf 'cell\tkind\nA\tB\n' >other.tsv
+    fails 3 report -o out match.cms other.tsv
+    says 'other.tsv:1: expected a header with column metric (score), loss (log), tss (links)'
+    says 'found cell, kind'
+    fails 3 report -o out match.cms links.tsv links.bedpe
+    says 'links.bedpe: a second table of links'
+    [ ! -e out ]
+}
+
 @test "by label: cells, expected and right add up to the whole" {
     prepared match.cms gex.cms
     report -q -o r.html match.cms

@@ -30,7 +30,7 @@ DEPS_LINT := clang-format clang-tidy cppcheck shellcheck
 DEPS_DEV := python3-numpy python3-scipy python3-sklearn python3-anndata python3-h5py python3-torch \
 	python3-faiss python3-pot clang libclang-rt-14-dev valgrind libxml2-utils \
 	zsh fish busybox original-awk debootstrap buildah \
-	snakemake r-base-core
+	snakemake r-base-core python3-html5lib
 
 TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)

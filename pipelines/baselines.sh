@@ -35,8 +35,10 @@ for name in "${ours[@]}" "${theirs[@]}"; do
 done
 may_print && refuse_input - "${operand[@]:1}"
 SECOND=${SECOND:-ATAC}
-mkdir -p -- "$dir" 2>/dev/null || die 4 "cannot create the directory '$dir'"
-check_directory "$dir" "$dir/x"
+make_dir() { mkdir -p -- "$dir" 2>/dev/null || die 4 "cannot create the directory '$dir'"; }
+there=$([ ! -e "$dir" ] || echo yes)
+make_dir && check_directory "$dir" "$dir/x"
+[ "$there" ] || rmdir -- "$dir" # until the inputs are known to be in order
 
 read_inputs "${operand[@]:1}"
 require_label split "${operand[1]}" "$gex" && require_label split "${operand[2]}" "$atac"
@@ -53,6 +55,7 @@ split_one() { # NAME STREAM
     step cms-cat --except split=test "$2" | step "${hold[@]}" | step feature-sort >"$tmp/$1.train.cms"
 }
 start split_one gex "$gex" && start split_one atac "$atac" && finish
+make_dir
 join=()
 case $within in
 none) ;;

@@ -23,11 +23,11 @@ given_one() { # SIDE FILE: sets $input
 # A file of one type tells what it is; TYPE chooses among several, and names what does not say.  Type
 # `second` is ATAC, or ADT where a file of several types has that and no ATAC.
 read_one() { # TYPE FILE
-    local reader status=2 out=$tmp/$1.read.cms said=$tmp/said.$1 slot='' type=$1
+    local reader status=2 out=$tmp/$1.read.cms said='' slot='' type=$1
     reader=$(reader_of "$2")
     if [[ $2 != *.h5mu ]]; then
         status=0
-        "$reader" "${noise[@]}" -o "$out" -- "$2" 2>"$said" || status=$?
+        said=$("$reader" "${noise[@]}" -o "$out" -- "$2" 2>&1) || status=$? # TMPDIR may be full
         [ $status != 0 ] || slot=$(slot_of "$out")
     fi
     if [ $status = 2 ] || [ "$slot" = X ]; then
@@ -36,10 +36,10 @@ read_one() { # TYPE FILE
     elif [ $status != 0 ]; then
         stage "$reader" fail_as $status "$said"
     else
-        cat "$said" >&$err || :
+        [ -z "$said" ] || printf '%s\n' "$said" >&$err || :
     fi
 }
-fail_as() { cat "$2" >&2 && return "$1"; }
+fail_as() { printf '%s\n' "$2" >&2 && return "$1"; }
 second_type() { # READER FILE
     if ! "$1" -q --type ATAC -- "$2" >/dev/null 2>&1 && "$1" -q --type ADT -- "$2" >/dev/null 2>&1; then echo ADT; else echo ATAC; fi
 }
@@ -90,12 +90,13 @@ schedule_for() { # CELLS GEX ATAC: sets $schedule, the words of `batch` for so m
     done
     [ "$schedule" = "${setting[schedule]-}" ] || ! can_join batch "$2" "$3" || schedule+=' --within batch'
 }
+# What awk and sort say of a TMPDIR that is full is said by `clean`.
 names_of() { # STREAM [SLOT]: its features
     cms-text --cols -- "$1" | awk -F '\t' -v slot="${2:-}" '
         $1 == "#slot" { on = $2 == slot; head = 1; next }
         NR == 1 { head = on = 1 }
         head { head = 0; next }
-        on { print $1 }'
+        on { print $1 }' 2>/dev/null
 }
 check_side() { # TYPE FILE STREAM ORDER: a matrix, and not of the other side
     local regions twice
@@ -109,7 +110,7 @@ check_side() { # TYPE FILE STREAM ORDER: a matrix, and not of the other side
         BEGIN { printf "" >twice }
         /^[^ ]+[:_-][0-9]+[-_][0-9]+$/ { n++ }
         seen[$0]++ == 1 { print >twice }
-        END { print (NR && n > .9 * NR) }' "$tmp/$1.names" >"$tmp/regions"
+        END { print (NR && n > .9 * NR) }' "$tmp/$1.names" 2>/dev/null >"$tmp/regions"
     read -r regions <"$tmp/regions"
     [ "$regions" = 0 ] || [ "$1" != GEX ] || die 3 "$4: '$2' holds ATAC (its features are regions: '$(head -n 1 "$tmp/$1.names")')"
     [ ! -s "$tmp/twice" ] || twice=$(LC_ALL=C sort "$tmp/twice") && [ -z "${twice:-}" ] || die 3 "'$2': the feature name '${twice%%$'\n'*}' occurs twice ($(wc -l <<<"$twice") of its names are repeated); a model finds features by name"
@@ -140,7 +141,7 @@ values() { # STREAM LABEL FILE: the sorted values of the rows, one a row; an emp
     labels_of "$1"
     awk -F '\t' -v l="$2" '
         NR == 1 { for (k = 2; k <= NF; k++) if ($k == l) at = k; next }
-        { print at ? $at : "" }' "${tables[$1]}" | LC_ALL=C sort >"$3"
+        { print at ? $at : "" }' "${tables[$1]}" | LC_ALL=C sort 2>/dev/null >"$3"
 }
 # Both sides have LABEL for every cell, and the rows no value that the columns lack; else says why.
 can_join() { # LABEL ROWS COLUMNS [WHAT-FOLLOWS]

@@ -44,8 +44,8 @@ missing_of() { # VARIABLE: our own preparation takes a feature that is missing a
     [ "${!1:-}" ] || [ "$missing" = 0 ] || echo '--missing zero'
 }
 require_features() { # TYPE FILE VARIABLE: names both sides where they do not fit; sets $missing
-    names_of "$model" "$1" | LC_ALL=C sort -u >"$tmp/model.names"
-    LC_ALL=C sort -u "$tmp/$1.names" | LC_ALL=C comm -23 "$tmp/model.names" - >"$tmp/missing"
+    names_of "$model" "$1" | LC_ALL=C sort -u 2>/dev/null >"$tmp/model.names"
+    LC_ALL=C sort -u "$tmp/$1.names" 2>/dev/null | LC_ALL=C comm -23 "$tmp/model.names" - 2>/dev/null >"$tmp/missing"
     local all text what=
     all=$(wc -l <"$tmp/model.names") missing=$(wc -l <"$tmp/missing")
     text="'$2' has $((all - missing)) of the $all $1 features of the model"

@@ -67,5 +67,9 @@ train() { stage batch batch $schedule "${seed[@]}" "${noise[@]}" "$tmp/gex.cms" 
 start train && finish TRAIN "$tmp/model.cms" model
 deliver "$tmp/model.cms"
 head_of "$tmp/model.cms"
-report "${head[train.cells]-} cells trained the model, ${head[valid.cells]-} validated it ($drawn)"
-report "validation: match probability $(short valid.soft), right in first place $(short valid.dual), chance $(short valid.chance); $SECONDS seconds"
+if [ "${head[valid.cells]:-0}" = 0 ]; then
+    report "${head[train.cells]-} cells trained the model, no cell validated it ($drawn); $SECONDS seconds"
+else
+    report "${head[train.cells]-} cells trained the model, ${head[valid.cells]-} validated it ($drawn)"
+    report "validation: match probability $(short valid.soft), right in first place $(short valid.dual), chance $(short valid.chance); $SECONDS seconds"
+fi

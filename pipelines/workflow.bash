@@ -3,8 +3,9 @@
 # `workflow.bash -c RECIPE`
 #
 # A file appears whole or not at all, whatever is killed; a stage that fails is reported as in train.sh.  OUT
-# is marked with .workflow, and in a directory without it no file is replaced.  Variables are those of
-# workflow.mk(7); ME is the name that messages begin with.
+# is marked with .workflow, and in a directory without it no file is replaced; it holds what each file was made
+# with, NAME TAB WORDS, of which the last line of a name counts.  Variables are those of workflow.mk(7); ME is the
+# name that messages begin with.
 export OPENBLAS_NUM_THREADS=1 # Snakemake sets it to the threads of a rule
 # shellcheck source=pipelines/common.bash
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.bash"
@@ -12,7 +13,7 @@ export OPENBLAS_NUM_THREADS=1 # Snakemake sets it to the threads of a rule
 . "$pipelines/inputs.bash"
 me=${ME:-workflow.mk} second=${SECOND:=ATAC} OUT=${OUT:-cellmatch-out} GEX=${GEX-} ATAC=${ATAC-} TEST=${TEST:-valid}
 # The stages that are not set are those of train.sh and match.sh, with the words of the preset.
-own=tfidf && [ "$SECOND" != ADT ] || own=clr
+own=tfidf trainer=${TRAIN:-} && [ "$SECOND" != ADT ] || own=clr
 LOGNORM=${LOGNORM:-lognorm} TFIDF=${TFIDF:-$own} BATCH=${BATCH:-preset} TRAIN=${TRAIN:-xattn-train ${PRESET:+--preset $PRESET}}
 [ "$LOGNORM" != lognorm ] || LOGNORM_FIT=${LOGNORM_FIT-preset}
 [ "$TFIDF" != "$own" ] || TFIDF_FIT=${TFIDF_FIT-preset}
@@ -52,6 +53,7 @@ usage() { # of workflow.mk
     awk -F '|' '{ printf "  %-13s %s\n", $1, $2 }' <<<"$variables"
 }
 
+chosen=$BATCH # `schedule` replaces it
 targets=({gex,atac}{,.train,.test,.e}.cms {model,match}.cms score.tsv)
 stages+=(LOGNORM_FIT TFIDF_FIT BATCH FEATURE_SORT WITHIN SCORE)
 replaceable() { # may the targets be written?  All are looked at: the mark lets each be replaced, and `make clean` remove it
@@ -67,16 +69,51 @@ claim() { # TARGET
     replaceable
     mkdir -p -- "$OUT" 2>/dev/null || die 4 "cannot create the directory '$OUT'"
     check_output "$1" "$GEX" "$ATAC"
-    : >"$OUT/.workflow"
+    : >>"$OUT/.workflow"
+    [ "${settings-}" ] || settings_of "${1##*/}" # before it is read: what changes meanwhile is read again
+}
+
+identity() { # FILE: its path, size and time, and those of the files of an MTX directory
+    local f=$1
+    [[ -e $f || $f != *.h5mu/* ]] || f=${f%.h5mu/*}.h5mu
+    [ -e "$f" ] || return 0
+    printf '%s ' "${1##*/}" "$(readlink -f -- "$f")"
+    [ -d "$f" ] || stat -L -c '%s %.Y' -- "$f"
+    [[ $f != *.mtx && $f != *.mtx.gz ]] || f=$(dirname -- "$f")
+    [ ! -d "$f" ] || stat -L -c '%n %s %.Y' -- "$f"/*{barcodes,features,genes,matrix,peaks}* 2>/dev/null || :
+}
+settings_of() { # NAME: sets $settings, all but the files of OUT that decide what is in this one, on one line
+    case $1 in
+    gex.cms) settings=$(identity "$GEX") ;;
+    atac.cms) settings="$SECOND $(identity "$ATAC")" ;;
+    gex.train.cms) settings="$LOGNORM|$LOGNORM_FIT|$FEATURE_SORT" ;;
+    atac.train.cms) settings="$TFIDF|$TFIDF_FIT|$FEATURE_SORT" ;;
+    model.cms) settings="${PRESET:-best}|$chosen|$trainer" ;;
+    gex.test.cms) settings="$TEST|$LOGNORM" ;;
+    atac.test.cms) settings="$TEST|$TFIDF" ;;
+    *.e.cms) settings=$EMBED ;;
+    match.cms) settings="$TEST|$WITHIN|$KNN_MATCH|$XATTN_SCORE|$ASSIGN" ;;
+    score.tsv) settings=$SCORE ;;
+    esac
+    printf -v settings %q "$settings"
+}
+remember() { # NAME SETTINGS; added by one write, since two recipes may do so at a time
+    printf '%s\t%s\n' "$1" "$2" 2>/dev/null >>"$OUT/.workflow" || die 4 "cannot write '$OUT/.workflow'"
 }
 into() { # TARGET KIND FUNCTION WORD...: what the function writes; KIND *.tsv: no stream
-    local kind=$2
+    local kind=$2 name=${1##*/}
     claim "$1"
     work() { "$@" >"$tmp/out"; }
     shift 2
     if declare -F "$1" >/dev/null; then start work "$@"; else start work step "$@"; fi
     if [[ $kind = *.tsv ]]; then finish; else finish "$stage" "$tmp/out" "$kind"; fi
+    remember "$name" ''
     deliver "$tmp/out"
+    remember "$name" "$settings"
+}
+require_test() { # STREAM: has it cells to be matched?
+    values "$1" split "$tmp/split"
+    grep -qxF -e "$TEST" "$tmp/split" || die 3 "TEST: no cell of '$1' has the label split=$TEST; found: $(uniq "$tmp/split" | sed 's/^$/(none)/' | head -n 8 | paste -sd , | sed 's/,/, /g')"
 }
 
 read_side() { # TYPE FILE TARGET
@@ -95,7 +132,7 @@ read_side() { # TYPE FILE TARGET
 prepare() { # VARIABLE FIT-VARIABLE STREAM
     step cms-cat -q --except split=test "$3" | stage FEATURE_SORT $FEATURE_SORT | stage "$1" ${!1} ${!2}
 }
-train_side() { stage=$1 && into "$3" matrix prepare "$1" "$1_FIT" "$2"; } # VARIABLE STREAM TARGET
+train_side() { require_test "$2" && stage=$1 && into "$3" matrix prepare "$1" "$1_FIT" "$2"; } # VARIABLE STREAM TARGET
 labels_where() { step cms-cat -q "$1" "$2" "$3" | step cms-text --labels - >"$4"; }
 tables_where() { # --where|--except CONDITION STREAM...: the labels of these rows
     local f
@@ -115,7 +152,7 @@ learn() { stage BATCH $BATCH "$@" | stage TRAIN $TRAIN; }
 train() { schedule "$1" "$2" && stage=TRAIN && into "$3" model learn "$1" "$2"; } # GEX ATAC TARGET
 # In training the words of LOGNORM may fit; to new cells the model's fit is applied.
 like() { local now=${!1/--fit split=train/} && step cms-cat --where "split=$2" "$3" | stage "$1" $now --like "$4"; }
-test_side() { stage=$1 && into "$5" matrix like "${@:1:4}"; } # VARIABLE VALUE STREAM MODEL TARGET
+test_side() { require_test "$3" && stage=$1 && into "$5" matrix like "${@:1:4}"; } # VARIABLE VALUE STREAM MODEL TARGET
 embed_one() { stage EMBED $EMBED --model "$2" --type "$1"; } # TYPE MODEL
 embed_file() { embed_one "$1" "$2" <"$3"; }
 embed_side() { stage=EMBED && into "$4" embedding embed_file "$1" "$3" "$2"; } # TYPE STREAM MODEL TARGET
@@ -141,10 +178,21 @@ ready() { # for the Snakefiles, before any rule
     named_well || die 2 "out: Snakemake cannot take a directory with blanks, a leading dash, quotes, braces or characters that mean something to a shell in its name: '$OUT'"
     replaceable
 }
-look() { # which inputs are newer than what was read from them; `name` where make cannot take that of OUT
-    named_well || echo name
-    [ -e "$GEX" ] && [ -e "$OUT/gex.cms" ] && [ ! "$GEX" -nt "$OUT/gex.cms" ] || echo GEX
-    [ -e "$ATAC" ] && [ -e "$OUT/atac.cms" ] && [ ! "$ATAC" -nt "$OUT/atac.cms" ] || echo ATAC
+refuse_inputs() { # OUTPUTS that are inputs, on standard output
+    local f err=1
+    stages=()
+    for f in "${targets[@]}"; do refuse_input "$OUT/$f" "$GEX" "$ATAC"; done
+}
+look() { # the names of what is to be made again; `name` where make cannot take that of OUT, `refused WHY`
+    local f why settings
+    local -A made=()
+    named_well || { echo name && return; }
+    why=$(refuse_inputs) || { echo "refused ${why#*: error: }" && return; }
+    [ ! -f "$OUT/.workflow" ] || read_tsv "$OUT/.workflow" made
+    for f in "${targets[@]}"; do
+        settings_of "$f"
+        [ "${made[$f]-}" = "$settings" ] || echo "$f"
+    done
 }
 
 [ "$1" = -c ] || die 2 'it is a shell for workflow.mk and the Snakefiles alone'

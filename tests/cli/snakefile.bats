@@ -32,6 +32,14 @@ soon() { # COMMAND...: within a minute
     return 1
 }
 
+@test "a label that no cell has is refused before anything is trained" {
+    for f in Snakefile Snakefile.files; do
+        run flow $f out=n test=nosuch
+        [ "$status" = 1 ] && [[ $output == *"TEST: no cell of 'n/gex.cms' has the label split=nosuch; found: test, train, valid"* ]]
+        [ ! -e n/model.cms ] && rm -rf n
+    done
+}
+
 @test "a rule a pipeline, and a file a stage: the same model, match and score as train.sh and match.sh give" {
     flow Snakefile out=s >table
     same s

@@ -10,6 +10,7 @@ setup() {
         cms-gen --gex "$BATS_FILE_TMPDIR/gex.cms" --atac "$BATS_FILE_TMPDIR/atac.cms" --cells 60 --genes 40 --peaks 60 --nnz-gex 20 --nnz-atac 30
     cp "$BATS_FILE_TMPDIR"/*.cms .
 }
+teardown() { umount small 2>/dev/null || true; }
 flow() { make -s -f "$ROOT/pipelines/workflow.mk" ATAC=atac.cms "$@"; }
 
 @test "rules that make knows never make an input" {
@@ -167,4 +168,73 @@ reference() {
     PAIRS=got.cms flow GEX=many.gex.cms ATAC=many.atac.cms PRESET=best TRAIN=./trainer OUT=m m/model.cms
     cms-diff --tolerance 0 want.cms got.cms
     cms-info want.cms | grep -q 'batch.within.*batch'
+}
+
+@test "another input, by its name, size or time, makes all again; its own output as an input is refused on every run" {
+    flow GEX=gex.cms OUT=w TEST=train >first
+    flow -q GEX=gex.cms OUT=w TEST=train w/score.tsv
+    flow -q "GEX=$PWD/gex.cms" OUT=w TEST=train w/score.tsv # the same file
+    cms-cat --rows 0:30 gex.cms -o old.cms && touch -d 2020-01-01 old.cms
+    flow GEX=old.cms OUT=w TEST=train >second
+    ! cmp -s first second
+    [ "$(cms-info w/gex.cms | awk -F '\t' '$1 == "rows" { print $2 }')" = 30 ]
+    flow -q GEX=old.cms OUT=w TEST=train w/score.tsv
+    cp gex.cms old.cms && touch -d 2020-01-01 old.cms
+    flow GEX=old.cms OUT=w TEST=train | cmp - first
+    before=$(digest w/gex.cms)
+    for set in GEX=w/gex.cms "ATAC=$PWD/w/gex.cms" ATAC=w/model.cms; do
+        run flow GEX=gex.cms OUT=w TEST=train "$set"
+        [ "$status" = 2 ] && [ ${#lines[@]} = 1 ] && [[ $output == *"' is also an input ('${set#*=}'), which would be lost"* ]]
+    done
+    [ "$(digest w/gex.cms)" = "$before" ]
+}
+
+@test "a variable makes again what it reaches, and nothing else" {
+    unset TRAIN
+    flow GEX=gex.cms OUT=w PRESET=linear >/dev/null
+    again() { # FILES VARIABLE=VALUE...: these are made, in that order
+        local f found
+        touch -d '1 minute ago' mark
+        for f in gex atac gex.train atac.train model gex.test atac.test gex.e atac.e match; do touch -d '2 hours ago' w/$f.cms; done
+        touch -d '1 hour ago' w/score.tsv
+        flow GEX=gex.cms OUT=w "${@:2}" >/dev/null
+        found=$(find w -name '*.*' ! -name '.*' -type f -newer mark | sed 's|w/||; s|\.cms$||' | sort | paste -sd ' ')
+        [ "$found" = "$1" ] || { echo "${*:2}: expected $1; found $found"; return 1; }
+        flow -q GEX=gex.cms OUT=w w/score.tsv "${@:2}"
+    }
+    again '' PRESET=linear
+    again 'score.tsv' PRESET=linear SCORE='score -v'
+    again 'match score.tsv' PRESET=linear 'ASSIGN=assign --sharp'
+    again 'match score.tsv' PRESET=linear WITHIN=none
+    again 'atac.e atac.test gex.e gex.test match score.tsv' PRESET=linear TEST=train
+    again 'atac.e atac.test gex.e gex.test match model score.tsv' PRESET=linear 'BATCH=batch --epochs 0'
+    LOGNORM='lognorm --method sqrt' again 'atac.e atac.test gex.e gex.test gex.train match model score.tsv' PRESET=linear \
+        'LOGNORM_FIT=--fit split=train'
+}
+
+@test "a label that no cell has is refused before anything is trained" {
+    run flow GEX=gex.cms OUT=w TEST=nosuch
+    [ "$status" = 2 ] && [[ $output == *"TEST: no cell of 'w/gex.cms' has the label split=nosuch; found: "*train* ]]
+    [ "$(ls w/*.cms)" = w/gex.cms ]
+    flow GEX=gex.cms OUT=w >/dev/null
+    run flow GEX=gex.cms OUT=w TEST=nosuch
+    [ "$status" = 2 ] && [[ $output == *'has the label split=nosuch; found: '* ]]
+}
+
+@test "a model that no cell validated has no result of a validation" {
+    LOGNORM='cms-cat --except split=valid' train.sh --preset best gex.cms atac.cms model.cms 2>err
+    grep -q 'cells trained the model, no cell validated it' err
+    ! grep -q '^train.sh: validation' err
+}
+
+@test "a TMPDIR that is full while an input is read: one line, its reason, and no directory" {
+    mkdir small && mount -t tmpfs -o size=64k tmpfs small 2>/dev/null || skip 'no file system can be mounted'
+    cms-gen --gex g.cms --atac a.cms --cells 150 --genes 3000 --peaks 3000 --nnz-gex 40 --nnz-atac 40
+    h5-write -q -o g.h5ad g.cms && h5-write -q -o a.h5ad a.cms
+    train.sh -q --preset linear g.cms a.cms model.cms
+    for c in 'baselines.sh --rivals cca r g.h5ad a.h5ad' 'baselines.sh --rivals cca r g.cms a.cms' 'match.sh model.cms g.cms a.cms out.cms'; do
+        TMPDIR=small fails 4 $c
+        says 'No space left on device'
+        [ "$(wc -l <fails.err)" = 1 ] && [ ! -e r ]
+    done
 }

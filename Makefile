@@ -246,10 +246,13 @@ HEADERS := stream/cms.h cli/cli.h base/error.h base/strs.h matrix/matrix.h
 dirs = bindir libexecdir libdir includedir datadir mandir completiondir zshdir fishdir
 bad = '^~|[^A-Za-z0-9_.,:+=@%~/^-]'
 check-dirs:
-	@for d in $(foreach d,$(dirs),'$(d)=$(subst ','"'"',$($(d)))') 'DESTDIR=$(subst ','"'"',$(D))'; do \
-		case $$d in DESTDIR=* | *=/*) ;; *) echo "make: $${d%%=*}: expected a path from /, found '$${d#*=}'" >&2 && exit 2 ;; esac; \
-		! printf '%s' "$${d#*=}" | LC_ALL=C grep -Eq $(bad) || \
-			{ echo "make: $${d%%=*}: expected a path of letters, digits and _.,:+=@%~/^-, found '$${d#*=}'" >&2 && exit 2; }; \
+	@for d in $(foreach d,$(dirs) DESTDIR,'$(d)=$(subst ','"'"',$($(d)))'); do \
+		n=$${d%%=*} v=$${d#*=}; \
+		case $$n$$v in DESTDIR* | *dir/*) ;; *) \
+			echo "make: $$n: expected a path from /, found '$$v'" >&2; exit 2 ;; esac; \
+		printf '%s' "$$v" | LC_ALL=C grep -Eq $(bad) || continue; \
+		echo "make: $$n: expected a path of letters, digits and _.,:+=@%~/^-, found '$$v'" >&2; \
+		exit 2; \
 	done
 install-strip: STRIP := -s
 install install-strip: check-dirs

@@ -248,8 +248,8 @@ bad = '^~|[^A-Za-z0-9_.,:+=@%~/^-]'
 check-dirs:
 	@for d in $(foreach d,$(dirs) DESTDIR,'$(d)=$(subst ','"'"',$($(d)))'); do \
 		n=$${d%%=*} v=$${d#*=}; \
-		case $$n$$v in DESTDIR* | *dir/*) ;; *) \
-			echo "make: $$n: expected a path from /, found '$$v'" >&2; exit 2 ;; esac; \
+		[ $$n = DESTDIR ] || [ "$${v#/}" != "$$v" ] || \
+			{ echo "make: $$n: expected a path from /, found '$$v'" >&2; exit 2; }; \
 		printf '%s' "$$v" | LC_ALL=C grep -Eq $(bad) || continue; \
 		echo "make: $$n: expected a path of letters, digits and _.,:+=@%~/^-, found '$$v'" >&2; \
 		exit 2; \

@@ -37,14 +37,14 @@ cm() { CELLMATCH_LIBEXEC=$PWD/$at/libexec/cellmatch CELLMATCH_PIPELINES=$PWD/$at
         ls share/man/man[357] | sed "s|^share|$at/share|")" ]
     for page in "$ROOT"/man/*.[1-8]; do
         name=$(basename "$page")
-        cm help "${name%.[1-8]}" | grep -q NAME
+        cm help "${name%.[1-8]}" >page.txt && grep -q NAME page.txt
     done
     eval "$(cm env)"
     [[ $MANPATH = "$PWD/$at/share/cellmatch/man:"* ]]
     # Pages may be compressed, or left out, where packages are installed: help does not need them.
     rm -r $at/share/man
-    cm help cms | grep -q NAME
-    cm help tfidf | grep -q NAME
+    cm help cms >page.txt && grep -q NAME page.txt
+    cm help tfidf >page.txt && grep -q NAME page.txt
 }
 
 @test "make install: the same for any umask, and readable" {
@@ -189,7 +189,7 @@ EOF
     local goal
     mkdir -p home && echo precious >home/my
     for goal in install uninstall; do
-        for a in DESTDIR="$PWD/home/my data" 'prefix=rel' "prefix=/a'b" 'prefix=/a|b' 'prefix=/a&b' 'DESTDIR=~'; do
+        for a in DESTDIR="$PWD/home/my data" 'prefix=rel' 'prefix=mydir/x' "prefix=/a'b" 'prefix=/a|b' 'prefix=/a&b' 'DESTDIR=~'; do
             run make -s -C "$ROOT" MODE="$MODE" $goal "$a"
             [ "$status" = 2 ] && [[ $output = "make: ${a%%=*}"*": expected a path"* || $output = "make: bindir: expected a path"* ]]
         done

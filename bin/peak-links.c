@@ -96,7 +96,7 @@ static void no_links(const struct cm_model *m)
     cm_try(cm_fail_in(cm_config_read(&all, h, CM_CONFIG_TRAIN), o.model));
     size_t placed[2];
     struct cm_links_candidates near = cm_links_candidates_find(
-        &h->slot[gene].cols, &h->slot[peak].cols, (double)c->window, SIZE_MAX - 1, placed);
+        &h->slot[gene].cols, &h->slot[peak].cols, (double)c->window, SIZE_MAX, placed);
     size_t pairs = near.n;
     cm_links_candidates_free(&near);
     if (!placed[0] || !placed[1])
@@ -119,12 +119,20 @@ static void no_links(const struct cm_model *m)
            o.model, none, pairs, c->window, c->threshold);
 }
 
-/* None of the candidates passed --fdr: how many there were, and the least q. */
-static void warn_none(size_t candidates, double min)
+/* A warning where none of the candidates will pass --fdr: how many there are, and the smallest q. */
+static void warn_none(const struct cm_link_rows *rows)
 {
     char q[CM_NUMBER_MAX];
-    cm_warn("%s: none of %zu %s has a q of at most %g; the least is %s", o.model, candidates,
-            o.all ? "candidates" : "links of the model", o.fdr, cm_format_exp(min, q));
+    size_t candidates = 0;
+    double min = 0;
+    for (size_t k = 0; k < rows->n; k++)
+        if (o.all || rows->row[k].used) {
+            candidates++;
+            min = fmin(min, rows->row[k].log_q);
+        }
+    if (min > log(o.fdr))
+        cm_warn("%s: none of %zu %s has a q of at most %g; the smallest is %s", o.model, candidates,
+                o.all ? "candidates" : "links of the model", o.fdr, cm_format_exp(min, q));
 }
 
 static void require_links(const struct cm_model *m)
@@ -156,16 +164,9 @@ int main(int argc, char **argv)
     struct cm_link_side gene = side_of(&m, "GEX"), peak = side_of(&m, "ATAC");
     cm_try(cm_fail_in(cm_link_rows_make(&rows, &m.links, gene.cols, peak.cols), o.model));
     struct cm_link_choice choice = {o.all, cm_given("fdr") ? o.fdr : (double)NAN, (size_t)o.top};
-    size_t candidates = 0;
-    double min = 0;
-    for (size_t k = 0; k < rows.n; k++)
-        if (o.all || rows.row[k].used) {
-            candidates++;
-            min = fmin(min, rows.row[k].log_q);
-        }
+    if (cm_given("fdr"))
+        warn_none(&rows);
     cm_link_rows_choose(&rows, &choice);
-    if (rows.n == 0)
-        warn_none(candidates, min);
     write_rows(&rows, &gene, &peak);
     cm_free(rows.row);
     cm_link_side_free(&gene);

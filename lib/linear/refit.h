@@ -8,7 +8,8 @@
 extern "C" {
 #endif
 
-#define CM_LINEAR_OWN 4096 /* training cells below which every part is fitted from scratch */
+#define CM_LINEAR_REFIT_CELLS                                                                      \
+    4096 /* training cells below which every part is fitted from scratch */
 
 /* The fit of all cells x, their components z (rows x k), and what parts have in common. */
 struct cm_linear_whole {

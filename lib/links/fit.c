@@ -111,7 +111,7 @@ int cm_links_fit(struct cm_links *links, const struct cm_links_fit_config *c,
     double window = links->window = (double)c->window;
     links->cells = (double)d->x[0]->rows;
     struct cm_links_candidates near =
-        cm_links_candidates_find(d->table[0], d->table[1], window, SIZE_MAX - 1, placed);
+        cm_links_candidates_find(d->table[0], d->table[1], window, SIZE_MAX, placed);
     links->candidates = near.n;
     int code = 0;
     /* Regression for all features, then only those that occur in a pair. */

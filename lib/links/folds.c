@@ -3,7 +3,7 @@
  * The pairing enters CCA and correlations; both are of the other cells alone.  LSI knows no
  * pairing, but components that a cell has helped to find hold some of its noise, and weights
  * learned from them are worse: with 1,300 cells one LSI for all folds costs .016 of match
- * probability.  So below CM_LINEAR_OWN cells each fold has its own.  Above, where that would be
+ * probability.  So below CM_LINEAR_REFIT_CELLS cells each fold has its own.  Above, where that would be
  * most of the time and a copy of the cells, it takes one step from the common LSI (linear/refit.h),
  * residuals are the same in all folds, and correlations are differences of sums.
  */
@@ -231,8 +231,8 @@ static int fold_make(struct cm_links_fold *f, const struct cm_links_whole *w,
     f->view = cm_links_whole_view(w);
     f->view.linear = &f->linear;
     int code = sums ? refit(f, w, linear, rest, n) : own_fit(f, w, rest, n);
-    for (size_t m = 0; m < 2;
-         m++) { /* components are known; loadings are the larger part of a fit */
+    /* Components are known; loadings, the larger part of a fit, are not needed. */
+    for (size_t m = 0; m < 2; m++) {
         cm_free(f->linear.side[m].v);
         f->linear.side[m].v = NULL;
     }
@@ -287,7 +287,7 @@ int cm_links_folds_make(struct cm_links_fold *fold, size_t folds, const struct c
     struct cm_links_view view = cm_links_whole_view(w);
     struct cm_links_pairing pairing = pairing_of(&view, w->data->groups);
     struct cm_links_sums *part = CM_ZNEW(folds, struct cm_links_sums), rest_sums = {0};
-    bool own = all < CM_LINEAR_OWN;
+    bool own = all < CM_LINEAR_REFIT_CELLS;
     struct cm_linear_whole linear = linear_whole(w->data);
     uint64_t *rest = CM_NEW(all, uint64_t);
     int code = 0;

@@ -279,7 +279,7 @@ uint64_t cm_links_learn_bytes(const struct cm_learn_config *o, uint64_t n, uint6
              links = LINKS_A_GENE * (genes < peaks ? genes : peaks);
     uint64_t linear = 4 * k * ((folds + 1) * (genes + peaks + 2 * n) + 4 * (genes + peaks)),
              facts = links * (40 * (folds + 1) + 8 * (folds + 3));
-    return linear + facts + (n < CM_LINEAR_OWN ? 8 * entries : 0) +
+    return linear + facts + (n < CM_LINEAR_REFIT_CELLS ? 8 * entries : 0) +
            folds * (cm_links_similarities_bytes(cells, entries / (n / cells + 1), genes, peaks) +
                     16 * cells * cells) +
            cm_links_similarities_bytes(n, entries, genes, peaks) + 16 * (uint64_t)VALID * VALID;

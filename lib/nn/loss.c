@@ -142,17 +142,16 @@ static size_t infonce_rows(size_t B) { return B < NCE_ROWS ? B : NCE_ROWS; }
 
 size_t cm_infonce_scratch(size_t B) { return infonce_shards(B) * 2 * infonce_rows(B) * B; }
 
-/* z (n x B) = t times rows from, from + 1, ... of s, or its columns. */
-static void infonce_take(cm_real *z, const struct infonce *l, size_t from, size_t n)
+/* y (rows x cols, ld B) = or += a x', x with ld B, tile by tile: whole cache lines on both sides. */
+static void infonce_turn(cm_real *y, const cm_real *x, cm_real a, size_t rows, size_t cols,
+                         size_t B, bool add)
 {
-    size_t B = l->B;
-    if (!l->columns)
-        for (size_t i = 0; i < n * B; i++)
-            z[i] = l->t * l->s[from * B + i];
-    else
-        for (size_t j = 0; j < B; j++)
-            for (size_t i = 0; i < n; i++)
-                z[i * B + j] = l->t * l->s[j * B + from + i];
+    enum { TILE = 16 };
+    for (size_t i0 = 0; i0 < rows; i0 += TILE)
+        for (size_t j0 = 0; j0 < cols; j0 += TILE)
+            for (size_t i = i0; i < rows && i < i0 + TILE; i++)
+                for (size_t j = j0; j < cols && j < j0 + TILE; j++)
+                    y[i * B + j] = (add ? y[i * B + j] : 0) + a * x[j * B + i];
 }
 
 /* p becomes the gradient of row `own` of z; *dlog += its product with z. */
@@ -197,16 +196,16 @@ static int infonce_shard(void *arg, size_t shard)
     for (size_t b = cm_shard_begin(blocks, l->shards, shard);
          b < cm_shard_begin(blocks, l->shards, shard + 1); b++) {
         size_t from = b * NCE_ROWS, n = B - from < NCE_ROWS ? B - from : NCE_ROWS;
-        infonce_take(z, l, from, n);
+        if (l->columns)
+            infonce_turn(z, l->s + from, l->t, n, B, B, false);
+        for (size_t i = 0; !l->columns && i < n * B; i++)
+            z[i] = l->t * l->s[from * B + i];
         for (size_t i = 0; i < n; i++)
             l->loss[shard] += infonce_row(p + i * B, z + i * B, from + i, B, &l->dlog[shard]);
-        if (l->ds && !l->columns)
-            for (size_t i = 0; i < n * B; i++)
-                l->ds[from * B + i] += l->t * p[i];
-        else if (l->ds)
-            for (size_t j = 0; j < B; j++)
-                for (size_t i = 0; i < n; i++)
-                    l->ds[j * B + from + i] += l->t * p[i * B + j];
+        if (l->ds && l->columns)
+            infonce_turn(l->ds + from, p, l->t, B, n, B, true);
+        for (size_t i = 0; l->ds && !l->columns && i < n * B; i++)
+            l->ds[from * B + i] += l->t * p[i];
     }
     return 0;
 }

@@ -62,7 +62,8 @@ uint64_t cm_fit_bytes(const struct cm_model *m, const struct cm_fit_data *d)
     for (size_t side = 0; side < 2; side++)
         model += 4 * m->linear.side[side].d * (net->k + 2);
     return PROGRAM + model + 4 * size * (6 + shards) + kept +
-           4 * shards * cm_fit_largest(net, cm_net_scratch) + term + 4 * (4 * B * B + B) +
+           4 * shards * cm_fit_largest(net, cm_net_scratch) + term +
+           4 * (2 * B * B + cm_infonce_scratch(B)) +
            2 * B * (20 * net->q + sizeof(struct cm_cell)) + 8 * v * (net->k + net->q) + 12 * v * v +
            cross_bytes(net, B, v);
 }

@@ -45,7 +45,7 @@ static int sample_similarities(const struct cm_model *m, const struct cm_train_s
 
 /* ===== calibration ======================================================================== */
 
-/* The closed form fitted to one fold, with the sizes that its cells allow; from CM_LINEAR_OWN cells
+/* The closed form fitted to one fold, with the sizes that its cells allow; from CM_LINEAR_REFIT_CELLS cells
  * on its LSI begins with that of all, as where links are learned (links/folds.c).  Links keep the
  * weights of their correlations: learning them in every fold takes four times the training and
  * moves the temperature by less than its error (tests/bench/calibration.sh). */
@@ -127,7 +127,7 @@ static int calibrate(struct cm_model *m, const struct cm_train_data *d,
     }
     const struct cm_csr *const all[2] = {&d->part[0].x[0], &d->part[0].x[1]};
     const float *const components[2] = {z[0], z[1]};
-    bool refit = all[0]->rows >= CM_LINEAR_OWN;
+    bool refit = all[0]->rows >= CM_LINEAR_REFIT_CELLS;
     struct cm_linear_whole whole = {0};
     if (refit)
         whole = cm_linear_whole(&m->linear, all, components, &m->config.linear);

@@ -82,9 +82,9 @@ near() {
     [ "$(peak-links -m near.cms --all --fdr 0.005 | wc -l)" = 3 ]
     [ "$(peak-links -m near.cms --all --fdr 0.05 --top 2 | wc -l)" = 3 ]
     [ "$(peak-links -m near.cms --fdr 1e-200 2>err)" = "$HEADER" ]
-    # none passed: how many there were, and the least q
+    # none passed: how many there were, and the smallest q
     [ "$(wc -l <err)" = 1 ]
-    grep -q "warning: near.cms: none of $(sed 1d links | wc -l) links of the model has a q of at most 1e-200; the least is $(sed 1d links | cut -f 11 | sort -g | head -n 1)\$" err
+    grep -q "warning: near.cms: none of $(sed 1d links | wc -l) links of the model has a q of at most 1e-200; the smallest is $(sed 1d links | cut -f 11 | sort -g | head -n 1)\$" err
     peak-links -m near.cms --all --fdr 1e-200 2>&1 >/dev/null | grep -q "none of $(sed 1d all | wc -l) candidates has"
     [ -z "$(peak-links -m near.cms --fdr .05 2>&1 >/dev/null)" ]
 }

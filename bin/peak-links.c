@@ -119,7 +119,7 @@ static void no_links(const struct cm_model *m)
            o.model, none, pairs, c->window, c->threshold);
 }
 
-/* A warning where none of the candidates will pass --fdr: how many there are, and the smallest q. */
+/* Warns where no candidate will pass --fdr: how many there are, and the smallest q. */
 static void warn_none(const struct cm_link_rows *rows)
 {
     char q[CM_NUMBER_MAX];

@@ -3,9 +3,9 @@
  * The pairing enters CCA and correlations; both are of the other cells alone.  LSI knows no
  * pairing, but components that a cell has helped to find hold some of its noise, and weights
  * learned from them are worse: with 1,300 cells one LSI for all folds costs .016 of match
- * probability.  So below CM_LINEAR_REFIT_CELLS cells each fold has its own.  Above, where that would be
- * most of the time and a copy of the cells, it takes one step from the common LSI (linear/refit.h),
- * residuals are the same in all folds, and correlations are differences of sums.
+ * probability.  So below CM_LINEAR_REFIT_CELLS cells each fold has its own.  Above, where that
+ * would be most of the time and a copy of the cells, it takes one step from the common LSI
+ * (linear/refit.h), residuals are the same in all folds, and correlations are differences of sums.
  */
 #include "links/folds.h"
 

@@ -142,7 +142,7 @@ static size_t infonce_rows(size_t B) { return B < NCE_ROWS ? B : NCE_ROWS; }
 
 size_t cm_infonce_scratch(size_t B) { return infonce_shards(B) * 2 * infonce_rows(B) * B; }
 
-/* y (rows x cols, ld B) = or += a x', x with ld B, tile by tile: whole cache lines on both sides. */
+/* y (rows x cols) = or += a x', both with ld B; tile by tile: whole cache lines on both sides. */
 static void infonce_turn(cm_real *y, const cm_real *x, cm_real a, size_t rows, size_t cols,
                          size_t B, bool add)
 {

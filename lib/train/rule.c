@@ -45,10 +45,11 @@ static int sample_similarities(const struct cm_model *m, const struct cm_train_s
 
 /* ===== calibration ======================================================================== */
 
-/* The closed form fitted to one fold, with the sizes that its cells allow; from CM_LINEAR_REFIT_CELLS cells
- * on its LSI begins with that of all, as where links are learned (links/folds.c).  Links keep the
- * weights of their correlations: learning them in every fold takes four times the training and
- * moves the temperature by less than its error (tests/bench/calibration.sh). */
+/* The closed form fitted to one fold, with the sizes that its cells allow; from
+ * CM_LINEAR_REFIT_CELLS cells on its LSI begins with that of all, as where links are learned
+ * (links/folds.c).  Links keep the weights of their correlations: learning them in every fold takes
+ * four times the training and moves the temperature by less than its error
+ * (tests/bench/calibration.sh). */
 struct fold_job {
     const struct cm_model *m;
     const struct cm_train_options *o;

@@ -3,9 +3,9 @@
  * One entry of x is one multiply-add along a row of the dense side; fetching those rows is the
  * cost.  So the columns of x are taken in tiles whose rows of the dense side stay in a core's
  * cache, from a table of where each row enters each tile, and the sums stay in registers: GCC's
- * vector types, eight floats or four doubles each, up to eight of them at a time, compiled for AVX2
- * and for the plain machine and chosen when the program starts (target_clones).  A sum never
- * crosses lanes, so both give the same bits.  Float and double differ in the type alone:
+ * vector types, sixteen floats or eight doubles each, up to four of them at a time, compiled for
+ * AVX-512, for AVX2 and for the plain machine and chosen when the program starts (target_clones).
+ * A sum never crosses lanes, so all give the same bits.  Float and double differ in the type alone:
  * kernel_loops.h is included twice.
  */
 #include "matrix/kernel.h"
@@ -66,28 +66,31 @@ void cm_tiles_free(struct cm_tiles *t)
     t->from = NULL;
 }
 
-#define EACH_1(DO) DO(0)
-#define EACH_2(DO) EACH_1(DO) DO(1)
-#define EACH_4(DO) EACH_2(DO) DO(2) DO(3)
-#define EACH_8(DO) EACH_4(DO) DO(4) DO(5) DO(6) DO(7)
+#define EACH_1(DO, V) DO(0, V)
+#define EACH_2(DO, V) EACH_1(DO, V) DO(1, V)
+#define EACH_4(DO, V) EACH_2(DO, V) DO(2, V) DO(3, V)
 
-#define LOAD(w)  VEC s##w = *(const VEC *)(at + w * N);
-#define ADD(w)   s##w += a * *(const VEC *)(row + w * N);
-#define STORE(w) *(VEC *)(at + w * N) = s##w;
-#define PUT(w)   *(VEC *)(row + w * N) += a * s##w;
+#define LOAD(w, V)  V s##w = *(const V *)(at + w * SIZE(V));
+#define ADD(w, V)   s##w += a * *(const V *)(row + w * SIZE(V));
+#define STORE(w, V) *(V *)(at + w * SIZE(V)) = s##w;
+#define PUT(w, V)   *(V *)(row + w * SIZE(V)) += a * s##w;
 
 /* Unaligned vectors: rows of the dense side begin anywhere. */
-typedef float vec_f __attribute__((vector_size(32), aligned(4), may_alias));
-typedef double vec_d __attribute__((vector_size(32), aligned(8), may_alias));
+typedef float vec_f __attribute__((vector_size(64), aligned(4), may_alias));
+typedef float half_f __attribute__((vector_size(32), aligned(4), may_alias));
+typedef double vec_d __attribute__((vector_size(64), aligned(8), may_alias));
+typedef double half_d __attribute__((vector_size(32), aligned(8), may_alias));
 
 #define T          float
 #define VEC        vec_f
+#define HALF       half_f
 #define TIMES      cm_kernel_times_f
 #define TRANSPOSED cm_kernel_transposed_f
 #include "matrix/kernel_loops.h"
 
 #define T          double
 #define VEC        vec_d
+#define HALF       half_d
 #define TIMES      cm_kernel_times_d
 #define TRANSPOSED cm_kernel_transposed_d
 #include "matrix/kernel_loops.h"

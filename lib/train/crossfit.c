@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "linear/refit.h"
 #include "train/fit.h"
 
 enum { FOLDS = CM_CALIBRATION_FOLDS, UNUSED = FOLDS };
@@ -19,6 +20,12 @@ struct fold {
     uint32_t *group;
     float *s, *valid;
 };
+
+/* How many folds get a model. */
+static size_t folds_fitted(const struct cm_train_data *d)
+{
+    return d->part[0].x[0].rows < CM_LINEAR_REFIT_CELLS ? FOLDS : FOLDS / 2;
+}
 
 static struct cm_rule_block block_of(const float *s, size_t n, const uint32_t *group)
 {
@@ -34,8 +41,9 @@ static void deal(const struct cm_crossfit *x, size_t n, unsigned char *fold)
     for (size_t i = 0; i < n; i++)
         order[i] = i;
     cm_rng_shuffle(&rng, order, n);
+    size_t enough = CM_CALIBRATION_MAX / folds_fitted(x->data);
     for (size_t i = 0; i < n; i++)
-        fold[order[i]] = (unsigned char)(i % FOLDS + (i / FOLDS < CM_CALIBRATION_MAX ? 0 : UNUSED));
+        fold[order[i]] = (unsigned char)(i % FOLDS + (i / FOLDS < enough ? 0 : UNUSED));
     cm_free(order);
 }
 
@@ -85,9 +93,9 @@ static double quotient(const struct cm_crossfit *x, const struct fold *fold)
     size_t v = x->valid[0]->rows;
     if (v < CM_CALIBRATION_PAIRED)
         return 1;
-    for (size_t k = 0; k < FOLDS; k++)
+    for (size_t k = 0; k < folds_fitted(x->data); k++)
         b[k] = block_of(fold[k].valid, v, x->group);
-    return x->on_valid / cm_rule_calibrate(b, FOLDS, x->method, NULL);
+    return x->on_valid / cm_rule_calibrate(b, folds_fitted(x->data), x->method, NULL);
 }
 
 int cm_crossfit(const struct cm_crossfit *x, double *temperature, size_t *cells)
@@ -102,13 +110,14 @@ int cm_crossfit(const struct cm_crossfit *x, double *temperature, size_t *cells)
         return 0;
     unsigned char *of = CM_NEW(n, unsigned char);
     deal(x, n, of);
-    for (size_t k = 0; k < FOLDS && !code; k++) {
+    for (size_t k = 0; k < folds_fitted(x->data) && !code; k++) {
         code = fit_fold(x, of, k, &fold[k]);
         b[k] = block_of(fold[k].s, fold[k].nout, fold[k].group);
     }
     if (!code) {
-        *temperature = cm_rule_calibrate(b, FOLDS, x->method, NULL) * quotient(x, fold);
-        for (size_t k = 0; k < FOLDS; k++)
+        *temperature =
+            cm_rule_calibrate(b, folds_fitted(x->data), x->method, NULL) * quotient(x, fold);
+        for (size_t k = 0; k < folds_fitted(x->data); k++)
             *cells += fold[k].nout;
     }
     for (size_t k = 0; k < FOLDS; k++) {
@@ -124,6 +133,6 @@ uint64_t cm_crossfit_bytes(const struct cm_train_data *d)
 {
     const struct cm_train_part *p = &d->part[0];
     uint64_t n = p->x[0].rows, entries = p->x[0].ptr[n] + p->x[1].ptr[n], v = d->part[1].names.n,
-             held = cm_size_min(n / FOLDS + 1, CM_CALIBRATION_MAX);
-    return 8 * entries + 40 * n + (FOLDS + 1) * 4 * (held * held + v * v);
+             folds = folds_fitted(d), held = cm_size_min(n / FOLDS + 1, CM_CALIBRATION_MAX / folds);
+    return 8 * entries + 40 * n + (folds + 1) * 4 * (held * held + v * v);
 }

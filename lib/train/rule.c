@@ -133,8 +133,14 @@ static int calibrate(struct cm_model *m, const struct cm_train_data *d,
     if (refit)
         whole = cm_linear_whole(&m->linear, all, components, &m->config.linear);
     struct fold_job job = {m, o, refit ? &whole : NULL};
-    struct cm_crossfit x = {
-        d, method, (uint64_t)o->config->seed, {&v->x[0], &v->x[1]}, v->group, t, fit_fold, &job};
+    struct cm_crossfit x = {.data = d,
+                            .method = method,
+                            .seed = (uint64_t)o->config->seed,
+                            .valid = {&v->x[0], &v->x[1]},
+                            .group = v->group,
+                            .on_valid = t,
+                            .fit = fit_fold,
+                            .arg = &job};
     size_t cells;
     code = cm_crossfit(&x, &t, &cells);
     cm_linear_whole_free(&whole);

@@ -10,7 +10,8 @@
 
 enum {
     TILE = 64,   /* cells of a shard */
-    BLOCK = 1024 /* cells of a product */
+    ROWS = 2048, /* cells of a product: what a product does for its columns serves all its rows */
+    COLS = 1024
 };
 
 struct apply {
@@ -94,27 +95,29 @@ void cm_links_similarities(const struct cm_links *links, const float *c,
     for (size_t i = 0; i < all; i++)
         first[i] = i;
     const uint64_t *rows = at[0] ? at[0] : first, *cols = at[1] ? at[1] : first;
-    size_t blocks[2] = {(n[0] + BLOCK - 1) / BLOCK, (n[1] + BLOCK - 1) / BLOCK};
-    for (size_t b = 0; b < blocks[1]; b++) {
-        size_t j = cm_shard_begin(n[1], blocks[1], b), to = cm_shard_begin(n[1], blocks[1], b + 1);
-        struct cm_factored w;
-        cm_links_factor(&w, &links->peak, links->r, INFINITY, &cells[1], cols + j, to - j);
-        for (size_t a = 0; a < blocks[0]; a++) {
-            size_t i = cm_shard_begin(n[0], blocks[0], a),
-                   end = cm_shard_begin(n[0], blocks[0], a + 1);
-            struct cm_factored u;
-            cm_links_factor(&u, &links->gene, links->r, links->clip, &cells[0], rows + i, end - i);
+    size_t blocks[2] = {(n[0] + ROWS - 1) / ROWS, (n[1] + COLS - 1) / COLS};
+    for (size_t a = 0; a < blocks[0]; a++) {
+        size_t i = cm_shard_begin(n[0], blocks[0], a), end = cm_shard_begin(n[0], blocks[0], a + 1);
+        struct cm_factored u;
+        cm_links_factor(&u, &links->gene, links->r, links->clip, &cells[0], rows + i, end - i);
+        for (size_t b = 0; b < blocks[1]; b++) {
+            size_t j = cm_shard_begin(n[1], blocks[1], b),
+                   to = cm_shard_begin(n[1], blocks[1], b + 1);
+            struct cm_factored w;
+            cm_links_factor(&w, &links->peak, links->r, INFINITY, &cells[1], cols + j, to - j);
             cm_links_product(out + i * n[1] + j, n[1], &u, &w, &index, c, links->mu);
-            cm_factored_free(&u);
+            cm_factored_free(&w);
         }
-        cm_factored_free(&w);
+        cm_factored_free(&u);
     }
     cm_free(first);
 }
 
 uint64_t cm_links_similarities_bytes(uint64_t n, uint64_t entries, uint64_t genes, uint64_t peaks)
 {
-    uint64_t block = n < BLOCK ? n : BLOCK, product = 4 * 9 * (block + 64) * (block + 192),
-             factored = 8 * (genes + peaks) + 16 * (n ? entries / n + 1 : 0) * block + 256 * block;
-    return product + 2 * factored + 8 * n;
+    uint64_t rows = n < ROWS ? n : ROWS, cols = n < COLS ? n : COLS,
+             product = 4 * 9 * (rows + 64) * (cols + 192),
+             factored =
+                 16 * (genes + peaks) + (rows + cols) * (16 * (n ? entries / n + 1 : 0) + 256);
+    return product + factored + 8 * n;
 }

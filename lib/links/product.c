@@ -6,9 +6,9 @@
  * two sparse products with links between them, and everything dense is rank columns wide.
  *
  * X is made panel by panel of genes: a_g = sum_p phi_gp e_p, a dense row over cells, goes to the
- * few cells that have an entry of g.  Dense rows are cut into strips of SUB numbers, stored strip
- * by strip, so that a panel's strip stays in the cache nearest to the core and a row's strip in
- * registers.  Panels are dealt to fixed shards, whose X are added in order.
+ * few cells that have an entry of g.  Once made, dense rows are cut into strips of SUB numbers,
+ * stored strip by strip, so that a panel's strip stays in the cache nearest to the core and a row's
+ * strip in registers.  Panels are dealt to fixed shards, whose X are added in order.
  */
 #include <string.h>
 
@@ -140,9 +140,6 @@ static void panel_by_cell(struct panel *p)
         }
 }
 
-/* Position of cell j in row g of a panel's strips. */
-static inline size_t place(size_t g, size_t j) { return ((j / SUB) * PANEL + g) * SUB + j % SUB; }
-
 /* ===== forward ============================================================================== */
 
 struct product {
@@ -157,7 +154,6 @@ struct product {
     const cm_real *dout;
     size_t ldo;
     cm_real mu, *right_left; /* left of w, transposed: rank x cells */
-    uint32_t *place;         /* of each entry of w, in row 0 of a panel */
 };
 
 static struct product product_make(const struct cm_factored *u, const struct cm_factored *w,
@@ -171,30 +167,37 @@ static struct product product_make(const struct cm_factored *u, const struct cm_
     for (size_t j = 0; j < w->n; j++)
         for (size_t k = 0; k < w->rank; k++)
             p.right_left[k * w->n + j] = w->left[j * w->rank + k];
-    p.place = CM_NEW(w->ptr[w->d], uint32_t);
-    for (uint64_t t = 0; t < w->ptr[w->d]; t++)
-        p.place[t] = (uint32_t)place(0, w->cell[t]);
     return p;
 }
 
-/* a (strips x PANEL x SUB): rows a_g of a panel. */
-CM_CLONES static void fill_panel(cm_real *a, const struct product *p, size_t from, size_t genes)
+/* Row g of a panel in one piece, from its strips or to them. */
+static void move_row(cm_real *row, cm_real *a, size_t g, size_t strips, bool from_strips)
+{
+    for (size_t s = 0; s < strips; s++) {
+        cm_real *strip = a + (s * PANEL + g) * SUB, *part = row + s * SUB;
+        memcpy(from_strips ? part : strip, from_strips ? strip : part, SUB * sizeof *part);
+    }
+}
+
+/* a (strips x PANEL x SUB): rows a_g of a panel; row: scratch. */
+CM_CLONES static void fill_panel(cm_real *a, cm_real *row, const struct product *p, size_t from,
+                                 size_t genes)
 {
     const struct cm_factored *w = p->w;
-    memset(a, 0, p->l.all * PANEL * SUB * sizeof *a);
-    for (size_t g = 0; g < genes; g++)
+    cm_real *low = row + p->l.strips * SUB;
+    for (size_t g = 0; g < genes; g++) {
+        memset(row, 0, p->l.all * SUB * sizeof *row);
         for (uint64_t e = p->links->ptr[from + g]; e < p->links->ptr[from + g + 1]; e++) {
             size_t peak = p->links->peak[e];
             cm_real phi = p->phi[e];
-            cm_real *row = a + g * SUB;
             for (uint64_t t = w->ptr[peak]; t < w->ptr[peak + 1]; t++)
-                row[p->place[t]] += phi * w->val[t];
+                row[w->cell[t]] += phi * w->val[t];
             const cm_real *right = w->right + peak * w->rank;
-            for (size_t k = 0; k < w->rank; k += HALF) {
-                half *to = (half *)(a + place(g, p->l.strips * SUB + k));
-                *to += phi * *(const half *)(right + k);
-            }
+            for (size_t k = 0; k < w->rank; k += HALF)
+                *(half *)(low + k) += phi * *(const half *)(right + k);
         }
+        move_row(row, a, g, p->l.all, false);
+    }
 }
 
 static int forward_shard(void *arg, size_t shard)
@@ -202,7 +205,8 @@ static int forward_shard(void *arg, size_t shard)
     const struct product *p = arg;
     struct panel panel = {0};
     size_t rows = p->u->n + p->u->rank;
-    cm_real *x = p->x + shard * p->size, *a = CM_NEW(p->l.all * PANEL * SUB, cm_real);
+    cm_real *x = p->x + shard * p->size, *a = CM_NEW(p->l.all * PANEL * SUB, cm_real),
+            *row = CM_NEW(p->l.all * SUB, cm_real);
     memset(x, 0, p->size * sizeof *x);
     for (size_t k = cm_shard_begin(p->panels, p->shards, shard);
          k < cm_shard_begin(p->panels, p->shards, shard + 1); k++) {
@@ -210,13 +214,14 @@ static int forward_shard(void *arg, size_t shard)
                genes = p->links->genes - from < PANEL ? p->links->genes - from : PANEL;
         panel_load(&panel, p->u, from, genes);
         panel_by_cell(&panel);
-        fill_panel(a, p, from, genes);
+        fill_panel(a, row, p, from, genes);
         for (size_t s = 0; s < p->l.all; s++)
             gather_rows(x + s * rows * SUB, rows, panel.cell_start, panel.gene, panel.by_cell,
                         a + s * PANEL * SUB);
     }
     panel_free(&panel);
     cm_free(a);
+    cm_free(row);
     return 0;
 }
 
@@ -275,7 +280,6 @@ void cm_links_product(cm_real *out, size_t ldo, const struct cm_factored *u,
     cm_parallel(cm_shards(u->n, 16, 64), finish_shard, &p);
     cm_free(p.x);
     cm_free(p.right_left);
-    cm_free(p.place);
 }
 
 /* ===== backward ============================================================================= */
@@ -328,29 +332,32 @@ static int left_shard(void *arg, size_t s)
     return 0;
 }
 
-CM_CLONES static void take_links(const cm_real *a, const struct product *p, size_t from,
+/* row: scratch. */
+CM_CLONES static void take_links(cm_real *a, cm_real *row, const struct product *p, size_t from,
                                  size_t genes)
 {
     const struct cm_factored *w = p->w;
-    for (size_t g = 0; g < genes; g++)
+    const cm_real *low = row + p->l.strips * SUB;
+    for (size_t g = 0; g < genes; g++) {
+        move_row(row, a, g, p->l.all, true);
         for (uint64_t e = p->links->ptr[from + g]; e < p->links->ptr[from + g + 1]; e++) {
             size_t peak = p->links->peak[e];
-            const cm_real *row = a + g * SUB, *right = w->right + peak * w->rank;
+            const cm_real *right = w->right + peak * w->rank;
             cm_real sum[4] = {0}; /* strands, so that additions need not wait */
             uint64_t t = w->ptr[peak], end = w->ptr[peak + 1];
             for (; t + 4 <= end; t += 4)
                 for (size_t k = 0; k < 4; k++)
-                    sum[k] += w->val[t + k] * row[p->place[t + k]];
+                    sum[k] += w->val[t + k] * row[w->cell[t + k]];
             for (; t < end; t++)
-                sum[0] += w->val[t] * row[p->place[t]];
+                sum[0] += w->val[t] * row[w->cell[t]];
             half strand = {0};
             for (size_t k = 0; k < w->rank; k += HALF)
-                strand += *(const half *)(right + k) *
-                          *(const half *)(a + place(g, p->l.strips * SUB + k));
+                strand += *(const half *)(right + k) * *(const half *)(low + k);
             for (size_t k = 0; k < HALF; k++)
                 sum[k % 4] += strand[k];
             p->dphi[e] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
         }
+    }
 }
 
 static int backward_shard(void *arg, size_t shard)
@@ -358,7 +365,7 @@ static int backward_shard(void *arg, size_t shard)
     const struct product *p = arg;
     struct panel panel = {0};
     size_t rows = p->u->n + p->u->rank;
-    cm_real *a = CM_NEW(p->l.all * PANEL * SUB, cm_real);
+    cm_real *a = CM_NEW(p->l.all * PANEL * SUB, cm_real), *row = CM_NEW(p->l.all * SUB, cm_real);
     for (size_t k = cm_shard_begin(p->panels, p->shards, shard);
          k < cm_shard_begin(p->panels, p->shards, shard + 1); k++) {
         size_t from = k * PANEL,
@@ -368,10 +375,11 @@ static int backward_shard(void *arg, size_t shard)
         for (size_t s = 0; s < p->l.all; s++)
             gather_rows(a + s * PANEL * SUB, genes, panel.gene_start, panel.cell, panel.by_gene,
                         p->x + s * rows * SUB);
-        take_links(a, p, from, genes);
+        take_links(a, row, p, from, genes);
     }
     panel_free(&panel);
     cm_free(a);
+    cm_free(row);
     return 0;
 }
 
@@ -389,5 +397,4 @@ void cm_links_product_backward(cm_real *dphi, const cm_real *dout, size_t ldo,
     cm_parallel(p.shards, backward_shard, &p);
     cm_free(p.x);
     cm_free(p.right_left);
-    cm_free(p.place);
 }

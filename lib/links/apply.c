@@ -10,8 +10,7 @@
 
 enum {
     TILE = 64,   /* cells of a shard */
-    ROWS = 2048, /* cells of a product: what a product does for its columns serves all its rows */
-    COLS = 1024
+    BLOCK = 2048 /* cells of a product, either side */
 };
 
 struct apply {
@@ -95,7 +94,7 @@ void cm_links_similarities(const struct cm_links *links, const float *c,
     for (size_t i = 0; i < all; i++)
         first[i] = i;
     const uint64_t *rows = at[0] ? at[0] : first, *cols = at[1] ? at[1] : first;
-    size_t blocks[2] = {(n[0] + ROWS - 1) / ROWS, (n[1] + COLS - 1) / COLS};
+    size_t blocks[2] = {(n[0] + BLOCK - 1) / BLOCK, (n[1] + BLOCK - 1) / BLOCK};
     for (size_t a = 0; a < blocks[0]; a++) {
         size_t i = cm_shard_begin(n[0], blocks[0], a), end = cm_shard_begin(n[0], blocks[0], a + 1);
         struct cm_factored u;
@@ -115,9 +114,8 @@ void cm_links_similarities(const struct cm_links *links, const float *c,
 
 uint64_t cm_links_similarities_bytes(uint64_t n, uint64_t entries, uint64_t genes, uint64_t peaks)
 {
-    uint64_t rows = n < ROWS ? n : ROWS, cols = n < COLS ? n : COLS,
-             product = 4 * 9 * (rows + 64) * (cols + 192),
-             factored =
-                 16 * (genes + peaks) + (rows + cols) * (16 * (n ? entries / n + 1 : 0) + 256);
+    uint64_t block = n < BLOCK ? n : BLOCK, some = (n ? entries / n + 1 : 0) * block,
+             product = cm_links_product_bytes(block, block, some, genes, peaks),
+             factored = 16 * (genes + peaks) + 16 * some + 512 * block;
     return product + factored + 8 * n;
 }

@@ -47,11 +47,14 @@ struct cm_links_index {
 };
 
 /* out (u->n x w->n, ld ldo) += mu sum over links phi u_g(i) w_p(j).  Costs the entries of u times
- * the cells of w, and the entries of w times the links.  The same bits for any number of threads;
- * scratch of some 8 u->n w->n numbers. */
+ * the cells of w, and the entries of w times the links.  The same bits for any number of threads.
+ */
 void cm_links_product(cm_real *out, size_t ldo, const struct cm_factored *u,
                       const struct cm_factored *w, const struct cm_links_index *links,
                       const cm_real *phi, double mu);
+/* Upper bound of its scratch: u of `rows` cells, genes and `entries`, w of cols cells and peaks. */
+uint64_t cm_links_product_bytes(uint64_t rows, uint64_t cols, uint64_t entries, uint64_t genes,
+                                uint64_t peaks);
 /* dphi (one for each link) = its gradient, from dout (u->n x w->n, ld ldo), that of out. */
 void cm_links_product_backward(cm_real *dphi, const cm_real *dout, size_t ldo,
                                const struct cm_factored *u, const struct cm_factored *w,

@@ -6,13 +6,15 @@
  * two sparse products with links between them, and everything dense is rank columns wide.
  *
  * X is made panel by panel of genes: a_g = sum_p phi_gp e_p, a dense row over cells, goes to the
- * few cells that have an entry of g.  Once made, dense rows are cut into strips of SUB numbers,
- * stored strip by strip, so that a panel's strip stays in the cache nearest to the core and a row's
- * strip in registers.  Panels are dealt to fixed shards, whose X are added in order.
+ * few cells that have an entry of g.  Once made, dense rows are cut into strips of WIDE numbers
+ * (those of left: NARROW), stored strip by strip, so that a panel's strip stays in the cache nearest
+ * to the core and a row's strip in registers.  Forward deals ranges of the cells of w to shards,
+ * backward panels; both cuts are fixed.
  */
 #include <string.h>
 
 #include "base/clones.h"
+#include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "links/factored.h"
@@ -26,203 +28,94 @@ typedef cm_real half __attribute__((vector_size(32), aligned(__alignof__(cm_real
 
 /* 4 vectors are a strip: as accumulators they leave registers free with AVX2, too. */
 enum {
-    SUB = 4 * sizeof(vec) / sizeof(cm_real),
+    NARROW = sizeof(vec) / sizeof(cm_real),
+    WIDE = 4 * NARROW,
     HALF = sizeof(half) / sizeof(cm_real), /* a row of left is some of these */
-    PANEL = 96,
-    PRODUCT_SHARDS = 8
+    PANEL = 96,                            /* genes */
+    RANGE = 8 * WIDE,                      /* cells of w, forward */
+    PANEL_SHARDS = 8,
+    ROW_SHARDS = 64
 };
 
+#define EACH_1(DO) DO(0)
 #define EACH_4(DO) DO(0) DO(1) DO(2) DO(3)
 
-static size_t strips(size_t n) { return (n + SUB - 1) / SUB; }
+/* ===== dense rows in strips ================================================================= */
 
-/* Where things stand in a dense side with `rows` rows: cells first, then the columns of left. */
-struct layout {
-    size_t cells, strips; /* strips of the cells alone */
-    size_t all;           /* and of left */
+/* Rows of `n` cells and `rank` columns of left: `wide` strips, then `narrow` ones. */
+struct strips {
+    size_t wide, narrow;
+    size_t row; /* numbers of a row in one piece: cells, padded to strips, then left */
 };
 
-static struct layout layout_of(const struct cm_factored *w)
+static struct strips strips_of(size_t n, size_t rank)
 {
-    struct layout l = {w->n, strips(w->n), 0};
-    l.all = l.strips + strips(w->rank);
-    return l;
+    struct strips s = {.wide = (n + WIDE - 1) / WIDE, .narrow = (rank + NARROW - 1) / NARROW};
+    s.row = s.wide * WIDE + s.narrow * NARROW;
+    return s;
 }
 
-/* y (rows x SUB) += sparse x: row i takes val[e] x[at[e]], e in start[i] .. start[i+1]-1. */
-CM_FAST_CLONES static void gather_rows(cm_real *y, size_t rows, const uint32_t *start,
-                                       const uint32_t *at, const cm_real *val, const cm_real *x)
+/* Where strip k of a matrix with `rows` rows begins, and how wide it is. */
+static size_t strip_at(const struct strips *s, size_t k, size_t rows)
 {
-    for (size_t i = 0; i < rows; i++, y += SUB) {
-        uint32_t begin = start[i], end = start[i + 1];
-        if (begin == end)
-            continue;
-        vec *out = (vec *)y;
-#define LOAD(k) vec s##k = out[k];
-        EACH_4(LOAD)
-        for (uint32_t e = begin; e < end; e++) {
-            const vec *row = (const vec *)(x + (size_t)at[e] * SUB);
-            cm_real a = val[e];
-#define ADD(k) s##k += a * row[k];
-            EACH_4(ADD)
-        }
+    return k < s->wide ? k * rows * WIDE : (s->wide * WIDE + (k - s->wide) * NARROW) * rows;
+}
+
+static size_t strip_width(const struct strips *s, size_t k) { return k < s->wide ? WIDE : NARROW; }
+
+/* Row i in one piece, from the strips of a (rows) or to them. */
+static void take_row(cm_real *row, const cm_real *a, const struct strips *s, size_t rows, size_t i)
+{
+    for (size_t k = 0; k < s->wide + s->narrow; k++) {
+        size_t width = strip_width(s, k);
+        memcpy(row, a + strip_at(s, k, rows) + i * width, width * sizeof *row);
+        row += width;
+    }
+}
+
+static void put_row(const cm_real *row, cm_real *a, const struct strips *s, size_t rows, size_t i)
+{
+    for (size_t k = 0; k < s->wide + s->narrow; k++) {
+        size_t width = strip_width(s, k);
+        memcpy(a + strip_at(s, k, rows) + i * width, row, width * sizeof *row);
+        row += width;
+    }
+}
+
+/* y (rows x W vectors) += sparse x: row i takes val[e] x[at[e]], e in start[i] .. start[i+1]-1. */
+#define GATHER(NAME, W)                                                                            \
+    CM_FAST_CLONES static void NAME(cm_real *y, size_t rows, const uint32_t *start,                \
+                                    const uint32_t *at, const cm_real *val, const cm_real *x)      \
+    {                                                                                              \
+        for (size_t i = 0; i < rows; i++, y += (W)*NARROW) {                                       \
+            uint32_t begin = start[i], end = start[i + 1];                                         \
+            if (begin == end)                                                                      \
+                continue;                                                                          \
+            vec *out = (vec *)y;                                                                   \
+            EACH_##W(LOAD);                                                                        \
+            for (uint32_t e = begin; e < end; e++) {                                               \
+                const vec *row = (const vec *)(x + (size_t)at[e] * (W)*NARROW);                    \
+                cm_real a = val[e];                                                                \
+                EACH_##W(ADD);                                                                     \
+            }                                                                                      \
+            EACH_##W(STORE);                                                                       \
+        }                                                                                          \
+    }
+#define LOAD(k)  vec s##k = out[k];
+#define ADD(k)   s##k += a * row[k];
 #define STORE(k) out[k] = s##k;
-        EACH_4(STORE)
-    }
-}
 
-/* ===== a panel of genes ===================================================================== */
+GATHER(gather_wide, 4)
+GATHER(gather_narrow, 1)
 
-/* The entries of a panel's genes in u, right included: cells, then columns of left. */
-struct panel {
-    size_t from, genes, rows; /* rows: cells and columns of left */
-    uint32_t gene_start[PANEL + 1], *cell;
-    uint32_t *cell_start, *gene;
-    cm_real *by_gene, *by_cell;
-    size_t capacity;
-};
-
-static void panel_free(struct panel *p)
+/* The same for all strips of the first n rows of y; y has `rows` of them, x `sources`. */
+static void gather(cm_real *y, size_t rows, size_t n, const uint32_t *start, const uint32_t *at,
+                   const cm_real *val, const cm_real *x, size_t sources, const struct strips *s)
 {
-    cm_free(p->cell);
-    cm_free(p->cell_start);
-    cm_free(p->gene);
-    cm_free(p->by_gene);
-    cm_free(p->by_cell);
-}
-
-static void panel_load(struct panel *p, const struct cm_factored *u, size_t from, size_t genes)
-{
-    p->from = from;
-    p->genes = genes;
-    p->rows = u->n + u->rank;
-    size_t need = (size_t)(u->ptr[from + genes] - u->ptr[from]) + genes * u->rank, n = 0;
-    if (need > p->capacity) {
-        p->capacity = need + need / 2;
-        p->cell = cm_realloc(p->cell, p->capacity, sizeof *p->cell);
-        p->gene = cm_realloc(p->gene, p->capacity, sizeof *p->gene);
-        p->by_gene = cm_realloc(p->by_gene, p->capacity, sizeof *p->by_gene);
-        p->by_cell = cm_realloc(p->by_cell, p->capacity, sizeof *p->by_cell);
-    }
-    for (size_t g = 0; g < genes; g++) {
-        uint64_t begin = u->ptr[from + g], end = u->ptr[from + g + 1];
-        p->gene_start[g] = (uint32_t)n;
-        if (end > begin) {
-            memcpy(p->cell + n, u->cell + begin, (end - begin) * sizeof *p->cell);
-            memcpy(p->by_gene + n, u->val + begin, (end - begin) * sizeof *p->by_gene);
-            n += end - begin;
-        }
-        for (size_t k = 0; k < u->rank; k++, n++) {
-            p->cell[n] = (uint32_t)(u->n + k);
-            p->by_gene[n] = u->right[(from + g) * u->rank + k];
-        }
-    }
-    p->gene_start[genes] = (uint32_t)n;
-}
-
-/* The same entries cell by cell. */
-static void panel_by_cell(struct panel *p)
-{
-    size_t n = p->gene_start[p->genes];
-    if (!p->cell_start)
-        p->cell_start = CM_NEW(p->rows + 2, uint32_t);
-    uint32_t *next = p->cell_start + 1; /* becomes the ends, which are the starts of the next */
-    memset(p->cell_start, 0, (p->rows + 2) * sizeof *p->cell_start);
-    for (size_t e = 0; e < n; e++)
-        next[p->cell[e] + 1]++;
-    for (size_t i = 0; i < p->rows; i++)
-        next[i + 1] += next[i];
-    for (size_t g = 0; g < p->genes; g++)
-        for (uint32_t e = p->gene_start[g]; e < p->gene_start[g + 1]; e++) {
-            uint32_t to = next[p->cell[e]]++;
-            p->gene[to] = (uint32_t)g;
-            p->by_cell[to] = p->by_gene[e];
-        }
-}
-
-/* ===== forward ============================================================================== */
-
-struct product {
-    const struct cm_factored *u, *w;
-    const struct cm_links_index *links;
-    const cm_real *phi;
-    cm_real *dphi;
-    struct layout l;
-    size_t panels, shards, size; /* size: numbers of one X */
-    cm_real *x;                  /* strips x rows x SUB: X of every shard, or D */
-    cm_real *out;
-    const cm_real *dout;
-    size_t ldo;
-    cm_real mu, *right_left; /* left of w, transposed: rank x cells */
-};
-
-static struct product product_make(const struct cm_factored *u, const struct cm_factored *w,
-                                   const struct cm_links_index *links, double mu)
-{
-    struct product p = {.u = u, .w = w, .links = links, .l = layout_of(w), .mu = (cm_real)mu};
-    p.panels = (links->genes + PANEL - 1) / PANEL;
-    p.shards = cm_shards(p.panels, 1, PRODUCT_SHARDS);
-    p.size = p.l.all * (u->n + u->rank) * SUB;
-    p.right_left = CM_NEW(w->rank * w->n, cm_real);
-    for (size_t j = 0; j < w->n; j++)
-        for (size_t k = 0; k < w->rank; k++)
-            p.right_left[k * w->n + j] = w->left[j * w->rank + k];
-    return p;
-}
-
-/* Row g of a panel in one piece, from its strips or to them. */
-static void move_row(cm_real *row, cm_real *a, size_t g, size_t strips, bool from_strips)
-{
-    for (size_t s = 0; s < strips; s++) {
-        cm_real *strip = a + (s * PANEL + g) * SUB, *part = row + s * SUB;
-        memcpy(from_strips ? part : strip, from_strips ? strip : part, SUB * sizeof *part);
-    }
-}
-
-/* a (strips x PANEL x SUB): rows a_g of a panel; row: scratch. */
-CM_CLONES static void fill_panel(cm_real *a, cm_real *row, const struct product *p, size_t from,
-                                 size_t genes)
-{
-    const struct cm_factored *w = p->w;
-    cm_real *low = row + p->l.strips * SUB;
-    for (size_t g = 0; g < genes; g++) {
-        memset(row, 0, p->l.all * SUB * sizeof *row);
-        for (uint64_t e = p->links->ptr[from + g]; e < p->links->ptr[from + g + 1]; e++) {
-            size_t peak = p->links->peak[e];
-            cm_real phi = p->phi[e];
-            for (uint64_t t = w->ptr[peak]; t < w->ptr[peak + 1]; t++)
-                row[w->cell[t]] += phi * w->val[t];
-            const cm_real *right = w->right + peak * w->rank;
-            for (size_t k = 0; k < w->rank; k += HALF)
-                *(half *)(low + k) += phi * *(const half *)(right + k);
-        }
-        move_row(row, a, g, p->l.all, false);
-    }
-}
-
-static int forward_shard(void *arg, size_t shard)
-{
-    const struct product *p = arg;
-    struct panel panel = {0};
-    size_t rows = p->u->n + p->u->rank;
-    cm_real *x = p->x + shard * p->size, *a = CM_NEW(p->l.all * PANEL * SUB, cm_real),
-            *row = CM_NEW(p->l.all * SUB, cm_real);
-    memset(x, 0, p->size * sizeof *x);
-    for (size_t k = cm_shard_begin(p->panels, p->shards, shard);
-         k < cm_shard_begin(p->panels, p->shards, shard + 1); k++) {
-        size_t from = k * PANEL,
-               genes = p->links->genes - from < PANEL ? p->links->genes - from : PANEL;
-        panel_load(&panel, p->u, from, genes);
-        panel_by_cell(&panel);
-        fill_panel(a, row, p, from, genes);
-        for (size_t s = 0; s < p->l.all; s++)
-            gather_rows(x + s * rows * SUB, rows, panel.cell_start, panel.gene, panel.by_cell,
-                        a + s * PANEL * SUB);
-    }
-    panel_free(&panel);
-    cm_free(a);
-    cm_free(row);
-    return 0;
+    for (size_t k = 0; k < s->wide; k++)
+        gather_wide(y + strip_at(s, k, rows), n, start, at, val, x + strip_at(s, k, sources));
+    for (size_t k = s->wide; k < s->wide + s->narrow; k++)
+        gather_narrow(y + strip_at(s, k, rows), n, start, at, val, x + strip_at(s, k, sources));
 }
 
 /* y (n) += factor x */
@@ -233,31 +126,173 @@ CM_CLONES_O3 static void add_row(cm_real *restrict y, cm_real factor, const cm_r
         y[j] += factor * x[j];
 }
 
-/* y (cells of w) = row i of X [1 left_w]', the shards added up. */
-static void whole_row(cm_real *y, const struct product *p, size_t i)
+/* ===== both directions ====================================================================== */
+
+struct product {
+    const struct cm_factored *u, *w;
+    const struct cm_links_index *links;
+    cm_real mu, *left_w; /* left of w, transposed: rank x cells */
+    size_t rows, panels; /* rows: cells and columns of left of u */
+
+    const cm_real *phi; /* forward */
+    struct panel *panel;
+    size_t ranges;
+    uint32_t *start; /* (ranges + 1) x peaks: where entries of a range begin */
+    cm_real *out;
+    size_t ldo;
+
+    cm_real *dphi; /* backward */
+    const cm_real *dout;
+    struct strips strips;
+    cm_real *d;
+};
+
+static struct product product_make(const struct cm_factored *u, const struct cm_factored *w,
+                                   const struct cm_links_index *links, double mu)
 {
-    size_t rows = p->u->n + p->u->rank, n = p->w->n;
-    memset(y, 0, p->l.all * SUB * sizeof *y);
-    for (size_t shard = 0; shard < p->shards; shard++)
-        for (size_t s = 0; s < p->l.all; s++)
-            add_row(y + s * SUB, 1, p->x + shard * p->size + (s * rows + i) * SUB, SUB);
-    for (size_t k = 0; k < p->w->rank; k++)
-        add_row(y, y[p->l.strips * SUB + k], p->right_left + k * n, n);
+    struct product p = {.u = u, .w = w, .links = links, .mu = (cm_real)mu, .rows = u->n + u->rank};
+    p.panels = (links->genes + PANEL - 1) / PANEL;
+    p.left_w = CM_NEW(w->rank * w->n, cm_real);
+    for (size_t j = 0; j < w->n; j++)
+        for (size_t k = 0; k < w->rank; k++)
+            p.left_w[k * w->n + j] = w->left[j * w->rank + k];
+    return p;
 }
 
-static int finish_shard(void *arg, size_t shard)
+static size_t panel_genes(const struct product *p, size_t panel)
+{
+    size_t from = panel * PANEL;
+    return p->links->genes - from < PANEL ? p->links->genes - from : PANEL;
+}
+
+/* ===== forward ============================================================================== */
+
+/* The entries of a panel's genes in u, right included, cell by cell. */
+struct panel {
+    uint32_t *start, *gene; /* start: rows + 2 */
+    cm_real *val;
+};
+
+static int panel_shard(void *arg, size_t shard)
 {
     const struct product *p = arg;
-    size_t rank = p->u->rank, n = p->w->n, shards = cm_shards(p->u->n, 16, 64);
-    cm_real *y = CM_NEW(p->l.all * SUB, cm_real);
-    for (size_t i = cm_shard_begin(p->u->n, shards, shard);
-         i < cm_shard_begin(p->u->n, shards, shard + 1); i++) {
-        whole_row(y, p, i);
-        for (size_t k = 0; k < rank; k++) /* rows of left are behind the shards */
-            add_row(y, p->u->left[i * rank + k], p->x + p->shards * p->size + k * n, n);
-        add_row(p->out + i * p->ldo, p->mu, y, n);
+    const struct cm_factored *u = p->u;
+    struct panel *to = &p->panel[shard];
+    size_t from = shard * PANEL, genes = panel_genes(p, shard), cells = u->n,
+           n = (size_t)(u->ptr[from + genes] - u->ptr[from]) + genes * u->rank;
+    CM_ASSERT(n <= UINT32_MAX);
+    to->start = CM_ZNEW(p->rows + 2, uint32_t);
+    to->gene = CM_NEW(n, uint32_t);
+    to->val = CM_NEW(n, cm_real);
+    uint32_t *next = to->start + 1; /* becomes the ends, which are the starts of the next */
+    for (uint64_t e = u->ptr[from]; e < u->ptr[from + genes]; e++)
+        next[u->cell[e] + 1]++;
+    for (size_t k = 0; k < u->rank; k++)
+        next[cells + k + 1] = (uint32_t)genes;
+    for (size_t i = 0; i < p->rows; i++)
+        next[i + 1] += next[i];
+    for (size_t g = 0; g < genes; g++) {
+        for (uint64_t e = u->ptr[from + g]; e < u->ptr[from + g + 1]; e++) {
+            uint32_t put = next[u->cell[e]]++;
+            to->gene[put] = (uint32_t)g;
+            to->val[put] = u->val[e];
+        }
+        for (size_t k = 0; k < u->rank; k++) {
+            uint32_t put = next[cells + k]++;
+            to->gene[put] = (uint32_t)g;
+            to->val[put] = u->right[(from + g) * u->rank + k];
+        }
     }
-    cm_free(y);
+    return 0;
+}
+
+static size_t range_begin(const struct product *p, size_t range)
+{
+    return cm_shard_begin(p->w->n, p->ranges, range);
+}
+
+/* Entries of w in each range of cells, for some of its features. */
+static int start_shard(void *arg, size_t shard)
+{
+    const struct product *p = arg;
+    const struct cm_factored *w = p->w;
+    size_t shards = cm_shards(w->d, 1024, ROW_SHARDS);
+    for (size_t j = cm_shard_begin(w->d, shards, shard);
+         j < cm_shard_begin(w->d, shards, shard + 1); j++) {
+        uint64_t e = w->ptr[j], end = w->ptr[j + 1];
+        for (size_t range = 0; range <= p->ranges; range++) {
+            size_t limit = range_begin(p, range);
+            while (e < end && w->cell[e] < limit)
+                e++;
+            p->start[range * w->d + j] = (uint32_t)e;
+        }
+    }
+    return 0;
+}
+
+/* a (PANEL rows in strips) = rows a_g of a panel over the cells of a range; row: scratch. */
+CM_CLONES static void fill_panel(cm_real *a, cm_real *row, const struct strips *s,
+                                 const struct product *p, size_t range, size_t panel)
+{
+    const struct cm_factored *w = p->w;
+    const uint32_t *start = p->start + range * w->d, *stop = start + w->d;
+    cm_real *low = row + s->wide * WIDE;
+    size_t from = panel * PANEL, genes = panel_genes(p, panel);
+    uint32_t first = (uint32_t)range_begin(p, range);
+    for (size_t g = 0; g < genes; g++) {
+        memset(row, 0, s->row * sizeof *row);
+        for (uint64_t e = p->links->ptr[from + g]; e < p->links->ptr[from + g + 1]; e++) {
+            size_t peak = p->links->peak[e];
+            cm_real phi = p->phi[e];
+            for (uint32_t t = start[peak]; t < stop[peak]; t++)
+                row[w->cell[t] - first] += phi * w->val[t];
+            const cm_real *right = w->right + peak * w->rank;
+            for (size_t k = 0; k < w->rank; k += HALF)
+                *(half *)(low + k) += phi * *(const half *)(right + k);
+        }
+        put_row(row, a, s, PANEL, g);
+    }
+}
+
+/* out += mu [1 left_u] X [1 left_w]', the columns of a range. */
+static void finish(const struct product *p, const cm_real *x, const struct strips *s, size_t from,
+                   size_t n)
+{
+    size_t rank = p->u->rank;
+    cm_real *row = CM_NEW(s->row, cm_real), *left = CM_NEW(rank * n, cm_real);
+    for (size_t i = p->rows; i-- > 0;) { /* columns of left first */
+        take_row(row, x, s, p->rows, i);
+        for (size_t k = 0; k < p->w->rank; k++)
+            add_row(row, row[s->wide * WIDE + k], p->left_w + k * p->w->n + from, n);
+        if (i >= p->u->n) {
+            memcpy(left + (i - p->u->n) * n, row, n * sizeof *row);
+            continue;
+        }
+        for (size_t k = 0; k < rank; k++)
+            add_row(row, p->u->left[i * rank + k], left + k * n, n);
+        add_row(p->out + i * p->ldo + from, p->mu, row, n);
+    }
+    cm_free(row);
+    cm_free(left);
+}
+
+static int range_shard(void *arg, size_t range)
+{
+    const struct product *p = arg;
+    size_t from = range_begin(p, range), n = range_begin(p, range + 1) - from;
+    struct strips s = strips_of(n, p->w->rank);
+    cm_real *x = CM_NEW(s.row * p->rows, cm_real), *a = CM_NEW(s.row * PANEL, cm_real),
+            *row = CM_NEW(s.row, cm_real);
+    memset(x, 0, s.row * p->rows * sizeof *x);
+    for (size_t k = 0; k < p->panels; k++) {
+        const struct panel *panel = &p->panel[k];
+        fill_panel(a, row, &s, p, range, k);
+        gather(x, p->rows, p->rows, panel->start, panel->gene, panel->val, a, PANEL, &s);
+    }
+    finish(p, x, &s, from, n);
+    cm_free(x);
+    cm_free(a);
+    cm_free(row);
     return 0;
 }
 
@@ -265,21 +300,34 @@ void cm_links_product(cm_real *out, size_t ldo, const struct cm_factored *u,
                       const struct cm_factored *w, const struct cm_links_index *links,
                       const cm_real *phi, double mu)
 {
+    CM_ASSERT(w->ptr[w->d] <= UINT32_MAX);
     struct product p = product_make(u, w, links, mu);
     p.phi = phi;
     p.out = out;
     p.ldo = ldo;
-    p.x = CM_NEW(p.shards * p.size + u->rank * w->n, cm_real);
-    cm_parallel(p.shards, forward_shard, &p);
-    cm_real *y = CM_NEW(p.l.all * SUB, cm_real);
-    for (size_t k = 0; k < u->rank; k++) {
-        whole_row(y, &p, u->n + k);
-        memcpy(p.x + p.shards * p.size + k * w->n, y, w->n * sizeof *y);
+    p.panel = CM_NEW(p.panels, struct panel);
+    p.ranges = (w->n + RANGE - 1) / RANGE;
+    p.start = CM_NEW((p.ranges + 1) * w->d, uint32_t);
+    cm_parallel(p.panels, panel_shard, &p);
+    cm_parallel(cm_shards(w->d, 1024, ROW_SHARDS), start_shard, &p);
+    cm_parallel(p.ranges, range_shard, &p);
+    for (size_t k = 0; k < p.panels; k++) {
+        cm_free(p.panel[k].start);
+        cm_free(p.panel[k].gene);
+        cm_free(p.panel[k].val);
     }
-    cm_free(y);
-    cm_parallel(cm_shards(u->n, 16, 64), finish_shard, &p);
-    cm_free(p.x);
-    cm_free(p.right_left);
+    cm_free(p.panel);
+    cm_free(p.start);
+    cm_free(p.left_w);
+}
+
+uint64_t cm_links_product_bytes(uint64_t rows, uint64_t cols, uint64_t entries, uint64_t genes,
+                                uint64_t peaks)
+{
+    uint64_t range = cols < RANGE ? cols : RANGE, row = range + 256, real = sizeof(cm_real);
+    return (4 + real) * entries + 4 * (genes / PANEL + 1) * (rows + 64) +
+           4 * peaks * (cols / RANGE + 2) +
+           real * (cols + row * (rows + PANEL + 320)) * cm_pool_threads() + real * 64 * cols;
 }
 
 /* ===== backward ============================================================================= */
@@ -303,43 +351,72 @@ CM_CLONES static cm_real dot(const cm_real *x, const cm_real *y, size_t n)
 static int spread_shard(void *arg, size_t shard)
 {
     const struct product *p = arg;
-    size_t rows = p->u->n + p->u->rank, n = p->w->n, shards = cm_shards(p->u->n, 16, 64);
+    size_t n = p->w->n, shards = cm_shards(p->u->n, 16, ROW_SHARDS);
+    cm_real *row = CM_ZNEW(p->strips.row, cm_real), *low = row + p->strips.wide * WIDE;
     for (size_t i = cm_shard_begin(p->u->n, shards, shard);
          i < cm_shard_begin(p->u->n, shards, shard + 1); i++) {
         const cm_real *in = p->dout + i * p->ldo;
-        for (size_t s = 0; s < p->l.strips; s++) {
-            cm_real *to = p->x + (s * rows + i) * SUB;
-            size_t some = n - s * SUB < SUB ? n - s * SUB : SUB;
-            memset(to, 0, SUB * sizeof *to);
-            add_row(to, p->mu, in + s * SUB, some);
-        }
+        memset(row, 0, n * sizeof *row);
+        add_row(row, p->mu, in, n);
         for (size_t k = 0; k < p->w->rank; k++)
-            p->x[((p->l.strips + k / SUB) * rows + i) * SUB + k % SUB] =
-                p->mu * dot(in, p->right_left + k * n, n);
+            low[k] = p->mu * dot(in, p->left_w + k * n, n);
+        put_row(row, p->d, &p->strips, p->rows, i);
     }
+    cm_free(row);
     return 0;
 }
 
 /* One strip of left_u' times the rows above. */
-static int left_shard(void *arg, size_t s)
+static int left_shard(void *arg, size_t k)
 {
     const struct product *p = arg;
-    size_t rank = p->u->rank, rows = p->u->n + rank;
-    cm_real *strip = p->x + s * rows * SUB;
+    size_t rank = p->u->rank, width = strip_width(&p->strips, k);
+    cm_real *strip = p->d + strip_at(&p->strips, k, p->rows);
+    memset(strip + p->u->n * width, 0, rank * width * sizeof *strip);
     for (size_t i = 0; i < p->u->n; i++)
-        for (size_t k = 0; k < rank; k++)
-            add_row(strip + (p->u->n + k) * SUB, p->u->left[i * rank + k], strip + i * SUB, SUB);
+        for (size_t c = 0; c < rank; c++)
+            add_row(strip + (p->u->n + c) * width, p->u->left[i * rank + c], strip + i * width,
+                    width);
     return 0;
 }
 
-/* row: scratch. */
-CM_CLONES static void take_links(cm_real *a, cm_real *row, const struct product *p, size_t from,
-                                 size_t genes)
+/* The entries of a panel's genes in u, right included, gene by gene. */
+struct genes {
+    uint32_t start[PANEL + 1], *cell;
+    cm_real *val;
+    size_t cell_capacity, val_capacity;
+};
+
+static void genes_load(struct genes *to, const struct cm_factored *u, size_t from, size_t genes)
+{
+    size_t need = (size_t)(u->ptr[from + genes] - u->ptr[from]) + genes * u->rank, n = 0;
+    CM_GROW(to->cell, to->cell_capacity, need);
+    CM_GROW(to->val, to->val_capacity, need);
+    for (size_t g = 0; g < genes; g++) {
+        uint64_t begin = u->ptr[from + g], own = u->ptr[from + g + 1] - begin;
+        to->start[g] = (uint32_t)n;
+        if (own) {
+            memcpy(to->cell + n, u->cell + begin, own * sizeof *to->cell);
+            memcpy(to->val + n, u->val + begin, own * sizeof *to->val);
+            n += own;
+        }
+        for (size_t k = 0; k < u->rank; k++, n++) {
+            to->cell[n] = (uint32_t)(u->n + k);
+            to->val[n] = u->right[(from + g) * u->rank + k];
+        }
+    }
+    to->start[genes] = (uint32_t)n;
+}
+
+/* dphi of a panel's links from its rows e_g' D; row: scratch. */
+CM_CLONES static void take_links(const cm_real *a, cm_real *row, const struct product *p,
+                                 size_t panel)
 {
     const struct cm_factored *w = p->w;
-    const cm_real *low = row + p->l.strips * SUB;
+    const cm_real *low = row + p->strips.wide * WIDE;
+    size_t from = panel * PANEL, genes = panel_genes(p, panel);
     for (size_t g = 0; g < genes; g++) {
-        move_row(row, a, g, p->l.all, true);
+        take_row(row, a, &p->strips, PANEL, g);
         for (uint64_t e = p->links->ptr[from + g]; e < p->links->ptr[from + g + 1]; e++) {
             size_t peak = p->links->peak[e];
             const cm_real *right = w->right + peak * w->rank;
@@ -363,21 +440,19 @@ CM_CLONES static void take_links(cm_real *a, cm_real *row, const struct product 
 static int backward_shard(void *arg, size_t shard)
 {
     const struct product *p = arg;
-    struct panel panel = {0};
-    size_t rows = p->u->n + p->u->rank;
-    cm_real *a = CM_NEW(p->l.all * PANEL * SUB, cm_real), *row = CM_NEW(p->l.all * SUB, cm_real);
-    for (size_t k = cm_shard_begin(p->panels, p->shards, shard);
-         k < cm_shard_begin(p->panels, p->shards, shard + 1); k++) {
-        size_t from = k * PANEL,
-               genes = p->links->genes - from < PANEL ? p->links->genes - from : PANEL;
-        panel_load(&panel, p->u, from, genes);
-        memset(a, 0, p->l.all * PANEL * SUB * sizeof *a);
-        for (size_t s = 0; s < p->l.all; s++)
-            gather_rows(a + s * PANEL * SUB, genes, panel.gene_start, panel.cell, panel.by_gene,
-                        p->x + s * rows * SUB);
-        take_links(a, row, p, from, genes);
+    struct genes genes = {0};
+    size_t shards = cm_shards(p->panels, 1, PANEL_SHARDS);
+    cm_real *a = CM_NEW(p->strips.row * PANEL, cm_real), *row = CM_NEW(p->strips.row, cm_real);
+    for (size_t k = cm_shard_begin(p->panels, shards, shard);
+         k < cm_shard_begin(p->panels, shards, shard + 1); k++) {
+        size_t n = panel_genes(p, k);
+        genes_load(&genes, p->u, k * PANEL, n);
+        memset(a, 0, p->strips.row * PANEL * sizeof *a);
+        gather(a, PANEL, n, genes.start, genes.cell, genes.val, p->d, p->rows, &p->strips);
+        take_links(a, row, p, k);
     }
-    panel_free(&panel);
+    cm_free(genes.cell);
+    cm_free(genes.val);
     cm_free(a);
     cm_free(row);
     return 0;
@@ -391,10 +466,11 @@ void cm_links_product_backward(cm_real *dphi, const cm_real *dout, size_t ldo,
     p.dphi = dphi;
     p.dout = dout;
     p.ldo = ldo;
-    p.x = CM_ZNEW(p.size, cm_real);
-    cm_parallel(cm_shards(u->n, 16, 64), spread_shard, &p);
-    cm_parallel(p.l.all, left_shard, &p);
-    cm_parallel(p.shards, backward_shard, &p);
-    cm_free(p.x);
-    cm_free(p.right_left);
+    p.strips = strips_of(w->n, w->rank);
+    p.d = CM_NEW(p.strips.row * p.rows, cm_real);
+    cm_parallel(cm_shards(u->n, 16, ROW_SHARDS), spread_shard, &p);
+    cm_parallel(p.strips.wide + p.strips.narrow, left_shard, &p);
+    cm_parallel(cm_shards(p.panels, 1, PANEL_SHARDS), backward_shard, &p);
+    cm_free(p.d);
+    cm_free(p.left_w);
 }

@@ -7,7 +7,7 @@
 #include "base/pool.h"
 #include "links/residuals.h"
 
-enum { FACTOR_SHARDS = 8, FACTOR_TILE = 2048 };
+enum { FACTOR_SHARDS = 8, FACTOR_TILE = 2048, AHEAD = 2 }; /* AHEAD: cells */
 
 struct factor {
     const struct cm_links_side *side;
@@ -25,25 +25,42 @@ static uint64_t row_of(const struct factor *f, size_t i) { return f->at ? f->at[
 
 /* ===== stored non-zeros, feature by feature ================================================= */
 
+/* Entries from e on: rows anywhere, and a short piece of each, are no stream to the processor. */
+static inline void fetch(const struct cm_csr *x, uint64_t e)
+{
+    enum { LINE = 64 / sizeof *x->idx, LINES = 5 };
+    for (size_t k = 0; k < LINES; k++) {
+        __builtin_prefetch(x->idx + e + k * LINE);
+        __builtin_prefetch(x->val + e + k * LINE);
+    }
+}
+
 /* Features below `to` of all cells, from where `cursor` stands in each row: their numbers to ptr,
  * or the entries x/sd themselves. */
 static void columns_tile(const struct factor *f, size_t to, uint64_t *cursor)
 {
     const struct cm_links_side *s = f->side;
     const struct cm_csr *x = f->cells->x;
-    uint32_t last = s->feature[to - 1];
+    const uint32_t *idx = x->idx, *at = s->at;
+    const float *val = x->val, *sd = s->sd;
+    uint64_t *number = f->to->ptr + 1, *next = f->next;
+    uint32_t last = s->feature[to - 1], *cell = f->to->cell;
+    float *entry = f->to->val;
     for (size_t i = 0; i < f->n; i++) {
         uint64_t e = cursor[i], end = x->ptr[row_of(f, i) + 1];
-        for (; e < end && x->idx[e] <= last; e++) {
-            uint32_t j = s->at[x->idx[e]];
+        if (i + AHEAD < f->n)
+            fetch(x, cursor[i + AHEAD]);
+        for (; e < end && idx[e] <= last; e++) {
+            uint32_t j = at[idx[e]];
             if (j == CM_LINKS_NOWHERE)
                 continue;
-            if (!f->next) {
-                f->to->ptr[j + 1]++;
+            if (!next) {
+                number[j]++;
                 continue;
             }
-            f->to->cell[f->next[j]] = (uint32_t)i;
-            f->to->val[f->next[j]++] = x->val[e] / s->sd[j];
+            uint64_t put = next[j]++;
+            cell[put] = (uint32_t)i;
+            entry[put] = val[e] / sd[j];
         }
         cursor[i] = e;
     }
@@ -95,19 +112,29 @@ struct entries {
 CM_CLONES_O3 static float low_rank(float *restrict base, const float *restrict left,
                                    const float *right, size_t n, size_t rank)
 {
-    float peak = 0;
-    memset(base, 0, n * sizeof *base);
-    for (size_t k = 0; k < rank; k++) {
-        float factor = right[k];
-        const float *row = left + k * n;
-        for (size_t i = 0; factor != 0 && i < n; i++)
-            base[i] += factor * row[i];
+    enum { TILE = 32 }; /* sums in registers */
+    float peak[TILE] = {0}, largest = 0;
+    size_t i = 0;
+    for (; i + TILE <= n; i += TILE) {
+        float sum[TILE] = {0};
+        for (size_t k = 0; k < rank; k++)
+            for (size_t t = 0; t < TILE; t++)
+                sum[t] += right[k] * left[k * n + i + t];
+        for (size_t t = 0; t < TILE; t++) {
+            base[i + t] = sum[t];
+            float size = fabsf(sum[t]);
+            peak[t] = size > peak[t] ? size : peak[t];
+        }
     }
-    for (size_t i = 0; i < n; i++) {
-        float size = fabsf(base[i]);
-        peak = size > peak ? size : peak;
+    for (; i < n; i++) {
+        base[i] = 0;
+        for (size_t k = 0; k < rank; k++)
+            base[i] += right[k] * left[k * n + i];
+        peak[0] = fmaxf(peak[0], fabsf(base[i]));
     }
-    return peak;
+    for (size_t t = 0; t < TILE; t++)
+        largest = fmaxf(largest, peak[t]);
+    return largest;
 }
 
 static void add_entry(struct entries *to, size_t cell, float base, float entry, float clip)

@@ -33,6 +33,7 @@ enum {
     HALF = sizeof(half) / sizeof(cm_real), /* a row of left is some of these */
     PANEL = 96,                            /* genes */
     RANGE = 8 * WIDE,                      /* cells of w, forward */
+    AHEAD = 8,                             /* links whose entries are fetched */
     PANEL_SHARDS = 8,
     ROW_SHARDS = 64
 };
@@ -230,6 +231,16 @@ static int start_shard(void *arg, size_t shard)
     return 0;
 }
 
+/* Entries from e on: pieces of some ten of them, here and there, are no stream to the processor. */
+static inline void fetch(const struct cm_factored *w, uint32_t e)
+{
+    enum { LINE = 64 / sizeof(uint32_t) };
+    __builtin_prefetch(w->cell + e);
+    __builtin_prefetch(w->cell + e + LINE);
+    __builtin_prefetch(w->val + e);
+    __builtin_prefetch(w->val + e + LINE);
+}
+
 /* a (PANEL rows in strips) = rows a_g of a panel over the cells of a range; row: scratch. */
 CM_CLONES static void fill_panel(cm_real *a, cm_real *row, const struct strips *s,
                                  const struct product *p, size_t range, size_t panel)
@@ -239,10 +250,13 @@ CM_CLONES static void fill_panel(cm_real *a, cm_real *row, const struct strips *
     cm_real *low = row + s->wide * WIDE;
     size_t from = panel * PANEL, genes = panel_genes(p, panel);
     uint32_t first = (uint32_t)range_begin(p, range);
+    uint64_t last = p->links->ptr[from + genes];
     for (size_t g = 0; g < genes; g++) {
         memset(row, 0, s->row * sizeof *row);
         for (uint64_t e = p->links->ptr[from + g]; e < p->links->ptr[from + g + 1]; e++) {
             size_t peak = p->links->peak[e];
+            if (e + AHEAD < last)
+                fetch(w, start[p->links->peak[e + AHEAD]]);
             cm_real phi = p->phi[e];
             for (uint32_t t = start[peak]; t < stop[peak]; t++)
                 row[w->cell[t] - first] += phi * w->val[t];

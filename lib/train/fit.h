@@ -74,6 +74,8 @@ struct cm_fit_data {
     const struct cm_picks *picks;
     const struct cm_csr *valid[2]; /* validation cells; rows may be 0 */
     const uint32_t *group;         /* of the validation cells, or NULL */
+    const uint32_t *train_group;   /* of the training cells, below `groups`, or NULL: one group */
+    size_t groups;
     bool fresh;    /* encoders with first weights: the start is the linear model, without them */
     uint64_t keep; /* bytes of activations kept of a mini-batch, at most */
 };

@@ -140,10 +140,7 @@ int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state 
     cm_step_free(&f);
     if (!code)
         publish(&f);
-    cm_free(f.table);
-    cm_free(f.valid_term);
-    cm_free(f.valid_z[0]);
-    cm_free(f.valid_z[1]);
+    cm_term_free(&f);
     return code;
 }
 

@@ -4,8 +4,14 @@
 
 #include "train/fit.h"
 
-#define CM_TERM_TABLE 8192 /* training cells up to which the term is a table: 256 MiB */
-#define CM_TERM_BLOCK 1024
+#define CM_TERM_TABLE ((uint64_t)64 << 20) /* numbers of the tables of the term: 256 MiB */
+
+/* mu L of all pairs of training cells of a group, for each group. */
+struct term {
+    float *all, **table; /* all NULL: computed for each mini-batch; table[g]: size[g] x size[g] */
+    size_t *size;
+    uint32_t *place; /* of each cell in its group */
+};
 
 struct fit {
     struct cm_model *m;
@@ -16,8 +22,8 @@ struct fit {
     const struct cm_fit_callbacks *callbacks;
     uint64_t seed;
     size_t n, q, size, max; /* training cells, width, numbers in an arena, shards at most */
-    float *table;           /* n x n: mu L of all training pairs, or NULL */
-    float *valid_term;      /* mu L of the validation cells, or NULL */
+    struct term term;
+    float *valid_term; /* mu L of the validation cells, or NULL */
     float *valid_z[2];
     double cross, sd; /* of the last step: loss of the module, sd of the similarities */
     bool warned;
@@ -38,8 +44,10 @@ struct batch {
     struct cm_dropout drop;
 };
 
-/* The peak-gene term of the validation cells, and of all training pairs where they fit. */
+/* The peak-gene term of the validation cells, and of all pairs of a group where they fit. */
 void cm_term_prepare(struct fit *f);
+void cm_term_free(struct fit *f);
+uint64_t cm_term_numbers(const struct cm_fit_data *d); /* kept of all groups */
 /* b->term (B x B) */
 void cm_term_batch(struct batch *b);
 

@@ -56,7 +56,7 @@ uint64_t cm_fit_bytes(const struct cm_model *m, const struct cm_fit_data *d)
     if (m->has_links) {
         uint64_t entries = d->x[0]->ptr[n] + d->x[1]->ptr[n];
         term = cm_links_similarities_bytes(n, entries, m->links.gene.n, m->links.peak.n) +
-               4 * B * B + 4 * v * v + (n <= CM_TERM_TABLE ? 4 * n * n : 0);
+               4 * B * B + 4 * v * v + 4 * cm_term_numbers(d) + 12 * n;
     }
     uint64_t model = 8 * n * net->k; /* components, tables of the linear part */
     for (size_t side = 0; side < 2; side++)

@@ -126,6 +126,8 @@ static int train_network(struct cm_model *m, const struct cm_train_data *d,
                                .picks = &d->picks,
                                .valid = {&v->x[0], &v->x[1]},
                                .group = v->group,
+                               .train_group = d->part[0].group,
+                               .groups = d->groups,
                                .fresh = !(o->start && o->start->has_net),
                                .keep = o->keep};
     struct cm_fit_state fresh = {0}, *state = o->state ? o->state : &fresh;

@@ -184,6 +184,31 @@ static void test_similarities(void **state)
     cm_free(again);
 }
 
+/* The number of a pair is the same whatever other cells are asked for: the tables of train/term.c
+ * and its mini-batches rely on it. */
+static void test_same_pair(void **state)
+{
+    (void)state;
+    enum { SOME = 90 };
+    size_t all[2] = {CELLS, CELLS}, few[2] = {SOME, SOME};
+    struct cm_links_cells cells[2] = {cells_of(0), cells_of(1)};
+    float *whole = CM_ZNEW(CELLS * CELLS, float), *part = CM_ZNEW(SOME * SOME, float);
+    uint64_t at[2][SOME];
+    for (size_t i = 0; i < SOME; i++) {
+        at[0][i] = CELLS - 1 - 7 * i;
+        at[1][i] = (i * 409) % CELLS;
+    }
+    const uint64_t *const none[2] = {NULL, NULL}, *const some[2] = {at[0], at[1]};
+    cm_links_similarities(&links, links.c, cells, none, all, whole);
+    cm_links_similarities(&links, links.c, cells, some, few, part);
+    for (size_t i = 0; i < SOME; i++)
+        for (size_t j = 0; j < SOME; j++)
+            assert_memory_equal(&part[i * SOME + j], &whole[at[0][i] * CELLS + at[1][j]],
+                                sizeof *part);
+    cm_free(whole);
+    cm_free(part);
+}
+
 /* Sums of the whole less those of a part are the sums of the rest. */
 static void test_correlations(void **state)
 {
@@ -245,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_residuals),
         cmocka_unit_test(test_similarities),
+        cmocka_unit_test(test_same_pair),
         cmocka_unit_test(test_correlations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

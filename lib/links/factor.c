@@ -158,7 +158,7 @@ static int clip_shard(void *arg, size_t shard)
     for (size_t j = cm_shard_begin(to->d, f->shards, shard);
          j < cm_shard_begin(to->d, f->shards, shard + 1); j++) {
         uint64_t e = to->ptr[j], end = to->ptr[j + 1];
-        float peak = low_rank(base, f->left, to->right + j * to->rank, f->n, to->rank);
+        float peak = low_rank(base, f->left, to->right + j * to->rank, f->n, f->r + 1);
         size_t before = out->n, need = before + (peak > f->clip ? f->n : end - e);
         CM_GROW(out->cell, out->cell_capacity, need);
         CM_GROW(out->val, out->val_capacity, need);

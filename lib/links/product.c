@@ -7,9 +7,9 @@
  *
  * X is made panel by panel of genes: a_g = sum_p phi_gp e_p, a dense row over cells, goes to the
  * few cells that have an entry of g.  Once made, dense rows are cut into strips of WIDE numbers
- * (those of left: NARROW), stored strip by strip, so that a panel's strip stays in the cache nearest
- * to the core and a row's strip in registers.  Forward deals ranges of the cells of w to shards,
- * backward panels; both cuts are fixed.
+ * (those of left: NARROW), stored strip by strip, so that a panel's strip stays in the cache
+ * nearest to the core and a row's strip in registers.  Forward deals ranges of the cells of w to
+ * shards, backward panels; both cuts are fixed.
  */
 #include <string.h>
 

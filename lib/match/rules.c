@@ -3,9 +3,8 @@
  *
  * Sums of exponentials are taken relative to the largest term, in double.  Tuning looks at the
  * similarities from both sides: it keeps a transposed copy, so that both directions are the same
- * loop over rows, each row writes its own result, and the sums are added in row order.  Terms below
- * exp(-50) of the largest are skipped: 10^9 of them would change nothing.  Rejected: tuning on the
- * stored top k (the rule's columns need everything, and validation sets are small).
+ * loop over rows, each row writes its own result, and the sums are added in row order.  Rejected:
+ * tuning on the stored top k (the rule's columns need everything, and validation sets are small).
  */
 #include "match/rules.h"
 
@@ -21,9 +20,8 @@
 
 const double cm_rule_grid[CM_RULE_GRID] = {5, 10, 20, 40, 80, 120, 160, 240};
 
-#define NEGLIGIBLE (-50.0)
-#define LOWEST     (-4.0) /* of log T, where the search for the least loss ends */
-#define HIGHEST    9.0
+#define LOWEST  (-4.0) /* of log T, where the search for the least loss ends */
+#define HIGHEST 9.0
 
 static const char *const method_name[CM_RULE_COUNT] = {"softmax",  "dual", "csls",
                                                        "sinkhorn", "snn",  "exact"};
@@ -149,28 +147,29 @@ static int side_rows(void *arg, size_t shard)
     const struct side *x = arg;
     size_t from = cm_shard_begin(x->n, SHARDS, shard);
     size_t to = cm_shard_begin(x->n, SHARDS, shard + 1);
+    double *own = CM_NEW(x->n, double); /* logits of the candidates */
     for (size_t i = from; i < to; i++) {
         const float *row = x->s + i * x->ld;
-        size_t best = i;
-        double max = -INFINITY, sum = 0;
-        for (size_t j = 0; j < x->n; j++)
-            if (allowed(x, i, j) && logit(x, row, j) > max) {
-                max = logit(x, row, j);
-                best = j;
-            }
+        size_t best = i, n = 0;
+        double max = -INFINITY;
         for (size_t j = 0; j < x->n; j++) {
             if (!allowed(x, i, j))
                 continue;
-            double d = logit(x, row, j) - max;
-            if (d > NEGLIGIBLE)
-                sum += exp(d);
+            own[n] = logit(x, row, j);
+            if (own[n] > max) {
+                max = own[n];
+                best = j;
+            }
+            n++;
         }
+        double sum = cm_exp_sum(own, n, max);
         if (x->log_sum)
             x->log_sum[i] = max + log(sum);
         x->soft[i] = exp(logit(x, row, i) - max) / sum;
         x->loss[i] = -log(fmax(x->soft[i], CM_RULE_PROBABLE));
         x->hit[i] = best == i;
     }
+    cm_free(own);
     return 0;
 }
 

@@ -1,8 +1,8 @@
 /* matrix/kernel_loops.h - the loops of kernel.c, included once for each type: no guard.
  *
  * The includer defines T (float or double), VEC and HALF (vectors of them), TIMES and TRANSPOSED
- * (the names).  EACH_w(DO, V) writes DO(0, V) .. DO(w-1, V) out, so that every sum has a register; the
- * compiler keeps an array of them in memory.
+ * (the names).  EACH_w(DO, V) writes DO(0, V) .. DO(w-1, V) out, so that every sum has a register;
+ * the compiler keeps an array of them in memory.
  */
 
 #define SIZE(V) (sizeof(V) / sizeof(T))

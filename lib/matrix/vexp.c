@@ -94,6 +94,23 @@ CM_FAST_CLONES double cm_exp_below(float *x, size_t n)
     return sum;
 }
 
+CM_FAST_CLONES double cm_exp_sum(const double *x, size_t n, double max)
+{
+    wide_d sum = {0};
+    for (size_t at = 0; at < n; at += LANES_D) {
+        size_t some = n - at < LANES_D ? n - at : LANES_D;
+        wide_d v = (wide_d){0} + (max - 1000);
+        memcpy(&v, x + at, some * sizeof *x);
+        v -= max;
+        exp_lanes_d(&v);
+        sum += v;
+    }
+    double all = 0;
+    for (int k = 0; k < LANES_D; k++)
+        all += sum[k];
+    return all;
+}
+
 /* tanh|x| = (1 - t) / (1 + t), t = exp(-2|x|); near 0 the difference keeps its absolute error. */
 CM_FAST_CLONES void cm_tanh(double *x, size_t n)
 {

@@ -18,6 +18,9 @@ extern "C" {
 /* x (n) = exp(x) for x <= 0, and returns the sum.  Below -104 the result is 0. */
 double cm_exp_below(float *x, size_t n);
 
+/* Sum of exp(x - max), x <= max; below -708 a term is 0. */
+double cm_exp_sum(const double *x, size_t n, double max);
+
 /* x (n) = tanh(x), to 1e-14, and to 2e-7. */
 void cm_tanh(double *x, size_t n);
 void cm_tanh_float(float *x, size_t n);

@@ -24,10 +24,15 @@ stage() { # NAME COMMAND...: a line NAME, seconds, processor seconds, MiB in $wo
     sed -nE 's/^[a-z0-9-]*: ([0-9.]*) seconds, ([0-9.]*) of processor time, ([0-9.]*) (MiB|GiB).*/\1\t\2\t\3\t\4/p' "$work/err" |
         tail -n 1 | awk -F '\t' -v OFS='\t' -v name="$name" '{ print name, $1, $2, $4 == "GiB" ? $3 * 1024 : $3 }' >>"$work/costs"
 }
-train() { # PRESET
+train() { # PRESET CELLS
     local gex atac schedule
-    { read -r gex && read -r atac && read -r schedule; } < <(xattn-train --preset "$1" --show | awk -F '\t' '
-        { v[$1] = $2 } END { print v["prepare.gex"]; print v["prepare.atac"]; print v["schedule"] }')
+    { read -r gex && read -r atac && read -r schedule; } < <(xattn-train --preset "$1" --show | awk -F '\t' -v cells="$2" '
+        { v[$1] = $2 }
+        END {
+            print v["prepare.gex"]; print v["prepare.atac"]
+            size = cells >= v["schedule.huge.above"] ? "schedule.huge" : cells >= v["schedule.large.above"] ? "schedule.large" : "schedule"
+            print v[size] (size == "schedule" ? "" : " --within batch")
+        }')
     # shellcheck disable=SC2086 # options
     {
         stage 'lognorm' lognorm $gex --fit split=train -o g.cms gex.cms
@@ -55,14 +60,14 @@ whole() { # SIZE: everything from file to score, in an empty directory
             mv split.$s.cms $s.cms
         done
     fi
-    for s in "${presets[@]}"; do train "$s"; done
+    cells=$(cms-info gex.cms | awk -F '\t' '$1 == "rows" { print $2 }')
+    for s in "${presets[@]}"; do train "$s" "$cells"; done
     for s in g a; do cms-cat --where split=test -o test.$s.cms $s.cms; done
     stage 'embed GEX' embed --model model.cms -o e.cms test.g.cms
     stage 'embed ATAC' embed --model model.cms -o t.cms test.a.cms
     stage 'knn-match' knn-match --similarities -o s.cms e.cms t.cms
     stage 'assign' assign --model model.cms -o m.cms s.cms
     stage 'score' score -o scores.tsv m.cms
-    cells=$(cms-info gex.cms | awk -F '\t' '$1 == "rows" { print $2 }')
     awk -F '\t' -v OFS='\t' -v size="$n" -v cells="$cells" '{ print size, cells, $0 }' "$work/costs" >>"$work/all"
     awk -F '\t' -v cells="$cells" -v size="$n" '
         { name[NR] = $1; wall[NR] = $2; cpu[NR] = $3; mib[NR] = $4; w += $2; c += $3; if ($4 > max) max = $4 }

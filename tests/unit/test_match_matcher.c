@@ -387,14 +387,14 @@ static void exponentials(void **state)
         else
             assert_true((double)y[k] <= 3e-45);
     }
-    double logit[N], most = 3.5, less[2] = {-1e300, most};
+    double logit[N], top = 3.5, less[2] = {-1e300, top};
     sum = 0;
     for (int k = 0; k < N; k++) {
-        logit[k] = most + (double)x[k];
-        sum += exp(logit[k] - most);
+        logit[k] = top + (double)x[k];
+        sum += exp(logit[k] - top);
     }
-    assert_true(fabs(cm_exp_sum(logit, N, most) - sum) < 1e-14 * sum);
-    assert_true(cm_exp_sum(less, 2, most) == 1);
+    assert_true(fabs(cm_exp_sum(logit, N, top) - sum) < 1e-14 * sum);
+    assert_true(cm_exp_sum(less, 2, top) == 1);
     enum { ROWS = 37, COLS = 29, LD = 31 };
     float s[ROWS * LD], max[COLS];
     double sums[COLS];

@@ -25,13 +25,13 @@ static uint64_t row_of(const struct factor *f, size_t i) { return f->at ? f->at[
 
 /* ===== stored non-zeros, feature by feature ================================================= */
 
-/* Entries from e on: rows anywhere, and a short piece of each, are no stream to the processor. */
-static inline void fetch(const struct cm_csr *x, uint64_t e)
+/* A row's next entries: rows anywhere, and a short piece of each, are no stream for a processor. */
+static inline void fetch(const struct cm_csr *x, uint64_t e, uint64_t end)
 {
     enum { LINE = 64 / sizeof *x->idx, LINES = 5 };
-    for (size_t k = 0; k < LINES; k++) {
-        __builtin_prefetch(x->idx + e + k * LINE);
-        __builtin_prefetch(x->val + e + k * LINE);
+    for (size_t k = 0; k < LINES && e < end; k++, e += LINE) {
+        __builtin_prefetch(x->idx + e);
+        __builtin_prefetch(x->val + e);
     }
 }
 
@@ -49,7 +49,7 @@ static void columns_tile(const struct factor *f, size_t to, uint64_t *cursor)
     for (size_t i = 0; i < f->n; i++) {
         uint64_t e = cursor[i], end = x->ptr[row_of(f, i) + 1];
         if (i + AHEAD < f->n)
-            fetch(x, cursor[i + AHEAD]);
+            fetch(x, cursor[i + AHEAD], x->ptr[row_of(f, i + AHEAD) + 1]);
         for (; e < end && idx[e] <= last; e++) {
             uint32_t j = at[idx[e]];
             if (j == CM_LINKS_NOWHERE)

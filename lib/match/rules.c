@@ -20,7 +20,7 @@
 
 const double cm_rule_grid[CM_RULE_GRID] = {5, 10, 20, 40, 80, 120, 160, 240};
 
-#define LOWEST  (-4.0) /* of log T, where the search for the least loss ends */
+#define LOWEST  (-4.0) /* of log T, where the search for the smallest loss ends */
 #define HIGHEST 9.0
 
 static const char *const method_name[CM_RULE_COUNT] = {"softmax",  "dual", "csls",

@@ -15,7 +15,11 @@
 #include "base/mem.h"
 #include "base/pool.h"
 
-enum { CACHE = 1 << 20 }; /* bytes of the dense side that a core keeps near */
+enum {
+    CACHE = 1 << 20, /* bytes of the dense side that a core keeps near */
+    LINE = 16,       /* entries whose columns, or values, are a line of the cache */
+    AHEAD = 2        /* rows: this one's entries are fetched */
+};
 
 struct cut {
     const struct cm_csr *x;

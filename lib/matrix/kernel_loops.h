@@ -46,7 +46,6 @@
 CM_FAST_CLONES void TIMES(const struct cm_csr *x, const struct cm_tiles *tiles, size_t r0,
                           size_t r1, const T *v, size_t k, T *y, size_t ldy)
 {
-    enum { AHEAD = 2, LINE = 16 };
     const uint32_t *idx = x->idx;
     const float *val = x->val;
     for (size_t t = 0; t < tiles->n; t++) {
@@ -90,7 +89,6 @@ CM_FAST_CLONES void TIMES(const struct cm_csr *x, const struct cm_tiles *tiles, 
 CM_FAST_CLONES void TRANSPOSED(const struct cm_csr *x, const struct cm_tiles *tiles, size_t t,
                                const T *b, size_t k, size_t ldb, T *y)
 {
-    enum { AHEAD = 2, LINE = 16 };
     const uint32_t *idx = x->idx;
     const float *val = x->val;
     const uint32_t *from = tiles->from + t * x->rows, *to = from + x->rows;

@@ -77,7 +77,7 @@ static void make_tables(struct fit *f)
     cm_free(at);
 }
 
-/* True if all cells of b are of one group: to (B x B) from its table. */
+/* to (B x B) from the table of a group; false: the cells are of several. */
 static bool from_table(const struct fit *f, const uint32_t *row, size_t B, float *to)
 {
     const struct term *t = &f->term;

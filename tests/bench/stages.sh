@@ -61,7 +61,8 @@ whole() { # SIZE: everything from file to score, in an empty directory
         done
     fi
     cells=$(cms-info gex.cms | awk -F '\t' '$1 == "rows" { print $2 }')
-    for s in "${presets[@]}"; do train "$s" "$cells"; done
+    known=$(cms-cat -q --except split=test gex.cms | cms-text --labels | awk 'END { print NR - 1 }')
+    for s in "${presets[@]}"; do train "$s" "$known"; done
     for s in g a; do cms-cat --where split=test -o test.$s.cms $s.cms; done
     stage 'embed GEX' embed --model model.cms -o e.cms test.g.cms
     stage 'embed ATAC' embed --model model.cms -o t.cms test.a.cms

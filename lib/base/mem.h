@@ -45,6 +45,9 @@ void cm_mem_lean(void);
 int cm_mul(size_t a, size_t b, size_t *out);
 int cm_add(size_t a, size_t b, size_t *out);
 
+static inline size_t cm_size_max(size_t a, size_t b) { return a > b ? a : b; }
+static inline size_t cm_size_min(size_t a, size_t b) { return a < b ? a : b; }
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,6 +17,8 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/signals.h"
+#include "base/spool.h"
 
 static struct {
     pthread_mutex_t lock;
@@ -45,6 +47,7 @@ static void take_shards(void) /* called with the lock held */
         inside = true;
         int code = pool.fn(pool.arg, shard);
         inside = false;
+        cm_spool_check();
         pthread_mutex_lock(&pool.lock);
         if (code < 0 && shard < pool.failed) {
             pool.failed = shard;
@@ -86,14 +89,6 @@ static void stop_workers(void)
     pool.thread = NULL;
     pool.workers = 0;
     pool.quit = false;
-}
-
-void cm_signals_of_workers(sigset_t *blocked)
-{
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
-    sigfillset(blocked);
-    for (size_t k = 0; k < sizeof crashes / sizeof *crashes; k++)
-        sigdelset(blocked, crashes[k]);
 }
 
 void cm_pool_set_threads(size_t n)

@@ -8,7 +8,6 @@
 #ifndef CM_BASE_POOL_H
 #define CM_BASE_POOL_H
 
-#include <signal.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -16,9 +15,6 @@ extern "C" {
 #endif
 
 #define CM_THREADS_MAX 1024
-
-/* The signals that a thread beside the main one blocks: all but those of a crash. */
-void cm_signals_of_workers(sigset_t *blocked);
 
 /* Threads used by cm_parallel from now on; 0 = all online processors.  Call from the main thread
  * while no cm_parallel runs.  Before the first call it is 1. */

@@ -2,6 +2,7 @@
 #include "cli/trainer.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MIB 1048576.0
@@ -78,19 +79,38 @@ void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts)
         fprintf(t->file, "%s\n", t->columns ? t->columns : "step\tseconds");
     if (t->file)
         cm_out_flush(t->file);
-    cm_try((counts ? cm_train_data_load_counts : cm_train_data_load)(r, &t->data, t->memory,
+    cm_try((counts ? cm_train_data_load_counts : cm_train_data_load)(r, &t->data, t->memory / 2,
                                                                      progress));
     cm_trainer_step(t, "reading");
     t->cells = cm_train_data_bytes(&t->data);
 }
 
-void cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_options *how,
-                     const char *what)
+/* Do the cells and these bytes take more than --max-memory?  Cells in memory are spooled first. */
+static bool too_much(struct cm_trainer *t, uint64_t bytes)
+{
+    if (!t->memory || t->cells + bytes <= t->memory)
+        return false;
+    cm_try(cm_train_data_spool(&t->data));
+    t->cells = cm_train_data_bytes(&t->data);
+    return t->cells + bytes > t->memory;
+}
+
+static void report_spool(const struct cm_trainer *t)
+{
+    const char *dir = getenv("TMPDIR");
+    if (t->data.spooled)
+        cm_info("memory: %.1f MiB of cells lie in temporary files in %s",
+                (double)cm_train_data_entries(&t->data) / MIB, dir && *dir ? dir : "/tmp");
+}
+
+void cm_trainer_plan(struct cm_trainer *t, const struct cm_train_options *how, const char *what)
 {
     uint64_t fit = cm_train_bytes(&t->data, how);
+    bool more = too_much(t, fit);
+    report_spool(t);
     cm_info("memory: %.1f MiB of cells, and at most %.1f MiB to fit%s%s", (double)t->cells / MIB,
             (double)fit / MIB, *what ? " " : "", what);
-    if (t->memory && t->cells + fit > t->memory)
+    if (more)
         cm_die(4, "training would take %.1f MiB, --max-memory allows %.1f",
                (double)(t->cells + fit) / MIB, (double)t->memory / MIB);
 }
@@ -102,10 +122,13 @@ uint64_t cm_trainer_keep(const struct cm_trainer *t)
 
 int cm_trainer_check(void *arg, uint64_t bytes)
 {
-    const struct cm_trainer *t = arg;
+    struct cm_trainer *t = arg;
+    bool spooled = t->data.spooled, more = too_much(t, bytes);
     double all = (double)(bytes + t->cells) / MIB;
+    if (!spooled)
+        report_spool(t);
     cm_info("memory: at most %.1f MiB with the cells while training", all);
-    if (t->memory && bytes + t->cells > t->memory)
+    if (more)
         return cm_fail(CM_ESYSTEM,
                        "training would take %.1f MiB, --max-memory allows %.1f; smaller "
                        "mini-batches (batch --size) take less",

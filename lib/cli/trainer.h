@@ -65,7 +65,7 @@ struct cm_trainer {
                  "go on where this checkpoint was written, with its options")
 #define CM_TRAINER_MEMORY(t)                                                                       \
     CM_OPT_SIZE("max-memory", 0, &(t).memory, NULL, 1, 1e18, "SIZE",                               \
-                "end before anything takes more than this (K, M, G)")
+                "keep cells in temporary files where training takes more than this (K, M, G)")
 /* In a table for cm_trainer_start: here stand the settings of a section, or the one of that key. */
 #define CM_TRAINER_SECTION(section) {"", section, CM_O_GROUP, NULL, NULL, 0, 0, NULL, NULL}
 #define CM_TRAINER_SETTING(key)     {"", 0, CM_O_GROUP, NULL, key, 0, 0, NULL, NULL}
@@ -97,10 +97,9 @@ void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint);
 
 /* Opens --log and reads t->data from the pairs to their END; `counts`: with the counts below. */
 void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts);
-/* Reports the bytes that the cells and the fit of the linear part will take, and ends the program
- * if --max-memory does not allow them. */
-void cm_trainer_plan(const struct cm_trainer *t, const struct cm_train_options *how,
-                     const char *what);
+/* Reports the bytes that the cells and the fit of the linear part will take.  Where --max-memory
+ * does not allow them, it spools the cells; ends the program if that is not enough. */
+void cm_trainer_plan(struct cm_trainer *t, const struct cm_train_options *how, const char *what);
 /* Bytes of activations to keep: a quarter of --max-memory at most. */
 uint64_t cm_trainer_keep(const struct cm_trainer *t);
 
@@ -108,7 +107,7 @@ uint64_t cm_trainer_keep(const struct cm_trainer *t);
 struct cm_train_callbacks
 cm_trainer_callbacks(struct cm_trainer *t, void (*report)(void *t, const struct cm_fit_report *r));
 void cm_trainer_step(void *t, const char *name); /* a step has ended: how long it took */
-int cm_trainer_check(void *t, uint64_t bytes);   /* against --max-memory, beside the cells */
+int cm_trainer_check(void *t, uint64_t bytes);   /* against --max-memory, as cm_trainer_plan does */
 /* For a tool's report: the progress, a line after a validation, and a row of the log: step, epoch,
  * and these n values, an empty field for NaN. */
 void cm_trainer_report(const struct cm_trainer *t, const struct cm_fit_report *r,

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "matrix/svd.h"
 
-#define TOLERANCE    1e-4  /* residual of each vector; below it no score changes in four digits */
+#define TOLERANCE    1e-3  /* residual of each vector; below it no score changes in four digits */
 #define NO_VARIATION 1e-12 /* of the sum of squares: what rounding the means to float leaves */
 
 float *cm_lsi_weights(const struct cm_csr *x, double power)

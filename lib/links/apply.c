@@ -116,6 +116,6 @@ uint64_t cm_links_similarities_bytes(uint64_t n, uint64_t entries, uint64_t gene
 {
     uint64_t block = n < BLOCK ? n : BLOCK, some = (n ? entries / n + 1 : 0) * block,
              product = cm_links_product_bytes(block, block, some, genes, peaks),
-             factored = 16 * (genes + peaks) + 16 * some + 512 * block;
+             factored = 16 * (genes + peaks) + 24 * some + 512 * block; /* 8: spooled cells */
     return product + factored + 8 * n;
 }

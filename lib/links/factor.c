@@ -5,6 +5,7 @@
 #include "base/clones.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/spool.h"
 #include "links/residuals.h"
 
 enum { FACTOR_SHARDS = 8, FACTOR_TILE = 2048, AHEAD = 2 }; /* AHEAD: cells */
@@ -207,9 +208,23 @@ static void clip_columns(struct factor *f)
     cm_free(f->left);
 }
 
+/* The cells in memory: every shard reads pieces of all of them, which of spooled ones would make
+ * pages resident that belong to others. */
+static struct cm_csr in_memory(const struct cm_csr *x, const uint64_t *at, size_t n)
+{
+    uint64_t *first = at ? NULL : CM_NEW(n, uint64_t);
+    for (size_t i = 0; first && i < n; i++)
+        first[i] = i;
+    struct cm_csr own = cm_csr_rows(x, at ? at : first, n);
+    cm_free(first);
+    return own;
+}
+
 void cm_links_factor(struct cm_factored *to, const struct cm_links_side *side, size_t r,
                      double clip, const struct cm_links_cells *cells, const uint64_t *at, size_t n)
 {
+    bool spooled = cm_spool_active();
+    struct cm_csr own = spooled ? in_memory(cells->x, at, n) : (struct cm_csr){0};
     struct factor f = {.side = side,
                        .cells = cells,
                        .at = at,
@@ -226,7 +241,13 @@ void cm_links_factor(struct cm_factored *to, const struct cm_links_side *side, s
                r * sizeof *to->left);
         to->left[i * to->rank + r] = 1;
     }
+    struct cm_links_cells copied = {.x = &own};
+    if (spooled) {
+        f.cells = &copied;
+        f.at = NULL;
+    }
     take_columns(&f);
+    cm_csr_free(&own);
     if (isfinite(clip))
         clip_columns(&f);
 }

@@ -276,11 +276,16 @@ uint64_t cm_links_learn_bytes(const struct cm_learn_config *o, uint64_t n, uint6
 {
     uint64_t folds = (uint64_t)o->folds, fold = n / folds + 1,
              cells = fold < CM_LINKS_CELLS ? fold : CM_LINKS_CELLS,
-             links = LINKS_A_GENE * (genes < peaks ? genes : peaks);
-    uint64_t linear = 4 * k * ((folds + 1) * (genes + peaks + 2 * n) + 4 * (genes + peaks)),
+             links = LINKS_A_GENE * (genes < peaks ? genes : peaks),
+             batch = cm_links_similarities_bytes(cells, entries / (n / cells + 1), genes, peaks) +
+                     16 * cells * cells;
+    /* Components of all cells under each fold's fit; loadings of one fit at a time. */
+    uint64_t linear = 8 * k * n * (folds + 1) + 20 * k * (genes + peaks),
              facts = links * (40 * (folds + 1) + 8 * (folds + 3));
-    return linear + facts + (n < CM_LINEAR_REFIT_CELLS ? 8 * entries : 0) +
-           folds * (cm_links_similarities_bytes(cells, entries / (n / cells + 1), genes, peaks) +
-                    16 * cells * cells) +
-           cm_links_similarities_bytes(n, entries, genes, peaks) + 16 * (uint64_t)VALID * VALID;
+    /* Small folds keep their batches; of large ones those are there that a thread works on. */
+    uint64_t kept = fold > CM_LINKS_CELLS ? 0 : folds * batch,
+             step = cm_size_min(folds, cm_pool_threads()) * batch,
+             sample = cm_links_similarities_bytes(n, entries, genes, peaks);
+    return linear + facts + (n < CM_LINEAR_REFIT_CELLS ? 8 * entries : 0) + kept +
+           (step > sample ? step : sample) + 16 * (uint64_t)VALID * VALID;
 }

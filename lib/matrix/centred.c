@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/spool.h"
 
 struct cm_centred cm_centred_make(const struct cm_csr *x, const float *mean, const float *weight,
                                   size_t block, bool single)
@@ -22,7 +23,8 @@ struct job {
     double *out;
     float *in_single, *out_single; /* where products run in float: in, rounded, and sums */
     size_t b, shards;
-    double *shift; /* one value a column */
+    size_t step, r0, r1; /* rows of x to take at a time, and taken now */
+    double *shift;       /* one value a column */
 };
 
 static void job_make(struct job *j, size_t in, size_t out)
@@ -66,35 +68,47 @@ static int rows_job(void *arg, size_t shard)
     size_t to = cm_shard_begin(x->rows, j->shards, shard + 1), n = (to - from) * b;
     if (a->single) {
         memset(j->out_single + from * b, 0, n * sizeof(float));
-        cm_kernel_times_f(x, &a->tiles, from, to, j->in_single, b, j->out_single, b);
-        widen_rows(j, from, to);
     } else {
         memset(j->out + from * b, 0, n * sizeof(double));
-        cm_kernel_times_d(x, &a->tiles, from, to, j->in, b, j->out, b);
     }
+    for (size_t r0 = from, r1; r0 < to; r0 = r1) {
+        r1 = to - r0 < j->step ? to : r0 + j->step;
+        if (a->single)
+            cm_kernel_times_f(x, &a->tiles, r0, r1, j->in_single, b, j->out_single, b);
+        else
+            cm_kernel_times_d(x, &a->tiles, r0, r1, j->in, b, j->out, b);
+        cm_spool_check();
+    }
+    if (a->single)
+        widen_rows(j, from, to);
     if (a->mean)
         shift_rows(j, from, to, NULL);
     return 0;
 }
 
+/* Columns of a shard, rows j->r0 .. r1 - 1: sums begin with the first rows, end with the last. */
 static int cols_job(void *arg, size_t shard)
 {
     const struct job *j = arg;
     const struct cm_centred *a = j->a;
     const struct cm_csr *x = a->x;
+    bool first = j->r0 == 0, last = j->r1 == x->rows;
     size_t from = cm_shard_begin(x->cols, j->shards, shard), b = j->b;
     size_t to = cm_shard_begin(x->cols, j->shards, shard + 1), n = (to - from) * b;
-    if (a->single) {
+    if (first && a->single)
         memset(j->out_single + from * b, 0, n * sizeof(float));
-        cm_kernel_transposed_f(x, &a->tiles, shard, j->in_single, b, b, j->out_single);
-        widen_rows(j, from, to);
-    } else {
+    else if (first)
         memset(j->out + from * b, 0, n * sizeof(double));
-        cm_kernel_transposed_d(x, &a->tiles, shard, j->in, b, b, j->out);
-    }
-    if (a->mean)
+    if (a->single)
+        cm_kernel_transposed_f(x, &a->tiles, shard, j->r0, j->r1, j->in_single, b, b,
+                               j->out_single);
+    else
+        cm_kernel_transposed_d(x, &a->tiles, shard, j->r0, j->r1, j->in, b, b, j->out);
+    if (last && a->single)
+        widen_rows(j, from, to);
+    if (last && a->mean)
         shift_rows(j, from, to, a->mean);
-    if (a->weight)
+    if (last && a->weight)
         for (size_t i = from; i < to; i++)
             for (size_t c = 0; c < b; c++)
                 j->out[i * b + c] *= (double)a->weight[i];
@@ -113,6 +127,7 @@ void cm_centred_times(const struct cm_centred *a, const double *in, size_t b, do
         in = weighted;
     }
     struct job j = {.a = a, .in = in, .out = out, .b = b, .shards = cm_shards(rows, 512, 16)};
+    j.step = cm_kernel_rows(a->x, 2 * cm_pool_threads());
     job_make(&j, cols, rows);
     if (a->mean)
         for (size_t i = 0; i < cols; i++)
@@ -127,11 +142,16 @@ void cm_centred_transposed(const struct cm_centred *a, const double *in, size_t 
 {
     size_t rows = a->x->rows, cols = a->x->cols;
     struct job j = {.a = a, .in = in, .out = out, .b = b, .shards = a->tiles.n};
+    j.step = cm_kernel_rows(a->x, 2);
     job_make(&j, rows, cols);
     if (a->mean)
         for (size_t i = 0; i < rows; i++)
             for (size_t c = 0; c < b; c++)
                 j.shift[c] += in[i * b + c];
-    cm_parallel(j.shards, cols_job, &j);
+    do {
+        j.r1 = rows - j.r0 < j.step ? rows : j.r0 + j.step;
+        cm_parallel(j.shards, cols_job, &j);
+        j.r0 = j.r1;
+    } while (j.r0 < rows);
     job_free(&j);
 }

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/spool.h"
 #include "matrix/kernel.h"
 
 /* ===== making ============================================================================= */
@@ -104,6 +105,8 @@ struct cm_csr cm_csr_rows(const struct cm_csr *m, const uint64_t *rows, size_t n
             memcpy(out.val + at, m->val + from, len * sizeof *out.val);
         }
         out.ptr[i + 1] = at + len;
+        if (i % 64 == 63)
+            cm_spool_check();
     }
     return out;
 }
@@ -178,6 +181,7 @@ struct product {
     const double *colsum;
     struct cm_tiles tiles;
     size_t k, ld, shards;
+    size_t step, r0, r1; /* rows to take at a time, and taken now */
 };
 
 static int times_rows(void *arg, size_t shard)
@@ -187,7 +191,11 @@ static int times_rows(void *arg, size_t shard)
     size_t to = cm_shard_begin(p->x->rows, p->shards, shard + 1);
     for (size_t i = from; i < to; i++)
         memset(p->out + i * p->ld, 0, p->k * sizeof *p->out);
-    cm_kernel_times_f(p->x, &p->tiles, from, to, p->in, p->k, p->out, p->ld);
+    for (size_t r0 = from, r1; r0 < to; r0 = r1) {
+        r1 = to - r0 < p->step ? to : r0 + p->step;
+        cm_kernel_times_f(p->x, &p->tiles, r0, r1, p->in, p->k, p->out, p->ld);
+        cm_spool_check();
+    }
     if (p->shift)
         for (size_t i = from; i < to; i++)
             for (size_t c = 0; c < p->k; c++)
@@ -204,6 +212,7 @@ void cm_csr_times(const struct cm_csr *x, const float *v, size_t k, const float 
                         .out = y,
                         .k = k,
                         .ld = ldy,
+                        .step = cm_kernel_rows(x, 2 * cm_pool_threads()),
                         .tiles = cm_tiles_make(x, k * sizeof *y, 1),
                         .shards = cm_shards(x->rows, 128, 16)};
     cm_parallel(p.shards, times_rows, &p);
@@ -221,14 +230,16 @@ void cm_csr_bias(const float *mean, const float *v, size_t cols, size_t k, float
     cm_free(sum);
 }
 
+/* Columns of a shard, rows r0 .. r1 - 1: sums begin with the first rows, end with the last. */
 static int transposed_cols(void *arg, size_t shard)
 {
     const struct product *p = arg;
     size_t from = cm_shard_begin(p->x->cols, p->shards, shard);
     size_t to = cm_shard_begin(p->x->cols, p->shards, shard + 1);
-    memset(p->out + from * p->k, 0, (to - from) * p->k * sizeof *p->out);
-    cm_kernel_transposed_f(p->x, &p->tiles, shard, p->in, p->k, p->ld, p->out);
-    if (p->shift)
+    if (p->r0 == 0)
+        memset(p->out + from * p->k, 0, (to - from) * p->k * sizeof *p->out);
+    cm_kernel_transposed_f(p->x, &p->tiles, shard, p->r0, p->r1, p->in, p->k, p->ld, p->out);
+    if (p->shift && p->r1 == p->x->rows)
         for (size_t j = from; j < to; j++)
             for (size_t c = 0; c < p->k; c++)
                 p->out[j * p->k + c] -= (float)(p->shift[j] * p->colsum[c]);
@@ -252,7 +263,12 @@ void cm_csr_transposed_times(const struct cm_csr *x, const float *b, size_t k, s
                         .ld = ldb,
                         .tiles = cm_tiles_make(x, k * sizeof *y, 8)};
     p.shards = p.tiles.n;
-    cm_parallel(p.shards, transposed_cols, &p);
+    p.step = cm_kernel_rows(x, 2);
+    do {
+        p.r1 = x->rows - p.r0 < p.step ? x->rows : p.r0 + p.step;
+        cm_parallel(p.shards, transposed_cols, &p);
+        p.r0 = p.r1;
+    } while (p.r0 < x->rows);
     cm_tiles_free(&p.tiles);
     cm_free(colsum);
 }

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/spool.h"
 
 enum {
     CACHE = 1 << 20, /* bytes of the dense side that a core keeps near */
@@ -68,6 +69,13 @@ void cm_tiles_free(struct cm_tiles *t)
 {
     cm_free(t->from);
     t->from = NULL;
+}
+
+size_t cm_kernel_rows(const struct cm_csr *x, size_t parts)
+{
+    size_t bytes = 8 * (x->rows ? x->ptr[x->rows] / x->rows : 0) + 1,
+           rows = CM_SPOOL_WINDOW / parts / bytes;
+    return !cm_spool_active() ? x->rows : rows < 64 ? 64 : rows;
 }
 
 #define EACH_1(DO, V) DO(0, V)

@@ -28,10 +28,15 @@ void cm_kernel_times_f(const struct cm_csr *x, const struct cm_tiles *tiles, siz
 void cm_kernel_times_d(const struct cm_csr *x, const struct cm_tiles *tiles, size_t r0, size_t r1,
                        const double *v, size_t k, double *y, size_t ldy);
 
-/* y += x' b for the columns of tile t: b rows x k (ld ldb), y cols x k (ld k). */
+/* y += x' b of rows r0..r1-1 for the columns of tile t: b rows x k (ld ldb), y cols x k (ld k). */
 void cm_kernel_transposed_f(const struct cm_csr *x, const struct cm_tiles *tiles, size_t t,
-                            const float *b, size_t k, size_t ldb, float *y);
+                            size_t r0, size_t r1, const float *b, size_t k, size_t ldb, float *y);
 void cm_kernel_transposed_d(const struct cm_csr *x, const struct cm_tiles *tiles, size_t t,
-                            const double *b, size_t k, size_t ldb, double *y);
+                            size_t r0, size_t r1, const double *b, size_t k, size_t ldb, double *y);
+
+/* Rows to take at a time, so that all tiles have passed over them while they are resident: all of
+ * them, unless entries are spooled (base/spool.h); then 1 / `parts` of the window.  Sums do not
+ * depend on it. */
+size_t cm_kernel_rows(const struct cm_csr *x, size_t parts);
 
 #endif

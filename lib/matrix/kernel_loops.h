@@ -87,14 +87,14 @@ CM_FAST_CLONES void TIMES(const struct cm_csr *x, const struct cm_tiles *tiles, 
     }
 
 CM_FAST_CLONES void TRANSPOSED(const struct cm_csr *x, const struct cm_tiles *tiles, size_t t,
-                               const T *b, size_t k, size_t ldb, T *y)
+                               size_t r0, size_t r1, const T *b, size_t k, size_t ldb, T *y)
 {
     const uint32_t *idx = x->idx;
     const float *val = x->val;
     const uint32_t *from = tiles->from + t * x->rows, *to = from + x->rows;
-    for (size_t i = 0; i < x->rows; i++) {
+    for (size_t i = r0; i < r1; i++) {
         size_t c = 0, begin = x->ptr[i] + from[i], end = x->ptr[i] + to[i];
-        size_t next = i + AHEAD < x->rows ? i + AHEAD : x->rows - 1;
+        size_t next = i + AHEAD < r1 ? i + AHEAD : r1 - 1;
         size_t soon = x->ptr[next] + from[next], later = x->ptr[next] + to[next];
         const T *in = b + i * ldb;
         while (c + 4 * SIZE(VEC) <= k)

@@ -13,6 +13,68 @@
 #include "base/mem.h"
 #include "match/groups.h"
 
+/* ===== spooled entries ==================================================================== */
+
+/* Room for n entries of a slot in the files. */
+static int reserve(struct cm_train_part *p, size_t s, bool counts, size_t n)
+{
+    struct cm_spool *file = p->file[s];
+    for (size_t k = 0; k < (counts ? 3U : 2U); k++) {
+        int code = cm_spool_reserve(&file[k], 4 * n);
+        if (code)
+            return code;
+    }
+    p->x[s].idx = file[0].p;
+    p->x[s].val = file[1].p;
+    p->x[s].capacity = cm_size_min(file[0].bytes, file[1].bytes) / 4;
+    if (counts) {
+        p->count[s] = file[2].p;
+        p->count_cap[s] = file[2].bytes / 4;
+    }
+    return 0;
+}
+
+/* Closes the files; arrays that are in memory yet stay. */
+static void forget(struct cm_train_part *p, size_t s)
+{
+    if (p->file[s][0].p == p->x[s].idx)
+        p->x[s].capacity = 0;
+    if (p->file[s][2].p == p->count[s])
+        p->count[s] = NULL;
+    for (size_t k = 0; k < 3; k++)
+        cm_spool_close(&p->file[s][k]);
+}
+
+static void move(void *to, void *from, size_t n)
+{
+    if (n)
+        memcpy(to, from, 4 * n);
+    cm_free(from);
+}
+
+int cm_train_data_spool(struct cm_train_data *d)
+{
+    if (d->spooled)
+        return 0;
+    for (size_t k = 0; k < 4; k++) {
+        struct cm_train_part *p = &d->part[k / 2];
+        size_t s = k % 2, n = p->x[s].ptr[p->x[s].rows];
+        uint32_t *idx = p->x[s].idx;
+        float *val = p->x[s].val, *count = p->count[s];
+        int code = reserve(p, s, count != NULL, n + 1);
+        d->spooled = true;
+        if (code)
+            return code;
+        move(p->x[s].idx, idx, n);
+        move(p->x[s].val, val, n);
+        if (count)
+            move(p->count[s], count, n);
+    }
+    return 0;
+}
+
+/* ===== reading ============================================================================ */
+
 static int append_block(struct cm_csr *m, struct cm_block *b, const struct cm_slot *slot,
                         const struct cm_strs *names)
 {
@@ -57,7 +119,12 @@ static int append_chunk(struct cm_train_data *d, struct cm_reader *r, struct cm_
     const struct cm_head *h = cm_reader_head(r);
     struct cm_train_part *p = &d->part[c->batch.split];
     for (size_t s = 0; s < 2; s++) {
-        int code = append_block(&p->x[s], &c->block[s], &h->slot[s], &c->names);
+        const struct cm_block *b = &c->block[s];
+        uint64_t more = b->dense ? (uint64_t)b->rows * b->cols : b->nnz;
+        int code = d->spooled ? reserve(p, s, counts, p->x[s].ptr[p->x[s].rows] + more + 1) : 0;
+        if (code < 0)
+            return code;
+        code = append_block(&p->x[s], &c->block[s], &h->slot[s], &c->names);
         if (!code && counts)
             code = append_counts(p, s, &c->block[s], &h->slot[s], &c->names);
         if (code < 0)
@@ -186,11 +253,8 @@ static int take_chunk(struct cm_train_data *d, struct load *l, struct cm_chunk *
                        "cells, then the schedule",
                        path);
     code = append_chunk(d, l->r, c, l->label, l->counts);
-    if (!code && l->max && cm_train_data_bytes(d) > l->max)
-        return cm_fail(CM_ESYSTEM,
-                       "%s: the first %zu cells take %.1f MiB, --max-memory allows %.1f", path,
-                       d->part[0].names.n + d->part[1].names.n,
-                       (double)cm_train_data_bytes(d) / 1048576, (double)l->max / 1048576);
+    if (!code && l->max && cm_train_data_entries(d) > l->max)
+        code = cm_train_data_spool(d);
     if (!code && l->progress)
         l->progress(d->part[0].names.n + d->part[1].names.n, l->total);
     return code;
@@ -254,14 +318,25 @@ size_t cm_picks_largest(const struct cm_picks *p)
     return max;
 }
 
-uint64_t cm_train_data_bytes(const struct cm_train_data *d)
+uint64_t cm_train_data_entries(const struct cm_train_data *d)
 {
     uint64_t sum = 0;
+    for (size_t p = 0; p < 2; p++)
+        for (size_t s = 0; s < 2; s++)
+            sum += (d->part[p].count[s] ? 12 : 8) *
+                   (uint64_t)d->part[p].x[s].ptr[d->part[p].x[s].rows];
+    return sum;
+}
+
+uint64_t cm_train_data_bytes(const struct cm_train_data *d)
+{
+    uint64_t sum = cm_train_data_entries(d);
+    if (d->spooled)
+        sum = cm_size_min(sum, 2 * CM_SPOOL_WINDOW);
     for (size_t p = 0; p < 2; p++) {
         sum += d->part[p].names.used + 8 * d->part[p].names.n;
         for (size_t s = 0; s < 2; s++)
-            sum += 8 * (d->part[p].x[s].ptr[d->part[p].x[s].rows] + d->part[p].x[s].rows + 1) +
-                   (d->part[p].count[s] ? 4 * d->part[p].x[s].ptr[d->part[p].x[s].rows] : 0);
+            sum += 8 * (d->part[p].x[s].rows + 1);
     }
     if (d->picks.n)
         sum += 20 * d->picks.n + 4 * d->picks.begin[d->picks.n];
@@ -272,6 +347,8 @@ void cm_train_data_free(struct cm_train_data *d)
 {
     for (size_t p = 0; p < 2; p++) {
         for (size_t s = 0; s < 2; s++) {
+            if (d->spooled)
+                forget(&d->part[p], s);
             cm_csr_free(&d->part[p].x[s]);
             cm_free(d->part[p].count[s]);
         }

@@ -24,7 +24,13 @@ struct fold {
 /* How many folds get a model. */
 static size_t folds_fitted(const struct cm_train_data *d)
 {
-    return d->part[0].x[0].rows < CM_LINEAR_REFIT_CELLS ? FOLDS : FOLDS / 2;
+    return d->part[0].x[0].rows < CM_LINEAR_REFIT_CELLS ? FOLDS : 1;
+}
+
+/* Upper bound of the cells of a fold that its model is evaluated on. */
+static size_t held_cells(const struct cm_train_data *d)
+{
+    return cm_size_min(CM_CALIBRATION_MAX / folds_fitted(d), CM_CALIBRATION_FOLD_MAX);
 }
 
 static struct cm_rule_block block_of(const float *s, size_t n, const uint32_t *group)
@@ -41,7 +47,7 @@ static void deal(const struct cm_crossfit *x, size_t n, unsigned char *fold)
     for (size_t i = 0; i < n; i++)
         order[i] = i;
     cm_rng_shuffle(&rng, order, n);
-    size_t enough = CM_CALIBRATION_MAX / folds_fitted(x->data);
+    size_t enough = held_cells(x->data);
     for (size_t i = 0; i < n; i++)
         fold[order[i]] = (unsigned char)(i % FOLDS + (i / FOLDS < enough ? 0 : UNUSED));
     cm_free(order);
@@ -133,6 +139,6 @@ uint64_t cm_crossfit_bytes(const struct cm_train_data *d)
 {
     const struct cm_train_part *p = &d->part[0];
     uint64_t n = p->x[0].rows, entries = p->x[0].ptr[n] + p->x[1].ptr[n], v = d->part[1].names.n,
-             folds = folds_fitted(d), held = cm_size_min(n / FOLDS + 1, CM_CALIBRATION_MAX / folds);
+             folds = folds_fitted(d), held = cm_size_min(n / FOLDS + 1, held_cells(d));
     return 8 * entries + 40 * n + (folds + 1) * 4 * (held * held + v * v);
 }

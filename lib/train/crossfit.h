@@ -4,7 +4,7 @@
  * cells its logarithm has a standard error of about 1.1 / sqrt n, too much below
  * CM_CALIBRATION_ENOUGH cells.  Then training cells help: CM_CALIBRATION_FOLDS models, of the
  * closed form alone, are each fitted without one fold of the training cells and evaluated on it;
- * half of them from CM_LINEAR_REFIT_CELLS cells on, since what decides the error is how many cells
+ * one of them from CM_LINEAR_REFIT_CELLS cells on, since what decides the error is how many cells
  * are evaluated.
  * Fitted on fewer cells, they have another temperature; the validation cells, which meet both, show
  * how much it differs:
@@ -23,12 +23,12 @@
 extern "C" {
 #endif
 
-#define CM_CALIBRATION_ENOUGH 512 /* validation cells that are enough by themselves */
-#define CM_CALIBRATION_FOLDS  4
-#define CM_CALIBRATION_FEWEST 16 /* cells in a fold, below which nothing is fitted */
-#define CM_CALIBRATION_MAX                                                                         \
-    4096 /* cells that models are evaluated on, over all folds; as many from each */
-#define CM_CALIBRATION_PAIRED 32 /* validation cells below which their quotient is not taken */
+#define CM_CALIBRATION_ENOUGH   512 /* validation cells that are enough by themselves */
+#define CM_CALIBRATION_FOLDS    4
+#define CM_CALIBRATION_FEWEST   16   /* cells in a fold, below which nothing is fitted */
+#define CM_CALIBRATION_MAX      4096 /* cells that models are evaluated on */
+#define CM_CALIBRATION_FOLD_MAX 2048 /* of one fold */
+#define CM_CALIBRATION_PAIRED   32   /* validation cells below which their quotient is not taken */
 
 /* Fits a model to `fold` (its part 0, training cells rows[0], rows[1], ...; part 1 is empty) and
  * writes the similarities of the cells x (n x n, row-major) for each of two sets of cells; those of

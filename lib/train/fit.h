@@ -23,15 +23,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/mem.h"
 #include "pairs/dataset.h"
 #include "model/model.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-static inline size_t cm_size_max(size_t a, size_t b) { return a > b ? a : b; }
-static inline size_t cm_size_min(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Arenas of net.table.size numbers each, laid out as the net's. */
 struct cm_fit_state {

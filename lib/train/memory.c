@@ -76,7 +76,7 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
              max = x[0].cols > x[1].cols ? x[0].cols : x[1].cols,
              v = cm_size_min(d->part[1].names.n, CM_VALID_CELLS);
     if (!c->linear.on)
-        return 16 * v * v;
+        return PROGRAM + 16 * v * v;
     uint64_t components = 4 * k * (2 * n + x[0].cols + x[1].cols);
     uint64_t basis = 4 * k + 512; /* matrix/svd.h */
     uint64_t sketch = 8 * (basis * (n < max ? n : max) + (32 + k) * (n + max) + 2 * basis * basis);
@@ -89,8 +89,14 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
                  c->links.on && c->links.learned
                      ? cm_links_learn_bytes(&c->links.learn, n, entries, x[0].cols, x[1].cols, k)
                      : 0;
-    uint64_t folds =
-        cm_train_crossfits(o) && v < CM_CALIBRATION_ENOUGH ? components + cm_crossfit_bytes(d) : 0;
-    return components + (sketch > correlations ? sketch : correlations) + links + 16 * v * v +
-           folds;
+    /* One after the other: LSI, links, their weights, the rule with its folds. */
+    uint64_t fit = sketch > correlations ? sketch : correlations,
+             folds = cm_train_crossfits(o) && v < CM_CALIBRATION_ENOUGH
+                         ? components + cm_crossfit_bytes(d) + fit
+                         : 0,
+             rule = 16 * v * v + folds;
+    if (links && n < CM_LINEAR_REFIT_CELLS) /* folds with an LSI of their own */
+        links += sketch;
+    fit = links > fit ? links : fit;
+    return PROGRAM + components + (rule > fit ? rule : fit);
 }

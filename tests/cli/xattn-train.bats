@@ -137,3 +137,27 @@ key() { cms-text --head "$1" | awk -F '\t' -v k="$2" '$1 == k { print $2 }'; }
     [ "$(key m.cms rule.calibrated.on)" = validation ]
     [ "$(key m.cms rule.calibrated.cells)" = "$(key m.cms valid.cells)" ]
 }
+
+@test "--max-memory: cells that it does not hold lie in temporary files, and the model is the same" {
+    cms-gen --gex g.cms --atac a.cms --cells 6000 --genes 2000 --peaks 3000 --nnz-gex 1500 --nnz-atac 2300
+    for s in g a; do cms-cat --except split=test $s.cms | holdout --fraction .12 --name valid -o h$s.cms; done
+    lognorm --method sqrt --fit split=train -o gn.cms hg.cms
+    tfidf --method logtfidf --fit split=train -o an.cms ha.cms
+    batch --epochs 0 -o p.cms gn.cms an.cms
+    xattn-train --preset linear --no-cis -o all.cms p.cms
+    mkdir spool
+    TMPDIR=$PWD/spool xattn-train --preset linear --no-cis -v --max-memory 205M -o m.cms p.cms 2>err
+    grep -q "MiB of cells lie in temporary files in $PWD/spool" err
+    cms-diff --tolerance 0 all.cms m.cms
+    [ -z "$(ls spool)" ]
+    # a sanitizer's memory is its own
+    [ "$MODE" != release ] ||
+        awk '/MiB of memory at the peak/ { exit !($(NF - 6) < 205) }' err
+    # a bound that not even that keeps, and no room for the files
+    fails 4 xattn-train --preset linear --no-cis --max-memory 150M -o x.cms p.cms
+    says '--max-memory allows 150.0'
+    export TMPDIR=$PWD/nowhere
+    fails 4 xattn-train --preset linear --no-cis --max-memory 205M -o x.cms p.cms
+    says nowhere
+    [ ! -e x.cms ]
+}

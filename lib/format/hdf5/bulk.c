@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/signals.h"
 #include "format/hdf5/chunk.h"
 
 #define SEGMENT ((uint64_t)65536) /* items of a shard that was read by libhdf5 */

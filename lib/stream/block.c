@@ -216,6 +216,8 @@ uint64_t cm_lazy_overflow(struct cm_block *b, const struct cm_slot *s,
     static const double max[] = {1, UINT8_MAX, UINT16_MAX, UINT32_MAX};
     double x = b->type < CM_V_F32 ? max[b->type] : 0, row = b->rowf ? 0 : 1;
     bool negative = bound->negative;
+    if (s->lazy == CM_LAZY_NO)
+        return b->nnz;
     for (uint64_t e = 0; b->type >= CM_V_F32 && e < b->nnz; e++) {
         double v = cm_block_x(b, e);
         negative |= v < 0;
@@ -227,7 +229,7 @@ uint64_t cm_lazy_overflow(struct cm_block *b, const struct cm_slot *s,
     }
     /* log1p(t) <= t and sqrt(t) <= max(1, t); only they mind a sign. */
     bool sign = negative && s->lazy != CM_LAZY_IDENTITY;
-    if (s->lazy == CM_LAZY_NO || (!sign && fmax(1, row * bound->col * x) * bound->post <= FLT_MAX))
+    if (!sign && fmax(1, row * bound->col * x) * bound->post <= FLT_MAX)
         return b->nnz;
     const float *v = cm_block_f32(b, s);
     uint64_t e = 0;

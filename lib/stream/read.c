@@ -226,7 +226,7 @@ int cm_reader_open(struct cm_reader **out, const char *path)
     struct cm_reader *r = CM_ZNEW(1, struct cm_reader);
     cm_records_start(&r->in, fd, name);
     int rc = read_head(r);
-    r->in.bytes.opening = false;
+    cm_inflate_opened(&r->in.bytes);
     if (rc < 0) {
         cm_reader_close(r);
         return rc;
@@ -346,8 +346,7 @@ int cm_reader_next(struct cm_reader *r, struct cm_chunk *c)
     int rc = 0;
     if (r->in.error.code)
         return cm_sticky_again(&r->in.error);
-    if (!r->in.bytes.copying)
-        cm_buf_free(&r->in.bytes.prefix);
+    cm_inflate_forget(&r->in.bytes);
     c->has_batch = c->is_pick = c->is_tensor = false;
     c->rows = 0;
     while (!rc && !r->ended)

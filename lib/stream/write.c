@@ -218,7 +218,9 @@ int cm_writer_head(struct cm_writer *w, const struct cm_head *h)
     for (size_t k = 0; !rc && k < h->nlabels; k++)
         if (h->label[k].type == CM_T_CAT && h->label[k].dict.names.n)
             rc = write_dict(w, k);
-    return rc ? rc : cm_writer_flush(w);
+    rc = rc ? rc : cm_writer_flush(w);
+    cm_deflate_trim(&w->out);
+    return rc;
 }
 
 /* ===== rows =============================================================================== */

@@ -1,0 +1,320 @@
+/* Unit test of stream/unpack.c, ahead.c, inflate.c: a long stream is the same whether its frames are
+ * decoded by a thread or not, however its bytes arrive and are cut into frames, and so is what is
+ * wrong with it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "stream/cms.h"
+
+enum { ROWS = 64, LENGTH = 4000, BLOCKS = 5, COLUMNS = 1 << 17, SHORT = 10000 };
+
+static struct cm_buf whole, inner; /* a stream, and what is inside its compression */
+
+static uint32_t noise(uint32_t *seed) { return (*seed = *seed * 1664525 + 1013904223) >> 8; }
+
+static void fill(struct cm_chunk *c, uint32_t *seed)
+{
+    struct cm_block *b = &c->block[0];
+    c->rows = ROWS;
+    cm_strs_clear(&c->names);
+    cm_block_shape(b, false, ROWS, COLUMNS, (uint64_t)ROWS * LENGTH, CM_V_U8);
+    for (size_t i = 0, e = 0; i < ROWS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "r%zu", i);
+        cm_strs_add(&c->names, name);
+        for (uint32_t k = 0, at = 0; k < LENGTH; k++, e++) {
+            b->idx[e] = at += 1 + noise(seed) % 30;
+            ((uint8_t *)b->raw)[e] = (uint8_t)(1 + noise(seed) % 9);
+        }
+        b->ptr[i + 1] = e;
+    }
+}
+
+/* Compressed in frames of `size` bytes that say their size, or as one that does not (0). */
+static struct cm_buf frames_of(const struct cm_buf *b, size_t size)
+{
+    struct cm_buf out = {0};
+    ZSTD_CCtx *z = ZSTD_createCCtx();
+    size_t bound = ZSTD_compressBound(b->n);
+    for (size_t at = 0; at < b->n; at += size ? size : b->n) {
+        size_t n = size && size < b->n - at ? size : b->n - at;
+        ZSTD_outBuffer to = {cm_buf_extend(&out, bound), bound, 0};
+        ZSTD_inBuffer from = {b->p + at, n, 0}, none = {0};
+        if (size) {
+            to.pos = ZSTD_compressCCtx(z, to.dst, bound, from.src, n, 1);
+        } else {
+            ZSTD_compressStream2(z, &to, &from, ZSTD_e_flush);
+            ZSTD_compressStream2(z, &to, &none, ZSTD_e_end);
+        }
+        out.n -= bound - to.pos;
+    }
+    ZSTD_freeCCtx(z);
+    return out;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct cm_head h = {.kind = CM_MATRIX};
+    struct cm_slot *s = cm_head_add_slot(&h, "ATAC");
+    for (int j = 0; j < COLUMNS; j++)
+        cm_strs_add(&s->cols.names, "p");
+    int fd = memfd_create("stream", MFD_CLOEXEC);
+    struct cm_writer *w = cm_writer_make(fd, "stream", 1);
+    struct cm_chunk c = {0};
+    uint32_t seed = 7;
+    assert_int_equal(cm_writer_head(w, &h), 0);
+    for (int k = 0; k < BLOCKS; k++) {
+        fill(&c, &seed);
+        assert_int_equal(cm_writer_chunk(w, &c, NULL), 0);
+    }
+    assert_int_equal(cm_writer_end(w), 0);
+    cm_writer_free(w);
+    cm_chunk_free(&c);
+    cm_head_free(&h);
+    size_t n = (size_t)lseek(fd, 0, SEEK_END);
+    assert_int_equal(pread(fd, cm_buf_extend(&whole, n), n, 0), n);
+    close(fd);
+    ZSTD_DCtx *z = ZSTD_createDCtx();
+    size_t bound = (size_t)BLOCKS * ROWS * LENGTH * 6 + 8 * COLUMNS;
+    for (size_t at = 0, size; at < n;
+         at += size) { /* frame by frame, not with the code under test */
+        size = ZSTD_findFrameCompressedSize(whole.p + at, n - at);
+        size_t got =
+            ZSTD_decompressDCtx(z, cm_buf_extend(&inner, bound), bound, whole.p + at, size);
+        assert_false(ZSTD_isError(got));
+        inner.n -= bound - got;
+    }
+    ZSTD_freeDCtx(z);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    cm_buf_free(&whole);
+    cm_buf_free(&inner);
+    cm_pool_set_threads(1);
+    return 0;
+}
+
+/* ===== reading ============================================================================ */
+
+struct result {
+    int code;
+    uint64_t hash, rows;
+    char message[CM_MESSAGE_MAX];
+};
+
+static int read_chunks(struct cm_reader *r, struct result *out)
+{
+    struct cm_chunk c = {0};
+    int code;
+    while ((code = cm_reader_next(r, &c)) > 0) {
+        const struct cm_block *b = &c.block[0];
+        out->hash = cm_hash64(b->ptr, (b->rows + 1) * sizeof *b->ptr, out->hash);
+        out->hash = cm_hash64(b->idx, (size_t)b->nnz * sizeof *b->idx, out->hash);
+        out->hash = cm_hash64(b->raw, (size_t)b->nnz, out->hash);
+        out->rows += c.rows;
+    }
+    cm_chunk_free(&c);
+    return code;
+}
+
+/* All of what stands behind a descriptor, `passes` times. */
+static struct result read_all(int fd, size_t threads, int passes)
+{
+    struct result out = {0};
+    struct cm_reader *r;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    cm_pool_set_threads(threads);
+    if (!(out.code = cm_reader_open(&r, path))) {
+        if (passes > 1)
+            out.code = cm_reader_keep(r);
+        for (int k = 0; k < passes && !out.code; k++) {
+            out.code = k ? cm_reader_rewind(r) : 0;
+            if (!out.code)
+                out.code = read_chunks(r, &out);
+        }
+        cm_reader_close(r);
+    }
+    const char *message = out.code ? cm_error_message() : "", *rest = strstr(message, ": ");
+    snprintf(out.message, sizeof out.message, "%s", rest ? rest : message);
+    return out;
+}
+
+static struct result read_file(const struct cm_buf *b, size_t threads, int passes)
+{
+    int fd = memfd_create("stream", MFD_CLOEXEC);
+    assert_int_equal(write(fd, b->p, b->n), b->n);
+    struct result out = read_all(fd, threads, passes);
+    close(fd);
+    return out;
+}
+
+struct feed {
+    int fd;
+    const struct cm_buf *bytes;
+    bool leave_open;
+};
+
+static void *feed(void *arg)
+{
+    struct feed *f = arg;
+    for (size_t at = 0, n; at < f->bytes->n; at += n) { /* odd portions */
+        n = f->bytes->n - at < 54321 ? f->bytes->n - at : 54321;
+        if (write(f->fd, f->bytes->p + at, n) != (ssize_t)n)
+            break;
+    }
+    if (!f->leave_open)
+        close(f->fd);
+    return NULL;
+}
+
+static struct result read_pipe(const struct cm_buf *b, size_t threads, int passes)
+{
+    int ends[2];
+    pthread_t thread;
+    assert_int_equal(pipe(ends), 0);
+    struct feed f = {ends[1], b, false};
+    assert_int_equal(pthread_create(&thread, NULL, feed, &f), 0);
+    struct result out = read_all(ends[0], threads, passes);
+    pthread_join(thread, NULL);
+    close(ends[0]);
+    return out;
+}
+
+static void assert_same(const struct result *a, const struct result *b)
+{
+    assert_int_equal(a->code, b->code);
+    assert_string_equal(a->message, b->message);
+    assert_int_equal(a->rows, b->rows);
+    assert_int_equal(a->hash, b->hash);
+}
+
+/* ===== tests ============================================================================== */
+
+static void test_any_number_of_threads(void **state)
+{
+    (void)state;
+    for (int passes = 1; passes <= 2; passes++) {
+        struct result want = read_file(&whole, 1, passes);
+        assert_int_equal(want.code, 0);
+        assert_int_equal(want.rows, passes * BLOCKS * ROWS);
+        for (size_t threads = 1; threads <= 3; threads++) {
+            struct result file = read_file(&whole, threads, passes);
+            struct result tube = read_pipe(&whole, threads, passes);
+            assert_same(&file, &want);
+            assert_same(&tube, &want);
+        }
+    }
+}
+
+static void test_any_cut_into_frames(void **state)
+{
+    (void)state;
+    static const size_t size[] = {0, SHORT, 300000, 3000000, 100000000};
+    struct result want = read_file(&whole, 1, 1);
+    for (size_t k = 0; k < sizeof size / sizeof *size; k++) {
+        struct cm_buf b = frames_of(&inner, size[k]);
+        for (size_t threads = 1; threads <= 2; threads++) {
+            struct result file = read_file(&b, threads, 1), tube = read_pipe(&b, threads, 1);
+            assert_same(&file, &want);
+            assert_same(&tube, &want);
+        }
+        cm_buf_free(&b);
+    }
+}
+
+static void test_faults_have_the_same_words(void **state)
+{
+    (void)state;
+    for (size_t k = 1; k < 24; k++) {
+        struct cm_buf cut = {whole.p, whole.n * k / 24, 0};
+        struct result one = read_file(&cut, 1, 1), two = read_file(&cut, 2, 1);
+        assert_int_equal(one.code, CM_EINPUT);
+        assert_same(&one, &two);
+        unsigned char *at = &whole.p[whole.n * k / 24];
+        *at ^= 16;
+        one = read_file(&whole, 1, 1);
+        two = read_file(&whole, 2, 1);
+        *at ^= 16;
+        assert_int_equal(one.code, CM_EINPUT);
+        assert_same(&one, &two);
+    }
+}
+
+/* A reader may be closed while its thread waits for a pipe, and rewound before the end. */
+static void test_stops_before_the_end(void **state)
+{
+    (void)state;
+    struct cm_buf some = {whole.p, whole.n * 2 / 3, 0};
+    struct cm_chunk c = {0};
+    struct cm_reader *r;
+    int ends[2];
+    char path[64];
+    pthread_t thread;
+    cm_pool_set_threads(2);
+    assert_int_equal(pipe(ends), 0);
+    struct feed f = {ends[1], &some, true};
+    assert_int_equal(pthread_create(&thread, NULL, feed, &f), 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", ends[0]);
+    assert_int_equal(cm_reader_open(&r, path), 0);
+    for (int k = 0; k < 2; k++)
+        assert_int_equal(cm_reader_next(r, &c), 1);
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    cm_reader_close(r);
+    char rest[4096];
+    while (read(ends[0], rest, sizeof rest) > 0) { /* lets the feeder come to its end */
+    }
+    close(ends[0]);
+    pthread_join(thread, NULL);
+    close(ends[1]);
+
+    int fd = memfd_create("stream", MFD_CLOEXEC);
+    assert_int_equal(write(fd, whole.p, whole.n), whole.n);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    struct result all = {0}, again = {0};
+    assert_int_equal(cm_reader_open(&r, path), 0);
+    assert_int_equal(cm_reader_keep(r), 0);
+    for (int k = 0; k < 2; k++)
+        assert_int_equal(cm_reader_next(r, &c), 1);
+    assert_int_equal(cm_reader_rewind(r), 0);
+    assert_int_equal(read_chunks(r, &again), 0);
+    cm_reader_close(r);
+    close(fd);
+    cm_chunk_free(&c);
+    all = read_file(&whole, 1, 1);
+    assert_int_equal(again.hash, all.hash);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_any_number_of_threads),
+        cmocka_unit_test(test_any_cut_into_frames),
+        cmocka_unit_test(test_faults_have_the_same_words),
+        cmocka_unit_test(test_stops_before_the_end),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

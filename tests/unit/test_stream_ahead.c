@@ -1,6 +1,6 @@
-/* Unit test of stream/unpack.c, ahead.c, inflate.c: a long stream is the same whether its frames are
- * decoded by a thread or not, however its bytes arrive and are cut into frames, and so is what is
- * wrong with it.
+/* Unit test of stream/unpack.c, ahead.c, inflate.c: a long stream is the same whether its frames
+ * are decoded by a thread or not, however its bytes arrive and are cut into frames, and so is what
+ * is wrong with it.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -41,6 +41,8 @@ void cm_inflate_forget(struct cm_inflate *z)
         cm_buf_free(&z->in.prefix);
 }
 
+void cm_inflate_bare(struct cm_inflate *z) { z->in.bare = !z->ahead; }
+
 static void swap(struct cm_buf *a, struct cm_buf *b)
 {
     struct cm_buf was = *a;

@@ -26,6 +26,8 @@ void cm_inflate_start(struct cm_inflate *z, int fd, struct cm_sticky *error);
 void cm_inflate_opened(struct cm_inflate *z);
 /* Before the first chunk. */
 void cm_inflate_forget(struct cm_inflate *z);
+/* From the next frame on z->frame is not wanted. */
+void cm_inflate_bare(struct cm_inflate *z);
 /* Makes at least n bytes available at z->out.p + z->out_at.  1 done, 0 the input ended first, < 0
  * error. */
 int cm_inflate_need(struct cm_inflate *z, size_t n);

@@ -151,8 +151,9 @@ static int take_whole(struct cm_unpack *u, struct cm_piece *p)
         return 0;
     }
     p->raw.n += n;
-    p->whole = true;
-    cm_buf_put(&p->frame, at, (size_t)size);
+    p->whole = !u->bare;
+    if (p->whole)
+        cm_buf_put(&p->frame, at, (size_t)size);
     u->in_at += (size_t)size;
     return 1;
 }

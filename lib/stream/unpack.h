@@ -17,7 +17,7 @@
 struct cm_piece {
     struct cm_buf raw;   /* the piece is appended */
     struct cm_buf frame; /* as it came, if `whole` */
-    bool whole;          /* what was appended is all of one frame */
+    bool whole;          /* what was appended is all of one frame, and that is asked for */
     bool end;            /* the input has ended, nothing was appended */
     int code;            /* an error, and nothing was appended */
     char message[CM_MESSAGE_MAX];
@@ -30,6 +30,7 @@ struct cm_unpack {
     bool regular;
     int spool; /* descriptor of the copy of a pipe, -1 = none */
     bool copying, opening;
+    bool bare;            /* nobody asks for frames as they came */
     struct cm_buf prefix; /* compressed bytes read while opening: cm_unpack_keep may want them */
     int wake;             /* readable: wait for the input no longer; -1 = none */
 

@@ -1,6 +1,6 @@
-/* Unit test of stream/unpack.c, ahead.c, inflate.c: a long stream is the same whether its frames
- * are decoded by a thread or not, however its bytes arrive and are cut into frames, and so is what
- * is wrong with it.
+/* Unit test of stream/unpack.c, ahead.c, inflate.c, table.c: a long stream is the same whether its
+ * frames are decoded by a thread or not, however its bytes arrive and are cut into frames, and so
+ * is what is wrong with it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -307,6 +307,88 @@ static void test_stops_before_the_end(void **state)
     assert_int_equal(again.hash, all.hash);
 }
 
+/* A stream of rows of f32 or of counts, some without entries; `rows` is what HEAD says of them. */
+static int make_table(bool counts, uint64_t rows, struct cm_csr *want)
+{
+    struct cm_head h = {.kind = CM_MATRIX};
+    struct cm_slot *s = cm_head_add_slot(&h, "GEX");
+    struct cm_chunk c = {0};
+    struct cm_block *b = &c.block[0];
+    uint32_t seed = 5;
+    for (int j = 0; j < 1000; j++)
+        cm_strs_add(&s->cols.names, "g");
+    s->rows = rows;
+    int fd = memfd_create("stream", MFD_CLOEXEC);
+    struct cm_writer *w = cm_writer_make(fd, "stream", 1);
+    assert_int_equal(cm_writer_head(w, &h), 0);
+    *want = cm_csr_make(1000);
+    for (size_t k = 0; k < 40; k++) {
+        c.rows = 25;
+        cm_strs_clear(&c.names);
+        cm_block_shape(b, false, c.rows, 1000, c.rows * 500, CM_V_F32);
+        b->nnz = 0;
+        for (size_t i = 0; i < c.rows; i++) {
+            cm_strs_add(&c.names, "r");
+            for (uint32_t j = noise(&seed) % 4; j < 1000 && (k + i) % 7;
+                 j += 2 + noise(&seed) % 3) {
+                b->idx[b->nnz] = j;
+                ((float *)b->raw)[b->nnz++] = (float)(1 + noise(&seed) % 99) + (counts ? 0 : .25f);
+            }
+            b->ptr[i + 1] = b->nnz;
+        }
+        cm_csr_append(want, c.rows, b->ptr, b->idx, b->raw);
+        assert_int_equal(cm_writer_chunk(w, &c, NULL), 0);
+    }
+    assert_int_equal(cm_writer_end(w), 0);
+    cm_writer_free(w);
+    cm_chunk_free(&c);
+    cm_head_free(&h);
+    return fd;
+}
+
+static void test_tables_are_what_was_written(void **state)
+{
+    (void)state;
+    static const uint64_t rows[] = {0, 1000};
+    for (int k = 0; k < 4; k++) {
+        struct cm_csr want;
+        struct cm_table t;
+        struct cm_reader *r;
+        char path[64];
+        int fd = make_table(k / 2, rows[k % 2], &want);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        cm_pool_set_threads(2);
+        assert_int_equal(cm_reader_open(&r, path), 0);
+        assert_int_equal(cm_table_load(r, &t), 0);
+        cm_reader_close(r);
+        close(fd);
+        assert_int_equal(t.csr.rows, 1000);
+        assert_memory_equal(t.csr.ptr, want.ptr, 1001 * sizeof *want.ptr);
+        assert_memory_equal(t.csr.idx, want.idx, want.ptr[1000] * sizeof *want.idx);
+        assert_memory_equal(t.csr.val, want.val, want.ptr[1000] * sizeof *want.val);
+        cm_table_free(&t);
+        cm_csr_free(&want);
+    }
+}
+
+/* HEAD's number of rows is a promise: memory for all of them is not taken on its word. */
+static void test_rows_that_do_not_come(void **state)
+{
+    (void)state;
+    struct cm_csr want;
+    struct cm_table t;
+    struct cm_reader *r;
+    char path[64];
+    int fd = make_table(false, (uint64_t)1 << 31, &want);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    assert_int_equal(cm_reader_open(&r, path), 0);
+    assert_int_equal(cm_table_load(r, &t), CM_EINPUT);
+    assert_non_null(strstr(cm_error_message(), "HEAD promised"));
+    cm_reader_close(r);
+    close(fd);
+    cm_csr_free(&want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +396,8 @@ int main(void)
         cmocka_unit_test(test_any_cut_into_frames),
         cmocka_unit_test(test_faults_have_the_same_words),
         cmocka_unit_test(test_stops_before_the_end),
+        cmocka_unit_test(test_tables_are_what_was_written),
+        cmocka_unit_test(test_rows_that_do_not_come),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -25,7 +25,7 @@
 /* 0 or an error; the end of the input is one. */
 static int next_record(struct cm_reader *r)
 {
-    r->packed.frame = NULL;
+    r->packed = (struct cm_frame){0};
     int rc = cm_records_next(&r->in);
     if (rc == 0)
         return cm_sticky_fail(&r->in.error, CM_EINPUT,
@@ -249,6 +249,8 @@ void cm_reader_close(struct cm_reader *r)
 
 int cm_reader_keep(struct cm_reader *r) { return cm_inflate_keep(&r->in.bytes); }
 
+void cm_reader_spare(struct cm_reader *r) { r->spare = r->again && r->whole; }
+
 int cm_reader_rewind(struct cm_reader *r)
 {
     if (r->in.error.code)
@@ -256,7 +258,7 @@ int cm_reader_rewind(struct cm_reader *r)
     int rc = cm_records_rewind(&r->in);
     if (rc)
         return rc;
-    r->ended = false;
+    r->ended = r->spare = false;
     memset(r->rows, 0, sizeof r->rows);
     memset(r->nnz, 0, sizeof r->nnz);
     for (size_t k = 0; k < r->head.nlabels; k++) /* the rest of the head stays */
@@ -375,7 +377,7 @@ uint64_t cm_reader_digest(const struct cm_reader *r) { return r->digest; }
 bool cm_reader_frame(const struct cm_reader *r, struct cm_frame *out)
 {
     *out = r->packed;
-    return r->packed.frame != NULL;
+    return r->packed.raw != NULL;
 }
 
 bool cm_reader_ended(const struct cm_reader *r) { return r->ended; }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "stream/narrow.h"
 #include "stream/planes.h"
 #include "stream/reader.h"
 
@@ -140,7 +141,7 @@ static int get_columns(struct cm_reader *r, struct cm_block *b, const unsigned c
         cm_le_copy(&count, counts + 4 * i, 1, 4);
         if (count > n - e)
             return cm_records_bad(&r->in, "rows hold more entries than the block");
-        if (!cm_planes_join(plane + e, n, count, b->cols, b->idx + e, &last))
+        if (!b->spared && !cm_planes_join(plane + e, n, count, b->cols, b->idx + e, &last))
             return cm_sticky_fail(&r->in.error, CM_EINPUT,
                                   "record %" PRIu64 " (BLOCK), row %" PRIu64 ": expected "
                                   "ascending columns below %zu, found %" PRIu64,
@@ -148,6 +149,23 @@ static int get_columns(struct cm_reader *r, struct cm_block *b, const unsigned c
         b->ptr[i + 1] = e += count;
     }
     return e == n ? 0 : cm_records_bad(&r->in, "rows hold fewer entries than the block");
+}
+
+/* Keeps what the writer may pass on, from byte `head` of the payload; then columns may be spared
+ * if it will do so: the values are of the type that it would choose, which is cheap to know of
+ * bytes. */
+static void pack(struct cm_reader *r, struct cm_block *b, const unsigned char *plane, size_t head)
+{
+    const struct cm_inflate *z = &r->in.bytes;
+    bool frame = cm_inflate_is_frame(z, r->in.from + head);
+    size_t whole = cm_wire_entries(b->nnz, b->type);
+    r->packed = (struct cm_frame){.frame = frame ? z->frame.p : NULL,
+                                  .raw = plane,
+                                  .nframe = frame ? z->frame.n : 0,
+                                  .nraw = r->in.payload.n - head,
+                                  .type = b->type};
+    b->spared = r->spare && b->type <= CM_V_U8 && r->packed.nraw == whole &&
+                cm_narrowest(b, false) == b->type;
 }
 
 /* Row factors, columns and values into the block, whose memory is there; and checks. */
@@ -179,13 +197,8 @@ static int take_arrays(struct cm_reader *r, struct cm_cursor *u, struct cm_block
     if (u->bad)
         return cm_records_bad(&r->in, "cut values");
     cm_le_copy(b->raw, values, (size_t)b->nnz, size);
-    const struct cm_inflate *z = &r->in.bytes;
-    if (!b->dense && b->nnz && u->n < 8 && cm_inflate_is_frame(z, r->in.from + head))
-        r->packed = (struct cm_frame){.frame = z->frame.p,
-                                      .raw = plane,
-                                      .nframe = z->frame.n,
-                                      .nraw = r->in.payload.n - head,
-                                      .type = b->type};
+    if (!b->dense && b->nnz && u->n < 8)
+        pack(r, b, plane, head);
     int rc = b->dense ? 0 : get_columns(r, b, counts, plane, first);
     if (!rc)
         rc = check_finite(r, b, first, s);

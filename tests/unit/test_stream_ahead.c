@@ -389,6 +389,61 @@ static void test_rows_that_do_not_come(void **state)
     cm_csr_free(&want);
 }
 
+/* Reads twice and passes on what came the second time; columns spared or not. */
+static struct cm_buf pass_on(int fd, int level, bool spare)
+{
+    struct cm_buf out = {0};
+    struct cm_reader *r;
+    struct cm_chunk c = {0};
+    char path[64];
+    int to = memfd_create("copy", MFD_CLOEXEC), code;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    assert_int_equal(cm_reader_open(&r, path), 0);
+    assert_int_equal(cm_reader_keep(r), 0);
+    cm_reader_spare(r); /* of no effect in the first pass */
+    while ((code = cm_reader_next(r, &c)) > 0)
+        assert_false(c.block[0].spared);
+    assert_int_equal(code, 0);
+    assert_int_equal(cm_reader_rewind(r), 0);
+    if (spare)
+        cm_reader_spare(r);
+    struct cm_writer *w = cm_writer_make(to, "copy", level);
+    assert_int_equal(cm_writer_head(w, cm_reader_head(r)), 0);
+    while ((code = cm_reader_next(r, &c)) > 0) {
+        assert_int_equal(c.block[0].spared, spare && c.block[0].nnz > 0);
+        cm_writer_reuse(w, r);
+        assert_int_equal(cm_writer_chunk(w, &c, NULL), 0);
+    }
+    assert_int_equal(code, 0);
+    assert_int_equal(cm_writer_end(w), 0);
+    cm_writer_free(w);
+    cm_reader_close(r);
+    cm_chunk_free(&c);
+    size_t n = (size_t)lseek(to, 0, SEEK_END);
+    assert_int_equal(pread(to, cm_buf_extend(&out, n), n, 0), n);
+    close(to);
+    return out;
+}
+
+static void test_spared_columns_are_passed_on(void **state)
+{
+    (void)state;
+    cm_pool_set_threads(2);
+    for (int k = 0; k < 4; k++) {
+        struct cm_csr some = {0};
+        int fd = k / 2 ? make_table(true, 0, &some) : memfd_create("stream", MFD_CLOEXEC);
+        if (k / 2 == 0)
+            assert_int_equal(write(fd, whole.p, whole.n), whole.n);
+        struct cm_buf a = pass_on(fd, k % 2 ? 3 : 1, false), b = pass_on(fd, k % 2 ? 3 : 1, true);
+        assert_int_equal(a.n, b.n);
+        assert_memory_equal(a.p, b.p, a.n);
+        cm_buf_free(&a);
+        cm_buf_free(&b);
+        cm_csr_free(&some); /* of nothing, half of the time */
+        close(fd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_stops_before_the_end),
         cmocka_unit_test(test_tables_are_what_was_written),
         cmocka_unit_test(test_rows_that_do_not_come),
+        cmocka_unit_test(test_spared_columns_are_passed_on),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -43,10 +43,13 @@ static void *work(void *arg)
         }
         pthread_mutex_unlock(&a->lock);
         make_piece(a);
+        bool last = a->piece.end || a->piece.code;
         pthread_mutex_lock(&a->lock);
         a->full = true;
-        pthread_cond_signal(&a->ready);
-        if (a->piece.end || a->piece.code)
+        pthread_mutex_unlock(&a->lock);
+        pthread_cond_signal(&a->ready); /* who wakes finds the lock free */
+        pthread_mutex_lock(&a->lock);
+        if (last)
             break;
     }
     pthread_mutex_unlock(&a->lock);
@@ -90,8 +93,8 @@ void cm_ahead_next(struct cm_ahead *a)
 {
     pthread_mutex_lock(&a->lock);
     a->full = false;
-    pthread_cond_signal(&a->wanted);
     pthread_mutex_unlock(&a->lock);
+    pthread_cond_signal(&a->wanted);
 }
 
 void cm_ahead_stop(struct cm_ahead *a)

@@ -68,11 +68,12 @@ static bool must_move(const struct cm_inflate *z)
     return z->out.n - z->out_at <= FRONT || z->out_at > z->out.cap / 2;
 }
 
-static int take(struct cm_inflate *z, struct cm_piece *p, size_t bytes)
+/* before: what of the piece's buffer is not the piece. */
+static int take(struct cm_inflate *z, struct cm_piece *p, size_t before, size_t bytes)
 {
     if (p->code)
         return cm_sticky_fail(z->error, p->code, "%s", p->message);
-    z->frame_from = z->out_total;
+    z->frame_from = z->out_total + (p->last - before);
     z->frame_kept = p->whole;
     z->out_total += bytes;
     swap(&z->frame, &p->frame);
@@ -90,7 +91,7 @@ static int append_next(struct cm_inflate *z)
     swap(&z->out, &p.raw);
     cm_unpack_next(&z->in, &p);
     swap(&z->out, &p.raw);
-    int rc = take(z, &p, z->out.n - before);
+    int rc = take(z, &p, before, z->out.n - before);
     cm_piece_free(&p);
     return rc;
 }
@@ -100,7 +101,7 @@ static int take_ahead(struct cm_inflate *z)
 {
     struct cm_piece *p = cm_ahead_wait(z->ahead);
     size_t left = z->out.n - z->out_at, bytes = p->raw.n - FRONT;
-    int rc = take(z, p, bytes);
+    int rc = take(z, p, FRONT, bytes);
     if (rc <= 0)
         return rc;
     if (left <= FRONT) {

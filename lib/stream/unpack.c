@@ -20,6 +20,8 @@
 
 /* Of a frame that is decoded at once: compressed, and what it says of its content. */
 enum { FRAME_MAX = 16 << 20, CONTENT_MAX = 64 << 20 };
+/* A piece goes on while it is shorter: the frame that names rows and that of their columns. */
+enum { SHORT = 64 << 10 };
 
 void cm_piece_free(struct cm_piece *p)
 {
@@ -151,7 +153,9 @@ static int take_whole(struct cm_unpack *u, struct cm_piece *p)
         return 0;
     }
     p->raw.n += n;
+    p->last = before;
     p->whole = !u->bare;
+    p->frame.n = 0;
     if (p->whole)
         cm_buf_put(&p->frame, at, (size_t)size);
     u->in_at += (size_t)size;
@@ -210,8 +214,14 @@ static int next(struct cm_unpack *u, struct cm_piece *p)
             p->end = true;
             return u->in_total ? 0 : not_zstd(u);
         }
-        if ((rc = take_whole(u, p)))
-            return rc < 0 ? rc : 0;
+        size_t before = p->raw.n;
+        while ((rc = take_whole(u, p)) > 0)
+            if (!u->regular || u->in_at == u->in.n || p->raw.n - before >= SHORT)
+                return 0;
+        if (rc < 0)
+            return rc;
+        if (p->raw.n > before)
+            return 0;
     }
     return take_part(u, p);
 }
@@ -220,6 +230,7 @@ void cm_unpack_next(struct cm_unpack *u, struct cm_piece *p)
 {
     size_t before = p->raw.n;
     p->whole = p->end = false;
+    p->last = before;
     p->frame.n = 0;
     p->code = next(u, p);
     if (!p->code)

@@ -1,7 +1,7 @@
 /* stream/unpack.h - compressed bytes from a descriptor as decompressed pieces (private to stream/).
  *
- * A frame that says its size, as all of ours do, is one piece: it is gathered first and decoded
- * straight to where it is wanted.  Any other comes as its bytes arrive.
+ * A frame that says its size, as all of ours do, is gathered first and decoded straight to where it
+ * is wanted: one makes a piece, with short ones before it.  Any other comes as its bytes arrive.
  */
 #ifndef CM_STREAM_UNPACK_H
 #define CM_STREAM_UNPACK_H
@@ -17,7 +17,8 @@
 struct cm_piece {
     struct cm_buf raw;   /* the piece is appended */
     struct cm_buf frame; /* as it came, if `whole` */
-    bool whole;          /* what was appended is all of one frame, and that is asked for */
+    size_t last;         /* where in `raw` the last frame of the piece begins */
+    bool whole;          /* all of that is there, and it is asked for as it came */
     bool end;            /* the input has ended, nothing was appended */
     int code;            /* an error, and nothing was appended */
     char message[CM_MESSAGE_MAX];

@@ -16,6 +16,14 @@
 
 bool cm_parse_i64(const char *s, int64_t *out)
 {
+    int64_t plain = 0; /* coordinates come by the hundred thousand */
+    size_t k = 0;
+    for (; k < 18 && s[k] >= '0' && s[k] <= '9'; k++)
+        plain = 10 * plain + (s[k] - '0');
+    if (k && !s[k]) {
+        *out = plain;
+        return true;
+    }
     if (!isdigit((unsigned char)s[0]) &&
         !((s[0] == '-' || s[0] == '+') && isdigit((unsigned char)s[1])))
         return false;

@@ -113,6 +113,8 @@ int cm_normal_run(struct cm_norm *n, const struct cm_normal *o, const char *inpu
         cm_head_free(&out);
     bool same = cm_norm_lazy(n) && !plain && !n->binarize && !n->sublinear; /* counts go through */
     struct cm_chunk c = {0};
+    if (same && !cm_norm_by_column(n))
+        cm_reader_spare(r);
     while (cm_next(r, &c)) {
         fitted += count_fitted(&unread, h, &c);
         cm_try(cm_fail_in(cm_norm_apply(n, h, &c), cm_reader_path(r)));

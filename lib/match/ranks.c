@@ -61,21 +61,30 @@ static void counts_free(struct counts *c)
     cm_free(c->value);
 }
 
-enum { COUNT_SHARDS = 8 }; /* each with counts of its own for all columns */
+/* Each shard has counts of its own for all columns: greater, equal and stored in one word, which
+ * is one access for each entry.  They are below the rows of a shard. */
+enum { COUNT_SHARDS = 8, COUNT_BITS = 21 };
 
 struct count_job {
     const struct cm_csr *m;
     const struct counts *row, *col;
-    uint32_t *of_col; /* COUNT_SHARDS x cols x 4: greater, equal, stored, nothing */
+    size_t shards;
+    uint64_t *of_col; /* shards x cols */
 };
+
+static size_t count_shards(size_t rows)
+{
+    size_t enough = (rows >> (COUNT_BITS - 1)) + 1;
+    return enough < COUNT_SHARDS ? COUNT_SHARDS : enough;
+}
 
 static int count_rows(void *arg, size_t shard)
 {
     const struct count_job *job = arg;
     const struct cm_csr *m = job->m;
-    uint32_t *of_col = job->of_col + 4 * m->cols * shard;
-    size_t from = cm_shard_begin(m->rows, COUNT_SHARDS, shard);
-    size_t to = cm_shard_begin(m->rows, COUNT_SHARDS, shard + 1);
+    uint64_t *of_col = job->of_col + m->cols * shard;
+    size_t from = cm_shard_begin(m->rows, job->shards, shard);
+    size_t to = cm_shard_begin(m->rows, job->shards, shard + 1);
     for (size_t i = from; i < to; i++) {
         float own = job->row->value[i]; /* NAN where it is not stored: nothing is equal */
         size_t above = 0, same = 0;
@@ -83,10 +92,9 @@ static int count_rows(void *arg, size_t shard)
             float v = m->val[k], other = job->col->value[m->idx[k]];
             above += v > own;
             same += (v >= own) & (v <= own);
-            uint32_t *c = of_col + 4 * (size_t)m->idx[k];
-            c[0] += v > other;
-            c[1] += (v >= other) & (v <= other);
-            c[2]++;
+            of_col[m->idx[k]] += (uint64_t)1 << 2 * COUNT_BITS |
+                                 (uint64_t)((v >= other) & (v <= other)) << COUNT_BITS |
+                                 (uint64_t)(v > other);
         }
         job->row->greater[i] = above;
         job->row->equal[i] = same;
@@ -120,14 +128,15 @@ void cm_match_ranks(const struct cm_csr *m, const struct cm_pairs *truth, struct
             continue;
         row.value[i] = col.value[j] = m->val[k];
     }
-    struct count_job job = {m, &row, &col, CM_ZNEW(COUNT_SHARDS * 4 * m->cols, uint32_t)};
-    cm_parallel(COUNT_SHARDS, count_rows, &job);
-    for (size_t shard = 0; shard < COUNT_SHARDS; shard++)
+    struct count_job job = {m, &row, &col, count_shards(m->rows), NULL};
+    job.of_col = CM_ZNEW(job.shards * m->cols, uint64_t);
+    cm_parallel(job.shards, count_rows, &job);
+    for (size_t shard = 0; shard < job.shards; shard++)
         for (size_t j = 0; j < m->cols; j++) {
-            const uint32_t *c = job.of_col + 4 * (m->cols * shard + j);
-            col.greater[j] += c[0];
-            col.equal[j] += c[1];
-            col.stored[j] += c[2];
+            uint64_t c = job.of_col[m->cols * shard + j], mask = (1u << COUNT_BITS) - 1;
+            col.greater[j] += c & mask;
+            col.equal[j] += c >> COUNT_BITS & mask;
+            col.stored[j] += c >> 2 * COUNT_BITS;
         }
     cm_free(job.of_col);
     counts_summary(&row, m->rows, truth->col_of_row, m->cols, forward);

@@ -28,26 +28,39 @@ struct cm_csr cm_csr_make(size_t cols)
     return m;
 }
 
-void cm_csr_append(struct cm_csr *m, size_t rows, const uint64_t *ptr, const uint32_t *idx,
-                   const float *val)
+void cm_csr_reserve(struct cm_csr *m, size_t rows, size_t entries)
 {
-    size_t old = m->ptr[m->rows], add = ptr[rows] - ptr[0], need, need_rows;
-    if (cm_add(old, add, &need) || cm_add(m->rows, rows, &need_rows) || need_rows == SIZE_MAX)
-        cm_panic(4, "out of memory: %zu more entries asked for", add);
+    size_t need, need_rows;
+    if (cm_add(m->ptr[m->rows], entries, &need) || cm_add(m->rows, rows, &need_rows) ||
+        need_rows == SIZE_MAX)
+        cm_panic(4, "out of memory: %zu more entries asked for", entries);
     CM_GROW(m->ptr, m->row_capacity, need_rows + 1);
-    if (need > m->capacity) { /* idx and val grow together */
+    if (need <= m->capacity)
+        return;
+    if (m->capacity) { /* idx and val grow together */
         size_t capacity = m->capacity;
         m->idx = cm_grow(m->idx, &capacity, need, sizeof *m->idx);
         m->val = cm_realloc(m->val, capacity, sizeof *m->val);
         m->capacity = capacity;
+    } else {
+        m->idx = CM_NEW(need, uint32_t);
+        m->val = CM_NEW(need, float);
+        m->capacity = need;
     }
-    for (size_t i = 1; i <= rows; i++)
-        m->ptr[m->rows + i] = old + (ptr[i] - ptr[0]);
-    if (add) {
+}
+
+void cm_csr_append(struct cm_csr *m, size_t rows, const uint64_t *ptr, const uint32_t *idx,
+                   const float *val)
+{
+    size_t old = m->ptr[m->rows], add = ptr[rows] - ptr[0];
+    cm_csr_reserve(m, rows, add);
+    if (add && idx) {
         memcpy(m->idx + old, idx + ptr[0], add * sizeof *idx);
         memcpy(m->val + old, val + ptr[0], add * sizeof *val);
     }
-    m->rows = need_rows;
+    for (size_t i = 1; i <= rows; i++)
+        m->ptr[m->rows + i] = old + (ptr[i] - ptr[0]);
+    m->rows += rows;
 }
 
 void cm_csr_append_dense(struct cm_csr *m, size_t rows, const float *v, size_t ld)

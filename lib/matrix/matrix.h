@@ -31,8 +31,12 @@ struct cm_dense {
 };
 
 struct cm_csr cm_csr_make(size_t cols); /* no rows yet */
+/* Memory for that many more rows and entries; the latter begin at ptr[rows]. */
+void cm_csr_reserve(struct cm_csr *m, size_t rows, size_t entries);
+/* Rows of a block, whose ptr[0] may be any offset.  idx NULL: the entries are there already, behind
+ * those of the rows before. */
 void cm_csr_append(struct cm_csr *m, size_t rows, const uint64_t *ptr, const uint32_t *idx,
-                   const float *val); /* rows of a block; its ptr[0] may be any offset */
+                   const float *val);
 /* The non-zero entries of dense rows (rows x m->cols, ld). */
 void cm_csr_append_dense(struct cm_csr *m, size_t rows, const float *v, size_t ld);
 void cm_csr_free(struct cm_csr *m);

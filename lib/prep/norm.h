@@ -127,7 +127,8 @@ struct cm_norm {
     /* The constants. */
     double *col, *post, *use; /* NULL = 1; one a column of the input */
     size_t cols;
-    bool weightless; /* some column's factor is 0 */
+    bool weightless; /* some column that cells may have counts in has factor 0 */
+    bool on_all;     /* fitted on all cells: columns without counts have none to lose */
     bool measured;   /* the scale is a median or mean of the cells fitted on */
     double second;   /* total of the second scaling */
     double cells;    /* N; NAN when no pass was made */
@@ -186,6 +187,9 @@ int cm_norm_load(struct cm_norm *n, const struct cm_head *like, const char *path
 
 /* Writes the fit into an output slot: state, lazy, encoding, scalars and vectors. */
 void cm_norm_save(const struct cm_norm *n, struct cm_slot *slot);
+
+/* Does cm_norm_apply look at the columns of entries that are bytes?  After the fit. */
+bool cm_norm_by_column(const struct cm_norm *n);
 
 /* Checks the counts of a chunk (head h is the input's) and gives its block 0 the row factors, or
  * plain values (cm_norm_lazy); binarises first where asked.  CM_EINPUT names row and column. */

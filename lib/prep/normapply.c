@@ -178,7 +178,7 @@ int cm_norm_apply(struct cm_norm *n, const struct cm_head *h, struct cm_chunk *c
     int code;
     if (n->label && n->label_at < 0 && (code = cm_norm_bind(n, h)))
         return code;
-    if (n->rows == 0)
+    if (n->rows == 0 && !n->on_all)
         n->weightless = has_weightless(n);
     float *factor = CM_NEW(c->rows, float);
     struct cm_block plain = {0};

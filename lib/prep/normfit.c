@@ -130,6 +130,7 @@ void cm_norm_settle(struct cm_norm *n)
     n->col = m->col ? CM_NEW(n->cols, double) : NULL;
     n->post = m->post || m->constant ? CM_NEW(n->cols, double) : NULL;
     n->unseen = n->excluded = 0;
+    n->weightless = false;
     for (size_t j = 0; j < n->cols; j++) {
         double sum = n->sum ? n->sum[j] : 0, seen = n->seen ? n->seen[j] : 0;
         if (m->col)
@@ -139,6 +140,7 @@ void cm_norm_settle(struct cm_norm *n)
         if (m->constant)
             n->post[j] = m->constant(cm_norm_param(n));
         n->unseen += n->seen && seen == 0;
+        n->weightless |= seen > 0 && ((n->col && n->col[j] == 0) || (n->post && n->post[j] == 0));
         n->excluded += n->use && n->use[j] == 0;
     }
 }
@@ -247,6 +249,7 @@ int cm_norm_fit(struct cm_norm *n, struct cm_reader *r, struct cm_where *where)
     if (m->second && !(code = pass_over(n, r, where, PASS_SECOND)))
         n->second = n->n_second > 0 ? n->sum_second / n->n_second : 0;
     cm_norm_settle(n);
+    n->on_all = m->fitted && !where;
     double *done[] = {n->sum, n->seen, n->size};
     for (size_t k = 0; k < 3; k++)
         cm_free(done[k]);

@@ -188,11 +188,16 @@ double cm_norm_total(const double *x, size_t len)
 }
 
 /* Is the row's total all that the method asks of its counts?  Then bytes need no widening. */
-static bool totals_only(const struct cm_norm *n, const struct cm_block *b)
+static bool totals_only(const struct cm_norm *n)
 {
     const struct cm_norm_method *m = n->method;
-    return b->type <= CM_V_U8 && !n->binarize && m->row == CM_ROW_SIZE && !n->use && !m->low &&
-           !m->second && cm_norm_unit(n) == CM_UNIT_NONE;
+    return !n->binarize && m->row == CM_ROW_SIZE && !n->use && !m->low && !m->second &&
+           cm_norm_unit(n) == CM_UNIT_NONE;
+}
+
+bool cm_norm_by_column(const struct cm_norm *n)
+{
+    return !n->on_all || n->weightless || n->sublinear || !cm_norm_lazy(n) || !totals_only(n);
 }
 
 static double byte_total(const struct cm_block *b, uint64_t from, size_t len)
@@ -262,7 +267,7 @@ int cm_norm_row(struct cm_norm *n, const struct cm_head *h, const struct cm_chun
     uint64_t from = b->dense ? (uint64_t)i * b->cols : b->ptr[i];
     size_t len = b->dense ? b->cols : (size_t)(b->ptr[i + 1] - from);
     *out = (struct cm_norm_cell){.idx = b->dense ? NULL : b->idx + from, .len = len};
-    if (totals_only(n, b)) {
+    if (b->type <= CM_V_U8 && totals_only(n)) {
         out->sum = out->size = byte_total(b, from, len);
         return n->label ? labelled_size(n, c, i, &out->size) : 0;
     }

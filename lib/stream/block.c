@@ -57,6 +57,7 @@ void cm_block_shape(struct cm_block *b, bool dense, size_t rows, size_t cols, ui
     b->rowf = NULL;
     b->rowf_cap = 0;
     b->dense = dense;
+    b->spared = false;
     b->rows = rows;
     b->cols = cols;
     b->nnz = nnz;
@@ -159,6 +160,7 @@ static const double *factor(const struct cm_slot *s, const char *name)
 
 static void evaluate(struct cm_block *b, const struct cm_slot *s, float *f32, double *f64)
 {
+    CM_ASSERT(!b->spared);
     struct eval v = {b, factor(s, "fit.col"), factor(s, "fit.post"), s->lazy, f32, f64};
     cm_parallel((b->rows + SHARD_ROWS - 1) / SHARD_ROWS, eval_rows, &v);
 }
@@ -216,6 +218,8 @@ uint64_t cm_lazy_overflow(struct cm_block *b, const struct cm_slot *s,
     static const double max[] = {1, UINT8_MAX, UINT16_MAX, UINT32_MAX};
     double x = b->type < CM_V_F32 ? max[b->type] : 0, row = b->rowf ? 0 : 1;
     bool negative = bound->negative;
+    if (s->lazy == CM_LAZY_NO)
+        return b->nnz;
     for (uint64_t e = 0; b->type >= CM_V_F32 && e < b->nnz; e++) {
         double v = cm_block_x(b, e);
         negative |= v < 0;
@@ -227,7 +231,7 @@ uint64_t cm_lazy_overflow(struct cm_block *b, const struct cm_slot *s,
     }
     /* log1p(t) <= t and sqrt(t) <= max(1, t); only they mind a sign. */
     bool sign = negative && s->lazy != CM_LAZY_IDENTITY;
-    if (s->lazy == CM_LAZY_NO || (!sign && fmax(1, row * bound->col * x) * bound->post <= FLT_MAX))
+    if (!sign && fmax(1, row * bound->col * x) * bound->post <= FLT_MAX)
         return b->nnz;
     const float *v = cm_block_f32(b, s);
     uint64_t e = 0;
@@ -285,6 +289,7 @@ void cm_block_copy(struct cm_block *to, const struct cm_block *from)
 {
     if (to == from)
         return;
+    CM_ASSERT(!from->spared);
     cm_block_shape(to, from->dense, from->rows, from->cols, from->nnz, from->type);
     if (!from->dense) {
         memcpy(to->ptr, from->ptr, (from->rows + 1) * sizeof *to->ptr);
@@ -302,6 +307,7 @@ void cm_block_take(struct cm_block *to, const struct cm_block *from, const uint6
 {
     struct cm_block b = {0};
     uint64_t nnz = 0;
+    CM_ASSERT(!from->spared);
     if (!from->dense)
         for (size_t k = 0; k < n; k++)
             nnz += from->ptr[at[k] + 1] - from->ptr[at[k]];
@@ -344,6 +350,7 @@ static int by_column(const void *a, const void *b)
 void cm_block_map_columns(struct cm_block *b, const uint32_t *map, size_t cols)
 {
     struct cm_block n = {0};
+    CM_ASSERT(!b->spared);
     size_t size = cm_value_size(b->type);
     const char *in = b->raw;
     if (b->dense) {

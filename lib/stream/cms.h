@@ -195,6 +195,7 @@ uint32_t cm_dict_code(struct cm_dict *d, const char *name);
 struct cm_block {
     size_t rows, cols;
     bool dense, borrowed;
+    bool spared;  /* idx was not read, see cm_reader_spare */
     uint64_t nnz; /* dense: rows * cols */
     uint64_t *ptr;
     uint32_t *idx;
@@ -298,6 +299,9 @@ uint64_t cm_reader_nnz(const struct cm_reader *r, size_t slot);
  * unlinked file in TMPDIR; a regular file costs nothing), and rewind after END. */
 int cm_reader_keep(struct cm_reader *r);
 int cm_reader_rewind(struct cm_reader *r);
+/* In a second pass, whose columns were checked by the first: the caller will not look at them, and
+ * passes blocks on with cm_writer_reuse.  Those that can be passed on as they came are `spared`. */
+void cm_reader_spare(struct cm_reader *r);
 /* The ABORT's origin after CM_EABORT: exit status, tool, message. */
 void cm_reader_abort_info(const struct cm_reader *r, int *status, const char **tool,
                           const char **message);

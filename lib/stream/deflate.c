@@ -67,6 +67,14 @@ int cm_deflate_flush(struct cm_deflate *z)
     return cm_deflate_send(z, z->packed.p, n);
 }
 
+void cm_deflate_trim(struct cm_deflate *z)
+{
+    if (z->raw.n)
+        return;
+    cm_buf_free(&z->raw);
+    cm_buf_free(&z->packed);
+}
+
 void cm_record_begin(struct cm_deflate *z, const char *tag)
 {
     char name[8] = {0};

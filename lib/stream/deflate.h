@@ -23,7 +23,9 @@ struct cm_deflate {
 /* Does not take the descriptor; `error` must outlive z. */
 void cm_deflate_start(struct cm_deflate *z, int fd, int level, struct cm_sticky *error);
 void cm_deflate_free(struct cm_deflate *z);
-int cm_deflate_flush(struct cm_deflate *z);                                  /* ends the frame */
+int cm_deflate_flush(struct cm_deflate *z); /* ends the frame */
+/* After a flush: frees the buffers, which column tables can make longer than blocks ever will. */
+void cm_deflate_trim(struct cm_deflate *z);
 int cm_deflate_send(struct cm_deflate *z, const unsigned char *p, size_t n); /* a whole frame */
 
 /* The payload is appended to z->raw in between. */

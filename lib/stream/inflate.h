@@ -2,40 +2,32 @@
 #ifndef CM_STREAM_INFLATE_H
 #define CM_STREAM_INFLATE_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/types.h>
-#include <zstd.h>
-
-#include "base/bytes.h"
+#include "stream/ahead.h"
 #include "stream/sticky.h"
+#include "stream/unpack.h"
 
 struct cm_inflate {
     struct cm_sticky *error;
-    int fd;
-    off_t start; /* where a regular file began, for the rewind */
-    bool regular;
-    int spool; /* descriptor of the copy of a pipe, -1 = none */
-    bool copying, opening;
-    struct cm_buf prefix; /* compressed bytes read while opening: cm_inflate_keep may want them */
+    struct cm_unpack in;
+    struct cm_ahead *ahead; /* of a long stream, where there are threads */
 
-    ZSTD_DStream *z;
-    unsigned char *in; /* compressed */
-    size_t in_at, in_n;
-    bool eof;           /* the descriptor has no more */
-    uint64_t in_total;  /* compressed bytes read */
     struct cm_buf out;  /* decompressed, from out_at */
     size_t out_at;      /* what stands before it is used up */
     uint64_t out_total; /* decompressed bytes so far: the position where `out` ends */
 
-    bool frame_open;     /* in the middle of a zstd frame */
-    struct cm_buf frame; /* the frame at hand as it came, if it is not too large */
+    struct cm_buf frame; /* the last frame as it came, if `frame_kept` */
     uint64_t frame_from; /* position where it begins */
-    bool frame_kept;     /* all of it is in `frame` */
+    bool frame_kept;
 };
 
 /* Takes the descriptor; `error` must outlive z. */
 void cm_inflate_start(struct cm_inflate *z, int fd, struct cm_sticky *error);
+/* The head has been read: bytes are no longer kept for cm_inflate_keep. */
+void cm_inflate_opened(struct cm_inflate *z);
+/* Before the first chunk. */
+void cm_inflate_forget(struct cm_inflate *z);
+/* From the next frame on z->frame is not wanted. */
+void cm_inflate_bare(struct cm_inflate *z);
 /* Makes at least n bytes available at z->out.p + z->out_at.  1 done, 0 the input ended first, < 0
  * error. */
 int cm_inflate_need(struct cm_inflate *z, size_t n);

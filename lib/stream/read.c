@@ -25,7 +25,7 @@
 /* 0 or an error; the end of the input is one. */
 static int next_record(struct cm_reader *r)
 {
-    r->packed.frame = NULL;
+    r->packed = (struct cm_frame){0};
     int rc = cm_records_next(&r->in);
     if (rc == 0)
         return cm_sticky_fail(&r->in.error, CM_EINPUT,
@@ -226,7 +226,7 @@ int cm_reader_open(struct cm_reader **out, const char *path)
     struct cm_reader *r = CM_ZNEW(1, struct cm_reader);
     cm_records_start(&r->in, fd, name);
     int rc = read_head(r);
-    r->in.bytes.opening = false;
+    cm_inflate_opened(&r->in.bytes);
     if (rc < 0) {
         cm_reader_close(r);
         return rc;
@@ -249,6 +249,8 @@ void cm_reader_close(struct cm_reader *r)
 
 int cm_reader_keep(struct cm_reader *r) { return cm_inflate_keep(&r->in.bytes); }
 
+void cm_reader_spare(struct cm_reader *r) { r->spare = r->again && r->whole; }
+
 int cm_reader_rewind(struct cm_reader *r)
 {
     if (r->in.error.code)
@@ -256,7 +258,7 @@ int cm_reader_rewind(struct cm_reader *r)
     int rc = cm_records_rewind(&r->in);
     if (rc)
         return rc;
-    r->ended = false;
+    r->ended = r->spare = false;
     memset(r->rows, 0, sizeof r->rows);
     memset(r->nnz, 0, sizeof r->nnz);
     for (size_t k = 0; k < r->head.nlabels; k++) /* the rest of the head stays */
@@ -346,8 +348,7 @@ int cm_reader_next(struct cm_reader *r, struct cm_chunk *c)
     int rc = 0;
     if (r->in.error.code)
         return cm_sticky_again(&r->in.error);
-    if (!r->in.bytes.copying)
-        cm_buf_free(&r->in.bytes.prefix);
+    cm_inflate_forget(&r->in.bytes);
     c->has_batch = c->is_pick = c->is_tensor = false;
     c->rows = 0;
     while (!rc && !r->ended)
@@ -376,7 +377,7 @@ uint64_t cm_reader_digest(const struct cm_reader *r) { return r->digest; }
 bool cm_reader_frame(const struct cm_reader *r, struct cm_frame *out)
 {
     *out = r->packed;
-    return r->packed.frame != NULL;
+    return r->packed.raw != NULL;
 }
 
 bool cm_reader_ended(const struct cm_reader *r) { return r->ended; }

@@ -9,8 +9,11 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "stream/narrow.h"
 #include "stream/planes.h"
 #include "stream/reader.h"
+
+enum { ENTRIES_AHEAD = 32 << 20 }; /* of a matrix that is loaded, asked for before they are there */
 
 /* Bytes of a value on the wire; a text has at least its length. */
 static size_t label_size(enum cm_type type)
@@ -138,7 +141,7 @@ static int get_columns(struct cm_reader *r, struct cm_block *b, const unsigned c
         cm_le_copy(&count, counts + 4 * i, 1, 4);
         if (count > n - e)
             return cm_records_bad(&r->in, "rows hold more entries than the block");
-        if (!cm_planes_join(plane + e, n, count, b->cols, b->idx + e, &last))
+        if (!b->spared && !cm_planes_join(plane + e, n, count, b->cols, b->idx + e, &last))
             return cm_sticky_fail(&r->in.error, CM_EINPUT,
                                   "record %" PRIu64 " (BLOCK), row %" PRIu64 ": expected "
                                   "ascending columns below %zu, found %" PRIu64,
@@ -146,6 +149,85 @@ static int get_columns(struct cm_reader *r, struct cm_block *b, const unsigned c
         b->ptr[i + 1] = e += count;
     }
     return e == n ? 0 : cm_records_bad(&r->in, "rows hold fewer entries than the block");
+}
+
+/* Keeps what the writer may pass on, from byte `head` of the payload; then columns may be spared
+ * if it will do so: the values are of the type that it would choose, which is cheap to know of
+ * bytes. */
+static void pack(struct cm_reader *r, struct cm_block *b, const unsigned char *plane, size_t head)
+{
+    const struct cm_inflate *z = &r->in.bytes;
+    bool frame = cm_inflate_is_frame(z, r->in.from + head);
+    size_t whole = cm_wire_entries(b->nnz, b->type);
+    r->packed = (struct cm_frame){.frame = frame ? z->frame.p : NULL,
+                                  .raw = plane,
+                                  .nframe = frame ? z->frame.n : 0,
+                                  .nraw = r->in.payload.n - head,
+                                  .type = b->type};
+    b->spared = r->spare && b->type <= CM_V_U8 && r->packed.nraw == whole &&
+                cm_narrowest(b, false) == b->type;
+}
+
+/* Row factors, columns and values into the block, whose memory is there; and checks. */
+static int take_arrays(struct cm_reader *r, struct cm_cursor *u, struct cm_block *b, size_t slot,
+                       uint32_t flags, uint64_t first)
+{
+    const struct cm_slot *s = &r->head.slot[slot];
+    size_t rows = b->rows, size = cm_value_size(b->type);
+    const unsigned char *counts = NULL, *plane = NULL;
+    if (!b->dense) {
+        counts = cm_cursor_items(u, rows, 4);
+        cm_cursor_pad8(u);
+    }
+    if (flags & CM_WIRE_ROWF) {
+        const void *f = cm_cursor_items(u, rows, 4);
+        cm_cursor_pad8(u);
+        if (!u->bad)
+            cm_le_copy(cm_block_rowf(b), f, rows, 4);
+        for (size_t i = 0; !u->bad && i < rows; i++)
+            if (!isfinite(b->rowf[i]))
+                return cm_records_bad(&r->in, "a row factor is not finite");
+    }
+    size_t head = u->at; /* bytes of the payload before the columns */
+    if (!b->dense) {
+        plane = cm_cursor_items(u, b->nnz, 4);
+        cm_cursor_pad8(u);
+    }
+    const void *values = cm_cursor_items(u, b->nnz, size);
+    if (u->bad)
+        return cm_records_bad(&r->in, "cut values");
+    cm_le_copy(b->raw, values, (size_t)b->nnz, size);
+    if (!b->dense && b->nnz && u->n < 8)
+        pack(r, b, plane, head);
+    int rc = b->dense ? 0 : get_columns(r, b, counts, plane, first);
+    if (!rc)
+        rc = check_finite(r, b, first, s);
+    return rc ? rc : check_meant(r, b, first, slot);
+}
+
+/* Takes the block's memory for entries from the matrix that all of them are for; what it had is
+ * kept in `own`.  Rows are mostly of one length: those to come are estimated by those that came,
+ * within reason, since HEAD may lie about their number. */
+static void lend_entries(struct cm_reader *r, struct cm_block *b, size_t rows, uint64_t nnz,
+                         struct cm_block *own)
+{
+    struct cm_csr *m = r->into;
+    uint64_t want = nnz, all = r->head.slot[0].rows;
+    if (!m->capacity && all > rows)
+        want = (uint64_t)fmin(ENTRIES_AHEAD, 1.02 * (double)nnz / (double)rows * (double)all);
+    cm_csr_reserve(m, rows, (size_t)(want < nnz ? nnz : want));
+    *own = *b;
+    b->idx = m->idx + m->ptr[m->rows];
+    b->raw = m->val + m->ptr[m->rows];
+    b->idx_cap = b->raw_cap = SIZE_MAX;
+}
+
+static void return_entries(struct cm_block *b, const struct cm_block *own)
+{
+    b->idx = own->idx;
+    b->raw = own->raw;
+    b->idx_cap = own->idx_cap;
+    b->raw_cap = own->raw_cap;
 }
 
 int cm_take_block(struct cm_reader *r, struct cm_chunk *c, bool *got)
@@ -166,43 +248,14 @@ int cm_take_block(struct cm_reader *r, struct cm_chunk *c, bool *got)
     if (dense ? type < CM_V_F32 || cm_mul(rows, cols, &cells) || nnz != cells || cells > u.n / size
               : nnz > u.n / (4 + size) || rows > u.n / 4)
         return cm_records_bad(&r->in, "declares more values than it has bytes");
-    struct cm_block *b = &c->block[slot];
+    struct cm_block *b = &c->block[slot], own = {0};
+    r->placed = r->into && !dense && nnz && type == CM_V_F32 && s->lazy == CM_LAZY_NO;
+    if (r->placed)
+        lend_entries(r, b, rows, nnz, &own);
     cm_block_shape(b, dense, rows, cols, nnz, (enum cm_value)type);
-    const unsigned char *counts = NULL, *plane = NULL;
-    if (!dense) {
-        counts = cm_cursor_items(&u, rows, 4);
-        cm_cursor_pad8(&u);
-    }
-    if (flags & CM_WIRE_ROWF) {
-        const void *f = cm_cursor_items(&u, rows, 4);
-        cm_cursor_pad8(&u);
-        if (!u.bad)
-            cm_le_copy(cm_block_rowf(b), f, rows, 4);
-        for (size_t i = 0; !u.bad && i < rows; i++)
-            if (!isfinite(b->rowf[i]))
-                return cm_records_bad(&r->in, "a row factor is not finite");
-    }
-    size_t head = u.at; /* bytes of the payload before the columns */
-    if (!dense) {
-        plane = cm_cursor_items(&u, nnz, 4);
-        cm_cursor_pad8(&u);
-    }
-    const void *values = cm_cursor_items(&u, nnz, size);
-    if (u.bad)
-        return cm_records_bad(&r->in, "cut values");
-    cm_le_copy(b->raw, values, (size_t)nnz, size);
-    const struct cm_inflate *z = &r->in.bytes;
-    if (!dense && nnz && u.n < 8 && cm_inflate_is_frame(z, r->in.from + head))
-        r->packed = (struct cm_frame){.frame = z->frame.p,
-                                      .raw = plane,
-                                      .nframe = z->frame.n,
-                                      .nraw = r->in.payload.n - head,
-                                      .type = (enum cm_value)type};
-    int rc = dense ? 0 : get_columns(r, b, counts, plane, first);
-    if (!rc)
-        rc = check_finite(r, b, first, s);
-    if (!rc)
-        rc = check_meant(r, b, first, slot);
+    int rc = take_arrays(r, &u, b, slot, flags, first);
+    if (r->placed)
+        return_entries(b, &own);
     got[slot] = true;
     r->nnz[slot] += nnz;
     return rc;

@@ -20,7 +20,10 @@ struct cm_reader {
     size_t past_bytes;
     int abort_status;
     char *abort_tool, *abort_message;
-    struct cm_frame packed; /* of the last block; frame NULL = none */
+    struct cm_frame packed; /* of the last block; raw NULL = none */
+    bool spare;             /* columns need not be read a second time */
+    struct cm_csr *into;    /* where the entries of plain f32 blocks go, NULL = into the chunk */
+    bool placed;            /* those of the last block did */
 };
 
 /* read_rows.c: the record at hand into the chunk.  0 or an error; a pick and a tensor are a chunk

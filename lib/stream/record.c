@@ -141,7 +141,12 @@ int cm_records_next(struct cm_records *r)
     return 1;
 }
 
-void cm_records_hold(struct cm_records *r) { r->held = true; }
+void cm_records_hold(struct cm_records *r)
+{
+    r->held = true;
+    if (holds_numbers(r->type)) /* column tables are the longest texts, and rarely come again */
+        cm_buf_free(&r->text);
+}
 
 int cm_records_bad(struct cm_records *r, const char *why)
 {

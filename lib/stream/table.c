@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "stream/cms.h"
+#include "stream/reader.h"
 
 int cm_table_load(struct cm_reader *r, struct cm_table *t)
 {
@@ -27,6 +27,10 @@ int cm_table_load(struct cm_reader *r, struct cm_table *t)
         cm_vec_reset(&t->label[k], h->label[k].name, h->label[k].type, 0);
     struct cm_chunk c = {0};
     int rc;
+    if (!s->dense) {
+        r->into = &t->csr;
+        cm_inflate_bare(&r->in.bytes);
+    }
     while ((rc = cm_reader_next(r, &c)) > 0) {
         if (c.is_pick || c.is_tensor)
             continue;
@@ -35,7 +39,7 @@ int cm_table_load(struct cm_reader *r, struct cm_table *t)
         for (size_t k = 0; k < h->nlabels; k++)
             cm_vec_append(&t->label[k], &c.label[k]);
         struct cm_block *b = &c.block[0];
-        const float *v = cm_block_f32(b, s);
+        const float *v = r->placed ? NULL : cm_block_f32(b, s);
         if (s->dense) {
             size_t n = t->full.rows * cols;
             CM_GROW(t->full.v, capacity, n + (size_t)b->nnz);
@@ -43,9 +47,10 @@ int cm_table_load(struct cm_reader *r, struct cm_table *t)
                 memcpy(t->full.v + n, v, (size_t)b->nnz * sizeof *v);
             t->full.rows += b->rows;
         } else {
-            cm_csr_append(&t->csr, b->rows, b->ptr, b->idx, v);
+            cm_csr_append(&t->csr, b->rows, b->ptr, r->placed ? NULL : b->idx, v);
         }
     }
+    r->into = NULL;
     cm_chunk_free(&c);
     if (rc < 0) {
         cm_table_free(t);

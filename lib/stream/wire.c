@@ -34,11 +34,14 @@ static int find_name(const char *const *list, size_t n, const char *name)
 
 void cm_escape(struct cm_buf *b, const char *text)
 {
-    for (const char *s = text; *s; s++)
-        if (*s == '\t' || *s == '\n' || *s == '\r' || *s == '%')
+    const char *from = text, *s = text;
+    for (; *s; s++)
+        if (*s == '\t' || *s == '\n' || *s == '\r' || *s == '%') {
+            cm_buf_put(b, from, (size_t)(s - from));
             cm_buf_printf(b, "%%%02X", (unsigned)(unsigned char)*s);
-        else
-            cm_buf_put(b, s, 1);
+            from = s + 1;
+        }
+    cm_buf_put(b, from, (size_t)(s - from));
 }
 
 /* The value of a hexadecimal digit, or -1. */
@@ -52,8 +55,8 @@ static int hex_digit(char c)
 
 void cm_unescape(char *text)
 {
-    char *out = text;
-    for (const char *s = text; *s; s++) {
+    char *out = strchr(text, '%');
+    for (const char *s = out; s && *s; s++) {
         int high = *s == '%' ? hex_digit(s[1]) : -1, low = high < 0 ? -1 : hex_digit(s[2]);
         if (low >= 0 && high + low > 0) {
             *out++ = (char)(16 * high + low);
@@ -62,7 +65,8 @@ void cm_unescape(char *text)
             *out++ = *s;
         }
     }
-    *out = 0;
+    if (out)
+        *out = 0;
 }
 
 void cm_put_lines(struct cm_buf *to, const char *front, const char *text, size_t n)
@@ -325,7 +329,7 @@ void cm_wire_put_cols(struct cm_buf *b, size_t slot, const struct cm_cols *c)
             else if (x->type == CM_T_F64 && x->f[j] == x->f[j])
                 cm_buf_puts(b, remembered(memo, x->f[j]));
             else if (x->type == CM_T_I64 && x->i[j] != CM_I64_MISSING)
-                cm_buf_printf(b, "%" PRId64, x->i[j]);
+                cm_buf_decimal(b, x->i[j]);
             else if (x->type == CM_T_BOOL && x->b[j] != CM_BOOL_MISSING)
                 cm_buf_puts(b, x->b[j] ? "true" : "false");
         }

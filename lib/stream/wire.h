@@ -37,15 +37,23 @@ void cm_past_free(struct cm_past *past);
 const struct cm_history *cm_reader_history_list(const struct cm_reader *r, size_t *n);
 bool cm_reader_ended(const struct cm_reader *r);
 
-/* The columns and values of a sparse block as they came: a whole frame of its own. */
+/* The columns and values of a sparse block as they came. */
 struct cm_frame {
-    const unsigned char *frame, *raw; /* compressed; and the bytes of the payload that it holds */
+    const unsigned char
+        *frame;               /* compressed, where they were a whole frame of their own, or NULL */
+    const unsigned char *raw; /* decompressed: the end of the payload */
     size_t nframe, nraw;
     enum cm_value type;
 };
-/* Those of the block that the reader delivered last; false when they were in no frame of their own.
- * Valid until the reader goes on. */
+/* Those of the block that the reader delivered last; false if there are none.  Valid until the
+ * reader goes on. */
 bool cm_reader_frame(const struct cm_reader *r, struct cm_frame *out);
+
+/* Bytes of the columns and values of n entries in a payload, with their padding. */
+static inline size_t cm_wire_entries(uint64_t n, enum cm_value type)
+{
+    return ((size_t)n * 4 + 7) / 8 * 8 + ((size_t)n * cm_value_size(type) + 7) / 8 * 8;
+}
 
 void cm_escape(struct cm_buf *b, const char *text);
 void cm_unescape(char *text); /* in place; a % without two digits stands for itself */

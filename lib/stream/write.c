@@ -218,7 +218,9 @@ int cm_writer_head(struct cm_writer *w, const struct cm_head *h)
     for (size_t k = 0; !rc && k < h->nlabels; k++)
         if (h->label[k].type == CM_T_CAT && h->label[k].dict.names.n)
             rc = write_dict(w, k);
-    return rc ? rc : cm_writer_flush(w);
+    rc = rc ? rc : cm_writer_flush(w);
+    cm_deflate_trim(&w->out);
+    return rc;
 }
 
 /* ===== rows =============================================================================== */
@@ -397,12 +399,11 @@ static void put_block_head(struct cm_writer *w, size_t slot, const struct cm_blo
 static int write_block(struct cm_writer *w, size_t slot, const struct cm_block *b)
 {
     enum cm_value type = cm_narrowest(b, w->head.slot[slot].wide);
-    size_t columns = ((size_t)b->nnz * 4 + 7) / 8 * 8;
-    size_t rest = columns + ((size_t)b->nnz * cm_value_size(type) + 7) / 8 * 8;
+    size_t rest = cm_wire_entries(b->nnz, type);
     struct cm_frame ready = {0};
-    if (w->reuse && w->out.level == 1 && !b->dense && cm_reader_frame(w->reuse, &ready) &&
-        (ready.type != type || ready.nraw != rest))
-        ready.frame = NULL;
+    bool same = w->reuse && !b->dense && cm_reader_frame(w->reuse, &ready) && ready.type == type &&
+                ready.nraw == rest;
+    CM_ASSERT(same || !b->spared);
     struct cm_buf *o = &w->out.raw;
     cm_record_begin(&w->out, "BLOCK");
     put_block_head(w, slot, b, type);
@@ -411,14 +412,18 @@ static int write_block(struct cm_writer *w, size_t slot, const struct cm_block *
     if (cut && (rc = cm_record_cut(&w->out, rest)))
         return rc;
     size_t from = cut ? 0 : w->out.record;
-    if (cut && ready.frame) {
+    if (cut && same && ready.frame && w->out.level == 1) {
         cm_hash_update(w->out.hash, ready.raw, ready.nraw);
         rc = cm_deflate_send(&w->out, ready.frame, ready.nframe);
     } else {
-        if (!b->dense)
-            cm_put_columns(o, b, from);
-        cm_put_values(o, b, type);
-        cm_buf_pad8(o, from);
+        if (same) {
+            cm_buf_put(o, ready.raw, rest);
+        } else {
+            if (!b->dense)
+                cm_put_columns(o, b, from);
+            cm_put_values(o, b, type);
+            cm_buf_pad8(o, from);
+        }
         if (cut)
             cm_hash_update(w->out.hash, o->p, o->n);
         rc = cut ? cm_writer_flush(w) : cm_record_end(&w->out);

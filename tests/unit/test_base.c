@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -172,6 +173,10 @@ static void test_numbers_in_text(void **state)
     assert_true(cm_parse_f64("-1e-3", &f) && f == -1e-3);
     assert_true(cm_parse_f64("nan", &f) && isnan(f));
     assert_true(cm_parse_f64(".5", &f) && f == 0.5);
+    assert_true(cm_parse_i64("999999999999999999", &i) && i == 999999999999999999);
+    assert_true(cm_parse_i64("9223372036854775807", &i) && i == INT64_MAX);
+    assert_true(cm_parse_i64("+007", &i) && i == 7);
+    assert_false(cm_parse_i64("", &i) || cm_parse_i64("-", &i) || cm_parse_i64("12 ", &i));
     assert_false(cm_parse_i64("9223372036854775808", &i));
     assert_true(cm_parse_i64("-9223372036854775808", &i) && i == INT64_MIN);
     assert_false(cm_parse_u64("-1", &u));
@@ -224,6 +229,16 @@ static void test_a_cursor_never_reads_beyond(void **state)
 {
     (void)state;
     struct cm_buf b = {0};
+    static const int64_t number[] = {0, 7, -1, 1234567890123, INT64_MAX, INT64_MIN};
+    for (size_t k = 0; k < 6; k++) {
+        char want[24];
+        struct cm_buf text = {0};
+        snprintf(want, sizeof want, "%" PRId64, number[k]);
+        cm_buf_decimal(&text, number[k]);
+        assert_int_equal(text.n, strlen(want));
+        assert_memory_equal(text.p, want, text.n);
+        cm_buf_free(&text);
+    }
     cm_buf_u32(&b, 0x01020304);
     cm_buf_u64(&b, 5);
     assert_int_equal(b.p[0], 4); /* little-endian */

@@ -186,6 +186,46 @@ static void published_three(void **state)
     cm_pairs_free(&truth);
 }
 
+/* Every pair is stored, values are near each other, equal, far, and below all true ones: the area
+ * under the ROC curve is what counting every (true, wrong) pair gives. */
+static void crowded_values(void **state)
+{
+    (void)state;
+    enum { ROWS = 150, ALL = ROWS * ROWS };
+    struct cm_rng g = cm_rng_make(4, CM_RNG_TEST, 0, 0);
+    struct cm_csr m = cm_csr_make(ROWS);
+    uint32_t idx[ROWS];
+    uint64_t ptr[2] = {0, ROWS};
+    float v[ROWS];
+    double partner[ROWS], sum = 0, auroc, aupr;
+    for (uint32_t j = 0; j < ROWS; j++)
+        idx[j] = j;
+    for (size_t i = 0; i < ROWS; i++) {
+        partner[i] = (double)i;
+        for (size_t j = 0; j < ROWS; j++) {
+            double u = cm_rng_uniform(&g), w = cm_rng_uniform(&g);
+            v[j] = (float)(u < .5   ? .5 + floor(99 * w) * 0x1p-23
+                           : u < .6 ? -w
+                           : u < .7 ? 1e-9 * w
+                                    : 40 * w);
+        }
+        v[i] = (float)(cm_rng_uniform(&g) < .5 ? .5 + floor(99 * cm_rng_uniform(&g)) * 0x1p-23
+                                               : 30 * cm_rng_uniform(&g));
+        cm_csr_append(&m, 1, ptr, idx, v);
+    }
+    for (size_t i = 0; i < ROWS; i++)
+        for (size_t k = 0; k < ALL; k++) {
+            float own = m.val[i * ROWS + i];
+            if (k / ROWS != k % ROWS)
+                sum += own > m.val[k] ? 1 : own < m.val[k] ? 0 : .5;
+        }
+    struct cm_pairs truth = pairs_of(partner, ROWS, ROWS);
+    cm_match_curves(&m, &truth, &aupr, &auroc);
+    near_to(auroc, sum / ((double)ROWS * (ALL - ROWS)), 1e-12);
+    cm_pairs_free(&truth);
+    cm_csr_free(&m);
+}
+
 enum { N = 20009 };
 
 /* dummy_constant: the first 1000 columns 1/1000.  Published: 4.99775101204458e-05, .49998,
@@ -490,6 +530,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(against_the_transcription),
                                        cmocka_unit_test(published_three),
+                                       cmocka_unit_test(crowded_values),
                                        cmocka_unit_test(published_constant),
                                        cmocka_unit_test(published_semisolution),
                                        cmocka_unit_test(embeddings),

@@ -77,7 +77,7 @@ static int fill(struct cm_inflate *z)
     z->in_n = (size_t)n;
     z->in_total += (uint64_t)n;
     z->eof = n == 0;
-    if (z->opening)
+    if (z->opening && !z->regular)
         cm_buf_put(&z->prefix, z->in, z->in_n);
     if (z->copying) {
         int rc = copy_to_spool(z, z->in, z->in_n);
@@ -94,7 +94,7 @@ static int step(struct cm_inflate *z)
     if (!z->frame_open) {
         z->frame.n = 0;
         z->frame_from = z->out_total;
-        z->frame_kept = true;
+        z->frame_kept = z->keep_frames;
     }
     ZSTD_inBuffer in = {z->in, z->in_n, z->in_at};
     ZSTD_outBuffer out = {cm_buf_extend(&z->out, capacity), capacity, 0};

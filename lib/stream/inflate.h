@@ -17,7 +17,7 @@ struct cm_inflate {
     bool regular;
     int spool; /* descriptor of the copy of a pipe, -1 = none */
     bool copying, opening;
-    struct cm_buf prefix; /* compressed bytes read while opening: cm_inflate_keep may want them */
+    struct cm_buf prefix; /* what a pipe gave while opening: cm_inflate_keep may want it */
 
     ZSTD_DStream *z;
     unsigned char *in; /* compressed */
@@ -29,7 +29,8 @@ struct cm_inflate {
     uint64_t out_total; /* decompressed bytes so far: the position where `out` ends */
 
     bool frame_open;     /* in the middle of a zstd frame */
-    struct cm_buf frame; /* the frame at hand as it came, if it is not too large */
+    bool keep_frames;    /* those that begin now are wanted as they come */
+    struct cm_buf frame; /* the frame at hand as it came, if it is wanted and not too large */
     uint64_t frame_from; /* position where it begins */
     bool frame_kept;     /* all of it is in `frame` */
 };

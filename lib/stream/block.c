@@ -348,8 +348,8 @@ struct row_order {
     size_t words;
 };
 
-/* In a wide row of few entries the bits would be dearer than a sort.  A map that makes one column of
- * two leaves both, which the writer refuses. */
+/* In a wide row of few entries the bits would be dearer than a sort.  Where the map makes one
+ * column of two both stay, and the writer refuses them. */
 static void sort_row(struct entry *row, size_t len, const struct row_order *o)
 {
     enum { WORDS_AN_ENTRY = 16 };

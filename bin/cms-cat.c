@@ -112,6 +112,8 @@ static void write_in_order(struct cm_concat *x, struct cm_writer *w)
     struct cm_chunk c = {0};
     int more;
     while ((more = cm_concat_next(x, &c)) > 0) {
+        if (x->as_read && x->out.nslots == 1)
+            cm_writer_reuse(w, x->input[x->at].r);
         cm_try(cm_writer_chunk(w, &c, x->input[x->at].h));
         cm_progress(x->row, x->out.slot[0].rows, "rows");
     }

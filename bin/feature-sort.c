@@ -146,6 +146,8 @@ int main(int argc, char **argv)
     while (cm_next(r, &c)) {
         if (moved)
             cm_block_map_columns(&c.block[0], map, keep);
+        else
+            cm_writer_reuse(w, r);
         cm_try(cm_writer_chunk(w, &c, h));
         cm_progress(c.first + c.rows, h->slot[0].rows, "cells");
     }

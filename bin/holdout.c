@@ -57,6 +57,8 @@ int main(int argc, char **argv)
     struct cm_chunk c = {0};
     while (cm_next(r, &c)) {
         cm_split_apply(&s, h, &out, &c);
+        if (h->nslots == 1)
+            cm_writer_reuse(w, r);
         cm_try(cm_writer_chunk(w, &c, &out));
         cm_progress(s.rows, h->slot[0].rows, "cells");
     }

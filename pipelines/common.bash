@@ -45,6 +45,7 @@ help,h||show this and exit
 version||show the version and exit'
 stages=(LOGNORM TFIDF TRAIN EMBED KNN_MATCH XATTN_SCORE ASSIGN)
 declare -A opt=() takes=() letter=()
+declare -A own=() # of those stages the ones that are ours
 operand=()
 
 help() {
@@ -115,6 +116,7 @@ runnable() { # before any work: is each stage of the environment a program?
     local v words
     for v in "${stages[@]}"; do
         read -ra words <<<"${!v:-}"
+        [ ${#words[@]} != 0 ] || own[$v]=1
         [ ${#words[@]} = 0 ] || command -v -- "${words[0]}" >/dev/null || die 2 "$v ('${!v}'): there is no program '${words[0]}'"
     done
 }
@@ -259,27 +261,36 @@ finish() { # [VARIABLE FILE KIND]...: waits for every job; what those stages wro
     collect
     if [ $status != 0 ] && printf '%s\n' "${failures[@]}" | grep -qvE '^(5\b|141\b|$)'; then failed; fi
     while [ $# -gt 0 ]; do
-        [ -s "$2" ] || [ $status = 5 ] || die 3 "$(named "$1") wrote nothing"
-        [ $status != 0 ] || wrote "$1" "$2" "$3"
+        [ $status != 0 ] && { [ -s "$2" ] || [ $status = 5 ]; } || wrote "$1" "$2" "$3"
         shift 3
     done
     [ $status = 0 ] || failed
     stop # what a stage has left behind
 }
-wrote() { # VARIABLE FILE KIND
-    local said status=0
-    said=$(cms-info --check -- "$2" 2>&1 >"$tmp/info") || status=$?
-    [ $status != 4 ] || { hint "$said" && leave 4; }
+fail_as() { printf '%s\n' "$2" >&2 && return "$1"; }
+refuse() { # STATUS LINE: ends the script, or the job
+    [ $BASHPID != $$ ] || { hint "$2" && leave "$1"; }
+    stage refused fail_as "$1" "$2" || exit
+}
+# Of a tool of ours its status says all, and its reader will check the stream.
+wrote() { # VARIABLE FILE KIND: something, and the stream that it should be; in a job or outside
+    local said status=0 file=$tmp/info.$BASHPID wrote
+    wrote="$me: error: $(named "$1") wrote"
+    [ -s "$2" ] || refuse 3 "$wrote nothing"
+    [ -z "${own[$1]-}" ] || return 0
+    said=$(cms-info --check -- "$2" 2>&1 >"$file") || status=$?
+    [ $status != 4 ] || refuse 4 "$said"
     said=${said#cms-info: error: }
-    [ $status = 0 ] || die 3 "$(named "$1") wrote no whole stream: ${said#"$2: "}"
-    read_tsv "$tmp/info" info
+    [ $status = 0 ] || refuse 3 "$wrote no whole stream: ${said#"$2: "}"
+    read_tsv "$file" info
     rows[$2]=${info[rows]-}
-    [ "${info[kind]-}" = "$3" ] || die 3 "$(named "$1") wrote a stream of kind ${info[kind]-}, expected $3"
+    [ "${info[kind]-}" = "$3" ] || refuse 3 "$wrote a stream of kind ${info[kind]-}, expected $3"
 }
 run() { start "$@" && finish; }
 
 # What the tools print as KEY TAB VALUE: head[] is the HEAD of $headed, info[] the last output of cms-info; rows[FILE].
-declare -A head=() info=() rows=()
+# facts[STREAM]: FRONT of the files in which a job has left what it found out (FRONT.head ...).
+declare -A head=() info=() rows=() facts=()
 headed=
 read_tsv() { # FILE ARRAY
     local -n array=$2
@@ -291,7 +302,8 @@ read_tsv() { # FILE ARRAY
 head_of() { # STREAM
     local file=$tmp/head.$BASHPID # two inputs are read side by side
     [ "$headed" != "$1" ] || return 0
-    step cms-text --head "$1" >"$file" || exit # where both fail, `failed` says so once
+    if [ "${facts[$1]-}" ]; then file=${facts[$1]}.head
+    else step cms-text --head "$1" >"$file" || exit; fi # where both fail, `failed` says so once
     read_tsv "$file" head
     headed=$1
 }

@@ -3,9 +3,10 @@
 
 # What reads FILE: nothing (a stream), mtx-read or h5-read; its content decides where the name does not.
 reader_of() { # FILE
+    local front
     if [ -d "$1" ] || [[ $1 = *.mtx || $1 = *.mtx.gz ]]; then echo mtx-read
     elif [[ $1 = *.h5mu/* ]]; then echo h5-read
-    elif [[ $1 = *.cms ]] || [ "$(head -c 4 -- "$1" | od -An -tx1 | tr -d ' ')" = 28b52ffd ]; then echo
+    elif [[ $1 = *.cms ]] || { LC_ALL=C read -rN 4 front <"$1" && [ "$front" = $'\x28\xb5\x2f\xfd' ]; }; then echo
     else echo h5-read; fi
 }
 keep() { stage input cat -- "$1" >"$2"; }
@@ -28,18 +29,19 @@ read_one() { # TYPE FILE
     if [[ $2 != *.h5mu ]]; then
         status=0
         said=$("$reader" "${noise[@]}" -o "$out" -- "$2" 2>&1) || status=$? # TMPDIR may be full
-        [ $status != 0 ] || slot=$(slot_of "$out")
+        [ $status != 0 ] || front_of "$1" "$out"
+        slot=${head[slot.0.name]-}
     fi
     if [ $status = 2 ] || [ "$slot" = X ]; then
         [ "$type" != second ] || type=$(second_type "$reader" "$2")
-        stage "$reader" "$reader" "${noise[@]}" --type "$type" -o "$out" -- "$2"
+        stage "$reader" "$reader" "${noise[@]}" --type "$type" -o "$out" -- "$2" && front_of "$1" "$out"
     elif [ $status != 0 ]; then
         stage "$reader" fail_as $status "$said"
     else
         [ -z "$said" ] || printf '%s\n' "$said" >&$err || :
     fi
+    facts_of "$1" "$out"
 }
-fail_as() { printf '%s\n' "$2" >&2 && return "$1"; }
 second_type() { # READER FILE
     if ! "$1" -q --type ATAC -- "$2" >/dev/null 2>&1 && "$1" -q --type ADT -- "$2" >/dev/null 2>&1; then echo ADT; else echo ATAC; fi
 }
@@ -49,21 +51,41 @@ read_two() { # FILE: both types at once
     [ "$type" != second ] || type=$(second_type "$reader" "$1")
     stage "$reader" "$reader" "${noise[@]}" --to GEX="$tmp/GEX.read.cms" --to "$type=$tmp/$second.read.cms" -- "$1"
 }
+# What will be asked of an input is found out in its job, side by side with the other's: the HEAD,
+# the names of the features, as they stand and sorted, those that are repeated, and for $with_rows the
+# table of its rows.
+with_rows=
+front_of() { step cms-text --head "$2" >"$tmp/$1.head" && read_tsv "$tmp/$1.head" head; } # SIDE STREAM
+facts_of() { # SIDE STREAM, whose HEAD is in head[]
+    local status=0 names
+    [ "${head[kind]-}" = matrix ] || return 0
+    names_of "$2" | tee "$tmp/$1.names" | LC_ALL=C sort | tee "$tmp/$1.sorted" | uniq -d >"$tmp/$1.twice" & names=$!
+    [ -z "$with_rows" ] || table_of "$2" "$tmp/$1.table" || status=$?
+    wait $names && return $status
+}
+look_at() { front_of "$@" && facts_of "$@"; }
+open_one() { # SIDE FILE: starts the job; sets $stream
+    stream=$2
+    if [ "$(reader_of "$2")" ]; then start read_one "$@" && stream=$tmp/$1.read.cms; else start look_at "$@"; fi
+    facts[$stream]=$tmp/$1
+    [ -z "$with_rows" ] || tables[$stream]=$tmp/$1.table
+}
 # Sets $gex and $atac, streams of them, and $second, the slot of the second file: SECOND, or what it
 # holds, ATAC or ADT; a file of both types is read once.
 read_inputs() { # GEX ATAC
+    local stream
     second=${SECOND:-second}
     given_one GEX "$1" && gex=$input
     [ "$1$2" != -- ] || misused "standard input ('-') can be read only once"
     if [ "$1" = "$2" ]; then atac=$gex; else given_one "$second" "$2" && atac=$input; fi
+    called "$gex" "$1" && called "$atac" "$2"
     if [ "$gex" = "$atac" ] && [ "$(reader_of "$gex")" ]; then
         run read_two "$gex"
         gex=$tmp/GEX.read.cms atac=$tmp/$second.read.cms
-    else
-        [ -z "$(reader_of "$gex")" ] || { start read_one GEX "$gex" && gex=$tmp/GEX.read.cms; }
-        [ -z "$(reader_of "$atac")" ] || { start read_one "$second" "$atac" && atac=$tmp/$second.read.cms; }
-        finish
     fi
+    open_one GEX "$gex" && gex=$stream
+    open_one "$second" "$atac" && atac=$stream
+    finish
     check_side GEX "$1" "$gex" 'GEX file first'
     if [ "$second" = second ]; then
         require_kind matrix "$atac"
@@ -92,28 +114,27 @@ schedule_for() { # CELLS GEX ATAC: sets $schedule, the words of `batch` for so m
 }
 # What awk and sort say of a TMPDIR that is full is said by `clean`.
 names_of() { # STREAM [SLOT]: its features
-    cms-text --cols -- "$1" | awk -F '\t' -v slot="${2:-}" '
+    stage cms-text cms-text --cols -- "$1" | awk -F '\t' -v slot="${2:-}" '
         $1 == "#slot" { on = $2 == slot; head = 1; next }
         NR == 1 { head = on = 1 }
         head { head = 0; next }
         on { print $1 }' 2>/dev/null
 }
 check_side() { # TYPE FILE STREAM ORDER: a matrix, and not of the other side
-    local regions twice
+    local names=${facts[$3]}.names regions twice
     require_kind matrix "$3"
     case ${head[slot.0.name]-} in
     "$1") ;;
     GEX | ATAC | ADT) die 3 "$4: '$2' holds ${head[slot.0.name]-}" ;;
     esac
-    names_of "$3" >"$tmp/$1.names"
-    awk -v twice="$tmp/twice" '
-        BEGIN { printf "" >twice }
-        /^[^ ]+[:_-][0-9]+[-_][0-9]+$/ { n++ }
-        seen[$0]++ == 1 { print >twice }
-        END { print (NR && n > .9 * NR) }' "$tmp/$1.names" 2>/dev/null >"$tmp/regions"
-    read -r regions <"$tmp/regions"
-    [ "$regions" = 0 ] || [ "$1" != GEX ] || die 3 "$4: '$2' holds ATAC (its features are regions: '$(head -n 1 "$tmp/$1.names")')"
-    [ ! -s "$tmp/twice" ] || twice=$(LC_ALL=C sort "$tmp/twice") && [ -z "${twice:-}" ] || die 3 "'$2': the feature name '${twice%%$'\n'*}' occurs twice ($(wc -l <<<"$twice") of its names are repeated); a model finds features by name"
+    if [ "$1" = GEX ]; then
+        regions=$(LC_ALL=C grep -cE '^[^ ]+[:_-][0-9]+[-_][0-9]+$' "$names") || :
+        ((10 * regions <= 9 * $(wc -l <"$names"))) || die 3 "$4: '$2' holds ATAC (its features are regions: '$(head -n 1 "$names")')"
+    fi
+    [ ! -s "${facts[$3]}.twice" ] || {
+        twice=$(<"${facts[$3]}.twice")
+        die 3 "'$2': the feature name '${twice%%$'\n'*}' occurs twice ($(wc -l <<<"$twice") of its names are repeated); a model finds features by name"
+    }
 }
 
 label_names() { # those of head[], one a line

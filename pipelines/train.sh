@@ -22,6 +22,7 @@ preset_of "${opt[preset]-}"
 [ ${#annotation[@]} = 0 ] || [ -r "${annotation[1]}" ] || die 4 "cannot open '${annotation[1]}'"
 check_output "${operand[2]}" "${operand[@]:0:2}" "${annotation[@]:1}"
 
+with_rows=1
 read_inputs "${operand[@]:0:2}"
 called "$tmp/gex.cms" "${operand[0]}" && called "$tmp/atac.cms" "${operand[1]}"
 called "$gex" "${operand[0]}" && called "$atac" "${operand[1]}"
@@ -35,7 +36,7 @@ LOGNORM=${LOGNORM:-lognorm ${setting[prepare.gex]-} --fit split=train ${noise[*]
 TRAIN=${TRAIN:-xattn-train --preset $preset ${seed[*]} ${noise[*]} $progress}
 
 # The validation cells: those of the label, else a tenth, drawn by name: the same on both sides.
-split=(cms-cat) drawn='label split=valid'
+split=() drawn='label split=valid'
 check_split() { # FILE STREAM OUT
     local odd
     has_label "$2" split && values "$2" split "$3" || : >"$3"
@@ -48,21 +49,23 @@ check_split "${operand[0]}" "$gex" "$tmp/split.gex" && check_split "${operand[1]
 [ ! -s "$tmp/split.gex" ] || [ -s "$tmp/split.atac" ] || die 3 "'${operand[0]}' has the label split, '${operand[1]}' has not"
 grep -qx valid "$tmp/split.gex" || split=(holdout --fraction 0.1 --name valid "${seed[@]}") drawn='a tenth, drawn by name'
 require_partners "${operand[0]}" "$gex" "${operand[1]}" "$atac"
-without_test() { # SIDE: a file without test cells is no reason for a warning
-    local quiet=("${noise[@]}")
-    grep -qx test "$tmp/split.$1" || quiet=(-q)
-    stage cms-cat cms-cat "${quiet[@]}" --except split=test
+cells() { # SIDE FILE: those to train and to validate on; nobody asks for it where that is all of them
+    if [ ${#split[@]} = 0 ]; then stage cms-cat cms-cat "${noise[@]}" --except split=test "$2"
+    elif [ ! -s "$tmp/test.$1" ]; then stage split "${split[@]}" "${noise[@]}" "$2"
+    else stage split "${split[@]}" "${noise[@]}" "$2" | stage cms-cat cms-cat "${noise[@]}" --except split=test; fi
 }
 prepare() { # SIDE STREAM VARIABLE
-    stage split "${split[@]}" "${noise[@]}" "$2" | without_test "$1" |
-        stage feature-sort feature-sort "${noise[@]}" "${annotation[@]}" | stage "$3" ${!3}
+    local sort=(stage feature-sort feature-sort "${noise[@]}" "${annotation[@]}")
+    grep -x test "$tmp/split.$1" >"$tmp/test.$1" || :
+    if [ ${#split[@]} = 0 ] && [ ! -s "$tmp/test.$1" ]; then "${sort[@]}" "$2"; else cells "$1" "$2" | "${sort[@]}"; fi | stage "$3" ${!3}
 }
 prepare_gex() { subject=${operand[0]} && prepare gex "$gex" LOGNORM >"$tmp/gex.cms"; }
 prepare_atac() { subject=${operand[1]} && prepare atac "$atac" TFIDF >"$tmp/atac.cms"; }
 start prepare_gex && start prepare_atac
 finish LOGNORM "$tmp/gex.cms" matrix TFIDF "$tmp/atac.cms" matrix
 
-schedule_for "${rows[$tmp/gex.cms]-}" "$tmp/gex.cms" "$tmp/atac.cms"
+learnt=$(($(wc -l <"${tables[$gex]}") - 1 - $(wc -l <"$tmp/test.gex"))) # cells
+schedule_for "${rows[$tmp/gex.cms]-$learnt}" "$tmp/gex.cms" "$tmp/atac.cms"
 train() { stage batch batch $schedule "${seed[@]}" "${noise[@]}" "$tmp/gex.cms" "$tmp/atac.cms" | stage TRAIN $TRAIN >"$tmp/model.cms"; }
 start train && finish TRAIN "$tmp/model.cms" model
 deliver "$tmp/model.cms"

@@ -121,7 +121,9 @@ read_side() { # TYPE FILE TARGET
     claim "$3"
     [[ $2 != -?* ]] || set -- "$1" "./$2" "$3"
     given_one "$1" "$2" && stream=$input
-    [ -z "$(reader_of "$stream")" ] || { run read_one "$1" "$stream" && stream=$tmp/$1.read.cms; }
+    called "$stream" "$2"
+    with_rows=1
+    open_one "$1" "$stream" && finish
     called "$stream" "$2"
     check_side "$1" "$2" "$stream" "$([ "$1" = GEX ] && echo 'the variable GEX' || echo 'the variable ATAC')"
     { has_label "$stream" split && values "$stream" split "$tmp/split" && grep -qx valid "$tmp/split"; } ||

@@ -53,19 +53,6 @@ void cm_buf_printf(struct cm_buf *b, const char *format, ...)
     b->n--; /* the NUL stays behind the end, ready for the next text */
 }
 
-void cm_buf_decimal(struct cm_buf *b, int64_t v)
-{
-    char digit[20];
-    size_t at = sizeof digit;
-    uint64_t left = v < 0 ? -(uint64_t)v : (uint64_t)v;
-    do
-        digit[--at] = (char)('0' + left % 10);
-    while (left /= 10);
-    if (v < 0)
-        digit[--at] = '-';
-    cm_buf_put(b, digit + at, sizeof digit - at);
-}
-
 void cm_buf_u8(struct cm_buf *b, uint8_t v) { cm_buf_put(b, &v, 1); }
 void cm_buf_u32(struct cm_buf *b, uint32_t v) { cm_buf_le(b, &v, 1, 4); }
 void cm_buf_u64(struct cm_buf *b, uint64_t v) { cm_buf_le(b, &v, 1, 8); }

@@ -30,7 +30,6 @@ void cm_buf_printf(struct cm_buf *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)))
 #endif
     ;
-void cm_buf_decimal(struct cm_buf *b, int64_t v); /* as "%d" would, in a tenth of the time */
 void cm_buf_u8(struct cm_buf *b, uint8_t v);
 void cm_buf_u32(struct cm_buf *b, uint32_t v);
 void cm_buf_u64(struct cm_buf *b, uint64_t v);

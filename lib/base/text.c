@@ -16,17 +16,18 @@
 
 bool cm_parse_i64(const char *s, int64_t *out)
 {
-    int64_t plain = 0; /* coordinates come by the hundred thousand */
-    size_t k = 0;
-    for (; k < 18 && s[k] >= '0' && s[k] <= '9'; k++)
-        plain = 10 * plain + (s[k] - '0');
-    if (k && !s[k]) {
-        *out = plain;
-        return true;
-    }
     if (!isdigit((unsigned char)s[0]) &&
         !((s[0] == '-' || s[0] == '+') && isdigit((unsigned char)s[1])))
         return false;
+    const char *t = s + (*s == '-' || *s == '+');
+    int64_t size = 0;
+    size_t n = 0;
+    for (; n < 18 && isdigit((unsigned char)t[n]); n++)
+        size = 10 * size + (t[n] - '0');
+    if (!t[n]) { /* no number of 18 digits is out of range */
+        *out = *s == '-' ? -size : size;
+        return true;
+    }
     char *end;
     errno = 0;
     long long v = strtoll(s, &end, 10);
@@ -108,6 +109,22 @@ const char *cm_format_f32(float v, char buf[CM_NUMBER_MAX])
             break;
     }
     return buf;
+}
+
+size_t cm_format_i64(int64_t v, char buf[CM_NUMBER_MAX])
+{
+    char digits[CM_NUMBER_MAX];
+    size_t n = 0, sign = v < 0;
+    uint64_t left = sign ? -(uint64_t)v : (uint64_t)v;
+    do
+        digits[n++] = (char)('0' + left % 10);
+    while (left /= 10);
+    if (sign)
+        digits[n++] = '-';
+    for (size_t k = 0; k < n; k++)
+        buf[k] = digits[n - 1 - k];
+    buf[n] = 0;
+    return n;
 }
 
 char *cm_next_field(char **rest)

@@ -27,6 +27,9 @@ const char *cm_format_f64(double v, char buf[CM_NUMBER_MAX]);
 /* The same for values that are floats. */
 const char *cm_format_f32(float v, char buf[CM_NUMBER_MAX]);
 
+/* v in decimal; returns its length. */
+size_t cm_format_i64(int64_t v, char buf[CM_NUMBER_MAX]);
+
 /* Cuts the line at its next tab: returns the field, NUL-terminated in place, and moves *rest behind
  * the tab; NULL when *rest is NULL.  The last field leaves *rest NULL. */
 char *cm_next_field(char **rest);

@@ -51,24 +51,24 @@ static bool close_enough(double a, double b) { return fabs(a - b) <= 1e-6 * (fab
 static const char *fit_difference(const struct cm_cols *a, const struct cm_cols *b,
                                   const char **column)
 {
-    for (size_t v = 0; v < a->nvec; v++) {
+    struct cm_index at = {0};
+    const char *differs = NULL;
+    bool same = cm_strs_equal(&a->names, &b->names); /* as they mostly are: no index is built */
+    for (size_t v = 0; !differs && v < a->nvec; v++) {
         const struct cm_vec *x = &a->vec[v], *y = cm_cols_find(b, x->name);
         if (strncmp(x->name, "fit.", 4) != 0 || !y || x->type != CM_T_F64 || y->type != CM_T_F64)
             continue;
-        struct cm_index at;
-        cm_index_make(&at, &b->names);
-        for (size_t j = 0; j < a->names.n; j++) {
-            const char *name = cm_strs_get(&a->names, j);
-            size_t i = cm_index_find(&at, name);
-            if (i != CM_ABSENT && !close_enough(x->f[j], y->f[i])) {
-                cm_index_free(&at);
-                *column = name;
-                return x->name;
-            }
+        if (!same)
+            cm_index_extend(&at, &b->names);
+        for (size_t j = 0; !differs && j < a->names.n; j++) {
+            *column = cm_strs_get(&a->names, j);
+            size_t i = same ? j : cm_index_find(&at, *column);
+            if (i != CM_ABSENT && !close_enough(x->f[j], y->f[i]))
+                differs = x->name;
         }
-        cm_index_free(&at);
     }
-    return NULL;
+    cm_index_free(&at);
+    return differs;
 }
 
 int cm_model_accepts(const struct cm_model *m, size_t side, const struct cm_slot *in,

@@ -50,8 +50,9 @@ struct cm_model {
 int cm_model_write(const struct cm_model *m, struct cm_writer *w);
 /* Reads r to END.  CM_EINPUT names the tensor that is missing or does not fit. */
 int cm_model_read(struct cm_model *m, struct cm_reader *r);
-/* The same from a head and tensors that were read; cm_fail without the file's name.  Of the
- * settings it reads those that an embedding needs (CM_CONFIG_APPLY). */
+/* The same from a head and tensors that were read, whose data it may keep (the tensor is empty
+ * then); cm_fail without the file's name.  Of the settings it reads those that an embedding needs
+ * (CM_CONFIG_APPLY). */
 int cm_model_from(struct cm_model *m, const struct cm_head *head, const struct cm_tensors *ts);
 void cm_model_free(struct cm_model *m);
 

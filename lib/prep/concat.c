@@ -277,6 +277,7 @@ static void select_rows(struct cm_concat *x, const struct cm_concat_input *in, s
     if (n < rows)
         cm_chunk_take(c, at, n);
     cm_free(at);
+    x->as_read = n == rows && !x->want.columns && !x->want.materialize;
     x->row += rows;
     x->kept += n;
 }

@@ -53,6 +53,7 @@ struct cm_concat {
     size_t n, at;       /* inputs; the one that is read */
     struct cm_head out; /* of the whole */
     uint64_t row, kept; /* rows read and rows delivered */
+    bool as_read;       /* the blocks delivered last are those of the reader */
     struct {
         struct cm_strs names;
         struct cm_index index;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/pool.h"
+#include "base/signals.h"
 
 struct cm_ahead {
     pthread_t thread;

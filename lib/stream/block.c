@@ -347,13 +347,101 @@ static int by_column(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* What orders the entries of a row by their columns: a bit for each column that is there. */
+struct row_order {
+    uint64_t *bits;
+    uint32_t *from; /* of a column that is there */
+    size_t words;
+};
+
+/* In a wide row of few entries the bits would be dearer than a sort.  Where the map makes one
+ * column of two both stay, and the writer refuses them. */
+static void sort_row(struct entry *row, size_t len, const struct row_order *o)
+{
+    enum { WORDS_AN_ENTRY = 16 };
+    if (len < o->words / WORDS_AN_ENTRY) {
+        qsort(row, len, sizeof *row, by_column);
+        return;
+    }
+    bool twice = false;
+    for (size_t k = 0; k < len; k++) {
+        uint64_t bit = (uint64_t)1 << row[k].column % 64, *word = &o->bits[row[k].column / 64];
+        twice = twice || (*word & bit);
+        *word |= bit;
+        o->from[row[k].column] = row[k].from;
+    }
+    if (twice) {
+        memset(o->bits, 0, o->words * sizeof *o->bits);
+        qsort(row, len, sizeof *row, by_column);
+        return;
+    }
+    for (size_t w = 0, k = 0; w < o->words; w++) {
+        for (uint64_t left = o->bits[w]; left; left &= left - 1) {
+            uint32_t column = (uint32_t)(64 * w) + (uint32_t)__builtin_ctzll(left);
+            row[k++] = (struct entry){column, o->from[column]};
+        }
+        o->bits[w] = 0;
+    }
+}
+
+/* The entries of row i in their new columns, in order; how many are left. */
+static size_t map_row(const struct cm_block *b, size_t i, const uint32_t *map,
+                      const struct row_order *o, struct entry *row)
+{
+    size_t len = 0;
+    bool sorted = true;
+    for (uint64_t k = b->ptr[i]; k < b->ptr[i + 1]; k++) {
+        uint32_t to = map[b->idx[k]];
+        if (to == UINT32_MAX)
+            continue;
+        if (len && row[len - 1].column > to)
+            sorted = false;
+        row[len++] = (struct entry){to, (uint32_t)(k - b->ptr[i])};
+    }
+    if (!sorted)
+        sort_row(row, len, o);
+    return len;
+}
+
+static void map_sparse(const struct cm_block *b, const uint32_t *map, size_t cols,
+                       struct cm_block *n)
+{
+    size_t size = cm_value_size(b->type), longest = 0;
+    const char *in = b->raw;
+    cm_block_shape(n, false, b->rows, cols, b->nnz, b->type);
+    char *out = n->raw;
+    for (size_t i = 0; i < b->rows; i++)
+        if (b->ptr[i + 1] - b->ptr[i] > longest)
+            longest = (size_t)(b->ptr[i + 1] - b->ptr[i]);
+    struct entry *row = CM_NEW(longest + 1, struct entry);
+    struct row_order o = {.words = cols / 64 + 1};
+    o.bits = CM_ZNEW(o.words, uint64_t);
+    o.from = CM_NEW(cols + 1, uint32_t);
+    uint64_t e = 0;
+    for (size_t i = 0; i < b->rows; i++) {
+        size_t len = map_row(b, i, map, &o, row);
+        for (size_t k = 0; k < len; k++, e++) {
+            n->idx[e] = row[k].column;
+            if (size == 1)
+                out[e] = in[b->ptr[i] + row[k].from];
+            else if (size)
+                memcpy(out + e * size, in + (b->ptr[i] + row[k].from) * size, size);
+        }
+        n->ptr[i + 1] = e;
+    }
+    n->nnz = e;
+    cm_free(row);
+    cm_free(o.bits);
+    cm_free(o.from);
+}
+
 void cm_block_map_columns(struct cm_block *b, const uint32_t *map, size_t cols)
 {
     struct cm_block n = {0};
     CM_ASSERT(!b->spared);
-    size_t size = cm_value_size(b->type);
-    const char *in = b->raw;
     if (b->dense) {
+        size_t size = cm_value_size(b->type);
+        const char *in = b->raw;
         cm_block_shape(&n, true, b->rows, cols, 0, b->type);
         memset(n.raw, 0, (size_t)n.nnz * size);
         char *out = n.raw;
@@ -362,36 +450,7 @@ void cm_block_map_columns(struct cm_block *b, const uint32_t *map, size_t cols)
                 if (map[j] != UINT32_MAX)
                     memcpy(out + (i * cols + map[j]) * size, in + (i * b->cols + j) * size, size);
     } else {
-        cm_block_shape(&n, false, b->rows, cols, b->nnz, b->type);
-        char *out = n.raw;
-        size_t longest = 0;
-        for (size_t i = 0; i < b->rows; i++)
-            if (b->ptr[i + 1] - b->ptr[i] > longest)
-                longest = (size_t)(b->ptr[i + 1] - b->ptr[i]);
-        struct entry *row = CM_NEW(longest + 1, struct entry);
-        uint64_t e = 0;
-        for (size_t i = 0; i < b->rows; i++) {
-            size_t len = 0;
-            bool sorted = true;
-            for (uint64_t k = b->ptr[i]; k < b->ptr[i + 1]; k++) {
-                uint32_t to = map[b->idx[k]];
-                if (to == UINT32_MAX)
-                    continue;
-                if (len && row[len - 1].column > to)
-                    sorted = false;
-                row[len++] = (struct entry){to, (uint32_t)(k - b->ptr[i])};
-            }
-            if (!sorted)
-                qsort(row, len, sizeof *row, by_column);
-            for (size_t k = 0; k < len; k++, e++) {
-                n.idx[e] = row[k].column;
-                if (size)
-                    memcpy(out + e * size, in + (b->ptr[i] + row[k].from) * size, size);
-            }
-            n.ptr[i + 1] = e;
-        }
-        n.nnz = e;
-        cm_free(row);
+        map_sparse(b, map, cols, &n);
     }
     if (b->rowf)
         memcpy(cm_block_rowf(&n), b->rowf, b->rows * sizeof(float));

@@ -289,7 +289,7 @@ const char *cm_reader_path(const struct cm_reader *r); /* "stdin" for "-" */
 /* 1: c holds the next chunk (its former content is reused); 0: END was read and every check passed;
  * < 0: CM_E... (sticky).  A stream that ends without END is CM_EINPUT; ABORT is CM_EABORT. */
 int cm_reader_next(struct cm_reader *r, struct cm_chunk *c);
-/* Reads the rest to END without keeping it: 0 or CM_E.... */
+/* Reads the rest to END, checks it, and keeps nothing: 0 or CM_E.... */
 int cm_reader_drain(struct cm_reader *r);
 /* After END: rows of slot, digest as computed, and the recorded one (0 = not recorded). */
 uint64_t cm_reader_rows(const struct cm_reader *r, size_t slot);

@@ -361,8 +361,10 @@ int cm_reader_drain(struct cm_reader *r)
 {
     struct cm_chunk c = {0};
     int rc;
+    r->drains = true;
     while ((rc = cm_reader_next(r, &c)) > 0) {
     }
+    r->drains = false;
     cm_chunk_free(&c);
     return rc;
 }

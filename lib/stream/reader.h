@@ -9,6 +9,7 @@
 struct cm_reader {
     struct cm_records in;
     bool ended;
+    bool drains; /* what is read is checked, not kept */
     struct cm_head head;
     bool again;         /* a second pass: head and column tables are not taken apart anew */
     uint64_t head_hash; /* of their records */

@@ -104,6 +104,25 @@ static int read_front(struct cm_records *r, uint64_t *n)
     return 0;
 }
 
+/* A NUL behind the text at hand: in the padding, or where nothing has been decompressed yet. */
+static void end_text(struct cm_records *r)
+{
+    struct cm_inflate *z = &r->bytes;
+    size_t end = z->out_at + r->payload.n;
+    if (r->payload.n % 8) {
+        z->out.p[end] = 0;
+    } else if (end == z->out.n) {
+        cm_buf_u8(&z->out, 0);
+        z->out.n--;
+        r->payload.p = z->out.p + z->out_at;
+    } else {
+        r->text.n = 0;
+        cm_buf_put(&r->text, r->payload.p, r->payload.n);
+        cm_buf_u8(&r->text, 0);
+        r->payload.p = r->text.p;
+    }
+}
+
 int cm_records_next(struct cm_records *r)
 {
     struct cm_inflate *z = &r->bytes;
@@ -126,12 +145,8 @@ int cm_records_next(struct cm_records *r)
                               r->tag);
     r->payload = (struct cm_buf){.p = z->out.p + z->out_at, .n = (size_t)n};
     r->from = cm_inflate_position(z);
-    if (!holds_numbers(r->type)) {
-        r->text.n = 0;
-        cm_buf_put(&r->text, r->payload.p, r->payload.n);
-        cm_buf_put(&r->text, "", 1);
-        r->payload.p = r->text.p;
-    }
+    if (!holds_numbers(r->type))
+        end_text(r);
     z->out_at += padded;
     if (r->type != CM_RECORD_END && r->type != CM_RECORD_ABORT) {
         r->n++;

@@ -183,9 +183,27 @@ double cm_vec_number(const struct cm_vec *v, size_t i)
 void cm_vec_append(struct cm_vec *to, const struct cm_vec *from)
 {
     CM_ASSERT(to->type == from->type);
-    vec_capacity(to, to->n + from->n);
-    for (size_t k = 0, n = from->n; k < n; k++)
-        vec_push(to, from, k);
+    size_t n = from->n;
+    vec_capacity(to, to->n + n);
+    switch (n ? to->type : CM_T_STR) {
+    case CM_T_CAT:
+        memcpy(to->cat + to->n, from->cat, n * sizeof *to->cat);
+        break;
+    case CM_T_BOOL:
+        memcpy(to->b + to->n, from->b, n * sizeof *to->b);
+        break;
+    case CM_T_I64:
+        memcpy(to->i + to->n, from->i, n * sizeof *to->i);
+        break;
+    case CM_T_F64:
+        memcpy(to->f + to->n, from->f, n * sizeof *to->f);
+        break;
+    case CM_T_STR:
+        for (size_t k = 0; k < n; k++)
+            cm_strs_add(&to->s, cm_strs_get(&from->s, k));
+        break;
+    }
+    to->n += n;
 }
 
 void cm_vec_copy(struct cm_vec *to, const struct cm_vec *from)
@@ -193,7 +211,12 @@ void cm_vec_copy(struct cm_vec *to, const struct cm_vec *from)
     if (to == from)
         return;
     cm_vec_reset(to, from->name ? from->name : "", from->type, 0);
-    cm_vec_append(to, from);
+    if (from->type == CM_T_STR && from->s.n == from->n) {
+        cm_strs_copy(&to->s, &from->s);
+        to->n = from->n;
+    } else {
+        cm_vec_append(to, from);
+    }
 }
 
 /* ===== column tables ====================================================================== */

@@ -107,7 +107,7 @@ static int fill(struct cm_unpack *u)
     u->in.n += (size_t)n;
     u->in_total += (uint64_t)n;
     u->eof = n == 0;
-    if (u->opening)
+    if (u->opening && !u->regular)
         cm_buf_put(&u->prefix, to, (size_t)n);
     if (u->copying && (rc = copy_to_spool(u, to, (size_t)n)))
         return rc;

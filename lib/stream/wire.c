@@ -1,10 +1,7 @@
-/* stream/wire.c - HEAD and COLS as text, string lists, and the history of a stream.
+/* stream/wire.c - HEAD as text, string lists, and the history of a stream.
  *
- * HEAD is "key TAB value" lines, so that awk can read it; COLS is TSV with a typed header line
- * (name, chrom:str, start:i64, fit.idf:f64).  Both are %-escaped; numbers are the shortest
- * decimals that read back to the same double, so text round trips exactly.  Unknown keys stay in
- * the free part of the head and are written again.  Rejected: a binary head (no script could look
- * at it).
+ * HEAD is "key TAB value" lines, so that awk can read it, %-escaped; unknown keys stay in the free
+ * part of the head and are written again.  Rejected: a binary head (no script could look at it).
  */
 #include "stream/wire.h"
 
@@ -19,10 +16,10 @@
 #include "base/text.h"
 #include "base/utf8.h"
 
-static const char *const type_name[] = {"cat", "bool", "i64", "f64", "str"};
+const char *const cm_wire_type[CM_WIRE_TYPES] = {"cat", "bool", "i64", "f64", "str"};
 static const char *const lazy_name[] = {"no", "identity", "log1p", "sqrt"};
 
-static int find_name(const char *const *list, size_t n, const char *name)
+int cm_wire_find(const char *const *list, size_t n, const char *name)
 {
     for (size_t k = 0; k < n; k++)
         if (!strcmp(list[k], name))
@@ -34,14 +31,15 @@ static int find_name(const char *const *list, size_t n, const char *name)
 
 void cm_escape(struct cm_buf *b, const char *text)
 {
-    const char *from = text, *s = text;
-    for (; *s; s++)
-        if (*s == '\t' || *s == '\n' || *s == '\r' || *s == '%') {
-            cm_buf_put(b, from, (size_t)(s - from));
-            cm_buf_printf(b, "%%%02X", (unsigned)(unsigned char)*s);
-            from = s + 1;
-        }
-    cm_buf_put(b, from, (size_t)(s - from));
+    for (const char *s = text;; s++) {
+        const char *from = s;
+        while (*s && *s != '\t' && *s != '\n' && *s != '\r' && *s != '%')
+            s++;
+        cm_buf_put(b, from, (size_t)(s - from));
+        if (!*s)
+            return;
+        cm_buf_printf(b, "%%%02X", (unsigned)(unsigned char)*s);
+    }
 }
 
 /* The value of a hexadecimal digit, or -1. */
@@ -56,7 +54,9 @@ static int hex_digit(char c)
 void cm_unescape(char *text)
 {
     char *out = strchr(text, '%');
-    for (const char *s = out; s && *s; s++) {
+    if (!out)
+        return;
+    for (const char *s = out; *s; s++) {
         int high = *s == '%' ? hex_digit(s[1]) : -1, low = high < 0 ? -1 : hex_digit(s[2]);
         if (low >= 0 && high + low > 0) {
             *out++ = (char)(16 * high + low);
@@ -123,7 +123,7 @@ void cm_wire_put_head(struct cm_buf *b, const struct cm_head *h)
     for (size_t k = 0; k < h->nlabels; k++) {
         snprintf(front, sizeof front, "label.%zu.", k);
         put_pair(b, h->label[k].name, front, "name");
-        put_pair(b, type_name[h->label[k].type], front, "type");
+        put_pair(b, cm_wire_type[h->label[k].type], front, "type");
         if (h->label[k].slot >= 0)
             put_count(b, (uint64_t)h->label[k].slot, front, "slot");
     }
@@ -168,7 +168,7 @@ static int get_slot(const struct cm_kv *kv, size_t k, struct cm_slot *s, uint64_
     if (v && !cm_state_parse(v, &s->state))
         s->state = CM_S_UNKNOWN; /* a state of a newer minor version */
     v = take(kv, "slot", k, "lazy");
-    int lazy = v ? find_name(lazy_name, 4, v) : 0;
+    int lazy = v ? cm_wire_find(lazy_name, 4, v) : 0;
     if (lazy < 0)
         return cm_fail(CM_EINPUT, "HEAD: slot %zu: unknown lazy transform \"%s\"", k, v);
     s->lazy = (enum cm_lazy)lazy;
@@ -214,19 +214,13 @@ static int get_labels(const struct cm_kv *kv, struct cm_head *h)
     for (size_t k = 0; !rc && k < n; k++) {
         const char *name = take(kv, "label", k, "name"), *type = take(kv, "label", k, "type");
         const char *slot = take(kv, "label", k, "slot");
-        int t = type ? find_name(type_name, 5, type) : -1;
+        int t = type ? cm_wire_find(cm_wire_type, CM_WIRE_TYPES, type) : -1;
         uint64_t of = 0;
         if (!name || t < 0 || (slot && (!cm_parse_u64(slot, &of) || of >= h->nslots)))
             return cm_fail(CM_EINPUT, "HEAD: label %zu: name, type or slot is missing or wrong", k);
         cm_head_add_label(h, name, (enum cm_type)t, slot ? (int)of : -1);
     }
     return rc ? rc : check_labels(h);
-}
-
-static bool is_utf8(const char *text)
-{
-    size_t n = strlen(text);
-    return cm_utf8_bad(text, n) == n;
 }
 
 /* The lines of HEAD.  What is said twice would be two things to two readers. */
@@ -243,7 +237,7 @@ static int get_pairs(char *text, struct cm_kv *kv)
         *tab = 0;
         cm_unescape(line);
         cm_unescape(tab + 1);
-        if (!is_utf8(line) || !is_utf8(tab + 1))
+        if (!cm_wire_is_utf8(line) || !cm_wire_is_utf8(tab + 1))
             return cm_fail(CM_EINPUT, "HEAD: key \"%.40s\": its text is not UTF-8", line);
         if (cm_kv_get(kv, line))
             return cm_fail(CM_EINPUT, "HEAD: the key %.60s occurs twice", line);
@@ -283,156 +277,6 @@ int cm_wire_get_head(char *text, struct cm_head *h, uint64_t *cols)
     }
     cm_kv_free(&kv);
     return rc;
-}
-
-/* ===== COLS =============================================================================== */
-
-/* Fitted values repeat (N/C has as many values as there are totals) and their shortest decimals are
- * dear: the last text of each of some values is kept. */
-enum { MEMO = 4096 };
-struct memo {
-    uint64_t bits;
-    char text[CM_NUMBER_MAX]; /* "" = none yet */
-};
-
-static const char *remembered(struct memo *memo, double v)
-{
-    uint64_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    struct memo *m = &memo[(bits * 0x9E3779B97F4A7C15u) >> 52];
-    if (!*m->text || m->bits != bits) {
-        cm_format_f64(v, m->text);
-        m->bits = bits;
-    }
-    return m->text;
-}
-
-void cm_wire_put_cols(struct cm_buf *b, size_t slot, const struct cm_cols *c)
-{
-    struct memo *memo = CM_ZNEW(MEMO, struct memo);
-    cm_buf_u32(b, (uint32_t)slot);
-    cm_buf_u32(b, 0);
-    cm_buf_puts(b, "name");
-    for (size_t v = 0; v < c->nvec; v++) {
-        cm_buf_puts(b, "\t");
-        cm_escape(b, c->vec[v].name);
-        cm_buf_printf(b, ":%s", type_name[c->vec[v].type]);
-    }
-    cm_buf_puts(b, "\n");
-    for (size_t j = 0; j < c->names.n; j++) {
-        cm_escape(b, cm_strs_get(&c->names, j));
-        for (size_t v = 0; v < c->nvec; v++) {
-            const struct cm_vec *x = &c->vec[v];
-            cm_buf_puts(b, "\t");
-            if (x->type == CM_T_STR)
-                cm_escape(b, cm_strs_get(&x->s, j));
-            else if (x->type == CM_T_F64 && x->f[j] == x->f[j])
-                cm_buf_puts(b, remembered(memo, x->f[j]));
-            else if (x->type == CM_T_I64 && x->i[j] != CM_I64_MISSING)
-                cm_buf_decimal(b, x->i[j]);
-            else if (x->type == CM_T_BOOL && x->b[j] != CM_BOOL_MISSING)
-                cm_buf_puts(b, x->b[j] ? "true" : "false");
-        }
-        cm_buf_puts(b, "\n");
-    }
-    cm_free(memo);
-}
-
-/* One field into place j of v; an empty field stays missing. */
-static int get_field(char *field, struct cm_vec *v, size_t j)
-{
-    cm_unescape(field);
-    bool ok = true;
-    if (v->type == CM_T_STR && !is_utf8(field))
-        return cm_fail(CM_EINPUT, "COLS: row %zu, column %s: \"%.60s\" is not UTF-8", j + 1,
-                       v->name, field);
-    if (v->type == CM_T_STR)
-        cm_strs_add(&v->s, field);
-    else if (!*field)
-        return 0;
-    else if (v->type == CM_T_F64)
-        ok = cm_parse_f64(field, &v->f[j]);
-    else if (v->type == CM_T_I64)
-        ok = cm_parse_i64(field, &v->i[j]);
-    else if ((ok = !strcmp(field, "true") || !strcmp(field, "false")))
-        v->b[j] = *field == 't';
-    return ok ? 0
-              : cm_fail(CM_EINPUT, "COLS: row %zu, column %s: expected %s, found \"%.40s\"", j + 1,
-                        v->name, type_name[v->type], field);
-}
-
-/* The typed columns of the header line. */
-static int get_types(char *line, size_t cols, size_t left, struct cm_cols *c)
-{
-    char *rest = line;
-    size_t fields = 1, cells;
-    for (const char *s = line; (s = strchr(s, '\t')); s++)
-        fields++;
-    if (fields > CM_WIRE_NAMED)
-        return cm_fail(CM_EINPUT, "COLS: %zu typed columns, at most %d are allowed", fields - 1,
-                       CM_WIRE_NAMED - 1);
-    /* A field has at least the tab or newline behind it. */
-    if (cm_mul(cols, fields, &cells) || cells > left)
-        return cm_fail(CM_EINPUT, "COLS: expected %zu lines of %zu fields, found %zu bytes", cols,
-                       fields, left);
-    cm_next_field(&rest);
-    /* Vectors hold `cols` missing values first; strings are appended line by line instead. */
-    for (char *field; (field = cm_next_field(&rest));) {
-        char *colon = strrchr(field, ':');
-        int t = colon ? find_name(type_name, 5, colon + 1) : -1;
-        if (t < 0 || t == CM_T_CAT)
-            return cm_fail(CM_EINPUT, "COLS: column \"%.40s\" has no known type", field);
-        *colon = 0;
-        cm_unescape(field);
-        if (!is_utf8(field))
-            return cm_fail(CM_EINPUT, "COLS: the column \"%.60s\" is not UTF-8", field);
-        c->vec = cm_realloc(c->vec, c->nvec + 1, sizeof *c->vec);
-        struct cm_vec *v = &c->vec[c->nvec++];
-        *v = (struct cm_vec){0};
-        cm_vec_reset(v, field, (enum cm_type)t, t == CM_T_STR ? 0 : cols);
-        v->n = cols;
-    }
-    return 0;
-}
-
-int cm_wire_get_cols(char *text, size_t cols, struct cm_cols *c)
-{
-    char *line = text, *end = strchr(line, '\n'), *rest;
-    if (!end)
-        return cm_fail(CM_EINPUT, "COLS: no header line");
-    *end = 0;
-    int rc = get_types(line, cols, strlen(end + 1), c);
-    if (rc)
-        return rc;
-    size_t j = 0;
-    for (line = end + 1; *line; line = end + 1, j++) {
-        end = strchr(line, '\n');
-        if (!end || j == cols)
-            return cm_fail(CM_EINPUT, "COLS: expected %zu lines, found %s", cols,
-                           end ? "more" : "an unfinished line");
-        *end = 0;
-        rest = line;
-        char *name = cm_next_field(&rest);
-        cm_unescape(name);
-        if (!is_utf8(name))
-            return cm_fail(CM_EINPUT, "COLS: row %zu: the name \"%.60s\" is not UTF-8", j + 1,
-                           name);
-        if (strlen(name) > CM_MAX_NAME)
-            return cm_fail(CM_EINPUT, "COLS: row %zu: a name longer than 64 KiB", j + 1);
-        cm_strs_add(&c->names, name);
-        for (size_t v = 0; v < c->nvec; v++) {
-            char *field = cm_next_field(&rest);
-            if (!field)
-                return cm_fail(CM_EINPUT, "COLS: row %zu: expected %zu fields, found %zu", j + 1,
-                               c->nvec + 1, v + 1);
-            rc = get_field(field, &c->vec[v], j);
-            if (rc)
-                return rc;
-        }
-        if (rest)
-            return cm_fail(CM_EINPUT, "COLS: row %zu: more than %zu fields", j + 1, c->nvec + 1);
-    }
-    return j == cols ? 0 : cm_fail(CM_EINPUT, "COLS: expected %zu lines, found %zu", cols, j);
 }
 
 /* ===== string lists ======================================================================= */

@@ -6,8 +6,11 @@
 #ifndef CM_STREAM_WIRE_H
 #define CM_STREAM_WIRE_H
 
+#include <string.h>
+
 #include "base/bytes.h"
 #include "base/strs.h"
+#include "base/utf8.h"
 #include "stream/cms.h"
 
 #define CM_WIRE_MAGIC                                                                              \
@@ -53,6 +56,16 @@ bool cm_reader_frame(const struct cm_reader *r, struct cm_frame *out);
 static inline size_t cm_wire_entries(uint64_t n, enum cm_value type)
 {
     return ((size_t)n * 4 + 7) / 8 * 8 + ((size_t)n * cm_value_size(type) + 7) / 8 * 8;
+}
+
+/* Types of labels and of columns as HEAD and COLS call them. */
+enum { CM_WIRE_TYPES = 5 };
+extern const char *const cm_wire_type[CM_WIRE_TYPES];
+int cm_wire_find(const char *const *list, size_t n, const char *name); /* place of name, or -1 */
+static inline bool cm_wire_is_utf8(const char *text)
+{
+    size_t n = strlen(text);
+    return cm_utf8_bad(text, n) == n;
 }
 
 void cm_escape(struct cm_buf *b, const char *text);

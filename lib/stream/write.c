@@ -456,11 +456,8 @@ static int write_batch(struct cm_writer *w, const struct cm_chunk *c)
     return cm_record_end(&w->out);
 }
 
-int cm_writer_chunk(struct cm_writer *w, struct cm_chunk *c, const struct cm_head *labels)
+static int write_chunk(struct cm_writer *w, struct cm_chunk *c, const struct cm_head *labels)
 {
-    if (w->error.code)
-        return cm_sticky_again(&w->error);
-    CM_ASSERT(w->begun && !w->ended);
     if (c->is_tensor)
         return cm_writer_tensor(w, c->tensor->name, c->tensor->type, c->tensor->ndim,
                                 c->tensor->shape, c->tensor->data);
@@ -481,9 +478,18 @@ int cm_writer_chunk(struct cm_writer *w, struct cm_chunk *c, const struct cm_hea
         rc = write_rows(w, c, labels);
     for (size_t k = 0; !rc && k < w->head.nslots; k++)
         rc = write_block(w, k, &c->block[k]);
-    w->reuse = NULL;
     if (!rc && c->has_batch && c->batch.epoch)
         rc = cm_writer_flush(w);
+    return rc;
+}
+
+int cm_writer_chunk(struct cm_writer *w, struct cm_chunk *c, const struct cm_head *labels)
+{
+    if (w->error.code)
+        return cm_sticky_again(&w->error);
+    CM_ASSERT(w->begun && !w->ended);
+    int rc = write_chunk(w, c, labels);
+    w->reuse = NULL; /* of this chunk alone, though it may have had no rows */
     return rc;
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/lines.h"
 #include "base/strs.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "base/values.h"
 
@@ -180,6 +181,39 @@ static void test_the_string_that_is_not_utf8_is_found(void **state)
     cm_strs_free(&s);
 }
 
+static void test_whole_numbers_of_any_length(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text;
+        int64_t value;
+    } good[] = {{"0", 0},
+                {"-1", -1},
+                {"999999999999999999", 999999999999999999},
+                {"1000000000000000000", 1000000000000000000},
+                {"9223372036854775807", INT64_MAX},
+                {"-9223372036854775808", INT64_MIN}};
+    const char *const bad[] = {"",
+                               "-",
+                               "1x",
+                               "x",
+                               " 1",
+                               "9223372036854775808",
+                               "12345678901234567x",
+                               "123456789012345678x"};
+    char text[CM_NUMBER_MAX];
+    int64_t v;
+    for (size_t k = 0; k < sizeof good / sizeof *good; k++) {
+        assert_true(cm_parse_i64(good[k].text, &v));
+        assert_true(v == good[k].value);
+        assert_int_equal(cm_format_i64(v, text), strlen(good[k].text));
+        assert_string_equal(text, good[k].text);
+    }
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
+        assert_false(cm_parse_i64(bad[k], &v));
+    assert_true(cm_parse_i64("+007", &v) && v == 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_values_may_hold_commas),
         cmocka_unit_test(test_repeated_names_get_numbers),
         cmocka_unit_test(test_the_string_that_is_not_utf8_is_found),
+        cmocka_unit_test(test_whole_numbers_of_any_length),
     };
     return cmocka_run_group_tests_name("base_text", tests, NULL, NULL);
 }

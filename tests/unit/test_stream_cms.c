@@ -511,6 +511,41 @@ static void test_columns_are_mapped_and_rows_taken(void **state)
     cm_head_free(&h);
 }
 
+/* Whole rows, rows of some entries and of very few, in a wide matrix turned round: the order that a
+ * sort gives. */
+static void test_mapped_columns_ascend_in_rows_of_any_length(void **state)
+{
+    (void)state;
+    enum { COLS = 4000, LEFT = 3990 };
+    const size_t length[] = {COLS, 0, 2, 300, 1, 3}, rows = sizeof length / sizeof *length;
+    struct cm_block b = {0};
+    uint32_t map[COLS];
+    for (uint32_t j = 0; j < COLS; j++)
+        map[j] = j < COLS - LEFT ? UINT32_MAX : COLS - 1 - j;
+    cm_block_shape(&b, false, rows, COLS, COLS + 306, CM_V_U16);
+    uint64_t n = 0;
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t k = 0; k < length[i]; k++, n++) {
+            b.idx[n] = (uint32_t)(k * (COLS / length[i]));
+            ((uint16_t *)b.raw)[n] = (uint16_t)b.idx[n];
+        }
+        b.ptr[i + 1] = n;
+    }
+    cm_block_map_columns(&b, map, LEFT);
+    n = 0;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t k = length[i]; k-- > 0;) {
+            size_t j = k * (COLS / length[i]);
+            if (map[j] == UINT32_MAX)
+                continue;
+            assert_in_range(n, b.ptr[i], b.ptr[i + 1] - 1);
+            assert_int_equal(b.idx[n], map[j]);
+            assert_int_equal(((const uint16_t *)b.raw)[n++], j);
+        }
+    assert_int_equal(b.ptr[rows], n);
+    cm_block_free(&b);
+}
+
 /* A percent sign that two hexadecimal digits follow, and no other, is an escape. */
 static void test_only_escapes_are_unescaped(void **state)
 {
@@ -578,6 +613,7 @@ int main(void)
         cmocka_unit_test(test_rewind_gives_the_same_again),
         cmocka_unit_test(test_passes_must_agree),
         cmocka_unit_test(test_columns_are_mapped_and_rows_taken),
+        cmocka_unit_test(test_mapped_columns_ascend_in_rows_of_any_length),
         cmocka_unit_test(test_only_escapes_are_unescaped),
         cmocka_unit_test(test_the_longest_row_and_name),
     };

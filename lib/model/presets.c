@@ -82,8 +82,9 @@
 #define SQRT     "--method sqrt"
 #define LOGTFIDF "--method logtfidf"
 #define NO_BATCHES "--epochs 0"
-/* With 63,478 cells `best` gains nothing after 6 epochs, and .001 of probability from 4 to 6. */
-#define HUGE_SCHEDULE "--epochs 4 --size 1536"
+/* With 63,478 cells `best` gains nothing after 6 epochs, and .001 of probability from 4 to 6; over
+ * five seeds 4 epochs of 1,280 cells validate as 4 of 1,536, 1.1862 and 1.1864 (+- .0003). */
+#define HUGE_SCHEDULE "--epochs 4 --size 1280"
 
 struct row {
     struct cm_config config; /* numbers of a slot are those of ATAC */

@@ -27,8 +27,10 @@ import anndata, numpy as np, scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 
 K, N = 50, 50
-train = lambda f: (lambda a: a[a.obs["split"] != "test"].copy())(anndata.read_h5ad(f))
-g, a, ng, na = train("g.h5ad"), train("a.h5ad"), anndata.read_h5ad("new.g.h5ad"), anndata.read_h5ad("new.a.h5ad")
+read = anndata.read_h5ad
+g, a, ng, na = (read(f) for f in ("g.h5ad", "a.h5ad", "new.g.h5ad", "new.a.h5ad"))
+g = g[g.obs["split"] != "test"].copy()
+a = a[g.obs_names].copy()  # the same cells, in the order of g
 
 def scale_rows(x, to):
     total = np.asarray(x.sum(axis=1)).ravel()

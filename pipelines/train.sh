@@ -14,11 +14,20 @@ about='train a model from two files of cells measured both ways' operands='GEX A
 read -ra known < <(presets)
 printf -v words '%s, ' "${known[@]:0:${#known[@]}-1}"
 options="preset,p|PRESET|${words%, } or ${known[*]: -1} (default best)|${known[*]}
-annotation|FILE|coordinates of the genes: .gtf, .gff3 or .bed"
+annotation|FILE|coordinates of the genes: .gtf, .gff3 or .bed
+max-memory|SIZE|memory of the training (K, M, G); beyond, cells lie in TMPDIR"
 parse "$@" && expect 3
 annotation=(${opt[annotation]+--annotation "${opt[annotation]}"})
 [ -z "${opt[preset]+given}" ] || one_of preset "${opt[preset]}" "${known[@]}"
 preset_of "${opt[preset]-}"
+# The trainer's; batch, which runs while the trainer reads its first half, gets a quarter.
+memory=() share=()
+if [ "${opt[max-memory]+given}" ]; then
+    size=${opt[max-memory]} && unit=${size##*[0-9]} && unit=${unit^}
+    [[ $size =~ ^[1-9][0-9]{0,8}[KMGkmg]?$ ]] || misused "--max-memory: expected a size such as 900M or 2G, found '$size'"
+    declare -A shift=([K]=10 [M]=20 [G]=30)
+    memory=(--max-memory "$size") share=(--max-memory $(((${size%[KMGkmg]} << ${shift[${unit:-none}]-0}) / 4 + 4096)))
+fi
 [ ${#annotation[@]} = 0 ] || [ -r "${annotation[1]}" ] || die 4 "cannot open '${annotation[1]}'"
 check_output "${operand[2]}" "${operand[@]:0:2}" "${annotation[@]:1}"
 
@@ -33,7 +42,7 @@ peaks="tfidf ${setting[prepare.atac]-}"
 [ "$second" != ADT ] || peaks="clr ${setting[prepare.adt]-}"
 progress=$([ ! -t 2 ] || [ "${opt[quiet]:-}" ] || echo --progress always)
 LOGNORM=${LOGNORM:-lognorm ${setting[prepare.gex]-} --fit split=train ${noise[*]}} TFIDF=${TFIDF:-$peaks --fit split=train ${noise[*]}}
-TRAIN=${TRAIN:-xattn-train --preset $preset ${seed[*]} ${noise[*]} $progress}
+TRAIN=${TRAIN:-xattn-train --preset $preset ${memory[*]} ${seed[*]} ${noise[*]} $progress}
 
 # The validation cells: those of the label, else a tenth, drawn by name: the same on both sides.
 split=() drawn='label split=valid'
@@ -66,7 +75,7 @@ finish LOGNORM "$tmp/gex.cms" matrix TFIDF "$tmp/atac.cms" matrix
 
 learnt=$(($(wc -l <"${tables[$gex]}") - 1 - $(wc -l <"$tmp/test.gex"))) # cells
 schedule_for "${rows[$tmp/gex.cms]-$learnt}" "$tmp/gex.cms" "$tmp/atac.cms"
-train() { stage batch batch $schedule "${seed[@]}" "${noise[@]}" "$tmp/gex.cms" "$tmp/atac.cms" | stage TRAIN $TRAIN >"$tmp/model.cms"; }
+train() { stage batch batch $schedule "${share[@]}" "${seed[@]}" "${noise[@]}" "$tmp/gex.cms" "$tmp/atac.cms" | stage TRAIN $TRAIN >"$tmp/model.cms"; }
 start train && finish TRAIN "$tmp/model.cms" model
 deliver "$tmp/model.cms"
 head_of "$tmp/model.cms"

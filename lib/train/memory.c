@@ -92,7 +92,8 @@ uint64_t cm_train_bytes(const struct cm_train_data *d, const struct cm_train_opt
     /* One after the other: LSI, links, their weights, the rule with its folds. */
     uint64_t fit = sketch > correlations ? sketch : correlations,
              folds = cm_train_crossfits(o) && v < CM_CALIBRATION_ENOUGH
-                         ? components + cm_crossfit_bytes(d) + fit
+                         ? components + cm_crossfit_bytes(d) +
+                               (n < CM_LINEAR_REFIT_CELLS ? fit : correlations)
                          : 0,
              rule = 16 * v * v + folds;
     if (links && n < CM_LINEAR_REFIT_CELLS) /* folds with an LSI of their own */

@@ -65,6 +65,21 @@ stage() { # NAME: a program from standard input
     cms-diff --tolerance 0 model.cms without.cms
 }
 
+@test "--max-memory is the trainer's, and a quarter of it that of batch; the model is the same" {
+    unset TRAIN
+    train.sh -v -p linear --max-memory 512M gex.cms atac.cms bound.cms 2>err
+    train.sh -q -p linear gex.cms atac.cms plain.cms
+    cms-diff --tolerance 0 plain.cms bound.cms
+    grep -q 'batch: memory: at most 128.0 MiB for the cells' err
+    fails 4 train.sh -p linear --max-memory 20M gex.cms atac.cms out.cms
+    says '--max-memory allows 20.0'
+    for size in 1.5G 0 G 1X -5M; do
+        fails 2 train.sh -p linear --max-memory $size gex.cms atac.cms out.cms
+        says "found '$size'"
+    done
+    clean
+}
+
 @test "--reverse turns rows and columns" {
     match.sh --reverse model.cms gex.test.cms atac.test.cms r.cms
     [ "$(cms-text --bare r.cms | cut -f 1 | head -n 1)" = "$(cms-text --bare atac.test.cms | cut -f 1 | head -n 1)" ]

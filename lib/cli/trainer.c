@@ -79,7 +79,7 @@ void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts)
         fprintf(t->file, "%s\n", t->columns ? t->columns : "step\tseconds");
     if (t->file)
         cm_out_flush(t->file);
-    cm_try((counts ? cm_train_data_load_counts : cm_train_data_load)(r, &t->data, t->memory / 2,
+    cm_try((counts ? cm_train_data_load_counts : cm_train_data_load)(r, &t->data, t->memory / 4,
                                                                      progress));
     cm_trainer_step(t, "reading");
     t->cells = cm_train_data_bytes(&t->data);
@@ -111,7 +111,7 @@ void cm_trainer_plan(struct cm_trainer *t, const struct cm_train_options *how, c
     cm_info("memory: %.1f MiB of cells, and at most %.1f MiB to fit%s%s", (double)t->cells / MIB,
             (double)fit / MIB, *what ? " " : "", what);
     if (more)
-        cm_die(4, "training would take %.1f MiB, --max-memory allows %.1f",
+        cm_die(4, "training may take up to %.1f MiB, --max-memory allows %.1f",
                (double)(t->cells + fit) / MIB, (double)t->memory / MIB);
 }
 
@@ -130,7 +130,7 @@ int cm_trainer_check(void *arg, uint64_t bytes)
     cm_info("memory: at most %.1f MiB with the cells while training", all);
     if (more)
         return cm_fail(CM_ESYSTEM,
-                       "training would take %.1f MiB, --max-memory allows %.1f; smaller "
+                       "training may take up to %.1f MiB, --max-memory allows %.1f; smaller "
                        "mini-batches (batch --size) take less",
                        all, (double)t->memory / MIB);
     return 0;

@@ -65,7 +65,7 @@ struct cm_trainer {
                  "go on where this checkpoint was written, with its options")
 #define CM_TRAINER_MEMORY(t)                                                                       \
     CM_OPT_SIZE("max-memory", 0, &(t).memory, NULL, 1, 1e18, "SIZE",                               \
-                "keep cells in temporary files where training takes more than this (K, M, G)")
+                "keep cells in temporary files where training takes more than this, or refuse")
 /* In a table for cm_trainer_start: here stand the settings of a section, or the one of that key. */
 #define CM_TRAINER_SECTION(section) {"", section, CM_O_GROUP, NULL, NULL, 0, 0, NULL, NULL}
 #define CM_TRAINER_SETTING(key)     {"", 0, CM_O_GROUP, NULL, key, 0, 0, NULL, NULL}

@@ -67,7 +67,7 @@ int cm_opt_set(const struct cm_opt *o, const char *text, const char *where)
         uint64_t v;
         if (!cm_parse_size(text, &v) || !in_range(o, (double)v))
             return cm_fail(CM_EUSAGE,
-                           "%s: expected a size in bytes, or with K, M, G or T,%s found '%s'",
+                           "%s: expected a size in bytes, or with K, M, G or T%s, found '%s'",
                            where, cm_opt_range(o, r, sizeof r), text);
         *(uint64_t *)o->to = v;
         return 0;

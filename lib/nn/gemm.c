@@ -77,16 +77,18 @@ struct tile {
 
 typedef void panels(const struct tile *t, const float *a, const float *b, float *c,
                     const float *bias, size_t vecs);
+typedef void strips(float *to, const float *from, size_t ld, size_t m, size_t k);
 
 static const struct kernels {
     panels *run;
+    strips *lay;              /* of a transposed left operand */
     size_t lanes, vecs, rows; /* of a vector; in the widest panel; of a strip */
 } kernels[CM_MACHINES] = {
 #ifdef CM_X86
-    [CM_AVX512] = {panels_avx512, 16, 3, 8},
-    [CM_AVX2] = {panels_avx2, 8, 2, 6},
+    [CM_AVX512] = {panels_avx512, strips_avx512, 16, 3, 8},
+    [CM_AVX2] = {panels_avx2, strips_avx2, 8, 2, 6},
 #endif
-    [CM_PORTABLE] = {panels_plain, 4, 2, 6},
+    [CM_PORTABLE] = {panels_plain, strips_plain, 4, 2, 6},
 };
 
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
@@ -151,30 +153,6 @@ static void lay_panel(float *to, size_t width, const struct cm_gemm *g, size_t k
             to[p * width + j] = from[j * g->ldb + p];
 }
 
-/* One strip, k x rows numbers, of which each row of `from` (ld) gives n. */
-__attribute__((always_inline)) static inline void
-lay_strip(float *to, size_t rows, const float *from, size_t ld, size_t k, size_t n)
-{
-    for (size_t p = 0; p < k; p++)
-        memcpy(to + p * rows, from + p * ld, n * sizeof *to); /* n known: a vector or two */
-}
-
-/* to (strips of `rows` rows, each k x rows) = a' of rows i0.. of m, k0.. of k. */
-static void lay_strips(float *to, size_t rows, const struct cm_gemm *g, size_t i0, size_t m,
-                       size_t k0, size_t k)
-{
-    for (size_t i = 0; i < m; i += rows, to += k * rows) {
-        const float *from = g->a + k0 * g->lda + i0 + i;
-        size_t n = min(m - i, rows);
-        if (n == 8)
-            lay_strip(to, 8, from, g->lda, k, 8);
-        else if (n == 6 && rows == 6)
-            lay_strip(to, 6, from, g->lda, k, 6);
-        else
-            lay_strip(to, rows, from, g->lda, k, n);
-    }
-}
-
 /* Rows i0.. of m and k0.. of k of the product, all columns; a: where t's steps begin. */
 static void run_block(const struct cm_gemm *g, const struct kernels *x, struct tile *t,
                       const float *a, size_t i0, size_t k0)
@@ -201,7 +179,7 @@ static void run_block(const struct cm_gemm *g, const struct kernels *x, struct t
 void cm_gemm_by(enum cm_machine which, const struct cm_gemm *g)
 {
     const struct kernels *x = &kernels[which];
-    float strips[M_BLOCK * K_BLOCK];
+    float laid[M_BLOCK * K_BLOCK];
     for (size_t i = 0, m; i < g->m; i += m) {
         m = g->ta ? min(g->m - i, M_BLOCK) : g->m;
         for (size_t k0 = 0; k0 < g->k || k0 == 0; k0 += K_BLOCK) {
@@ -217,11 +195,11 @@ void cm_gemm_by(enum cm_machine which, const struct cm_gemm *g)
                              .relu = g->relu && k0 + k == g->k};
             const float *a = g->a + k0;
             if (g->ta) {
-                lay_strips(strips, x->rows, g, i, m, k0, k);
+                x->lay(laid, g->a + k0 * g->lda + i, g->lda, m, k);
                 t.a_row = 1;
                 t.a_strip = k * x->rows;
                 t.a_along = x->rows;
-                a = strips;
+                a = laid;
             }
             run_block(g, x, &t, a, i, k0);
         }

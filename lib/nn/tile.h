@@ -108,6 +108,17 @@ static TARGET void NAME(panels)(const struct tile *t, const float *a, const floa
 #endif
 }
 
+/* to = strips of ROWS rows, each k x ROWS numbers, of the m columns of `from` (k rows, ld). */
+static TARGET void NAME(strips)(float *to, const float *from, size_t ld, size_t m, size_t k)
+{
+    for (; m >= ROWS; m -= ROWS, from += ROWS, to += k * ROWS)
+        for (size_t p = 0; p < k; p++)
+            memcpy(to + p * ROWS, from + p * ld, ROWS * sizeof *to);
+    for (size_t p = 0; p < k; p++)
+        for (size_t r = 0; r < m; r++)
+            to[p * ROWS + r] = from[p * ld + r];
+}
+
 #undef LANES
 #undef AT
 #undef GET

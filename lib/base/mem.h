@@ -24,8 +24,13 @@ CM_NOT_NULL void *cm_realloc(void *p, size_t n, size_t size);
 CM_NOT_NULL char *cm_strdup(const char *s);
 void cm_free(void *p);
 
-#define CM_NEW(n, type)  ((type *)cm_alloc((n), sizeof(type)))
-#define CM_ZNEW(n, type) ((type *)cm_zalloc((n), sizeof(type)))
+/* cm_alloc for arrays that are walked all over in every step, as weights and activations are: from
+ * 512 KiB on whole pages of 2 MiB, large ones where the system has them. */
+CM_NOT_NULL void *cm_alloc_hot(size_t n, size_t size);
+
+#define CM_NEW_HOT(n, type) ((type *)cm_alloc_hot((n), sizeof(type)))
+#define CM_NEW(n, type)     ((type *)cm_alloc((n), sizeof(type)))
+#define CM_ZNEW(n, type)    ((type *)cm_zalloc((n), sizeof(type)))
 
 /* Grows an array to hold at least `need` items, by half again at a time.  *cap counts items. */
 #define CM_GROW(p, cap, need)                                                                      \

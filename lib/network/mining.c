@@ -35,7 +35,7 @@ static int cell_shard(void *arg, size_t shard)
     struct work *w = arg;
     const struct cm_cross *c = w->c;
     size_t B = w->batch->B;
-    cm_real *scratch = CM_NEW(cm_cross_scratch(c), cm_real);
+    cm_real *scratch = CM_NEW_HOT(cm_cross_scratch(c), cm_real);
     for (size_t i = cm_shard_begin(2 * B, w->shards, shard),
                 to = cm_shard_begin(2 * B, w->shards, shard + 1);
          i < to; i++) {
@@ -52,7 +52,7 @@ static int score_shard(void *arg, size_t shard)
     struct work *w = arg;
     const struct cm_cross *c = w->c;
     size_t one[2] = {cm_cross_cell(c, 0), cm_cross_cell(c, 1)};
-    cm_real *scratch = CM_NEW(cm_cross_scratch(c), cm_real);
+    cm_real *scratch = CM_NEW_HOT(cm_cross_scratch(c), cm_real);
     for (size_t k = cm_shard_begin(w->n, w->shards, shard),
                 to = cm_shard_begin(w->n, w->shards, shard + 1);
          k < to; k++) {
@@ -81,7 +81,7 @@ static int train_shard(void *arg, size_t shard)
     struct work *w = arg;
     const struct cm_cross *c = w->c;
     size_t part[2] = {c->L[0] * c->P, c->L[1] * c->P};
-    cm_real *scratch = CM_NEW(cm_cross_scratch(c) + cm_cross_cache(c), cm_real);
+    cm_real *scratch = CM_NEW_HOT(cm_cross_scratch(c) + cm_cross_cache(c), cm_real);
     cm_real *cache = scratch + cm_cross_scratch(c);
     for (size_t k = cm_shard_begin(w->n, w->shards, shard),
                 to = cm_shard_begin(w->n, w->shards, shard + 1);

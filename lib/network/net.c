@@ -98,7 +98,7 @@ int cm_net_make(struct cm_net *n, const struct cm_net_config *c, const struct cm
 {
     int code = lay_out(n, c, head, linear);
     if (!code)
-        n->w = CM_ZNEW(n->table.size, cm_real);
+        n->w = memset(CM_NEW_HOT(n->table.size, cm_real), 0, n->table.size * sizeof *n->w);
     return code;
 }
 
@@ -121,7 +121,7 @@ int cm_net_open(struct cm_net *n, const struct cm_net_config *c, const struct cm
     for (size_t t = 0; !code && t < n->table.n; t++)
         code = find(ts, "", &n->table.p[t]) ? 0 : CM_EINPUT;
     if (!code) {
-        n->w = CM_ZNEW(n->table.size, cm_real);
+        n->w = memset(CM_NEW_HOT(n->table.size, cm_real), 0, n->table.size * sizeof *n->w);
         code = cm_net_take(n, "", n->w, ts);
     }
     if (code)
@@ -258,9 +258,9 @@ static int apply_shard(void *arg, size_t shard)
     const struct apply *a = arg;
     const struct cm_net *n = a->net;
     size_t q = n->q, to = cm_shard_begin(a->x->rows, a->shards, shard + 1);
-    cm_real *cache = CM_NEW(cm_net_cache(n, a->side, 1), cm_real),
-            *scratch = CM_NEW(cm_net_scratch(n, a->side, 1), cm_real),
-            *raw = CM_NEW(2 * q, cm_real), norm;
+    size_t kept = (cm_net_cache(n, a->side, 1) + 15) / 16 * 16; /* whole cache lines */
+    cm_real *cache = CM_NEW_HOT(kept + cm_net_scratch(n, a->side, 1), cm_real),
+            *scratch = cache + kept, *raw = CM_NEW(2 * q, cm_real), norm;
     for (size_t i = cm_shard_begin(a->x->rows, a->shards, shard); i < to; i++) {
         struct cm_cell cell = cm_cell_at(a->x, i);
         cell.z = a->z ? a->z + i * n->k : NULL;
@@ -272,7 +272,6 @@ static int apply_shard(void *arg, size_t shard)
             a->out[i * a->ldo + c] = (float)raw[q + c];
     }
     cm_free(cache);
-    cm_free(scratch);
     cm_free(raw);
     return 0;
 }

@@ -135,7 +135,7 @@ static int make_shard(void *arg, size_t shard)
 {
     struct cm_scorer *s = arg;
     size_t side = 1 - s->row_side;
-    cm_real *scratch = CM_NEW(scratch_of(s->net), cm_real);
+    cm_real *scratch = CM_NEW_HOT(scratch_of(s->net), cm_real);
     /* item 0 is the row's own cell */
     for (size_t i = cm_shard_begin(s->nmissing + 1, s->shards, shard),
                 to = cm_shard_begin(s->nmissing + 1, s->shards, shard + 1);
@@ -155,7 +155,7 @@ static int score_shard(void *arg, size_t shard)
     const struct cm_cross *c = &s->net->cross;
     const cm_real *w = s->w + c->begin;
     size_t side = 1 - s->row_side;
-    cm_real *scratch = CM_NEW(cm_cross_scratch(c), cm_real);
+    cm_real *scratch = CM_NEW_HOT(cm_cross_scratch(c), cm_real);
     int code = 0;
     for (size_t i = cm_shard_begin(s->n, s->shards, shard),
                 to = cm_shard_begin(s->n, s->shards, shard + 1);

@@ -88,11 +88,9 @@ static int run(struct fit *f, bool *stopped)
     return 0;
 }
 
-static cm_real *copy_of(const cm_real *from, size_t n)
+static cm_real *copy_of(cm_real *to, const cm_real *from, size_t n)
 {
-    cm_real *to = CM_NEW(n, cm_real);
-    memcpy(to, from, n * sizeof *to);
-    return to;
+    return memcpy(to, from, n * sizeof *to);
 }
 
 int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state *s,
@@ -127,11 +125,11 @@ int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state 
         return cm_fail(CM_EINPUT, "the schedule has %llu steps, that of the checkpoint had %llu",
                        (unsigned long long)total, (unsigned long long)s->total);
     if (!s->w) {
-        s->w = copy_of(m->net.w, f.size);
+        s->w = copy_of(CM_NEW_HOT(f.size, cm_real), m->net.w, f.size);
         s->m = CM_ZNEW(f.size, cm_real);
         s->v = CM_ZNEW(f.size, cm_real);
-        s->average = copy_of(m->net.w, f.size);
-        s->best = copy_of(m->net.w, f.size);
+        s->average = copy_of(CM_NEW(f.size, cm_real), m->net.w, f.size);
+        s->best = copy_of(CM_NEW(f.size, cm_real), m->net.w, f.size);
         s->total = total;
         s->best_score = s->start_score = -1;
     }

@@ -66,12 +66,12 @@ static int pass_shard(void *arg, size_t shard)
     size_t items = b->groups[0] + b->groups[1], q = f->q;
     if (p->backward && shard)
         memset(b->grad + shard * f->size, 0, f->size * sizeof *b->grad);
-    cm_real *cache = b->cache ? NULL : CM_NEW(cm_fit_largest(net, cm_net_cache), cm_real),
+    cm_real *cache = b->cache ? NULL : CM_NEW_HOT(cm_fit_largest(net, cm_net_cache), cm_real),
             *again =
                 p->backward && !b->cache
                     ? CM_NEW(cm_size_max(net->encoder[0].group, net->encoder[1].group) * q, cm_real)
                     : NULL,
-            *scratch = CM_NEW(cm_fit_largest(net, cm_net_scratch), cm_real);
+            *scratch = CM_NEW_HOT(cm_fit_largest(net, cm_net_scratch), cm_real);
     for (size_t i = cm_shard_begin(items, b->shards, shard);
          i < cm_shard_begin(items, b->shards, shard + 1); i++) {
         struct group g = group_at(b, i);
@@ -185,9 +185,9 @@ static void size_batch(struct batch *b, struct fit *f, size_t B)
             b->dtokens[side] = CM_NEW(B * cm_token_size(net, side), cm_real);
     }
     if (kept * sizeof(cm_real) <= f->d->keep)
-        b->cache = CM_NEW(kept, cm_real);
+        b->cache = CM_NEW_HOT(kept, cm_real);
     b->shards = cm_shards(b->groups[0] + b->groups[1], 1, f->max);
-    b->grad = CM_NEW(b->shards * f->size, cm_real);
+    b->grad = CM_NEW_HOT(b->shards * f->size, cm_real);
     b->s = CM_NEW(B * B, float);
     b->ds = CM_NEW(B * B, float);
     b->term = f->m->has_links ? CM_NEW(B * B, float) : NULL;

@@ -75,9 +75,9 @@ static void check(enum cm_machine which, struct cm_gemm g, float *c)
 static void shapes(void **state)
 {
     (void)state;
-    static const size_t shape[][3] = {{1, 1, 1},    {3, 5, 2},    {8, 48, 16},  {9, 16, 257},
-                                      {17, 15, 33}, {16, 80, 40}, {7, 65, 300}, {13, 33, 0},
-                                      {33, 7, 520}, {21, 112, 3}};
+    static const size_t shape[][3] = {{1, 1, 1},    {3, 5, 2},    {8, 48, 16},   {9, 16, 257},
+                                      {17, 15, 33}, {16, 80, 40}, {7, 65, 300},  {13, 33, 0},
+                                      {33, 7, 520}, {21, 112, 3}, {205, 49, 270}};
     float *c = CM_NEW(SIDE * SIDE, float), *other = CM_NEW(SIDE * SIDE, float);
     for (size_t s = 0; s < sizeof shape / sizeof *shape; s++)
         for (unsigned way = 0; way < 32; way++) {

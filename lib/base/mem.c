@@ -4,10 +4,10 @@
  * aligned_alloc wants a multiple of the alignment, hence the rounding.  realloc cannot keep an
  * alignment promise, so cm_realloc makes none.
  *
- * Huge pages, where the kernel gives them on request: for whole matrices, since a fault for each 4
- * KiB is a third of the time to load one; and for arrays that the network walks all over in every
- * step, whose rows lie a few on each small page: 3 % of its speed.  Rejected: for every block, which
- * keeps more memory than is asked for.
+ * Huge pages, where the kernel gives them on request: for whole matrices, since a fault for each
+ * 4 KiB is a third of the time to load one; and for arrays that the network walks all over in every
+ * step, whose rows lie a few on each small page: 3 % of its speed.  Rejected: for every block,
+ * which keeps more memory than is asked for.
  */
 #include "base/mem.h"
 

@@ -195,7 +195,10 @@ static int get_types(char *line, size_t cols, size_t left, struct cm_cols *c)
     if (cm_mul(cols, fields, &cells) || cells > left)
         return cm_fail(CM_EINPUT, "COLS: expected %zu lines of %zu fields, found %zu bytes", cols,
                        fields, left);
-    cm_next_field(&rest);
+    const char *first = cm_next_field(&rest);
+    if (strcmp(first, "name") != 0)
+        return cm_fail(CM_EINPUT,
+                       "COLS: expected a header line of name and columns, found \"%.40s\"", first);
     /* Vectors hold `cols` missing values first; strings are appended line by line instead. */
     for (char *field; (field = cm_next_field(&rest));) {
         char *colon = strrchr(field, ':');

@@ -199,6 +199,18 @@ static void test_columns_are_counted_before_memory(void **state)
     cm_buf_free(&b);
 }
 
+static void test_the_first_column_is_the_name(void **state)
+{
+    (void)state;
+    struct cm_cols c = {0};
+    char good[] = "name\tx:i64\na\t1\n", bad[] = "xname\tx:i64\na\t1\n";
+    assert_int_equal(cm_wire_get_cols(good, 1, &c), 0);
+    cm_cols_free(&c);
+    assert_int_equal(cm_wire_get_cols(bad, 1, &c), CM_EINPUT);
+    assert_non_null(strstr(cm_error_message(), "found \"xname\""));
+    cm_cols_free(&c);
+}
+
 static void test_labels_are_counted_before_memory(void **state)
 {
     (void)state;
@@ -608,6 +620,7 @@ int main(void)
         cmocka_unit_test(test_missing_factor),
         cmocka_unit_test(test_writer_refuses_them_too),
         cmocka_unit_test(test_columns_are_counted_before_memory),
+        cmocka_unit_test(test_the_first_column_is_the_name),
         cmocka_unit_test(test_labels_are_counted_before_memory),
         cmocka_unit_test(test_numbers_are_little_endian),
         cmocka_unit_test(test_codes_stay_below_their_categories),

@@ -243,6 +243,7 @@ failed() { # reports the first cause, and ends
     if [ "$said" = shown ]; then leave "$status"
     elif [ "$said" ]; then hint "$said" && leave "$status"
     elif [ "$status$name" = 141output ]; then leave 141
+    elif [ "$status" = 141 ] && no_space; then die 4 "$why" # who read wrote to TMPDIR
     elif [ "$status" = 141 ]; then die 3 "the stage that reads from $(named "$name") stopped before the end"
     elif [ "$status" -gt 128 ]; then die "$status" "$(named "$name") was killed by signal $((status - 128))"
     elif no_space; then die 4 "$why"

@@ -275,17 +275,17 @@ refuse() { # STATUS LINE: ends the script, or the job
 }
 # Of a tool of ours its status says all, and its reader will check the stream.
 wrote() { # VARIABLE FILE KIND: something, and the stream that it should be; in a job or outside
-    local said status=0 file=$tmp/info.$BASHPID wrote
-    wrote="$me: error: $(named "$1") wrote"
-    [ -s "$2" ] || refuse 3 "$wrote nothing"
+    local said status=0 file=$tmp/info.$BASHPID it
+    it="$me: error: $(named "$1")"
+    [ -s "$2" ] || refuse 3 "$it wrote nothing"
     [ -z "${own[$1]-}" ] || return 0
     said=$(cms-info --check -- "$2" 2>&1 >"$file") || status=$?
     [ $status != 4 ] || refuse 4 "$said"
     said=${said#cms-info: error: }
-    [ $status = 0 ] || refuse 3 "$wrote no whole stream: ${said#"$2: "}"
+    [ $status = 0 ] || refuse 3 "$it wrote no whole stream: ${said#"$2: "}"
     read_tsv "$file" info
     rows[$2]=${info[rows]-}
-    [ "${info[kind]-}" = "$3" ] || refuse 3 "$wrote a stream of kind ${info[kind]-}, expected $3"
+    [ "${info[kind]-}" = "$3" ] || refuse 3 "$it wrote a stream of kind ${info[kind]-}, expected $3"
 }
 run() { start "$@" && finish; }
 

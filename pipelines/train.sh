@@ -15,18 +15,17 @@ read -ra known < <(presets)
 printf -v words '%s, ' "${known[@]:0:${#known[@]}-1}"
 options="preset,p|PRESET|${words%, } or ${known[*]: -1} (default best)|${known[*]}
 annotation|FILE|coordinates of the genes: .gtf, .gff3 or .bed
-max-memory|SIZE|memory of the training (K, M, G); beyond, cells lie in TMPDIR"
+max-memory|SIZE|memory of the training (K, M, G, T); beyond, cells lie in TMPDIR"
 parse "$@" && expect 3
 annotation=(${opt[annotation]+--annotation "${opt[annotation]}"})
 [ -z "${opt[preset]+given}" ] || one_of preset "${opt[preset]}" "${known[@]}"
 preset_of "${opt[preset]-}"
-# The trainer's; batch, which runs while the trainer reads its first half, gets a quarter.
+# The trainer's; batch, which ends when the trainer has read, gets a quarter, and the 4 KiB that it asks for at least.
 memory=() share=()
 if [ "${opt[max-memory]+given}" ]; then
-    size=${opt[max-memory]} && unit=${size##*[0-9]} && unit=${unit^}
-    [[ $size =~ ^[1-9][0-9]{0,8}[KMGkmg]?$ ]] || misused "--max-memory: expected a size such as 900M or 2G, found '$size'"
-    declare -A shift=([K]=10 [M]=20 [G]=30)
-    memory=(--max-memory "$size") share=(--max-memory $(((${size%[KMGkmg]} << ${shift[${unit:-none}]-0}) / 4 + 4096)))
+    size=${opt[max-memory]}
+    [[ $size =~ ^[1-9]([0-9]{0,14}|[0-9]{0,5}[KMGTkmgt])$ ]] || misused "--max-memory: expected a size such as 900M or 2G, found '$size'"
+    memory=(--max-memory "$size") share=(--max-memory $(($(numfmt --from=iec "${size^^}") / 4 + 4096)))
 fi
 [ ${#annotation[@]} = 0 ] || [ -r "${annotation[1]}" ] || die 4 "cannot open '${annotation[1]}'"
 check_output "${operand[2]}" "${operand[@]:0:2}" "${annotation[@]:1}"

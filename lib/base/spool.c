@@ -21,11 +21,16 @@
 #include "base/mem.h"
 #include "base/signals.h"
 
-int cm_spool_open(void)
+const char *cm_spool_dir(void)
 {
     const char *dir = getenv("TMPDIR");
+    return dir && *dir ? dir : "/tmp";
+}
+
+int cm_spool_open(void)
+{
+    const char *dir = cm_spool_dir();
     sigset_t all, old;
-    dir = dir && *dir ? dir : "/tmp";
     int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0)
         return fd;
@@ -167,7 +172,7 @@ int cm_spool_reserve(struct cm_spool *s, size_t bytes)
             return 0;
     }
     code = cm_fail_errno(CM_ESYSTEM, "a temporary file of %zu MiB in TMPDIR (%s)", size >> 20,
-                         getenv("TMPDIR") && *getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+                         cm_spool_dir());
     if (!s->p)
         cm_spool_close(s);
     return code;

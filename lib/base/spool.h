@@ -21,11 +21,13 @@ extern "C" {
  * threads read on meanwhile. */
 #define CM_SPOOL_WINDOW ((size_t)64 << 20)
 
-/* A file in TMPDIR (/tmp) for reading and writing that goes when its descriptor is closed, however
+const char *cm_spool_dir(void); /* TMPDIR, or /tmp where that is unset or empty */
+
+/* A file in that directory for reading and writing that goes when its descriptor is closed, however
  * the program ends.  The descriptor, or CM_ESYSTEM with a message. */
 int cm_spool_open(void);
 
-/* Zero-initialise. */
+/* Zero-initialise; not to be moved while it has an array. */
 struct cm_spool {
     void *p; /* the array, page-aligned; moves when it grows */
     size_t bytes;

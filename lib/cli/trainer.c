@@ -2,7 +2,6 @@
 #include "cli/trainer.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MIB 1048576.0
@@ -97,10 +96,9 @@ static bool too_much(struct cm_trainer *t, uint64_t bytes)
 
 static void report_spool(const struct cm_trainer *t)
 {
-    const char *dir = getenv("TMPDIR");
     if (t->data.spooled)
         cm_info("memory: %.1f MiB of cells lie in temporary files in %s",
-                (double)cm_train_data_entries(&t->data) / MIB, dir && *dir ? dir : "/tmp");
+                (double)cm_train_data_entries(&t->data) / MIB, cm_spool_dir());
 }
 
 void cm_trainer_plan(struct cm_trainer *t, const struct cm_train_options *how, const char *what)

@@ -95,7 +95,8 @@ void cm_trainer_begin(struct cm_trainer *t, const char *path, bool checkpoint);
 
 /* ===== the training ======================================================================= */
 
-/* Opens --log and reads t->data from the pairs to their END; `counts`: with the counts below. */
+/* Opens --log and reads t->data from the pairs to their END; `counts`: with the counts below.
+ * Cells of more than a quarter of --max-memory are spooled. */
 void cm_trainer_read(struct cm_trainer *t, struct cm_reader *r, bool counts);
 /* Reports the bytes that the cells and the fit of the linear part will take.  Where --max-memory
  * does not allow them, it spools the cells; ends the program if that is not enough. */

@@ -88,11 +88,6 @@ static int run(struct fit *f, bool *stopped)
     return 0;
 }
 
-static cm_real *copy_of(cm_real *to, const cm_real *from, size_t n)
-{
-    return memcpy(to, from, n * sizeof *to);
-}
-
 int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state *s,
            const struct cm_fit_callbacks *callbacks, bool *stopped)
 {
@@ -125,11 +120,12 @@ int cm_fit(struct cm_model *m, const struct cm_fit_data *d, struct cm_fit_state 
         return cm_fail(CM_EINPUT, "the schedule has %llu steps, that of the checkpoint had %llu",
                        (unsigned long long)total, (unsigned long long)s->total);
     if (!s->w) {
-        s->w = copy_of(CM_NEW_HOT(f.size, cm_real), m->net.w, f.size);
+        size_t bytes = f.size * sizeof *s->w;
+        s->w = memcpy(CM_NEW_HOT(f.size, cm_real), m->net.w, bytes);
         s->m = CM_ZNEW(f.size, cm_real);
         s->v = CM_ZNEW(f.size, cm_real);
-        s->average = copy_of(CM_NEW(f.size, cm_real), m->net.w, f.size);
-        s->best = copy_of(CM_NEW(f.size, cm_real), m->net.w, f.size);
+        s->average = memcpy(CM_NEW(f.size, cm_real), m->net.w, bytes);
+        s->best = memcpy(CM_NEW(f.size, cm_real), m->net.w, bytes);
         s->total = total;
         s->best_score = s->start_score = -1;
     }

@@ -12,7 +12,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -142,8 +141,7 @@ static int deal_flush(struct cm_h5transpose *t, struct deal *d, uint64_t b)
         if (did < 0 && errno == EINTR)
             continue;
         if (did < 0)
-            return cm_fail_errno(CM_ESYSTEM, "cannot write a temporary file in %s",
-                                 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+            return cm_fail_errno(CM_ESYSTEM, "cannot write a temporary file in %s", cm_spool_dir());
         p += did;
         to += did;
         left -= (size_t)did;

@@ -146,7 +146,6 @@ one_of() { # WHAT VALUE CHOICE...
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/cellmatch.XXXXXX" 2>/dev/null) || die 4 "cannot make a directory in '${TMPDIR:-/tmp}'"
 [[ ${TMPDIR:-} = */cellmatch.?????? ]] || export TMPDIR=$tmp
 jobs=() part='' patience=40
-: >"$tmp/called"
 # What failed: STATUS, name, what it said; through a pipe, since TMPDIR may be full.
 failures=()
 mkfifo -- "$tmp/failures" && exec {failed}<>"$tmp/failures" || die 4 "cannot make a pipe in '${tmp%/*}'"
@@ -191,16 +190,19 @@ quote() { # TEXT: sets $quoted, as sed takes it
     quoted=${1//$'\n'/ }
     for c in '\' ']' '[' '.' '*' '^' '$' '|' '&'; do quoted=${quoted//"$c"/"$b$c"}; done
 }
+# What sed does to messages; a job has those of its start, for a file could be read half written.
+edits=()
 called() { # PATH NAME: how messages call a temporary file
-    quote "$1" && printf 's|%s|' "$quoted" >>"$tmp/called"
-    quote "$2" && printf '%s|g\n' "$quoted" >>"$tmp/called"
+    local quoted path
+    quote "$1" && path=$quoted
+    quote "$2" && edits+=(-e "s|$path|$quoted|g")
 }
 # What a program says is passed on but for errors, which go to descriptor N.  A line that ends with \1 is the last.
 hear() { # N
     local quoted words
     quote "${subject:-stdin}"
     words=(sed -u -e $'/\1$/{s///\n/^$/Q\nh\n}'
-        -f "$tmp/called" -e "s|^\([^ ]*: [a-z]*: \)stdin: |\1$quoted: |"
+        "${edits[@]}" -e "s|^\([^ ]*: [a-z]*: \)stdin: |\1$quoted: |"
         -e "/^[^ ]*: error: /{w /dev/fd/$1" -e $'x\n/./Q\nx\nd\n}' -e $'p\nx\n/./Q\nx\nd')
     "${words[@]}" >&$err || "${words[@]}" >/dev/null || : # a message that cannot be written is no failure
 }

@@ -68,7 +68,7 @@ require_features "${operand[1]}" "$gex" LOGNORM "$tmp/model.GEX" GEX
 LOGNORM=${LOGNORM:-$own_rna $(missing_of LOGNORM) ${noise[*]}}
 require_features "${operand[2]}" "$atac" TFIDF "$tmp/model.other" "$second"
 TFIDF=${TFIDF:-$own_other $(missing_of TFIDF) ${noise[*]}}
-echo '/: warning: .*; they count as 0$/d' >>"$tmp/called" # what was said above, of each stage
+edits+=(-e '/: warning: .*; they count as 0$/d') # what was said above, of each stage
 called "$gex" "${operand[1]}" && called "$atac" "${operand[2]}"
 called "$tmp/gex.cms" "${operand[1]}" && called "$tmp/atac.cms" "${operand[2]}"
 called "$tmp/e.cms" "${operand[1]}" && called "$tmp/t.cms" "${operand[2]}"

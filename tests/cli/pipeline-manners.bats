@@ -547,3 +547,17 @@ slot() { cms-text "$1" | sed "s/^\(#head\tslot.0.name\t\).*/\1$2/; s/$3/$4/g" | 
     [ "$(wc -l <fails.err)" = 1 ]
     clean
 }
+
+@test "a job that listens to its stages while the script learns more names ends in none of its own making" {
+    cat >many <<'EOF'
+. "$(dirname -- "$(command -v match.sh)")/common.bash"
+about=many options='' operands=''
+parse
+slow() { for k in {1..30}; do stage input sleep 0.02; done; }
+start slow
+for k in {1..2000}; do called "$tmp/$k" "name $k"; done
+finish
+EOF
+    bash many
+    clean
+}

@@ -138,7 +138,7 @@ int cm_linear_fit(struct cm_linear *m, const struct cm_csr *const x[2],
     m->cells = n;
     m->corr = CM_NEW(q, double);
     for (size_t side = 0; side < 2; side++) {
-        int code = cm_lsi_fit(&m->side[side], x[side], k, c->scale, seed, side);
+        int code = cm_lsi_fit(&m->side[side], x[side], c, seed, side);
         if (code < 0)
             return code;
         m->side[side].p = CM_NEW(k * q, float);

@@ -9,7 +9,8 @@ struct cm_linear_config {
     bool on;      /* does the model have a linear part? */
     int64_t k, q; /* components of a modality; width of the embedding, at most k */
     double scale; /* features are divided by their standard deviation to this power before LSI */
-    double ridge; /* of the CCA, relative to the mean variance of the components */
+    double tolerance; /* of the SVD (matrix/svd.h) */
+    double ridge;     /* of the CCA, relative to the mean variance of the components */
 };
 
 #endif

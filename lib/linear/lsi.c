@@ -7,9 +7,6 @@
 #include "base/mem.h"
 #include "matrix/svd.h"
 
-/* Residual of each vector: below it no score of the closed form changes in four digits.  Those of a
- * network that is trained on top do, like those of another seed. */
-#define TOLERANCE    1e-3
 #define NO_VARIATION 1e-12 /* of the sum of squares: what rounding the means to float leaves */
 
 float *cm_lsi_weights(const struct cm_csr *x, double power)
@@ -41,17 +38,18 @@ static double square_sum(const struct cm_csr *x, const float *weight)
     return sum;
 }
 
-int cm_lsi_fit(struct cm_linear_side *s, const struct cm_csr *x, size_t k, double scale,
+int cm_lsi_fit(struct cm_linear_side *s, const struct cm_csr *x, const struct cm_linear_config *c,
                uint64_t seed, size_t slot)
 {
+    size_t k = (size_t)c->k;
     s->d = x->cols;
     s->mean = CM_NEW(s->d, float);
     s->v = CM_NEW(s->d * k, float);
     s->s = CM_NEW(k, double);
     s->bias = CM_NEW(k, float);
     cm_csr_column_means(x, s->mean);
-    float *weight = cm_lsi_weights(x, scale);
-    int code = cm_svd_truncated(x, s->mean, weight, k, seed, TOLERANCE, CM_SVD_ITERATIONS, s->v,
+    float *weight = cm_lsi_weights(x, c->scale);
+    int code = cm_svd_truncated(x, s->mean, weight, k, seed, c->tolerance, CM_SVD_ITERATIONS, s->v,
                                 s->s, &s->iterations);
     if (code == 0 && !(s->s[0] * s->s[0] > NO_VARIATION * square_sum(x, weight)))
         code = cm_fail(CM_ENUMERIC, "slot %zu does not vary among the training cells", slot);

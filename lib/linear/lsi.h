@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "linear/config.h"
 #include "matrix/matrix.h"
 
 #ifdef __cplusplus
@@ -29,8 +30,9 @@ struct cm_linear_side {
 };
 
 /* Fits mean, v, s, bias and iterations (allocated here) on the rows of x; the mean is that of its
- * columns.  k <= rows and columns.  CM_ENUMERIC when nothing varies; `slot` is for the message. */
-int cm_lsi_fit(struct cm_linear_side *s, const struct cm_csr *x, size_t k, double scale,
+ * columns.  c->k <= rows and columns.  CM_ENUMERIC when nothing varies; `slot` is for the message.
+ */
+int cm_lsi_fit(struct cm_linear_side *s, const struct cm_csr *x, const struct cm_linear_config *c,
                uint64_t seed, size_t slot);
 /* D: sd^-scale of the columns about their means, 0 where nothing varies; NULL for scale 0. */
 float *cm_lsi_weights(const struct cm_csr *x, double scale);

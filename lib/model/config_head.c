@@ -165,7 +165,7 @@ static void before(struct cm_config *c)
 {
     static const char *const slot[2] = {"GEX", "ATAC"};
     cm_preset_config(CM_PRESET_ATTN, slot, c);
-    c->linear = (struct cm_linear_config){.on = true};
+    c->linear = (struct cm_linear_config){.on = true, .tolerance = 1e-4};
     c->links.on = c->links.learned = false;
     c->net.encoder = CM_ENCODER_NONE;
     c->net.residual = false;

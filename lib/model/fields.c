@@ -46,6 +46,9 @@ const struct cm_field cm_fields[] = {
     {REAL("lsi.scale", LINEAR, linear.scale, 0, 2), NEVER,
      OPTION(XATTN | CCA, "X",
             "features are divided by their standard deviation to this power before the SVD")},
+    {REAL("lsi.tolerance", LINEAR, linear.tolerance, 1e-12, 0.1), NEVER,
+     OPTION(XATTN | MLP | CCA | CLUE, "X",
+            "relative residual at which a singular vector is settled")},
     {REAL("ridge", CCA, linear.ridge, 0, 1e6),
      OPTION(XATTN | CCA, "X", "ridge of the CCA, relative to the mean variance of the components")},
 

@@ -34,7 +34,8 @@ setup() {
 as_trained() { awk -F '\t' -v OFS='\t' -v p="$1" '$1 == p && $2 !~ /^hp\.(k|q|batch|within)$/ { print $2, $3 }' keys.tsv; }
 # Presets that once had no patience, and learned links for 100 steps.
 as_today() { as_trained "$1" | sed -e 's/^hp\.patience	0$/hp.patience	12/' -e 's/^hp\.links\.steps	100$/hp.links.steps	50/'; }
-shown() { grep '^hp' "$1" | grep -vE '^hp\.(k|q)	'; }
+# That of the decomposition was the program's own.
+shown() { grep '^hp' "$1" | grep -vE '^hp\.(k|q|lsi\.tolerance)	'; }
 
 # Once the perceptrons and the autoencoder recorded a ridge that they did not use.
 without_cca() { as_trained "$1" | grep -v '^hp\.ridge	'; }
@@ -51,7 +52,7 @@ without_cca() { as_trained "$1" | grep -v '^hp\.ridge	'; }
     xattn-train --preset attn --cross --show >show
     cmp <(as_today attn-cross) <(shown show)
     cmp <(xattn-train --preset closed --show | grep -v ^hp.preset) \
-        <(xattn-train --preset linear --lsi-scale 0.6 --links yes --show | grep -v ^hp.preset |
+        <(xattn-train --preset linear --lsi-scale 0.6 --lsi-tolerance 1e-4 --links yes --show | grep -v ^hp.preset |
             sed '/^prepare.atac/s/$/ --scale 300/')
     for p in small novel matchclot; do
         mlp-train --preset $p --show >show
@@ -63,6 +64,17 @@ without_cca() { as_trained "$1" | grep -v '^hp\.ridge	'; }
     done
     clue-train --show >show
     cmp <(without_cca clue) <(shown show)
+}
+
+@test "the singular vectors of linear and of cca-train settle at 1e-3, those of all others at 1e-4" {
+    tolerance() { "$@" --show | awk -F '\t' '$1 == "hp.lsi.tolerance" { print $2 }'; }
+    for p in closed best attn; do [ "$(tolerance xattn-train --preset $p)" = 0.0001 ]; done
+    for p in small novel matchclot; do [ "$(tolerance mlp-train --preset $p)" = 0.0001 ]; done
+    for p in cca ridge procrustes; do [ "$(tolerance cca-train --method $p)" = 0.001 ]; done
+    [ "$(tolerance xattn-train --preset linear)" = 0.001 ] && [ "$(tolerance clue-train)" = 0.0001 ]
+    [ -z "$(tolerance xattn-train --preset paper)" ]
+    fails 2 xattn-train --preset linear --lsi-tolerance 0 --show
+    says lsi-tolerance
 }
 
 @test "--show follows the options, needs no input, and writes where -o says" {

@@ -122,6 +122,7 @@ static struct cm_config settings(const struct fixture *f, double scale)
                                          .k = (int64_t)f->k,
                                          .q = (int64_t)f->q,
                                          .scale = scale,
+                                         .tolerance = 1e-4,
                                          .ridge = f->ridge},
                               .links = {.fit = f->links}};
 }

@@ -162,10 +162,12 @@ static void what_training_needs(void **state)
     struct cm_head head;
     open_head(&head, &c);
     cm_kv_drop(&head.kv, "hp.lsi.scale");
+    cm_kv_drop(&head.kv, "hp.lsi.tolerance");
     cm_kv_drop(&head.kv, "hp.links");
     cm_kv_drop(&head.kv, "hp.linear");
     assert_int_equal(cm_config_read(&c, &head, CM_CONFIG_TRAIN), 0);
-    assert_true(c.linear.on && c.linear.scale == 0 && !c.links.learned);
+    assert_true(c.linear.on && c.linear.scale == 0 && c.linear.tolerance == 1e-4 &&
+                !c.links.learned);
     /* a preset of somebody else's trainer */
     cm_kv_set(&head.kv, "hp.preset", "ours");
     assert_int_equal(cm_config_read(&c, &head, CM_CONFIG_APPLY), 0);

@@ -190,7 +190,7 @@ quote() { # TEXT: sets $quoted, as sed takes it
     quoted=${1//$'\n'/ }
     for c in '\' ']' '[' '.' '*' '^' '$' '|' '&'; do quoted=${quoted//"$c"/"$b$c"}; done
 }
-# What sed does to messages; a job has those of its start, for a file could be read half written.
+# What sed does to messages.  A job has those of its start; from a file it might read a half-written line.
 edits=()
 called() { # PATH NAME: how messages call a temporary file
     local quoted path

@@ -9,8 +9,9 @@
 
 /* ===== what they share ====================================================================== */
 
-/* Tolerances of the SVD: COARSE moves no score of nine folds of blood cells in the fourth digit
- * where nothing is trained on top; a network on top magnifies it to what another seed does. */
+/* Tolerances of the SVD: COARSE moves neither soft nor dual of nine folds of blood cells in the
+ * fourth digit where no network is trained on top, which magnifies it to what another seed does.
+ * `closed` is what `best` and `attn` begin with, so all three have FINE. */
 #define COARSE 1e-3
 #define FINE   1e-4
 #define LINEAR(power, settled)                                                                     \

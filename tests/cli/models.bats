@@ -34,7 +34,7 @@ setup() {
 as_trained() { awk -F '\t' -v OFS='\t' -v p="$1" '$1 == p && $2 !~ /^hp\.(k|q|batch|within)$/ { print $2, $3 }' keys.tsv; }
 # Presets that once had no patience, and learned links for 100 steps.
 as_today() { as_trained "$1" | sed -e 's/^hp\.patience	0$/hp.patience	12/' -e 's/^hp\.links\.steps	100$/hp.links.steps	50/'; }
-# That of the decomposition was the program's own.
+# Models did not record the tolerance of the decomposition once.
 shown() { grep '^hp' "$1" | grep -vE '^hp\.(k|q|lsi\.tolerance)	'; }
 
 # Once the perceptrons and the autoencoder recorded a ridge that they did not use.

@@ -548,7 +548,7 @@ slot() { cms-text "$1" | sed "s/^\(#head\tslot.0.name\t\).*/\1$2/; s/$3/$4/g" | 
     clean
 }
 
-@test "a job that listens to its stages while the script learns more names ends in none of its own making" {
+@test "names for messages may be added while a job runs: no stage of it fails" {
     cat >many <<'EOF'
 . "$(dirname -- "$(command -v match.sh)")/common.bash"
 about=many options='' operands=''
